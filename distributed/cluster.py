@@ -1,0 +1,110 @@
+"""Connect to Ray, and size the pool from what the cluster has."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+import ray
+
+from schemas.errors import DeviceError, SpecError
+from schemas.spec import ResourcesSpec
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a run may use: `workers` actors of `threads` CPU threads each, on `device`."""
+
+    device: str
+    workers: int
+    threads: int
+
+
+class Cluster:
+    """Ray, joined or started when it is first needed. A context manager; ends only what it has started."""
+
+    def __init__(self) -> None:
+        self._mine = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._mine:
+            ray.shutdown()
+            self._mine = False
+
+    def capacity(self, resources: ResourcesSpec) -> Capacity:
+        """Turn `auto` into numbers, from what the cluster has. Connects to Ray if that has not been done.
+
+        One thread per worker is the default, and the fastest. Raises SpecError if more workers are asked for
+        than the cluster has room for, DeviceError if CUDA is asked for and no node has a GPU.
+        """
+        self._connect()
+        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return size_pool(resources, total)
+
+    def _connect(self) -> None:
+        """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; keep one that is up here."""
+        if ray.is_initialized():
+            return
+        address = os.environ.get("RAY_ADDRESS", "local")
+        self._mine = True
+        if address == "local":
+            _start_local()
+        else:
+            _join(address)
+
+
+def _start_local() -> None:
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _node_ip_address="127.0.0.1",
+    )
+
+
+def _join(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise DeviceError(
+            f"cannot join the Ray at RAY_ADDRESS={address}: {reason}; "
+            "start it, or unset RAY_ADDRESS to run on this machine alone"
+        ) from error
+
+
+def size_pool(resources: ResourcesSpec, available: dict[str, float]) -> Capacity:
+    """The pool for a cluster that has `available` (Ray's resource names -> amounts)."""
+    gpus = int(available.get("GPU", 0))
+    device = resolve_device(resources.device, gpus)
+    threads = 1 if resources.threads_per_worker == "auto" else resources.threads_per_worker
+    room = int(available.get("CPU", 0)) // threads
+    if device == "cuda":
+        room = min(room, gpus)
+    workers = room if resources.workers == "auto" else resources.workers
+    if room == 0 or workers > room:
+        raise SpecError(
+            f"resources ask for {max(1, workers)} workers of {threads} threads on {device}, and the cluster "
+            f"has room for {room}: lower resources.workers or resources.threads_per_worker"
+        )
+    return Capacity(device, workers, threads)
+
+
+def resolve_device(device: str, gpus: int) -> str:
+    """`cpu` or `cuda`. Raises DeviceError for `cuda` where there is no GPU: never a silent fallback."""
+    if device == "cuda" and gpus == 0:
+        raise DeviceError("resources.device is cuda, but no GPU was found: run `idleak doctor`")
+    if device == "auto":
+        return "cuda" if gpus else "cpu"
+    return device

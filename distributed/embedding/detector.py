@@ -1,0 +1,200 @@
+"""SCRFD face detection (Guo et al. 2021, arXiv 2105.04714) for files of the InsightFace format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.onnx_session import BatchedModel, input_shape, read_model
+from schemas.errors import ModelError
+
+# Number of feature maps -> their strides and the anchors at each of their cells.
+PYRAMIDS = {3: ((8, 16, 32), 2), 5: ((8, 16, 32, 64, 128), 1)}
+SCORE, BOX, LANDMARKS = 1, 4, 10
+NMS_OVERLAP = 0.4
+# Measured: a CPU's caches hold one image of 640×640, or 25 of 128×128; a GPU is starved by so little.
+PIXELS_PER_RUN = {"cpu": 640 * 640, "cuda": 32 * 640 * 640}
+
+Float32 = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One detected face, in pixels of its image: box (4,) x1, y1, x2, y2; landmarks (5, 2); score in 0-1."""
+
+    box: Float32
+    score: float
+    landmarks: Float32
+
+    @property
+    def area(self) -> float:
+        return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
+
+
+class Detector:
+    """Finds faces and their five landmarks.
+
+    Every image is searched at each of several square input sizes, and what is found is merged: SCRFD
+    overlooks faces that fill the picture, and shrinking or padding it brings them back (as insightface does
+    since 2.0).
+    """
+
+    def __init__(
+        self, path: Path, *, sizes: Sequence[int], threshold: float, device: str, threads: int
+    ) -> None:
+        """Raises ValueError for a size that 32 does not divide, ModelError for a file that is no SCRFD."""
+        if not sizes or any(size <= 0 or size % 32 for size in sizes):
+            raise ValueError(f"sizes must be positive multiples of 32, got {list(sizes)}")
+        self._sizes = tuple(dict.fromkeys(sizes))
+        self._threshold = threshold
+        self._pixels_per_run = PIXELS_PER_RUN[device]
+        model = read_model(path)
+        shape = input_shape(model)
+        if shape is None or len(shape) != 4 or shape[1] not in (3, None):
+            raise _not_scrfd(path, f"its input is {shape}")
+        probe = (3, min(sizes), min(sizes))
+        self._model = BatchedModel(
+            path, model, probe=probe, value_range=(-1.0, 1.0), device=device, threads=threads, free=(0, 2, 3)
+        )
+        for size in self._sizes:
+            self._maps = _read_maps(path, self._model, size)
+
+    @property
+    def batched(self) -> bool:
+        """Whether the model takes several images at once."""
+        return self._model.batched
+
+    def detect(self, images: Sequence[Image]) -> list[list[Face]]:
+        """The faces of each image (uint8, H×W×3, RGB, any sizes), by falling score."""
+        by_size = [self._search(images, size) for size in self._sizes]
+        return [_merge(np.concatenate(found)) for found in zip(*by_size, strict=True)]
+
+    def _search(self, images: Sequence[Image], size: int) -> list[Float32]:
+        """For each image, (k, 15) candidates in its pixels: box, score, landmarks."""
+        found: list[Float32] = []
+        step = max(1, self._pixels_per_run // size**2)
+        for start in range(0, len(images), step):
+            boxed = [_letterbox(image, size) for image in images[start : start + step]]
+            batch = (np.stack([canvas for canvas, _ in boxed]) - np.float32(127.5)) / np.float32(128)
+            outputs = self._model.run(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
+            rows, owner = self._decode(outputs, size)
+            found += [_unscale(rows[owner == i], scale) for i, (_, scale) in enumerate(boxed)]
+        return found
+
+    def _decode(self, outputs: Sequence[Float32], size: int) -> tuple[Float32, NDArray[np.intp]]:
+        """All candidates over the threshold, (k, 15) in pixels of the canvas, and the image each is in."""
+        rows, owners = [], []
+        for level in self._maps:
+            scores = outputs[level.score].reshape(len(outputs[level.score]), -1)
+            image, anchor = np.nonzero(scores >= self._threshold)
+            centres = level.centres(size)[anchor]
+            box = level.gather(outputs[level.box], BOX, image, anchor)
+            landmarks = level.gather(outputs[level.landmarks], LANDMARKS, image, anchor)
+            corners = (centres - box[:, :2], centres + box[:, 2:])
+            rows.append(np.hstack([*corners, scores[image, anchor, None], np.tile(centres, 5) + landmarks]))
+            owners.append(image)
+        return np.vstack(rows), np.concatenate(owners)
+
+
+@dataclass(frozen=True)
+class _FeatureMap:
+    """One level of the pyramid: its stride, anchors per cell, and the numbers of its outputs."""
+
+    stride: int
+    anchors: int
+    score: int
+    box: int
+    landmarks: int
+
+    def centres(self, size: int) -> Float32:
+        """(cells × anchors, 2) x, y of the anchors in pixels of a size×size canvas, row by row."""
+        y, x = np.mgrid[: size // self.stride, : size // self.stride]
+        cells = np.stack([x, y], axis=-1).reshape(-1, 2).astype(np.float32) * self.stride
+        return np.repeat(cells, self.anchors, axis=0)
+
+    def gather(
+        self, output: Float32, width: int, image: NDArray[np.intp], anchor: NDArray[np.intp]
+    ) -> Float32:
+        """(k, width) distances in pixels at the given images and anchors."""
+        return output.reshape(len(output), -1, width)[image, anchor] * np.float32(self.stride)
+
+
+def _read_maps(path: Path, model: BatchedModel, size: int) -> list[_FeatureMap]:
+    """What each output means, from a trial run. Raises ModelError if they are not those of an SCRFD."""
+    outputs = model.run(np.zeros((1, 3, size, size), np.float32))
+    shapes = [output.shape for output in outputs]
+    # Larger maps have smaller strides, so falling length puts each kind in the order of the strides.
+    score, box, landmarks = (
+        sorted(
+            (i for i, shape in enumerate(shapes) if shape[-1:] == (width,)), key=lambda i: -outputs[i].size
+        )
+        for width in (SCORE, BOX, LANDMARKS)
+    )
+    levels = len(score)
+    if levels not in PYRAMIDS or not levels == len(box) == len(landmarks) == len(outputs) / 3:
+        raise _not_scrfd(path, f"its outputs are {shapes}")
+    strides, anchors = PYRAMIDS[levels]
+    maps = [_FeatureMap(strides[i], anchors, score[i], box[i], landmarks[i]) for i in range(levels)]
+    for level in maps:
+        rows = len(level.centres(size))
+        if [outputs[i].size for i in (level.score, level.box, level.landmarks)] != [
+            rows,
+            4 * rows,
+            10 * rows,
+        ]:
+            raise _not_scrfd(path, f"for an input of {size}×{size} its outputs are {shapes}")
+    return maps
+
+
+def _not_scrfd(path: Path, found: str) -> ModelError:
+    return ModelError(
+        f"{path} is not an InsightFace SCRFD detector with landmarks: expected one N×3×H×W input and, for"
+        f" each stride (8, 16, 32 or 8 to 128), outputs with 1, 4 and 10 columns, but {found}"
+    )
+
+
+def _letterbox(image: Image, size: int) -> tuple[Image, float]:
+    """The image fitted into the top left of a black size×size canvas, and the scale that did it."""
+    height, width = image.shape[:2]
+    ratio = height / width
+    fitted = (max(1, int(size / ratio)), size) if ratio > 1 else (size, max(1, int(size * ratio)))
+    canvas = np.zeros((size, size, 3), np.uint8)
+    canvas[: fitted[1], : fitted[0]] = cv2.resize(image, fitted)
+    return canvas, fitted[1] / height
+
+
+def _unscale(rows: Float32, scale: float) -> Float32:
+    return np.hstack([rows[:, :4] / scale, rows[:, 4:5], rows[:, 5:] / scale]).astype(np.float32)
+
+
+def _merge(rows: Float32) -> list[Face]:
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    return [
+        Face(box=row[:4], score=float(row[4]), landmarks=row[5:].reshape(5, 2))
+        for row in rows[_suppress(rows[:, :4])]
+    ]
+
+
+def _suppress(boxes: Float32) -> list[int]:
+    """Greedy non-maximum suppression of (k, 4) boxes sorted by falling score: the indices that stay.
+
+    A box spans its end pixels, hence the 1, as in insightface: it decides for faces a few pixels wide.
+    """
+    low, high = boxes[:, :2], boxes[:, 2:] + 1
+    areas = (high - low).prod(axis=1)
+    keep: list[int] = []
+    left = np.arange(len(boxes))
+    while left.size:
+        first, left = left[0], left[1:]
+        keep.append(int(first))
+        shared = np.maximum(np.minimum(high[first], high[left]) - np.maximum(low[first], low[left]), 0).prod(
+            axis=1
+        )
+        left = left[shared / (areas[first] + areas[left] - shared) <= NMS_OVERLAP]
+    return keep

@@ -1,0 +1,92 @@
+"""Where the face of an image is: three ways to find out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from distributed.embedding.alignment import ARCFACE_TEMPLATE, TEMPLATE_SIZE, similarity_transform
+from distributed.embedding.detector import Detector, Face
+from schemas.tables import Outcome
+
+# Another face this close to the chosen one in prominence, as a share of the chosen one's area, makes it
+# unclear whose image it is.
+RIVAL_MARGIN = 0.5
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Location:
+    """The face of one image: (5, 2) `landmarks` in pixels or, unless ok, None; `score` NaN if undetected."""
+
+    outcome: Outcome
+    faces: int
+    score: float = float("nan")
+    landmarks: NDArray[np.floating] | None = None
+
+
+class Locator(Protocol):
+    """One way to find the face of an image."""
+
+    def locate(self, images: Sequence[Image]) -> list[Location]:
+        """One location for each image (uint8, H×W×3, RGB, any sizes)."""
+
+
+class DetectorLocator:
+    """Detects; an image without a face, or with two that could be meant, is refused."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+
+    def locate(self, images: Sequence[Image]) -> list[Location]:
+        found = self._detector.detect(images)
+        return [_choose(faces, image) for faces, image in zip(found, images, strict=True)]
+
+
+class FixedLandmarks:
+    """The generator puts every face in the same place."""
+
+    def __init__(self, landmarks: ArrayLike) -> None:
+        """`landmarks`: (5, 2) pixels of the generator's images. Raises ValueError if they are degenerate."""
+        similarity_transform(landmarks, TEMPLATE_SIZE)
+        self._location = Location(Outcome.OK, faces=1, landmarks=np.asarray(landmarks, np.float64))
+
+    def locate(self, images: Sequence[Image]) -> list[Location]:
+        return [self._location] * len(images)
+
+
+class AlignedCrops:
+    """The images are aligned square crops already; one that is not square is refused."""
+
+    def locate(self, images: Sequence[Image]) -> list[Location]:
+        return [_template_of(image) for image in images]
+
+
+def _template_of(image: Image) -> Location:
+    height, width = image.shape[:2]
+    if height != width:
+        return Location(Outcome.INVALID_IMAGE, faces=0)
+    return Location(Outcome.OK, faces=1, landmarks=ARCFACE_TEMPLATE * (height / TEMPLATE_SIZE))
+
+
+def _choose(faces: Sequence[Face], image: Image) -> Location:
+    if not faces:
+        return Location(Outcome.NO_FACE, faces=0)
+    chosen = max(faces, key=lambda face: _prominence(face, image))
+    least = _prominence(chosen, image) - RIVAL_MARGIN * chosen.area
+    rivals = [face for face in faces if face is not chosen and _prominence(face, image) >= least]
+    if rivals:
+        return Location(Outcome.SEVERAL_FACES, len(faces), chosen.score)
+    return Location(Outcome.OK, len(faces), chosen.score, chosen.landmarks)
+
+
+def _prominence(face: Face, image: Image) -> float:
+    """Area less twice the squared distance from the image's centre: insightface's rule for the main face."""
+    centre = np.array([image.shape[1] // 2, image.shape[0] // 2])
+    offset = (face.box[:2] + face.box[2:]) / 2 - centre
+    return face.area - 2 * float(offset @ offset)

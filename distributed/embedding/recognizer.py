@@ -1,0 +1,119 @@
+"""Face recognition: aligned crops to templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.onnx_session import BatchedModel, input_shape, read_model
+from schemas.errors import ModelError
+
+# Measured: on a CPU larger batches fall out of its caches; a GPU is starved by smaller ones.
+BATCH = {"cpu": 4, "cuda": 64}
+GREY = 127
+
+Float32 = NDArray[np.float32]
+
+
+class Recognizer:
+    """An ONNX face recogniser with its preprocessing.
+
+    `size` is the side of its crops, `dim` the length of its templates; both are found from the file.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        channels: Literal["rgb", "bgr"],
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: str,
+        threads: int,
+    ) -> None:
+        """`mean` and `std`: three numbers on the 0-255 scale, in the order of `channels`.
+
+        Raises ModelError if the file is not a recogniser with one square input and one output that is a
+        template.
+        """
+        self.name = name
+        self._path = path
+        self._batch = BATCH[device]
+        self._flip = channels == "bgr"
+        self._mean, self._std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+        model = read_model(path)
+        self.size, self._channels_first = _read_input(path, input_shape(model))
+        low, high = (0 - self._mean) / self._std, (255 - self._mean) / self._std
+        self._model = BatchedModel(
+            path,
+            model,
+            probe=(3, self.size, self.size) if self._channels_first else (self.size, self.size, 3),
+            value_range=(float(low.min()), float(high.max())),
+            device=device,
+            threads=threads,
+        )
+        trial = self._model.run(self._prepare(np.full((1, self.size, self.size, 3), GREY, np.uint8)))
+        self._output = _read_output(path, trial)
+        self.dim = trial[self._output].size
+
+    @property
+    def batched(self) -> bool:
+        """Whether the model takes several crops at once."""
+        return self._model.batched
+
+    def embed(self, crops: NDArray[np.uint8]) -> Float32:
+        """Unit-norm templates, float32 N×dim, of `crops`, uint8 N×size×size×3 RGB.
+
+        Raises ValueError for crops of another shape, ModelError if a template is zero or not finite.
+        """
+        if crops.shape[1:] != (self.size, self.size, 3):
+            raise ValueError(f"crops must be N×{self.size}×{self.size}×3, got {crops.shape}")
+        raw = [self._run(crops[start : start + self._batch]) for start in range(0, len(crops), self._batch)]
+        return self._normalize(np.concatenate([np.empty((0, self.dim), np.float32), *raw]))
+
+    def _run(self, crops: NDArray[np.uint8]) -> Float32:
+        outputs = self._model.run(self._prepare(crops))
+        return outputs[self._output].reshape(len(crops), self.dim)
+
+    def _prepare(self, crops: NDArray[np.uint8]) -> Float32:
+        images = crops[..., ::-1] if self._flip else crops
+        scaled = (images.astype(np.float32) - self._mean) / self._std
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2) if self._channels_first else scaled)
+
+    def _normalize(self, raw: Float32) -> Float32:
+        norms = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
+        if not (np.isfinite(norms).all() and (norms > 0).all()):
+            raise ModelError(
+                f"{self._path} returned templates that are zero or not finite: the file is damaged or"
+                f" the input settings of recogniser {self.name!r} are wrong"
+            )
+        return np.asarray(raw / norms, np.float32)
+
+
+def _read_input(path: Path, shape: tuple[int | None, ...] | None) -> tuple[int, bool]:
+    """The side of the square input, and whether the channels come before the pixels."""
+    match shape:
+        case (_, 3, int(height), int(width)) if height == width:
+            return height, True
+        case (_, int(height), int(width), 3) if height == width:
+            return height, False
+    raise ModelError(
+        f"{path} is not a face recogniser: expected one input N×3×S×S or N×S×S×3 with the side S stated,"
+        f" but its input is {shape}"
+    )
+
+
+def _read_output(path: Path, trial: Sequence[Float32]) -> int:
+    """The number of the output that is a template. Some models give its norm, one number, besides."""
+    vectors = [i for i, output in enumerate(trial) if output.size > 1]
+    if len(vectors) != 1:
+        raise ModelError(
+            f"{path} is not a face recogniser: expected one output with a template per face,"
+            f" but its outputs are {[output.shape for output in trial]}"
+        )
+    return vectors[0]

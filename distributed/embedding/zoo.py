@@ -1,0 +1,95 @@
+"""Where a spec's model comes from: a path, or a pack of the insightface package's own model zoo."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import redirect_stdout
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+from urllib.request import Request, urlopen
+from zipfile import BadZipFile
+
+from distributed.onnx_session import input_shape, read_model
+from schemas.errors import ModelError
+
+PREFIX = "insightface:"
+ROOT = Path("~/.insightface")
+REACH_SECONDS = 10
+
+Task = Literal["recognition", "detection"]
+log = logging.getLogger(__name__)
+
+
+def resolve_model(path: str, base: Path, *, task: Task, root: Path = ROOT) -> Path:
+    """The file `path` names: relative to `base`, or the model for `task` of the pack `insightface:<pack>`.
+
+    A pack is downloaded to `root`/models unless it is there. Raises ModelError if it cannot be had.
+    """
+    if not path.startswith(PREFIX):
+        return base / path
+    pack = path.removeprefix(PREFIX)
+    _tell_licence(pack)
+    folder = root.expanduser() / "models" / pack
+    if not folder.is_dir():
+        _download(pack, folder)
+    return _find(folder, task)
+
+
+@cache
+def _tell_licence(pack: str) -> None:
+    log.warning(
+        "%s%s: the pretrained models of InsightFace's zoo are for non-commercial research only,"
+        " unless you hold a licence from InsightFace",
+        PREFIX,
+        pack,
+    )
+
+
+def _download(pack: str, folder: Path) -> None:
+    # Imported where it is used: it costs a second, and only packs need it.
+    from insightface.utils.storage import ensure_available, model_zoo_download_url
+
+    try:
+        # insightface downloads without a time limit, so first see whether anything answers.
+        urlopen(Request(model_zoo_download_url(f"{pack}.zip"), method="HEAD"), timeout=REACH_SECONDS).close()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as partial, redirect_stdout(sys.stderr):
+            _put_in_place(Path(ensure_available("models", pack, root=partial)), folder)
+    except (OSError, RuntimeError, BadZipFile) as error:
+        raise ModelError(
+            f"cannot download {PREFIX}{pack} ({error}): download it on a connected machine and unpack it"
+            f" to {folder}, or give the path of an ONNX file"
+        ) from error
+
+
+def _put_in_place(source: Path, folder: Path) -> None:
+    """Rename a whole pack, so that other processes see all of it or nothing; the first one wins."""
+    try:
+        os.rename(source, folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+def _find(folder: Path, task: Task) -> Path:
+    # Some packs hold a folder of their own name.
+    for path in sorted(folder.rglob("*.onnx")):
+        if _task_of(path) == task:
+            return path
+    raise ModelError(f"{folder} holds no {task} model: delete the folder to download it anew, or give a path")
+
+
+def _task_of(path: Path) -> Task | None:
+    """What a model of a pack is for, by the rules of insightface.model_zoo.ModelRouter."""
+    model = read_model(path)
+    if len(model.graph.output) >= 5:
+        return "detection"
+    match input_shape(model):
+        # Crops of 192 belong to landmarks, of 96 to attributes.
+        case (_, _, int(height), int(width)) if height == width >= 112 and height != 192 and height % 16 == 0:
+            return "recognition"
+    return None

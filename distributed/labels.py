@@ -1,0 +1,28 @@
+"""Labels: which candidates are members of the training data. For evaluation only, never read by scoring."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from schemas.errors import SpecError
+
+COLUMNS = ["identity", "member"]
+
+
+def read_labels(path: Path) -> dict[str, bool]:
+    """Identity -> member. Raises SpecError unless the file is a CSV `identity,member` with 0 or 1."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames != COLUMNS:
+                raise SpecError(f"{path} must begin with the line identity,member, not {reader.fieldnames}")
+            return {row["identity"]: _member(row["member"], path, reader.line_num) for row in reader}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SpecError(f"cannot read the labels {path}: {error}; correct gallery.labels") from error
+
+
+def _member(value: str | None, path: Path, line: int) -> bool:
+    if value not in ("0", "1"):
+        raise SpecError(f"{path}, line {line}: member must be 0 or 1, not {value!r}")
+    return value == "1"

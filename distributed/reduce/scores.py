@@ -1,0 +1,165 @@
+"""Identity scores: how strongly the samples point at each person. Larger means more likely a member."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from distributed.reduce.neighbours import Partial
+from distributed.reduce.similarity import (
+    Floats,
+    Integers,
+    Pairs,
+    Templates,
+    canonical,
+    guard_band,
+    pairs_above,
+    require_torch,
+)
+
+# Low enough that a hit means a likeness, high enough that chance hits identities outside the training data
+# too: the hit rates of a cohort must be counts, not all zero, for p-values to mean anything.
+OPERATING_FMR = 1e-3
+
+PRODUCTS_AT_ONCE = 2**22
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A similarity threshold, the false match rate that it has, and the comparisons that this rests on."""
+
+    threshold: float
+    fmr: float
+    comparisons: int
+
+
+def operating_threshold(templates: NDArray[Any], identity: Integers, fmr: float) -> OperatingPoint:
+    """The smallest float32 threshold whose false match rate among the cohort's own photos is at most fmr.
+
+    templates: (g, d), float; identity: int64 (g,), counting from 0. The rate is the share of non-mated
+    comparisons (each pair of photos of different identities, once) with similarity >= threshold: FMR as in
+    ISO/IEC 19795-1. With fewer than 1/fmr comparisons the threshold lies just above all of them and the
+    rate is 0. Raises ValueError without non-mated comparisons, or if fmr is not between 0 and 1.
+    """
+    if not 0 < fmr < 1:
+        raise ValueError(f"a false match rate lies between 0 and 1, not {fmr}")
+    comparisons = _non_mated_comparisons(identity)
+    if comparisons == 0:
+        raise ValueError("an operating threshold needs photos of at least two identities")
+    photos = Templates.of(templates)
+    allowed = floor(Fraction(str(fmr)) * comparisons)
+    closest = _closest_non_mated(photos, identity, allowed + 1)
+    refused, accepted = _order_statistic(photos, closest, allowed)
+    threshold = np.nextafter(refused, np.float32(np.inf))
+    return OperatingPoint(float(threshold), accepted / comparisons, comparisons)
+
+
+def _non_mated_comparisons(identity: Integers) -> int:
+    photos = np.bincount(identity)
+    return (len(identity) ** 2 - int((photos * photos).sum())) // 2
+
+
+def _closest_non_mated(photos: Templates, identity: Integers, count: int) -> Pairs:
+    """All non-mated pairs that can be among the `count` most similar, and few others; bounded memory."""
+    require_torch("cpu")
+    rounded = torch.from_numpy(photos.rounded)
+    rows = max(1, PRODUCTS_AT_ONCE // len(photos))
+    closest, lowest = Pairs.none(), -np.inf
+    for start in range(0, len(photos), rows):
+        left = rounded[start : start + rows]
+        pairs = pairs_above(left, rounded[start:], np.full(len(left), lowest))
+        pairs = replace(pairs, left=pairs.left + start, right=pairs.right + start)
+        once = (pairs.left < pairs.right) & (identity[pairs.left] != identity[pairs.right])
+        closest = Pairs.joined([closest, pairs[once]])
+        if len(closest) > 2 * count:
+            lowest = _lowest_possible(photos, closest, count)
+            closest = closest[closest.similarity >= lowest]
+    return closest
+
+
+def _lowest_possible(photos: Templates, pairs: Pairs, count: int) -> float:
+    """A float32 product below which no pair is canonically among the `count` most similar."""
+    return _product_of_rank(pairs, count) - 2 * guard_band(photos.exact.shape[1])
+
+
+def _product_of_rank(pairs: Pairs, rank: int) -> float:
+    return float(np.partition(pairs.similarity, -rank)[-rank])
+
+
+def _order_statistic(photos: Templates, closest: Pairs, allowed: int) -> tuple[np.float32, int]:
+    """The largest canonical similarity that at most `allowed` pairs exceed, and how many exceed it.
+
+    Only pairs within two guard bands of that rank's product can hold the rank; the others keep their side.
+    """
+    guard = guard_band(photos.exact.shape[1])
+    product = _product_of_rank(closest, allowed + 1)
+    above = closest.similarity > product + 2 * guard
+    near = closest[~above & (closest.similarity >= product - 2 * guard)]
+    similarity = np.sort(canonical(photos, photos, near))[::-1]
+    certain = int(above.sum())
+    refused = similarity[allowed - certain]
+    return refused, certain + int((similarity > refused).sum())
+
+
+def score_identities(
+    partial: Partial, identity: Integers, names: Sequence[str], *, topk: int
+) -> dict[str, Floats]:
+    """Score every identity: float64 (i,) for each of names.
+
+    partial: of all samples; identity: int64 (g,), as in `search`. Each score is computed per photo and
+    averaged over the identity's photos, so that more photos do not mean a higher score. Raises ValueError
+    without samples, for an identity without photos, for an unknown name, and for topk above the search's k.
+    """
+    if partial.samples == 0:
+        raise ValueError("no sample has a template, so no identity has a score")
+    unknown = sorted(set(names) - set(_PHOTO_SCORES))
+    if unknown:
+        raise ValueError(f"there is no score {unknown[0]}; there are {', '.join(_PHOTO_SCORES)}")
+    photos = np.bincount(identity, minlength=len(partial.identity_hits))
+    if not photos.all():
+        raise ValueError(f"identity {int(photos.argmin())} has no photo")
+    return {
+        name: np.bincount(identity, weights=_PHOTO_SCORES[name](partial, topk)) / photos for name in names
+    }
+
+
+def _max(partial: Partial, topk: int) -> Floats:
+    """The nearest sample's similarity: Chen et al. 2020, GAN-Leaks, arXiv 1909.03935."""
+    return partial.neighbours.similarity[:, 0].astype(np.float64)
+
+
+def _topk_mean(partial: Partial, topk: int) -> Floats:
+    """The mean similarity of the topk nearest samples, or of all samples if there are fewer.
+
+    A smoother estimate of the density near the photo than the nearest sample alone (GAN-Leaks, as above).
+    """
+    nearest = partial.neighbours.similarity
+    wanted = min(topk, partial.samples)
+    if not 1 <= wanted <= nearest.shape[1]:
+        raise ValueError(f"topk is {topk}, and the search kept {nearest.shape[1]} neighbours")
+    mean: Floats = nearest[:, :wanted].mean(axis=1, dtype=np.float64)
+    return mean
+
+
+def _hit_rate(partial: Partial, topk: int) -> Floats:
+    """The share of samples in the photo's neighbourhood.
+
+    Hilprecht, Härterich and Bernau 2019, Monte Carlo and Reconstruction Membership Inference Attacks against
+    Generative Models, PETS 2019(4), eq. 4, with the operating threshold in place of their distance.
+    """
+    rate: Floats = partial.photo_hits / partial.samples
+    return rate
+
+
+_PHOTO_SCORES: dict[str, Callable[[Partial, int], Floats]] = {
+    "max": _max,
+    "topk_mean": _topk_mean,
+    "hit_rate": _hit_rate,
+}

@@ -1,0 +1,117 @@
+"""What the similarity of two templates is, to the last bit, and how fast float32 answers bound it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from schemas.errors import DeviceError
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+UNIT_ROUNDOFF = 2.0**-24  # of float32
+PAIRS_AT_ONCE = 256  # gathered float64 templates of this many pairs stay in a core's cache
+
+
+@dataclass(frozen=True)
+class Templates:
+    """Unit-norm templates: exact: float64 (n, d), and rounded: the same as float32 for matrix products."""
+
+    exact: Floats
+    rounded: Singles
+
+    @classmethod
+    def of(cls, templates: NDArray[Any]) -> Self:
+        """Normalise templates (n, d) of any float type. Raises ValueError if one has no direction."""
+        if templates.ndim != 2 or templates.shape[1] == 0:
+            raise ValueError(f"templates must have the shape (n, d), not {templates.shape}")
+        exact = np.array(templates, dtype=np.float64, order="C")
+        norms = np.sqrt((exact * exact).sum(axis=1, keepdims=True))
+        if not (np.isfinite(norms) & (norms > 0)).all():
+            raise ValueError("templates must be finite and not zero")
+        exact /= norms
+        return cls(exact, exact.astype(np.float32))
+
+    def __len__(self) -> int:
+        return len(self.exact)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Templates:
+        return Templates(self.exact[rows], self.rounded[rows])
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Compared pairs: rows of the left and right templates, int64 (p,), and similarity, float32 (p,)."""
+
+    left: Integers
+    right: Integers
+    similarity: Singles
+
+    @classmethod
+    def none(cls) -> Self:
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+
+    @classmethod
+    def joined(cls, parts: list[Pairs]) -> Self:
+        return cls(
+            np.concatenate([part.left for part in parts]),
+            np.concatenate([part.right for part in parts]),
+            np.concatenate([part.similarity for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def __getitem__(self, chosen: NDArray[Any]) -> Pairs:
+        return Pairs(self.left[chosen], self.right[chosen], self.similarity[chosen])
+
+
+def canonical(left: Templates, right: Templates, pairs: Pairs) -> Singles:
+    """The similarity of each pair, float32 (p,): the float64 dot product, rounded once.
+
+    Each product is summed over one contiguous row, in an order that depends on d alone, so a pair gets
+    the same bits in whatever block, shard or process it is computed.
+    """
+    similarity = np.empty(len(pairs), dtype=np.float32)
+    for start in range(0, len(similarity), PAIRS_AT_ONCE):
+        block = slice(start, start + PAIRS_AT_ONCE)
+        products = left.exact[pairs.left[block]]
+        products *= right.exact[pairs.right[block]]
+        similarity[block] = products.sum(axis=1)
+    return similarity
+
+
+def guard_band(d: int) -> float:
+    """The largest distance between a float32 inner product of `Templates.rounded` and `canonical`.
+
+    For unit vectors a dot product is off by at most d·u/(1 − d·u) in any order of summation, with or
+    without fused multiply-add (Higham 2002, Accuracy and Stability of Numerical Algorithms, eq. 3.5).
+    Rounding both inputs, the canonical value and a bound that it is compared with adds under 6 u.
+    """
+    return (d + 6) * UNIT_ROUNDOFF / (1 - (d + 6) * UNIT_ROUNDOFF)
+
+
+def pairs_above(left: torch.Tensor, right: torch.Tensor, floors: Floats) -> Pairs:
+    """All pairs with a float32 inner product of at least their left row's floor, in row order.
+
+    left: float32 (l, d), right: float32 (r, d), on one device; floors: (l,). Memory is O(l × r).
+    """
+    products = left @ right.T
+    lowest = torch.from_numpy(floors.astype(np.float32)).to(left.device)
+    above = products >= lowest[:, None]
+    rows, columns = torch.nonzero(above, as_tuple=True)
+    return Pairs(rows.cpu().numpy(), columns.cpu().numpy(), products[above].cpu().numpy())
+
+
+def require_torch(device: str) -> None:
+    """Raises DeviceError unless torch multiplies float32 matrices in full float32 on `device`."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("the search was asked to run on cuda and torch sees no GPU; use device cpu")
+    if torch.get_float32_matmul_precision() != "highest":
+        raise DeviceError("torch multiplies in reduced precision; set_float32_matmul_precision('highest')")

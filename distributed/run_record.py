@@ -1,0 +1,39 @@
+"""`run.json`: which spec a run's folder belongs to, for whoever finds it later."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from distributed.store import RunStore
+from schemas.errors import StoreError
+from schemas.fingerprint import Fingerprint
+from schemas.spec import AuditSpec
+
+RECORD_FILE = "run.json"
+
+
+class RunRecord(BaseModel):
+    """The spec with absolute paths, and the fields of its samples' fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: AuditSpec
+    fingerprint: dict[str, str]
+
+
+def record_run(store: RunStore, spec: AuditSpec, fingerprint: Fingerprint) -> None:
+    """Write the record. Raises WrongRunError if the folder holds a run of another fingerprint."""
+    if RECORD_FILE in store.sizes():
+        fingerprint.require(Fingerprint(read_record(store).fingerprint), store.location)
+    record = RunRecord(spec=spec, fingerprint=dict(fingerprint.fields))
+    store.write(RECORD_FILE, record.model_dump_json(indent=2).encode())
+
+
+def read_record(store: RunStore) -> RunRecord:
+    """The record. Raises StoreError if there is none, or it cannot be read."""
+    try:
+        return RunRecord.model_validate_json(store.read(RECORD_FILE))
+    except ValidationError as error:
+        raise StoreError(
+            f"{store.location}/{RECORD_FILE} is not a run's record: is this an output?"
+        ) from error

@@ -1,0 +1,191 @@
+"""From ids to a committed shard: sample, embed, write. What an actor does; knows nothing of Ray."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from distributed.embedding.detector import Detector
+from distributed.embedding.extractor import FaceBatch, TemplateExtractor
+from distributed.embedding.locator import AlignedCrops, DetectorLocator, FixedLandmarks, Locator
+from distributed.embedding.recognizer import Recognizer
+from distributed.embedding.zoo import resolve_model
+from distributed.sampling.adapters import open_generator
+from distributed.sampling.generator import Image, ImageSource, InvalidImage
+from distributed.sampling.image_files import ImageFiles
+from distributed.store import RunStore
+from schemas.shard import Footer, Shard, ShardReport
+from schemas.spec import AuditSpec, FacesSpec
+from schemas.tables import samples_schema, template_column
+
+BATCH_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """All that an actor needs to make any shard of a run. `photos` given: the gallery's, not the samples'."""
+
+    spec: AuditSpec
+    fingerprint: dict[str, str]
+    prefix: str
+    device: str
+    threads: int
+    photos: tuple[Path, ...] | None = None
+
+
+@dataclass(frozen=True)
+class EmbeddedShard:
+    """A shard before it is written; `reasons` says why images are invalid."""
+
+    faces: FaceBatch
+    seconds: dict[str, float]
+    reasons: Sequence[str]
+
+
+class ShardEmbedder:
+    """Samples and embeds shards of one job; its models are loaded once."""
+
+    def __init__(self, job: ShardJob) -> None:
+        """Raises ModelError or DeviceError if a model cannot be loaded on the job's device."""
+        self._source = open_source(job)
+        self._extractor = open_extractor(job)
+
+    def embed(self, shard: Shard) -> EmbeddedShard:
+        """Outcomes and templates of the shard's images, in the order of ids."""
+        seconds = dict.fromkeys(("generate", *self._extractor.timings), 0.0)
+        before = dict(self._extractor.timings)
+        parts: list[FaceBatch] = []
+        reasons: list[str] = []
+        for ids in batches(shard):
+            start = time.perf_counter()
+            images = self._source.sample(ids)
+            seconds["generate"] += time.perf_counter() - start
+            pairs = zip(ids, images, strict=True)
+            reasons += [f"{id_}: {one.reason}" for id_, one in pairs if isinstance(one, InvalidImage)]
+            parts.append(self._extractor.extract([_or_none(one) for one in images]))
+        seconds |= {stage: total - before[stage] for stage, total in self._extractor.timings.items()}
+        return EmbeddedShard(concatenate(parts), seconds, reasons)
+
+
+class ShardMaker:
+    """Embeds shards of one job and commits them to its store."""
+
+    def __init__(self, job: ShardJob) -> None:
+        """Raises ModelError or DeviceError if a model cannot be loaded on the job's device."""
+        self._job = job
+        self._store = RunStore(job.spec.output)
+        self._embedder = ShardEmbedder(job)
+
+    def make(self, shard: Shard) -> ShardReport:
+        """Make and commit one shard. Doing it again gives the same bytes in the same place."""
+        embedded = self._embedder.embed(shard)
+        footer = self._footer(shard, embedded.faces)
+        start = time.perf_counter()
+        path = f"{self._job.prefix}/{shard.file_name}"
+        size = self._store.write_table(path, samples_table(shard, embedded.faces), footer)
+        seconds = embedded.seconds | {"write": time.perf_counter() - start}
+        example = next(iter(embedded.reasons), None)
+        return ShardReport(shard.index, shard.rows, footer.outcomes, size, seconds, example)
+
+    def _footer(self, shard: Shard, faces: FaceBatch) -> Footer:
+        return Footer(
+            table="samples",
+            fingerprint=self._job.fingerprint,
+            first_id=shard.first_id,
+            stop_id=shard.stop_id,
+            rows=shard.rows,
+            outcomes=dict(sorted(Counter(faces.outcome).items())),
+            device=self._job.device,
+            threads_per_worker=self._job.threads,
+        )
+
+
+def _or_none(image: Image | InvalidImage) -> Image | None:
+    return None if isinstance(image, InvalidImage) else image
+
+
+def concatenate(parts: Sequence[FaceBatch]) -> FaceBatch:
+    """The batches one after the other."""
+    return FaceBatch(
+        outcome=[outcome for part in parts for outcome in part.outcome],
+        faces=np.concatenate([part.faces for part in parts]),
+        detection_score=np.concatenate([part.detection_score for part in parts]),
+        templates={
+            name: np.concatenate([part.templates[name] for part in parts]) for name in parts[0].templates
+        },
+    )
+
+
+def batches(shard: Shard) -> Iterator[NDArray[np.int64]]:
+    """The shard's ids, in runs of at most BATCH_IMAGES."""
+    for first in range(shard.first_id, shard.stop_id, BATCH_IMAGES):
+        yield np.arange(first, min(first + BATCH_IMAGES, shard.stop_id), dtype=np.int64)
+
+
+def samples_table(shard: Shard, faces: FaceBatch) -> pa.Table:
+    """The shard as a table with the columns of `samples_schema`."""
+    schema = samples_schema({name: rows.shape[1] for name, rows in faces.templates.items()})
+    scores = pa.array(faces.detection_score, mask=np.isnan(faces.detection_score))
+    columns = {
+        "sample_id": pa.array(np.arange(shard.first_id, shard.stop_id, dtype=np.int64)),
+        "outcome": pa.array([str(outcome) for outcome in faces.outcome]),
+        "faces": pa.array(faces.faces),
+        "detection_score": scores,
+    }
+    columns |= {template_column(name): template_array(rows) for name, rows in faces.templates.items()}
+    return pa.table(columns, schema=schema)
+
+
+def template_array(rows: NDArray[np.float32]) -> pa.FixedSizeListArray:
+    """Templates (n, d) as a list column; rows of NaN become nulls."""
+    missing = np.isnan(rows[:, 0])
+    values = np.where(missing[:, None], 0, rows).astype(np.float16)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), rows.shape[1], mask=pa.array(missing))
+
+
+def open_source(job: ShardJob) -> ImageSource:
+    """The job's images: the generator's samples, or the gallery's photos."""
+    if job.photos is not None:
+        return ImageFiles(job.photos)
+    return open_generator(job.spec.generator, job.spec.seed, device=job.device, threads=job.threads)
+
+
+def open_extractor(job: ShardJob) -> TemplateExtractor:
+    """The job's recognisers, and how it finds the face in an image."""
+    recognizers = [
+        Recognizer(
+            one.name,
+            resolve_model(one.path, Path(), task="recognition"),
+            channels=one.input.channels,
+            mean=one.input.mean,
+            std=one.input.std,
+            device=job.device,
+            threads=job.threads,
+        )
+        for one in job.spec.faces.recognizers
+    ]
+    return TemplateExtractor(recognizers, _locator(job, job.spec.faces))
+
+
+def _locator(job: ShardJob, faces: FacesSpec) -> Locator:
+    if job.photos is not None and not job.spec.gallery.detector:
+        return AlignedCrops()
+    if job.photos is None and faces.landmarks is not None:
+        return FixedLandmarks(np.asarray(faces.landmarks, np.float64))
+    assert faces.detector is not None, "the spec's validators demand a detector here"
+    path = resolve_model(faces.detector.path, Path(), task="detection")
+    detector = Detector(
+        path,
+        sizes=faces.detector.sizes,
+        threshold=faces.detector.threshold,
+        device=job.device,
+        threads=job.threads,
+    )
+    return DetectorLocator(detector)

@@ -1,0 +1,167 @@
+"""A run's files. A shard is one Parquet file, committed atomically, that says what it is."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, from_url
+from pydantic import ValidationError
+
+from schemas.errors import DamagedError, StoreError
+from schemas.shard import Footer
+from schemas.spec import is_remote
+from schemas.tables import TEMPLATE_PREFIX
+
+FOOTER_KEY = b"idleak"
+PARTIAL_SUFFIX = ".partial"
+ROW_GROUP_ROWS = 65_536
+FOOTER_READ_BYTES = 65_536
+
+
+class RunStore:
+    """The folder, or the bucket prefix, that holds one run."""
+
+    def __init__(self, location: str) -> None:
+        """Raises StoreError if the folder cannot be made, or the address is none that obstore knows."""
+        self.location = location
+        self.folder = None if is_remote(location) else Path(location)
+        try:
+            self._store = from_url(location) if self.folder is None else LocalStore(self.folder, mkdir=True)
+        except (BaseError, OSError, ValueError) as error:
+            raise StoreError(_cannot("use", location, error)) from error
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put `data` at `path`, wholly or not at all; a local file is synced before it gets its name."""
+        try:
+            if self.folder is None:
+                self._store.put(path, data)
+            else:
+                self._write_local(self.folder, path, data)
+        except (BaseError, OSError) as error:
+            raise StoreError(_cannot("write", f"{self.location}/{path}", error)) from error
+
+    def _write_local(self, folder: Path, path: str, data: bytes) -> None:
+        """obstore's own local put is atomic but not synced: a power cut could leave an empty file."""
+        partial = f"{path}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
+        try:
+            self._store.put(partial, data)
+            _sync(folder / partial)
+            self._store.rename(partial, path)
+        finally:
+            (folder / partial).unlink(missing_ok=True)
+        _sync((folder / path).parent)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Put `data` at `path` unless something is there already; False if so. Atomic between processes."""
+        try:
+            self._store.put(path, data, mode="create")
+        except AlreadyExistsError:
+            return False
+        except (BaseError, OSError) as error:
+            raise StoreError(_cannot("write", f"{self.location}/{path}", error)) from error
+        return True
+
+    def read(self, path: str) -> bytes:
+        """The bytes at `path`. Raises StoreError if there are none."""
+        try:
+            return bytes(self._store.get(path).bytes())
+        except (BaseError, OSError) as error:
+            raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
+
+    def delete(self, path: str) -> None:
+        """Remove `path`, which may be missing already."""
+        try:
+            self._store.delete(path)
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise StoreError(_cannot("delete", f"{self.location}/{path}", error)) from error
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Size in bytes of every committed file below `prefix`, by its path from the run's root, sorted."""
+        try:
+            entries = self._store.list(prefix or None).collect()
+        except (BaseError, OSError) as error:
+            raise StoreError(_cannot("list", f"{self.location}/{prefix}", error)) from error
+        sizes = {entry["path"]: entry["size"] for entry in entries}
+        return {path: sizes[path] for path in sorted(sizes) if not path.endswith(PARTIAL_SUFFIX)}
+
+    def write_table(self, path: str, table: pa.Table, footer: Footer) -> int:
+        """Commit a table with its footer; the number of bytes written."""
+        data = encode_table(table, footer)
+        self.write(path, data)
+        return len(data)
+
+    def read_footer(self, path: str) -> Footer:
+        """What the Parquet file says of itself. Raises DamagedError if it cannot say it."""
+        try:
+            metadata = pq.read_metadata(pa.BufferReader(self._tail(path)))
+            return Footer.model_validate_json((metadata.metadata or {})[FOOTER_KEY])
+        except (BaseError, FileNotFoundError) as error:
+            raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
+        except (pa.ArrowException, OSError, KeyError, ValidationError) as error:
+            raise DamagedError(_damaged(path)) from error
+
+    def _tail(self, path: str) -> bytes:
+        """The end of a Parquet file, down to where its footer begins: all that its metadata needs."""
+        size = self._store.head(path)["size"]
+        if size == 0:
+            return b""
+        tail = bytes(self._store.get_range(path, start=max(0, size - FOOTER_READ_BYTES), end=size))
+        needed = int.from_bytes(tail[-8:-4], "little") + 8
+        if len(tail) < needed <= size:
+            tail = bytes(self._store.get_range(path, start=size - needed, end=size))
+        return tail
+
+    def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
+        """The table at `path`, its page checksums verified. Raises DamagedError where they fail."""
+        data = self.read(path)
+        try:
+            file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+            return file.read(columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedError(_damaged(path)) from error
+
+
+def encode_table(table: pa.Table, footer: Footer) -> bytes:
+    """Parquet bytes: a function of the table, the footer and the pyarrow version alone.
+
+    Templates are stored plain: they do not compress, a dictionary of them only costs, and DuckDB refuses
+    byte-stream split for float16. All other columns get a dictionary and zstd.
+    """
+    scalar = [name for name in table.column_names if not name.startswith(TEMPLATE_PREFIX)]
+    paths = {name: name if name in scalar else f"{name}.list.element" for name in table.column_names}
+    compression = {path: "zstd" if name in scalar else "none" for name, path in paths.items()}
+    metadata = {**(table.schema.metadata or {}), FOOTER_KEY: footer.model_dump_json().encode()}
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata(metadata),
+        sink,
+        row_group_size=ROW_GROUP_ROWS,
+        compression=compression,
+        use_dictionary=scalar,
+        write_page_checksum=True,
+    )
+    return bytes(sink.getvalue())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _damaged(path: str) -> str:
+    return f"{path} is damaged: delete it, then run the same command again to make it anew"
+
+
+def _cannot(verb: str, location: str, error: Exception) -> str:
+    reason = str(error).split("\n")[0]
+    return f"cannot {verb} {location}: {reason}; check that it exists and that you may read and write there"

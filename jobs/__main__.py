@@ -1,0 +1,43 @@
+"""idleak: which real people does a face generator leak?"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+JOBS = {
+    "audit": "everything below in one go; run again, it resumes",
+    "sample": "draw the samples and embed their faces",
+    "enroll": "embed the gallery's photos",
+    "reduce": "neighbours, scores, verdicts, results.json",
+    "plan": "what an audit would cost and could find, without running it",
+    "verify": "check every file of a run",
+    "doctor": "check this machine",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the job that the first argument names with the rest; its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in JOBS:
+        print(f"idleak: no job {name!r}; the jobs are {', '.join(JOBS)}", file=sys.stderr)
+        return 2
+    code: int = importlib.import_module(f"jobs.{name}").main(rest)
+    return int(code)
+
+
+def _usage() -> str:
+    width = max(map(len, JOBS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in JOBS.items()]
+    return "\n".join(
+        [__doc__ or "", "", "usage: idleak <job> …", "", *lines, "", "idleak <job> --help says more."]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

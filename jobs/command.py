@@ -1,0 +1,34 @@
+"""What all jobs share: their one argument, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from jobs.exit_codes import ExitCode, code_of
+from schemas.errors import IdleakError
+from schemas.spec import AuditSpec, load_spec
+
+
+def spec_command(
+    name: str, text: str | None, argv: Sequence[str], run: Callable[[AuditSpec], ExitCode]
+) -> int:
+    """Run a job that takes a spec's path."""
+    parser = argparse.ArgumentParser(prog=f"idleak {name}", description=text)
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: run(load_spec(arguments.spec)))
+
+
+def guarded(run: Callable[[], ExitCode]) -> int:
+    """Turn an expected error into one line on stderr, and into its exit code."""
+    try:
+        return run()
+    except IdleakError as error:
+        print(f"idleak: {error}", file=sys.stderr)
+        return code_of(error)
+    except KeyboardInterrupt:
+        print("idleak: interrupted; finished shards are kept, run the same command to go on", file=sys.stderr)
+        return ExitCode.INTERRUPTED

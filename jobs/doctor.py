@@ -1,0 +1,171 @@
+"""`idleak doctor`: is this machine ready? Versions, devices, providers, and what mends what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from jobs.exit_codes import ExitCode
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {
+    "cv2": "opencv-python-headless",
+    "faiss": "faiss-cpu",
+    "insightface": "insightface",
+    "numpy": "numpy",
+    "obstore": "obstore",
+    "onnxruntime": "onnxruntime",
+    "pyarrow": "pyarrow",
+    "pydantic": "pydantic",
+    "ray": "ray",
+    "torch": "torch",
+}
+GPU_BUILDS = {"faiss-cpu": "faiss-gpu", "onnxruntime": "onnxruntime-gpu"}
+LEAST_FREE_BYTES = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `needed`: the CPU cannot do without it."""
+
+    what: str
+    good: bool
+    says: str
+    mend: str = ""
+    needed: bool = True
+
+
+def main(argv: Sequence[str]) -> int:
+    argparse.ArgumentParser(prog="idleak doctor", description=__doc__).parse_args(argv)
+    shadow = shadowing(ROOT)
+    if shadow is not None:
+        print(f"idleak: {shadow}", file=sys.stderr)
+        return ExitCode.FAILED
+    findings = [*_cpu_findings(), *_gpu_findings()]
+    Console().print(_table(findings))
+    broken = [one.what for one in findings if one.needed and not one.good]
+    gpu = all(one.good for one in findings if not one.needed)
+    print("CPU: " + (f"not ready, mend {', '.join(broken)}" if broken else "ready"))
+    print("GPU: " + ("ready" if gpu else "not ready; see the lines that mend it, or use `device: cpu`"))
+    return ExitCode.FAILED if broken else ExitCode.OK
+
+
+def shadowing(root: Path) -> str | None:
+    """What to say if Python finds another package `distributed` (Dask has one) than the one in `root`."""
+    module = importlib.import_module("distributed")
+    found = Path(module.__file__ or ".").resolve().parent
+    if found == root / "distributed":
+        return None
+    return (
+        f"Python finds another package named distributed, in {found}: run `pip uninstall distributed`, "
+        f"or use idleak in an environment of its own, from {root}"
+    )
+
+
+def _cpu_findings() -> Iterator[Finding]:
+    good = sys.version_info >= (3, 11)
+    yield Finding("python", good, sys.version.split()[0], "install Python 3.11 or newer")
+    for module, package in PACKAGES.items():
+        yield _package(module, package)
+    yield _works("onnxruntime on the CPU", _has_cpu_provider, "pip install onnxruntime")
+    yield _works("faiss search", _faiss_searches, "pip install faiss-cpu")
+    free = shutil.disk_usage(ROOT).free
+    yield Finding("disk", free > LEAST_FREE_BYTES, f"{free / 1e9:,.0f} GB free", "free some space")
+    yield Finding("processor", True, f"{os.cpu_count()} cores")
+    yield Finding(
+        "ray", True, f"joins {os.environ['RAY_ADDRESS']}" if "RAY_ADDRESS" in os.environ else "starts its own"
+    )
+
+
+def _package(module: str, package: str) -> Finding:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        return Finding(package, False, str(error), f"pip install {package}")
+    return Finding(package, True, _version(package))
+
+
+def _version(package: str) -> str:
+    """The version of a package, or of its GPU build."""
+    for name in (package, GPU_BUILDS.get(package, package)):
+        try:
+            return version(name) + ("" if name == package else f" ({name})")
+        except PackageNotFoundError:
+            continue
+    return "of unknown version"
+
+
+def _works(what: str, check: Callable[[], str | None], mend: str, *, needed: bool = True) -> Finding:
+    """`check` says what is wrong, or None."""
+    try:
+        problem = check()
+    except ImportError as error:
+        problem = str(error)
+    return Finding(what, problem is None, problem or "works", mend, needed)
+
+
+def _has_cpu_provider() -> str | None:
+    import onnxruntime
+
+    providers = onnxruntime.get_available_providers()
+    return None if "CPUExecutionProvider" in providers else f"only {', '.join(providers)}"
+
+
+def _faiss_searches() -> str | None:
+    import faiss
+    import numpy as np
+
+    rows = np.eye(4, dtype=np.float32)
+    _, found = faiss.knn(rows, rows, 1, metric=faiss.METRIC_INNER_PRODUCT)
+    return None if found[:, 0].tolist() == [0, 1, 2, 3] else "finds wrong neighbours"
+
+
+def _gpu_findings() -> Iterator[Finding]:
+    yield _works("GPU: driver", _has_driver, "install NVIDIA's driver", needed=False)
+    yield _works("GPU: torch", _torch_has_cuda, "pip install torch (a CUDA build)", needed=False)
+    swap = "make gpu"
+    yield _works("GPU: onnxruntime", _has_cuda_provider, swap, needed=False)
+    yield _works("GPU: faiss", _faiss_has_gpu, swap, needed=False)
+
+
+def _has_driver() -> str | None:
+    return None if shutil.which("nvidia-smi") else "no nvidia-smi found"
+
+
+def _torch_has_cuda() -> str | None:
+    import torch
+
+    return None if torch.cuda.is_available() else f"torch {torch.__version__} sees no CUDA device"
+
+
+def _has_cuda_provider() -> str | None:
+    import onnxruntime
+
+    providers = onnxruntime.get_available_providers()
+    return None if "CUDAExecutionProvider" in providers else f"only {', '.join(providers)}"
+
+
+def _faiss_has_gpu() -> str | None:
+    import faiss
+
+    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    return None if gpus else f"faiss {faiss.__version__} sees no GPU"
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    table = Table("", "what", "found", "to mend it")
+    for one in findings:
+        mark = "[green]ok[/]" if one.good else ("[red]missing[/]" if one.needed else "[yellow]absent[/]")
+        table.add_row(mark, escape(one.what), escape(one.says), "" if one.good else escape(one.mend))
+    return table

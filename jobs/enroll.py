@@ -1,0 +1,157 @@
+"""`idleak enroll SPEC`: embed the gallery's photos into `gallery.parquet`; every refused photo is listed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from distributed.cluster import Cluster
+from distributed.enrolled import GALLERY_FILE
+from distributed.fingerprints import gallery_fingerprint, recognizer_fields
+from distributed.gallery import Photo, list_photos
+from distributed.lock import run_lock
+from distributed.shard_run import ShardRun
+from distributed.store import RunStore
+from jobs.command import spec_command
+from jobs.exit_codes import ExitCode
+from jobs.progress import make_with_progress
+from schemas.errors import SpecError
+from schemas.fingerprint import Fingerprint
+from schemas.shard import Footer, Shard, plan_shards
+from schemas.spec import AuditSpec
+from schemas.tables import Outcome, Role, gallery_schema
+
+ENROLLED_PREFIX = "enrolling"
+PHOTOS_PER_SHARD = 128
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """The enrolled gallery and the fingerprint it was made under."""
+
+    table: pa.Table
+    fingerprint: Fingerprint
+
+
+def main(argv: Sequence[str]) -> int:
+    return spec_command("enroll", __doc__, argv, _run)
+
+
+def _run(spec: AuditSpec) -> ExitCode:
+    store = RunStore(spec.output)
+    with run_lock(store), Cluster() as cluster:
+        enrolment = enroll(spec, store, cluster)
+    for line in refused_lines(enrolment.table):
+        print(line)
+    accepted = pc.sum(pc.equal(enrolment.table["outcome"], Outcome.OK)).as_py()
+    print(f"{accepted:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
+    return ExitCode.OK
+
+
+def refused_lines(table: pa.Table) -> list[str]:
+    """`refused (reason): role identity/photo`, for each photo that gave no template."""
+    refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).to_pylist()
+    return [f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}" for row in refused]
+
+
+def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
+    """Make `gallery.parquet` unless it is there. Raises SpecError or a subclass for photos, models or earlier
+    galleries that cannot be used, WrongRunError if the output holds another gallery, ShardsLostError."""
+    photos = list_photos(spec.gallery)
+    fingerprint = gallery_fingerprint(spec, photos)
+    if GALLERY_FILE in store.sizes():
+        found = store.read_footer(GALLERY_FILE).fingerprint
+        fingerprint.require(Fingerprint(found), GALLERY_FILE)
+        return Enrolment(store.read_table(GALLERY_FILE), fingerprint)
+    parts = _earlier_galleries(spec)
+    if photos:
+        parts.append(_embed_photos(spec, photos, fingerprint, store, cluster))
+    table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
+    _require_both_sides(table)
+    _commit(table, fingerprint, store)
+    return Enrolment(table, fingerprint)
+
+
+def _embed_photos(
+    spec: AuditSpec, photos: Sequence[Photo], fingerprint: Fingerprint, store: RunStore, cluster: Cluster
+) -> pa.Table:
+    shards = plan_shards(len(photos), PHOTOS_PER_SHARD)
+    run = ShardRun(spec, fingerprint, ENROLLED_PREFIX, shards, tuple(photo.path for photo in photos))
+    make_with_progress("enrolling", run, store, cluster)
+    tables = [_with_people(store.read_table(run.path(shard)), photos, shard) for shard in shards]
+    return pa.concat_tables(tables)
+
+
+def _with_people(embedded: pa.Table, photos: Sequence[Photo], shard: Shard) -> pa.Table:
+    """The rows of a shard of photos, with who is on them."""
+    part = photos[shard.first_id : shard.stop_id]
+    people = {
+        "identity": [photo.identity for photo in part],
+        "photo": [photo.name for photo in part],
+        "role": [str(photo.role) for photo in part],
+    }
+    columns = {name: embedded[name] for name in embedded.column_names if name not in ("sample_id", "faces")}
+    return pa.table(people | columns).cast(_schema(embedded))
+
+
+def _schema(table: pa.Table) -> pa.Schema:
+    dimensions = {
+        field.name.removeprefix("template_"): field.type.list_size
+        for field in table.schema
+        if field.name.startswith("template_")
+    }
+    return gallery_schema(dimensions)
+
+
+def _earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
+    """The sides that are given as an earlier `gallery.parquet`, from templates of the same recognisers."""
+    tables = []
+    for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
+        if source.parquet is not None:
+            tables.append(_earlier_gallery(Path(source.parquet), role, spec))
+    return tables
+
+
+def _earlier_gallery(path: Path, role: Role, spec: AuditSpec) -> pa.Table:
+    store = RunStore(str(path.parent))
+    found = Fingerprint(store.read_footer(path.name).fingerprint)
+    wanted = recognizer_fields(spec.faces)
+    known = Fingerprint({name: value for name, value in found.fields.items() if name in wanted})
+    if differences := Fingerprint(wanted).differences(known):
+        raise SpecError(
+            f"{path} was enrolled with other recognisers: {'; '.join(differences)}; enrol it anew"
+        )
+    table = store.read_table(path.name)
+    table = table.filter(pc.equal(table["role"], role))
+    if table.num_rows == 0:
+        raise SpecError(f"{path} holds no identity with the role {role}; give one that does")
+    return table.replace_schema_metadata(None)
+
+
+def _require_both_sides(table: pa.Table) -> None:
+    accepted = table.filter(pc.equal(table["outcome"], Outcome.OK))
+    sides = Counter(accepted["role"].to_pylist())
+    for role in Role:
+        if not sides[role]:
+            reasons = Counter(table.filter(pc.equal(table["role"], role))["outcome"].to_pylist())
+            raise SpecError(f"no photo of the gallery's {role} side could be enrolled: {dict(reasons)}")
+
+
+def _commit(table: pa.Table, fingerprint: Fingerprint, store: RunStore) -> None:
+    """Write the gallery, then drop the shards that it was put together from."""
+    outcomes = dict(sorted(Counter(table["outcome"].to_pylist()).items()))
+    footer = Footer(
+        table="gallery",
+        fingerprint=dict(fingerprint.fields),
+        stop_id=table.num_rows,
+        rows=table.num_rows,
+        outcomes=outcomes,
+    )
+    store.write_table(GALLERY_FILE, table, footer)
+    for path in store.sizes(ENROLLED_PREFIX):
+        store.delete(path)

@@ -1,0 +1,39 @@
+"""What a job's exit code says."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from schemas.errors import (
+    DamagedError,
+    IdleakError,
+    LockedError,
+    ShardsLostError,
+    SpecError,
+    WrongRunError,
+)
+
+
+class ExitCode(IntEnum):
+    """0 success; 1 failed; 2 bad spec; 3 shards lost; 4 files missing or damaged; 5 refused."""
+
+    OK = 0
+    FAILED = 1
+    BAD_SPEC = 2
+    SHARDS_LOST = 3
+    DAMAGED = 4
+    REFUSED = 5
+    INTERRUPTED = 130
+
+
+_CODES: list[tuple[type[IdleakError] | tuple[type[IdleakError], ...], ExitCode]] = [
+    (SpecError, ExitCode.BAD_SPEC),
+    (ShardsLostError, ExitCode.SHARDS_LOST),
+    (DamagedError, ExitCode.DAMAGED),
+    ((WrongRunError, LockedError), ExitCode.REFUSED),
+]
+
+
+def code_of(error: IdleakError) -> ExitCode:
+    """The exit code of an expected error."""
+    return next((code for kinds, code in _CODES if isinstance(error, kinds)), ExitCode.FAILED)

@@ -1,0 +1,87 @@
+"""`idleak verify RUN`: check every file of a run; name what is missing or damaged."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from distributed.enrolled import GALLERY_FILE
+from distributed.reduce_maker import SAMPLES_PREFIX
+from distributed.run_record import RunRecord, read_record
+from distributed.store import RunStore
+from jobs.command import guarded
+from jobs.exit_codes import ExitCode
+from schemas.errors import DamagedError, SpecError, StoreError
+from schemas.fingerprint import Fingerprint
+from schemas.shard import Shard, count_outcomes, plan_shards
+from schemas.spec import is_remote
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="idleak verify", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
+    location: str = parser.parse_args(argv).run
+    return guarded(lambda: _run(location))
+
+
+def _run(location: str) -> ExitCode:
+    if not is_remote(location) and not Path(location).is_dir():
+        raise SpecError(f"{location} is not a folder; give the `output` of a spec")
+    store = RunStore(location)
+    record = read_record(store)
+    problems = list(find_problems(store, record))
+    for problem in problems:
+        print(problem)
+    shards = len(plan_shards(record.spec.samples, record.spec.shard_size))
+    if problems:
+        print(f"{len(problems)} problems in {location}; run the audit again to make what is missing")
+        return ExitCode.DAMAGED
+    print(f"{location}: {shards} shards and {GALLERY_FILE} are complete and match their checksums")
+    return ExitCode.OK
+
+
+def find_problems(store: RunStore, record: RunRecord) -> Iterator[str]:
+    """One line for each file that is missing, damaged, unexpected, or of another spec."""
+    shards = plan_shards(record.spec.samples, record.spec.shard_size)
+    planned = {f"{SAMPLES_PREFIX}/{shard.file_name}": shard for shard in shards}
+    there = store.sizes(SAMPLES_PREFIX)
+    for path, shard in planned.items():
+        if path not in there:
+            yield f"{path}: missing"
+        elif problem := _shard_problem(store, path, shard, Fingerprint(record.fingerprint)):
+            yield f"{path}: {problem}"
+    for path in sorted(there.keys() - planned.keys()):
+        yield f"{path}: not part of this run's plan"
+    if problem := _gallery_problem(store):
+        yield f"{GALLERY_FILE}: {problem}"
+
+
+def _shard_problem(store: RunStore, path: str, shard: Shard, fingerprint: Fingerprint) -> str | None:
+    try:
+        footer = store.read_footer(path)
+        table = store.read_table(path)
+    except (DamagedError, StoreError):
+        return "damaged: delete it, then run the audit again"
+    if differences := fingerprint.differences(Fingerprint(footer.fingerprint)):
+        return f"of another spec: {'; '.join(differences)}"
+    ids = table["sample_id"].to_numpy()
+    if not np.array_equal(ids, np.arange(shard.first_id, shard.stop_id)):
+        return f"its ids are not {shard.first_id} to {shard.stop_id - 1}"
+    if (footer.first_id, footer.stop_id, footer.rows) != (shard.first_id, shard.stop_id, len(ids)):
+        return "its footer does not fit its rows"
+    counts = count_outcomes([{name: 1} for name in table["outcome"].to_pylist()])
+    return None if counts == footer.outcomes else "its outcomes do not fit its footer"
+
+
+def _gallery_problem(store: RunStore) -> str | None:
+    if GALLERY_FILE not in store.sizes():
+        return "missing"
+    try:
+        rows = store.read_table(GALLERY_FILE).num_rows
+        footer = store.read_footer(GALLERY_FILE)
+    except (DamagedError, StoreError):
+        return "damaged: delete it, then run the audit again"
+    return None if rows == footer.rows else f"has {rows} rows, its footer says {footer.rows}"

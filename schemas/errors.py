@@ -1,0 +1,46 @@
+"""The errors that idleak raises on purpose. Each message is one line and says what to do about it."""
+
+from __future__ import annotations
+
+
+class IdleakError(Exception):
+    """Base of all expected errors. A job prints it as one line, without a traceback, and ends non-zero."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class SpecError(IdleakError):
+    """The spec, or a file or folder that it names, cannot be used."""
+
+
+class ModelError(SpecError):
+    """A model file is missing, damaged, or not of the shape that was expected."""
+
+
+class DeviceError(IdleakError):
+    """The device that was asked for cannot run the model. Never answered by falling back to another."""
+
+
+class InvalidSamplesError(IdleakError):
+    """The generator gave too many images that are none."""
+
+
+class WrongRunError(IdleakError):
+    """A file of the run belongs to another spec."""
+
+
+class StoreError(IdleakError):
+    """The run's folder or bucket cannot be read or written."""
+
+
+class LockedError(IdleakError):
+    """Another process works on the run."""
+
+
+class DamagedError(IdleakError):
+    """A file of the run is truncated or does not match its checksums."""
+
+
+class ShardsLostError(IdleakError):
+    """Some shards were not made after all their attempts."""

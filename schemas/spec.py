@@ -1,0 +1,281 @@
+"""The audit spec: what a person writes, as frozen values. The shape is the public contract."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from schemas.errors import SpecError
+
+INSIGHTFACE_PREFIX = "insightface:"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+REMOTE_SCHEMES = ("s3://", "gs://", "az://")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _three(value: object) -> object:
+    return [value] * 3 if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _all_positive(values: tuple[float, float, float]) -> tuple[float, float, float]:
+    if min(values) <= 0:
+        raise ValueError("every value must be greater than 0")
+    return values
+
+
+def _multiples_of_32(values: tuple[int, ...]) -> tuple[int, ...]:
+    if any(value % 32 for value in values):
+        raise ValueError("every size must be a multiple of 32")
+    return values
+
+
+PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_three)]
+Point = tuple[float, float]
+ScoreName = Literal["max", "topk_mean", "hit_rate"]
+Auto = Literal["auto"]
+
+
+class Latent(_Frozen):
+    """The generator's input: independent standard normals."""
+
+    dim: PositiveInt = Field(description="length of one latent vector")
+
+
+class ImageOutput(_Frozen):
+    """How the generator's output tensor is to be read."""
+
+    layout: Literal["nchw", "nhwc"] = Field("nchw", description="order of the output's axes")
+    range: tuple[float, float] = Field((-1.0, 1.0), description="the values of black and white; clipped")
+    channels: Literal["rgb", "bgr"] = Field("rgb", description="order of the colour channels")
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.range[0] >= self.range[1]:
+            raise ValueError("range must be [low, high] with low < high")
+        return self
+
+
+class OnnxGenerator(_Frozen):
+    """An ONNX file that turns latents into images."""
+
+    kind: Literal["onnx"] = Field(description="the generator is an ONNX file")
+    path: str = Field(min_length=1, description="the ONNX file")
+    latent: Latent = Field(description="the generator's input")
+    output: ImageOutput = Field(default_factory=ImageOutput, description="the generator's output")
+
+
+class ImagesGenerator(_Frozen):
+    """A folder of images that some generator has made. Cannot be seeded."""
+
+    kind: Literal["images"] = Field(description="the generator is a folder of its images")
+    path: str = Field(min_length=1, description="the folder; sorted relative paths are the sample ids")
+
+
+GeneratorSpec = Annotated[OnnxGenerator | ImagesGenerator, Field(discriminator="kind")]
+
+
+class DetectorSpec(_Frozen):
+    """An InsightFace-format SCRFD face detector with landmarks."""
+
+    path: str = Field(min_length=1, description="the ONNX file, or `insightface:<pack>`")
+    sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_multiples_of_32)] = Field(
+        (128, 640), description="input sizes; faces found at each are merged"
+    )
+    threshold: float = Field(0.5, gt=0, lt=1, description="smallest detection score of a face")
+
+
+class RecognizerInput(_Frozen):
+    """Preprocessing: `(x - mean) / std` on the 0-255 scale."""
+
+    channels: Literal["rgb", "bgr"] = Field("rgb", description="order of the colour channels")
+    mean: PerChannel = Field((127.5, 127.5, 127.5), description="one number or three, on the 0-255 scale")
+    std: Annotated[PerChannel, AfterValidator(_all_positive)] = Field(
+        (127.5, 127.5, 127.5), description="one number or three, on the 0-255 scale"
+    )
+
+
+class RecognizerSpec(_Frozen):
+    """A face recogniser; its templates get a column of their own."""
+
+    name: str = Field(pattern=NAME_PATTERN, description="name of the template column")
+    path: str = Field(min_length=1, description="the ONNX file, or `insightface:<pack>`")
+    input: RecognizerInput = Field(default_factory=RecognizerInput, description="preprocessing")
+
+
+class FacesSpec(_Frozen):
+    """How an image becomes templates."""
+
+    detector: DetectorSpec | None = Field(
+        None, description="for gallery photos, and for samples unless `landmarks` is given"
+    )
+    landmarks: tuple[Point, Point, Point, Point, Point] | None = Field(
+        None, description="five [x, y] in the generator's frame: samples get this fixed crop, no detection"
+    )
+    recognizers: tuple[RecognizerSpec, ...] = Field(
+        min_length=1, description="one or more; the first one's first score decides the headline verdict"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [recognizer.name for recognizer in self.recognizers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"recognizers must have different names, got {names}")
+        if self.detector is None and self.landmarks is None:
+            raise ValueError("give a detector, or the landmarks of the generator's frame")
+        return self
+
+
+class PeopleSpec(_Frozen):
+    """Photos of people: a folder, or templates enrolled before."""
+
+    images: str | None = Field(None, description="a folder with one folder of photos per identity")
+    parquet: str | None = Field(None, description="a `gallery.parquet` enrolled with the same `faces`")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.images is None) == (self.parquet is None):
+            raise ValueError("give either images (a folder) or parquet (a gallery.parquet), one of the two")
+        return self
+
+
+class GallerySpec(_Frozen):
+    """The real people that the samples are compared with."""
+
+    candidates: PeopleSpec = Field(description="the identities that the audit is about")
+    cohort: PeopleSpec = Field(description="identities known to be outside the training data")
+    detector: bool = Field(True, description="false: the photos are aligned 112×112 crops already")
+    labels: str | None = Field(
+        None, description="CSV `identity,member`; for evaluation only, never read by scoring"
+    )
+
+
+class MembershipSpec(_Frozen):
+    """Which scores are computed, and how candidates are flagged."""
+
+    scores: tuple[ScoreName, ...] = Field(
+        ("max", "topk_mean", "hit_rate"), min_length=1, description="the first one decides the verdict"
+    )
+    topk: int = Field(16, ge=1, le=2048, description="neighbours kept per photo; `topk_mean` averages them")
+    fdr: float = Field(0.05, gt=0, lt=1, description="false-discovery rate of the flagged identities")
+
+    @model_validator(mode="after")
+    def _no_doubles(self) -> Self:
+        if len(set(self.scores)) < len(self.scores):
+            raise ValueError(f"scores must not repeat, got {list(self.scores)}")
+        return self
+
+
+class ResourcesSpec(_Frozen):
+    """Where and how widely the run is spread. Changes no result."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: CUDA where there is one; cuda: fail rather than fall back"
+    )
+    workers: Auto | PositiveInt = Field("auto", description="actors; auto: what the cluster has room for")
+    threads_per_worker: Auto | PositiveInt = Field("auto", description="CPU threads of one actor; auto: 1")
+
+
+class AuditSpec(_Frozen):
+    """One audit: a generator, a gallery, and how they are compared."""
+
+    name: str = Field(pattern=NAME_PATTERN, description="name of the audit")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the samples")
+    generator: GeneratorSpec = Field(description="the generator under audit")
+    samples: PositiveInt = Field(description="how many samples are drawn")
+    shard_size: PositiveInt = Field(2000, description="samples per shard, the unit of work and of resuming")
+    faces: FacesSpec = Field(description="how an image becomes templates")
+    gallery: GallerySpec = Field(description="the people that the samples are compared with")
+    membership: MembershipSpec = Field(default_factory=MembershipSpec, description="scores and verdicts")
+    resources: ResourcesSpec = Field(default_factory=ResourcesSpec, description="devices and workers")
+    output: str = Field(min_length=1, description="the run's folder, or an s3://, gs:// or az:// prefix")
+
+    @model_validator(mode="after")
+    def _detector_for_photos(self) -> Self:
+        from_photos = self.gallery.candidates.images or self.gallery.cohort.images
+        if from_photos and self.gallery.detector and self.faces.detector is None:
+            raise ValueError("gallery.detector is true, so faces.detector must be given")
+        return self
+
+
+def is_remote(location: str) -> bool:
+    return location.startswith(REMOTE_SCHEMES)
+
+
+def load_spec(path: Path) -> AuditSpec:
+    """Read a spec and make its paths absolute, relative to the spec's own folder.
+
+    Raises SpecError, one line for all bad fields: each with its name, its value and what was expected.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read the spec {path}: {error}; give an audit's YAML file") from error
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise SpecError(f"{path} must hold the keys of an audit spec, not a {type(raw).__name__}")
+    try:
+        spec = AuditSpec.model_validate(raw)
+    except ValidationError as error:
+        raise SpecError(f"{path}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+    return with_absolute_paths(spec, path.resolve().parent)
+
+
+def _explain(detail: Any) -> str:
+    field = ".".join(str(part) for part in detail["loc"]) or "the spec"
+    if detail["type"] == "extra_forbidden":
+        return f"{field}: no such key; remove it or correct its spelling"
+    if detail["type"] == "missing":
+        return f"{field}: missing; it is required"
+    message = detail["msg"].removeprefix("Value error, ")
+    value = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
+    return f"{field}: {message}{value}"
+
+
+def with_absolute_paths(spec: AuditSpec, base: Path) -> AuditSpec:
+    """The same spec with every path absolute; `insightface:` names and bucket addresses stay as they are."""
+
+    def absolute(location: str) -> str:
+        if location.startswith(INSIGHTFACE_PREFIX) or is_remote(location):
+            return location
+        return os.path.normpath(base / location)
+
+    def people(source: PeopleSpec) -> PeopleSpec:
+        images = source.images and absolute(source.images)
+        return PeopleSpec(images=images, parquet=source.parquet and absolute(source.parquet))
+
+    faces = spec.faces.model_copy(
+        update={
+            "detector": spec.faces.detector
+            and spec.faces.detector.model_copy(update={"path": absolute(spec.faces.detector.path)}),
+            "recognizers": tuple(
+                one.model_copy(update={"path": absolute(one.path)}) for one in spec.faces.recognizers
+            ),
+        }
+    )
+    gallery = spec.gallery.model_copy(
+        update={
+            "candidates": people(spec.gallery.candidates),
+            "cohort": people(spec.gallery.cohort),
+            "labels": spec.gallery.labels and absolute(spec.gallery.labels),
+        }
+    )
+    generator = spec.generator.model_copy(update={"path": absolute(spec.generator.path)})
+    changes = {"faces": faces, "gallery": gallery, "generator": generator, "output": absolute(spec.output)}
+    return spec.model_copy(update=changes)

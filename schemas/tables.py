@@ -1,0 +1,97 @@
+"""The tables of a run. Column names and types are a contract with readers that do not use our code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+TEMPLATE_PREFIX = "template_"
+
+
+class Outcome(StrEnum):
+    """What became of one image, a sample or a photo."""
+
+    OK = "ok"
+    NO_FACE = "no_face"
+    SEVERAL_FACES = "several_faces"
+    INVALID_IMAGE = "invalid_image"
+
+
+class Role(StrEnum):
+    """Why an identity is in the gallery."""
+
+    CANDIDATE = "candidate"
+    COHORT = "cohort"
+
+
+class Verdict(StrEnum):
+    """What the audit says of one candidate."""
+
+    LEAKED = "leaked"
+    NOT_DETECTED = "not detected"
+    INCONCLUSIVE = "inconclusive"
+
+
+def template_column(recognizer: str) -> str:
+    return TEMPLATE_PREFIX + recognizer
+
+
+def _template_fields(dimensions: Mapping[str, int]) -> list[pa.Field]:
+    return [pa.field(template_column(name), pa.list_(pa.float16(), dim)) for name, dim in dimensions.items()]
+
+
+def samples_schema(dimensions: Mapping[str, int]) -> pa.Schema:
+    """`samples/shard-*.parquet`: one row per sample id. `dimensions`: recogniser name -> template length."""
+    return pa.schema(
+        [
+            pa.field("sample_id", pa.int64(), nullable=False),
+            pa.field("outcome", pa.string(), nullable=False),
+            pa.field("faces", pa.int16(), nullable=False),
+            pa.field("detection_score", pa.float32()),
+            *_template_fields(dimensions),
+        ]
+    )
+
+
+def gallery_schema(dimensions: Mapping[str, int]) -> pa.Schema:
+    """`gallery.parquet`: one row per photo, refused ones included."""
+    return pa.schema(
+        [
+            pa.field("identity", pa.string(), nullable=False),
+            pa.field("photo", pa.string(), nullable=False),
+            pa.field("role", pa.string(), nullable=False),
+            pa.field("outcome", pa.string(), nullable=False),
+            pa.field("detection_score", pa.float32()),
+            *_template_fields(dimensions),
+        ]
+    )
+
+
+NEIGHBOURS_SCHEMA = pa.schema(
+    [
+        pa.field("identity", pa.string(), nullable=False),
+        pa.field("photo", pa.string(), nullable=False),
+        pa.field("recognizer", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("sample_id", pa.int64(), nullable=False),
+        pa.field("similarity", pa.float32(), nullable=False),
+    ]
+)
+
+SCORES_SCHEMA = pa.schema(
+    [
+        pa.field("identity", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("recognizer", pa.string(), nullable=False),
+        pa.field("score_name", pa.string(), nullable=False),
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("p_value", pa.float64(), nullable=False),
+        pa.field("q_value", pa.float64()),
+        pa.field("verdict", pa.string()),
+        pa.field("photos", pa.int32(), nullable=False),
+        pa.field("hits", pa.int64(), nullable=False),
+    ]
+)
