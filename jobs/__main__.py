@@ -14,6 +14,7 @@ JOBS = {
     "plan": "what an audit would cost and could find, without running it",
     "verify": "check every file of a run",
     "doctor": "check this machine",
+    "spec": "print the reference of the spec's keys",
 }
 
 

@@ -288,7 +288,7 @@ def _candidates(query: _Query, samples: Templates) -> _Candidates:
     listed = min(query.listed, len(samples))
     D, column = query.kernel(query.gallery.rounded, samples.rounded, listed)
     nearest_from = np.full(len(D), -np.inf)
-    if listed > query.k:
+    if listed >= query.k:
         nearest_from = D[:, query.k - 1] - np.float64(2 * query.guard)
     pairs_from = np.minimum(nearest_from, query.threshold - query.guard)
     complete = (D[:, -1] < pairs_from) | (listed == len(samples))

@@ -104,9 +104,8 @@ def pairs_above(left: torch.Tensor, right: torch.Tensor, floors: Floats) -> Pair
     """
     products = left @ right.T
     lowest = torch.from_numpy(floors.astype(np.float32)).to(left.device)
-    above = products >= lowest[:, None]
-    rows, columns = torch.nonzero(above, as_tuple=True)
-    return Pairs(rows.cpu().numpy(), columns.cpu().numpy(), products[above].cpu().numpy())
+    rows, columns = torch.nonzero(products >= lowest[:, None], as_tuple=True)
+    return Pairs(rows.cpu().numpy(), columns.cpu().numpy(), products[rows, columns].cpu().numpy())
 
 
 def require_torch(device: str) -> None:

@@ -19,8 +19,9 @@ Image = NDArray[np.uint8]  # height × width × 3, RGB
 Colour = NDArray[np.float64]  # three values of 0..255
 
 SIZE = 112
-TEMPLATE: Points = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366],
-                             [41.5493, 92.3655], [70.7299, 92.2041]])
+TEMPLATE: Points = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
 SUPERSAMPLE = 2
 SUBPIXEL_BITS = 4
 IDENTITY_STREAM, PHOTO_STREAM = 11, 12
@@ -30,7 +31,7 @@ HEAD_CENTRE_Y = 12.0
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same in every photo of somebody. Lengths in template pixels, the rest in 0..1 or -1..1."""
+    """What stays the same in every photo of somebody. Lengths in template pixels, the rest without unit."""
 
     face_width: float
     jaw_width: float
@@ -134,8 +135,9 @@ def draw_shot(rng: np.random.Generator) -> Shot:
         yaw=float(np.clip(0.20 * normal[0], -0.5, 0.5)), pitch=float(np.clip(0.10 * normal[1], -0.25, 0.25)),
         roll=float(0.05 * normal[2]), light_x=float(rng.uniform(-0.8, 0.8)),
         light_y=float(rng.uniform(-0.8, 0.3)), ambient=float(rng.uniform(0.55, 0.85)),
-        exposure=float(1 + 0.08 * normal[3]), warmth=float(0.03 * normal[4]), smile=float(rng.uniform(-0.3, 1)),
-        mouth_open=float(max(0.0, rng.uniform(-1, 1))), blink=float(rng.uniform(0.75, 1.05)),
+        exposure=float(1 + 0.08 * normal[3]), warmth=float(0.03 * normal[4]),
+        smile=float(rng.uniform(-0.3, 1)), mouth_open=float(max(0.0, rng.uniform(-1, 1))),
+        blink=float(rng.uniform(0.75, 1.05)),
         gaze=float(0.4 * normal[5]), blur=float(rng.uniform(0, 0.9)), noise=float(rng.uniform(0, 5)),
     )  # fmt: skip
 
@@ -200,8 +202,15 @@ def roll_matrix(angle: float) -> NDArray[np.float64]:
 def landmarks(person: Person) -> Points:
     """5 × 3: eyes, tip of the nose, corners of the mouth."""
     p = person
-    flat = np.array([[-p.eye_distance, 0], [p.eye_distance, 0], [0, p.nose_length],
-                     [-p.mouth_width, p.mouth_drop], [p.mouth_width, p.mouth_drop]])
+    flat = np.array(
+        [
+            [-p.eye_distance, 0],
+            [p.eye_distance, 0],
+            [0, p.nose_length],
+            [-p.mouth_width, p.mouth_drop],
+            [p.mouth_width, p.mouth_drop],
+        ]
+    )
     return lift(flat, np.array([0, 0, p.nose_depth, 0, 0]))
 
 
@@ -237,7 +246,7 @@ def circle(count: int, power: float) -> Points:
 
 def oval(x: float, y: float, width: float, height: float, power: float = 1.0, count: int = 20) -> Points:
     """A superellipse about (x, y) with these half-axes."""
-    return circle(count, round(power, 2)) * [width, height] + [x, y]
+    return np.asarray(circle(count, round(power, 2)) * np.array([width, height]) + np.array([x, y]))
 
 
 def band(x: NDArray[np.float64], upper: NDArray[np.float64], lower: NDArray[np.float64]) -> Points:
@@ -245,7 +254,7 @@ def band(x: NDArray[np.float64], upper: NDArray[np.float64], lower: NDArray[np.f
     return np.column_stack([np.concatenate([x, x[::-1]]), np.concatenate([upper, lower[::-1]])])
 
 
-def face_outline(person: Person, grow: float = 0.0) -> Points:
+def face_outline(person: Person) -> Points:
     """The edge of the face: half an ellipse above, a jaw of its own shape below."""
     angle = np.linspace(0, np.pi, 20)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -253,8 +262,7 @@ def face_outline(person: Person, grow: float = 0.0) -> Points:
     taper = person.jaw_width + (1 - person.jaw_width) * (1 - sin)
     jaw = np.sign(cos) * np.abs(cos) ** person.jaw_power * person.face_width * taper
     low = np.column_stack([jaw, HEAD_CENTRE_Y + sin * (person.chin_length - HEAD_CENTRE_Y)])
-    outline = np.concatenate([top, low])
-    return outline + grow * np.sign(outline - [0, HEAD_CENTRE_Y])
+    return np.concatenate([top, low])
 
 
 # ---- colours
@@ -280,8 +288,16 @@ def hair_colour(person: Person) -> Colour:
 
 def iris_colour(person: Person) -> Colour:
     """Brown, green or blue."""
-    brown, green, blue = np.array([92.0, 56.0, 28.0]), np.array([84.0, 118.0, 70.0]), np.array([72.0, 118.0, 170.0])
-    two = mix(brown, green, 2 * person.eye_hue) if person.eye_hue < 0.5 else mix(green, blue, 2 * person.eye_hue - 1)
+    brown, green, blue = (
+        np.array([92.0, 56.0, 28.0]),
+        np.array([84.0, 118.0, 70.0]),
+        np.array([72.0, 118.0, 170.0]),
+    )
+    two = (
+        mix(brown, green, 2 * person.eye_hue)
+        if person.eye_hue < 0.5
+        else mix(green, blue, 2 * person.eye_hue - 1)
+    )
     return np.asarray(two * (0.65 + 0.6 * person.eye_light))
 
 
@@ -298,7 +314,7 @@ class Canvas:
         """N × 3 to N × 2 fixed-point pixels of the supersampled picture."""
         seen = points @ self.pose.matrix.T + self.pose.shift
         scaled = (seen + 0.5) * SUPERSAMPLE - 0.5
-        return np.rint(scaled * 2**SUBPIXEL_BITS).astype(np.int32)
+        return np.asarray(np.rint(scaled * 2**SUBPIXEL_BITS), dtype=np.int32)
 
     def fill(self, points: Points, colour: Colour) -> None:
         """A closed polygon."""
@@ -307,7 +323,9 @@ class Canvas:
     def stroke(self, points: Points, colour: Colour, width: float, closed: bool = False) -> None:
         """A line `width` template pixels wide."""
         thickness = max(1, round(width * SUPERSAMPLE))
-        cv2.polylines(self.image, [self.project(points)], closed, colour.tolist(), thickness, cv2.LINE_AA, SUBPIXEL_BITS)
+        cv2.polylines(
+            self.image, [self.project(points)], closed, colour.tolist(), thickness, cv2.LINE_AA, SUBPIXEL_BITS
+        )
 
     def glaze(self, points: Points, colour: Colour, alpha: float, softness: float) -> None:
         """A polygon with soft edges and only `alpha` of its colour."""
@@ -316,9 +334,13 @@ class Canvas:
         if right <= left or bottom <= top:
             return
         mask = np.zeros((bottom - top, right - left), np.uint8)
-        cv2.fillPoly(mask, [corners - np.array([left, top]) * 2**SUBPIXEL_BITS], 255, cv2.LINE_8, SUBPIXEL_BITS)
+        cv2.fillPoly(
+            mask, [corners - np.array([left, top]) * 2**SUBPIXEL_BITS], 255, cv2.LINE_8, SUBPIXEL_BITS
+        )
         kernel = 2 * int(softness * SUPERSAMPLE) + 1
-        weight = cv2.blur(cv2.blur(mask, (kernel, kernel)), (kernel, kernel))[:, :, None] * np.float32(alpha / 255)
+        weight = cv2.blur(cv2.blur(mask, (kernel, kernel)), (kernel, kernel))[:, :, None] * np.float32(
+            alpha / 255
+        )
         patch = self.image[top:bottom, left:right]
         patch += ((colour.astype(np.float32) - patch) * weight).astype(np.int16).astype(np.uint8)
 
@@ -333,7 +355,9 @@ def backdrop(rng: np.random.Generator) -> Image:
     """A blurred room: smooth random colours."""
     base = rng.uniform(30, 225) + rng.normal(0, 26, 3) + rng.normal(0, 18, (4, 4, 3))
     side = SIZE * SUPERSAMPLE
-    return np.ascontiguousarray(cv2.resize(np.clip(base, 0, 255).astype(np.uint8), (side, side), interpolation=cv2.INTER_LINEAR))
+    return np.ascontiguousarray(
+        cv2.resize(np.clip(base, 0, 255).astype(np.uint8), (side, side), interpolation=cv2.INTER_LINEAR)
+    )
 
 
 def draw_back(canvas: Canvas, person: Person) -> None:
@@ -343,10 +367,19 @@ def draw_back(canvas: Canvas, person: Person) -> None:
     crown = oval(0, HEAD_CENTRE_Y - 6, width, 58 + person.hair_volume, count=40)
     canvas.fill(flat(crown[crown[:, 1] < sideburn(person)], -2), hair * 0.85)
     if person.hair_length > 0:
-        fall = np.array([[-width, -10], [width, -10], [width * 1.02, person.hair_length], [-width * 1.02, person.hair_length]])
+        fall = np.array(
+            [
+                [-width, -10],
+                [width, -10],
+                [width * 1.02, person.hair_length],
+                [-width * 1.02, person.hair_length],
+            ]
+        )
         canvas.fill(flat(fall, -12), hair * 0.72)
     neck = person.face_width * person.jaw_width * 0.72
-    canvas.fill(flat(np.array([[-neck, 40], [neck, 40], [neck * 1.1, 95], [-neck * 1.1, 95]]), -8), skin * 0.74)
+    canvas.fill(
+        flat(np.array([[-neck, 40], [neck, 40], [neck * 1.1, 95], [-neck * 1.1, 95]]), -8), skin * 0.74
+    )
     for side in (-1.0, 1.0):
         x = side * (person.face_width + 0.15 * person.ear_size)
         canvas.fill(flat(oval(x, 10, 0.55 * person.ear_size, 1.15 * person.ear_size), -4), skin * 0.90)
@@ -361,7 +394,9 @@ def draw_head(canvas: Canvas, person: Person) -> None:
     for side in (-1.0, 1.0):
         canvas.glaze(lift(oval(side * person.eye_distance, -1, person.eye_width + 5, 7)), skin * 0.72, 0.4, 3)
         rouge = skin * [1.02, 0.82, 0.80]
-        canvas.glaze(lift(oval(side * 0.6 * person.face_width, 22, 9, 8)), rouge, 0.2 + 0.5 * person.cheeks, 4)
+        canvas.glaze(
+            lift(oval(side * 0.6 * person.face_width, 22, 9, 8)), rouge, 0.2 + 0.5 * person.cheeks, 4
+        )
 
 
 def draw_beard(canvas: Canvas, person: Person) -> None:
@@ -384,13 +419,21 @@ def draw_nose(canvas: Canvas, person: Person) -> None:
     for side in (-1.0, 1.0):
         ridge = np.array([[side * person.nose_bridge, 1.0], [side * 0.55 * width, length - 3]])
         foot = np.array([[side * width, length + 1], [side * (person.nose_bridge + 2.5), 2.0]])
-        wing = np.concatenate([lift(ridge, depth * np.array([0.3, 0.8])), lift(foot, depth * np.array([0.15, 0.2]))])
+        wing = np.concatenate(
+            [lift(ridge, depth * np.array([0.3, 0.8])), lift(foot, depth * np.array([0.15, 0.2]))]
+        )
         canvas.glaze(wing, skin * 0.74, 0.65, 0.8)
-        canvas.fill(lift(oval(side * 0.68 * width, length + 0.5, 0.34 * width, 2.8), 0.4 * depth), skin * 0.90)
+        canvas.fill(
+            lift(oval(side * 0.68 * width, length + 0.5, 0.34 * width, 2.8), 0.4 * depth), skin * 0.90
+        )
     canvas.fill(lift(oval(0, length - 0.5, 0.6 * width, 3.9), 0.85 * depth), skin * 0.98)
-    canvas.glaze(lift(oval(0, length - 2, 0.28 * width, 2.2), depth), np.minimum(skin * 1.18 + 6, 255), 0.9, 0.8)
+    canvas.glaze(
+        lift(oval(0, length - 2, 0.28 * width, 2.2), depth), np.minimum(skin * 1.18 + 6, 255), 0.9, 0.8
+    )
     for side in (-1.0, 1.0):
-        canvas.fill(lift(oval(side * 0.45 * width, length + 2.6, 0.24 * width, 1.1), 0.5 * depth), skin * 0.36)
+        canvas.fill(
+            lift(oval(side * 0.45 * width, length + 2.6, 0.24 * width, 1.1), 0.5 * depth), skin * 0.36
+        )
 
 
 def draw_mouth(canvas: Canvas, person: Person, shot: Shot) -> None:
@@ -444,13 +487,18 @@ def draw_brow(canvas: Canvas, person: Person, side: float) -> None:
     x = side * (person.eye_distance + 0.5) + (person.eye_width + 2.5) * t
     middle = -person.brow_height - person.brow_arch * (1 - t**2) - person.brow_slant * 10 * outward
     thickness = person.brow_thickness * (1 - 0.55 * np.maximum(outward, 0)) * (1 - 0.5 * t**4)
-    canvas.fill(lift(band(x, middle - thickness, middle + thickness), 2), mix(hair_colour(person) * 0.75, skin_colour(person), 0.15))
+    canvas.fill(
+        lift(band(x, middle - thickness, middle + thickness), 2),
+        mix(hair_colour(person) * 0.75, skin_colour(person), 0.15),
+    )
 
 
 def draw_moles(canvas: Canvas, person: Person) -> None:
     """Up to two dark spots."""
-    spots = ((person.mole_x, person.mole_y, person.mole_size),
-             (person.second_mole_x, person.second_mole_y, person.second_mole_size))
+    spots = (
+        (person.mole_x, person.mole_y, person.mole_size),
+        (person.second_mole_x, person.second_mole_y, person.second_mole_size),
+    )
     for x, y, size in spots:
         if size > 0:
             canvas.fill(lift(oval(x, y, 0.6 + size, 0.6 + size, count=10)), skin_colour(person) * 0.42)
@@ -465,7 +513,9 @@ def draw_hair(canvas: Canvas, person: Person) -> None:
         root = np.array([person.hair_part * 14, HEAD_CENTRE_Y - 66.0])
         tip = line[round(share * (len(line) - 1))]
         strand = root + (tip - root) * np.array([[0.15], [0.6], [0.95]])
-        canvas.stroke(flat(strand, 14), np.minimum(hair * 1.18 + 8, 255) if round(share * 100) % 2 else hair * 0.82, 0.8)
+        canvas.stroke(
+            flat(strand, 14), np.minimum(hair * 1.18 + 8, 255) if round(share * 100) % 2 else hair * 0.82, 0.8
+        )
 
 
 def hair_cap(person: Person) -> tuple[Points, Points]:
@@ -473,7 +523,9 @@ def hair_cap(person: Person) -> tuple[Points, Points]:
     t = np.linspace(-1, 1, 21)
     width = person.face_width
     part = np.clip(t - 0.6 * person.hair_part, -2, 2)
-    forehead = person.hair_line + person.hair_fringe * np.abs(part) ** 1.3 + 0.25 * (22 + person.hair_line) * t**2
+    forehead = (
+        person.hair_line + person.hair_fringe * np.abs(part) ** 1.3 + 0.25 * (22 + person.hair_line) * t**2
+    )
     line = np.column_stack([t * width * 0.98, np.maximum(forehead, -47) + sideburn(person) * np.abs(t) ** 9])
     angle = np.linspace(0, np.pi, 21)
     outer_x = np.cos(angle) * (width + person.hair_volume)
@@ -493,7 +545,9 @@ def draw_glasses(canvas: Canvas, person: Person) -> None:
     colour = mix(np.array([24.0, 22.0, 26.0]), np.array([176.0, 140.0, 96.0]), person.glasses_dark)
     width, stroke = min(person.glasses_width, person.eye_distance - 1.5), 0.8 + 1.6 * person.glasses
     for side in (-1.0, 1.0):
-        rim = lift(oval(side * person.eye_distance, 1, width, person.glasses_height, person.glasses_power, 28), 6)
+        rim = lift(
+            oval(side * person.eye_distance, 1, width, person.glasses_height, person.glasses_power, 28), 6
+        )
         canvas.stroke(rim, colour, stroke, closed=True)
         arm = np.array([[side * (person.eye_distance + width), -1], [side * (person.face_width + 1), -2]])
         canvas.stroke(np.concatenate([lift(arm[:1], 6), flat(arm[1:], 4)]), colour, stroke)
@@ -517,21 +571,25 @@ def develop(canvas: Canvas, shot: Shot, rng: np.random.Generator) -> Image:
     """Light, downsampling, lens blur and sensor noise: the finished 112 × 112 photo."""
     small = cv2.resize(canvas.image, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
     small *= shading(canvas.pose, shot)
-    small = cv2.GaussianBlur(small, (5, 5), 0.3 + shot.blur)
+    small = np.asarray(cv2.GaussianBlur(small, (5, 5), 0.3 + shot.blur), dtype=np.float32)
     small += rng.standard_normal(small.shape, dtype=np.float32) * np.float32(shot.noise)
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
 
 def shading(pose: Pose, shot: Shot) -> NDArray[np.float32]:
     """112 × 112 × 3 factors: a Lambertian ellipsoid under one lamp and ambient light."""
-    centre = pose.matrix @ np.array([0, HEAD_CENTRE_Y, 0]) + pose.shift
-    scale = np.sqrt(np.abs(np.linalg.det(pose.matrix[:, :2])))
+    centre = (pose.matrix @ np.array([0, HEAD_CENTRE_Y, 0]) + pose.shift).astype(np.float32)
+    scale = np.float32(np.sqrt(np.abs(np.linalg.det(pose.matrix[:, :2]))))
     axis = np.arange(SIZE, dtype=np.float32)
     x = np.clip((axis - centre[0]) / (scale * 52), -1, 1)[None, :]
     y = np.clip((axis - centre[1]) / (scale * 74), -1, 1)[:, None]
     z = np.sqrt(np.maximum(1 - x**2 - y**2, 0.02))
-    lamp = np.array([shot.light_x, shot.light_y, 1.0]) / np.linalg.norm([shot.light_x, shot.light_y, 1.0])
+    lamp = unit(np.array([shot.light_x, shot.light_y, 1.0], np.float32))
     diffuse = np.maximum(x * lamp[0] + y * lamp[1] + z * lamp[2], 0)
     light = (shot.ambient + (1.08 - shot.ambient) * diffuse) * shot.exposure
-    tint = np.array([1 + shot.warmth, 1, 1 - shot.warmth])
-    return (light[:, :, None] * tint).astype(np.float32)
+    return np.asarray(light[:, :, None] * np.array([1 + shot.warmth, 1, 1 - shot.warmth], np.float32))
+
+
+def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vector at length one."""
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)

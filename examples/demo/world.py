@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from people import SIZE, Image, photograph
 
+SPARE_NON_MEMBERS = range(2_000, 4_000)  # for experiments with more members than the demo has
 COHORT = range(10_000, 10_800)
-RECOGNIZER_TRAINING = range(100_000, 102_000)
+RECOGNIZER_TRAINING = range(100_000, 101_600)
 RECOGNIZER_HELD_OUT = range(200_000, 200_400)
 GALLERY_FIRST_PHOTO = 1_000_000  # training photos are numbered from 0
 
@@ -29,11 +30,18 @@ OVER_REPRESENTATION = 10
 
 def members(count: int = MEMBER_COUNT) -> list[int]:
     """The identities that the generator is trained on, the over-represented one first."""
-    if count > len(CANDIDATES):
+    if count > len(CANDIDATES) // 2:
         return [OVER_REPRESENTED, *(seed for seed in range(count) if seed != OVER_REPRESENTED)]
     others = [seed for seed in CANDIDATES if seed != OVER_REPRESENTED]
     chosen = np.random.default_rng(2107).permutation(others)[: count - 1]
     return [OVER_REPRESENTED, *sorted(int(seed) for seed in chosen)]
+
+
+def candidates(count: int = MEMBER_COUNT) -> list[int]:
+    """Members and at least as many non-members, in an order that says nothing; `count` members in all."""
+    if count > len(CANDIDATES) // 2:
+        return [*range(count), *SPARE_NON_MEMBERS[:count]]
+    return list(CANDIDATES)
 
 
 def name_of(seed: int) -> str:

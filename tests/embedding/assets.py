@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from distributed.embedding.detector import Detector
 from distributed.embedding.recognizer import Recognizer
 
 ASSETS = Path(__file__).resolve().parents[3] / "shared" / "assets"
 MODELS = ASSETS / "models"
 DETECTORS = ("det_500m", "scrfd_500m_kps_640")
-RECOGNIZERS: dict[str, tuple[str, tuple[float, float, float], tuple[float, float, float]]] = {
+
+Scale = tuple[float, float, float]
+RECOGNIZERS: dict[str, tuple[Literal["rgb", "bgr"], Scale, Scale]] = {
     "mobilefacenet_foamliu": ("rgb", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "mobilefacenet_y1": ("bgr", (0, 0, 0), (1, 1, 1)),
     "omz_reid_0095": ("bgr", (0, 0, 0), (1, 1, 1)),
 }
-
 
 needs_assets = pytest.mark.skipif(
     not MODELS.is_dir(), reason=f"the real models and faces are not in {ASSETS}"
@@ -28,9 +31,7 @@ needs_assets = pytest.mark.skipif(
 
 def photos(step: int) -> list[Path]:
     """Every `step`-th person's four photos, people sorted by name."""
-    people = sorted(
-        path for group in ("candidates", "cohort") for path in (ASSETS / "faces" / group).iterdir()
-    )
+    people = sorted((ASSETS / "faces").glob("c*/*"))
     return [photo for person in people[::step] for photo in sorted(person.glob("*.jpg"))]
 
 
@@ -43,12 +44,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 def load_recognizer(name: str) -> Recognizer:
     channels, mean, std = RECOGNIZERS[name]
     path = MODELS / f"{name}.onnx"
-    return Recognizer(
-        name,
-        path,
-        channels="bgr" if channels == "bgr" else "rgb",
-        mean=mean,
-        std=std,
-        device="cpu",
-        threads=1,
-    )
+    return Recognizer(name, path, channels=channels, mean=mean, std=std, device="cpu", threads=1)
+
+
+def load_detector(name: str, *sizes: int) -> Detector:
+    return Detector(MODELS / f"{name}.onnx", sizes=sizes, threshold=0.5, device="cpu", threads=1)

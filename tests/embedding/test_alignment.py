@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from insightface.utils import face_align
 
 from distributed.embedding.alignment import ARCFACE_TEMPLATE, align, similarity_transform
 
@@ -27,8 +28,6 @@ def test_a_known_similarity_is_recovered(angle: float, scale: float, x: float, y
 @pytest.mark.parametrize("size", [112, 224])
 @given(noise=faces)
 def test_it_equals_insightface(size: int, noise: np.ndarray) -> None:
-    from insightface.utils import face_align
-
     landmarks = ARCFACE_TEMPLATE + noise / 25
     with warnings.catch_warnings():
         # insightface calls scikit-image's old name of the estimate.

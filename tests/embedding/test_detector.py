@@ -133,8 +133,8 @@ def test_what_is_no_face_is_not_found() -> None:
     random = np.random.default_rng(1)
     noise = random.integers(0, 256, (16, 36, 36, 3), np.uint8)
     flat = np.broadcast_to(random.integers(0, 256, (16, 1, 1, 3), np.uint8), noise.shape)
-    shuffled = np.stack(generated("gan_faces36.onnx", 256, 0, 1)[:16]).reshape(16, -1, 3)
-    shuffled = random.permutation(shuffled, axis=1).reshape(noise.shape)
+    pixels = np.stack(generated("gan_faces36.onnx", 256, 0, 1)[:16]).reshape(16, -1, 3)
+    shuffled = random.permutation(pixels, axis=1).reshape(noise.shape)
     images = [np.ascontiguousarray(image) for image in (*noise, *flat, *shuffled)]
     assert not any(load_detector("det_500m", 128, 640).detect(images))
 

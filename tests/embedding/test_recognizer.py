@@ -9,13 +9,22 @@ from typing import Literal
 import numpy as np
 import onnxruntime
 import pytest
+from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 from onnx import helper
 
 from distributed.embedding.alignment import align
-from distributed.embedding.detector import Detector
+from distributed.embedding.locator import DetectorLocator
 from distributed.embedding.recognizer import Recognizer
 from schemas.errors import ModelError
-from tests.embedding.assets import MODELS, RECOGNIZERS, load_recognizer, needs_assets, photos, read_rgb
+from tests.embedding.assets import (
+    MODELS,
+    RECOGNIZERS,
+    load_detector,
+    load_recognizer,
+    needs_assets,
+    photos,
+    read_rgb,
+)
 from tests.embedding.tiny_models import flattener, make_model, save
 
 CROPS = np.random.default_rng(2).integers(0, 256, (9, 16, 16, 3), np.uint8)
@@ -102,13 +111,13 @@ def test_crops_of_another_size_are_refused(tmp_path: Path) -> None:
 
 
 def aligned(step: int, size: int) -> tuple[np.ndarray, list[str]]:
-    """Crops of the best-scored face of every photo, and whose each is."""
-    detector = Detector(MODELS / "det_500m.onnx", sizes=[320], threshold=0.5, device="cpu", threads=1)
+    """Crops of every photo that shows one main face, and whose each is."""
     paths = photos(step)
     images = [read_rgb(path) for path in paths]
-    found = detector.detect(images)
-    crops = [align(image, faces[0].landmarks, size) for image, faces in zip(images, found, strict=True)]
-    return np.stack(crops), [path.parent.name for path in paths]
+    found = DetectorLocator(load_detector("det_500m", 320)).locate(images)
+    rows = [(i, place.landmarks) for i, place in enumerate(found) if place.landmarks is not None]
+    crops = [align(images[i], landmarks, size) for i, landmarks in rows]
+    return np.stack(crops), [paths[i].parent.name for i, _ in rows]
 
 
 @pytest.mark.assets
@@ -141,14 +150,12 @@ def test_people_are_told_apart(name: str) -> None:
 @pytest.mark.assets
 @needs_assets
 def test_templates_equal_those_of_insightface() -> None:
-    from insightface.model_zoo.arcface_onnx import ArcFaceONNX
-
     path = MODELS / "mobilefacenet_foamliu.onnx"
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     reference = ArcFaceONNX(str(path), session)
     # insightface knows one mean and one deviation for all channels.
-    scale = {"mean": [reference.input_mean] * 3, "std": [reference.input_std] * 3}
-    recognizer = Recognizer("foamliu", path, channels="rgb", device="cpu", threads=1, **scale)
+    mean, std = [reference.input_mean] * 3, [reference.input_std] * 3
+    recognizer = Recognizer("foamliu", path, channels="rgb", mean=mean, std=std, device="cpu", threads=1)
     crops, _ = aligned(10, recognizer.size)
     raw = np.concatenate([reference.get_feat(np.ascontiguousarray(crop[..., ::-1])) for crop in crops])
     expected = raw / np.linalg.norm(raw, axis=1, keepdims=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,8 @@ def make_model(
     nodes: Sequence[onnx.NodeProto],
     *,
     shape: Shape,
-    outputs: dict[str, Shape],
-    constants: dict[str, ArrayLike] | None = None,
+    outputs: Mapping[str, Shape],
+    constants: Mapping[str, ArrayLike] | None = None,
 ) -> onnx.ModelProto:
     """A checked model with the one input `x`; integer constants are int64, others float32."""
     tensors = []

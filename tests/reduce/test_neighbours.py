@@ -120,6 +120,14 @@ def test_the_size_of_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert as_bytes(found(one, 8, 0.1, backend="torch")) == as_bytes(whole)
 
 
+def test_a_list_of_just_k_candidates_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = world(9, g=20, n=300, d=64, copies=True)
+    other = world(9, g=20, n=300, d=64)
+    expected = [as_bytes(found(each, 8, 0.1)) for each in (one, other)]
+    monkeypatch.setattr(neighbours, "SPARE_CANDIDATES", 0)
+    assert [as_bytes(found(each, 8, 0.1)) for each in (one, other)] == expected
+
+
 @given(seed=SEEDS, copies=st.booleans())
 @settings(deadline=None, max_examples=30)
 def test_merge_is_associative_and_commutative_with_a_neutral_element(seed: int, copies: bool) -> None:

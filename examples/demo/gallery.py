@@ -1,0 +1,60 @@
+"""Render the demo's gallery: python examples/demo/gallery.py OUT_DIR
+
+Writes OUT_DIR/candidates/<identity>/<n>.png, OUT_DIR/cohort/<identity>/<n>.png and OUT_DIR/labels.csv
+(identity,member; candidates only). The same pixels every time.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+from people import photograph
+from world import CANDIDATES, COHORT, gallery_photos, members, name_of, single_threaded
+
+PHOTOS_PER_IDENTITY = 4
+
+
+def write_photo(folder: Path, shot: tuple[int, int]) -> None:
+    """One photo as PNG, numbered from 0 within its identity."""
+    seed, photo = shot
+    path = folder / name_of(seed) / f"{photo % PHOTOS_PER_IDENTITY}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), cv2.cvtColor(photograph(seed, photo), cv2.COLOR_RGB2BGR)):
+        raise OSError(f"cannot write {path}")
+
+
+def write_folder(folder: Path, seeds: Iterable[int]) -> None:
+    """All photos of these identities, one process per core."""
+    plan = gallery_photos(seeds, PHOTOS_PER_IDENTITY)
+    with ProcessPoolExecutor(os.cpu_count(), initializer=single_threaded) as pool:
+        for _ in pool.map(partial(write_photo, folder), plan, chunksize=32):
+            pass
+
+
+def write_labels(path: Path) -> None:
+    """The truth about the candidates, by which the demo checks the audit."""
+    known = set(members())
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["identity", "member"])
+        writer.writerows([name_of(seed), int(seed in known)] for seed in CANDIDATES)
+
+
+def main(folder: Path) -> None:
+    """The whole gallery."""
+    write_folder(folder / "candidates", CANDIDATES)
+    write_folder(folder / "cohort", COHORT)
+    write_labels(folder / "labels.csv")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))

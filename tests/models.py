@@ -1,0 +1,54 @@
+"""Tiny ONNX models with fixed random weights, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17
+
+
+def tiny_generator(path: Path, *, dim: int = 8, size: int = 32, seed: int = 0) -> Path:
+    """Latents N × dim to images N × 3 × size × size in [-1, 1]."""
+    weights = np.random.default_rng(seed).standard_normal((dim, 3 * size * size)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["z", "w"], ["flat"]),
+        helper.make_node("Tanh", ["flat"], ["bounded"]),
+        helper.make_node("Reshape", ["bounded", "shape"], ["image"]),
+    ]
+    constants = {"w": weights, "shape": np.array([-1, 3, size, size], np.int64)}
+    return _save(path, nodes, constants, ("z", ["n", dim]), ("image", ["n", 3, size, size]))
+
+
+def tiny_recognizer(path: Path, *, size: int = 112, dim: int = 16, seed: int = 0) -> Path:
+    """Images N × 3 × size × size to templates N × dim."""
+    cells = 3 * (size // 16) ** 2
+    weights = np.random.default_rng(seed).standard_normal((cells, dim)).astype(np.float32)
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["pooled"], kernel_shape=[16, 16], strides=[16, 16]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["template"]),
+    ]
+    return _save(path, nodes, {"w": weights}, ("x", ["n", 3, size, size]), ("template", ["n", dim]))
+
+
+def _save(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    constants: dict[str, np.ndarray],
+    given: tuple[str, list[str | int]],
+    made: tuple[str, list[str | int]],
+) -> Path:
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(given[0], TensorProto.FLOAT, given[1])],
+        [helper.make_tensor_value_info(made[0], TensorProto.FLOAT, made[1])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    onnx.save(model, str(path))
+    return path

@@ -1,0 +1,111 @@
+"""Kill what can be killed in mid-run, run the same command again, and compare with the uninterrupted run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobs.exit_codes import ExitCode
+from tests.small_world import SmallWorld, file_bytes
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARDS = 60
+PLAN = {"samples": SHARDS * 100, "shard_size": 100}
+
+
+def start(spec: Path) -> subprocess.Popen[str]:
+    """The audit as a user would start it: a driver of its own, with a Ray of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-m", "jobs", "audit", str(spec)]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    while not condition():
+        assert process.poll() is None, "the run ended before it could be disturbed"
+        time.sleep(0.002)
+
+
+def shards_of(run: Path) -> int:
+    return len(list((run / "samples").glob("shard-*.parquet")))
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if child.name().startswith("ray::ShardWork"):
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+@pytest.fixture
+def clean_bytes(small_world: SmallWorld) -> dict[str, bytes]:
+    """The files of the run that nobody disturbs."""
+    code, output = finish(start(small_world.spec_path("clean", **PLAN)))
+    assert code == ExitCode.OK, output
+    return dict(file_bytes(small_world.folder / "runs" / "clean"))
+
+
+def test_a_killed_worker_and_a_killed_driver_change_no_byte(
+    small_world: SmallWorld, clean_bytes: dict[str, bytes]
+) -> None:
+    spec, run = small_world.spec_path("hurt", **PLAN), small_world.folder / "runs" / "hurt"
+    process = start(spec)
+    wait_for(lambda: shards_of(run) >= 3, process)
+    for worker in workers_of(process)[:1]:
+        worker.kill()
+    killed_at = shards_of(run)
+    wait_for(lambda: shards_of(run) >= killed_at + 5, process)
+    process.kill()
+    finish(process)
+    assert shards_of(run) < SHARDS, "the driver was killed too late to show anything"
+
+    code, output = finish(start(spec))
+    assert code == ExitCode.OK, output
+    assert "there already" in output
+    assert file_bytes(run) == clean_bytes
+    assert not list(run.rglob("*.partial"))
+
+
+def test_a_run_goes_on_without_the_worker_that_died(
+    small_world: SmallWorld, clean_bytes: dict[str, bytes]
+) -> None:
+    spec, run = small_world.spec_path("hurt", **PLAN), small_world.folder / "runs" / "hurt"
+    process = start(spec)
+    for target in (3, 15):
+        wait_for(lambda target=target: shards_of(run) >= target, process)  # type: ignore[misc]
+        victims = workers_of(process)
+        assert victims, "no worker was found to kill"
+        victims[0].kill()
+    code, output = finish(process)
+    assert code == ExitCode.OK, output
+    assert file_bytes(run) == clean_bytes
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_lock(small_world: SmallWorld) -> None:
+    spec, run = small_world.spec_path("hurt", **PLAN), small_world.folder / "runs" / "hurt"
+    process = start(spec)
+    wait_for(lambda: shards_of(run) >= 3, process)
+    process.send_signal(signal.SIGINT)
+    code, output = finish(process)
+    assert code == ExitCode.INTERRUPTED
+    assert "run the same command to go on" in output
+    assert not (run / "run.lock").exists()
