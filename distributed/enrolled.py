@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from schemas.tables import Outcome, Role, template_column
 
-GALLERY_FILE = "gallery.parquet"
-
 
 @dataclass(frozen=True)
 class EnrolledGallery:

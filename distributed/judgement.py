@@ -18,9 +18,6 @@ from schemas.fingerprint import Fingerprint
 from schemas.spec import MembershipSpec
 from schemas.tables import NEIGHBOURS_SCHEMA, SCORES_SCHEMA, Role, Verdict
 
-NEIGHBOURS_FILE = "neighbours.parquet"
-SCORES_FILE = "scores.parquet"
-
 
 @dataclass(frozen=True)
 class Judgement:

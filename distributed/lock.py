@@ -11,8 +11,7 @@ import psutil
 
 from distributed.store import RunStore
 from schemas.errors import LockedError
-
-LOCK_FILE = "run.lock"
+from schemas.layout import LOCK_FILE
 
 
 @contextmanager

@@ -14,15 +14,13 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
-from distributed.enrolled import GALLERY_FILE, EnrolledGallery, enrolled_gallery, template_rows
+from distributed.enrolled import EnrolledGallery, enrolled_gallery, template_rows
 from distributed.reduce.neighbours import Neighbours, Partial, empty, merge, search
 from distributed.store import RunStore
+from schemas.layout import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
 from schemas.shard import Shard, ShardReport
 from schemas.spec import AuditSpec
 from schemas.tables import template_column
-
-SAMPLES_PREFIX = "samples"
-PARTIALS_PREFIX = "partials"
 
 
 @dataclass(frozen=True)

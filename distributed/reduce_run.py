@@ -9,17 +9,11 @@ from distributed.cluster import Cluster
 from distributed.enrolled import EnrolledGallery
 from distributed.pool import run_tasks
 from distributed.reduce.neighbours import Partial, merge
-from distributed.reduce_maker import (
-    PARTIALS_PREFIX,
-    ReduceJob,
-    ShardGroup,
-    decode_partials,
-    empty_partial,
-    group_shards,
-)
+from distributed.reduce_maker import ReduceJob, ShardGroup, decode_partials, empty_partial, group_shards
 from distributed.shard_run import require_none_lost
 from distributed.store import RunStore
 from distributed.workers import ReduceWorker, spawn
+from schemas.layout import PARTIALS_PREFIX
 from schemas.shard import Shard, ShardReport
 from schemas.spec import AuditSpec
 

@@ -7,9 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from distributed.store import RunStore
 from schemas.errors import StoreError
 from schemas.fingerprint import Fingerprint
+from schemas.layout import RECORD_FILE
 from schemas.spec import AuditSpec
-
-RECORD_FILE = "run.json"
 
 
 class RunRecord(BaseModel):

@@ -1,34 +1,43 @@
-"""Thin Ray actors around the plain classes that do the work."""
+"""Thin Ray actors around the plain classes that do the work.
+
+Each kind of actor imports its own stage, with its first task: torch alone costs a process two seconds, and the
+errors of loading a model then reach the driver as they are.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import ray
 from ray.actor import ActorHandle
 
-from distributed.reduce_maker import ReduceJob, ReduceMaker, ShardGroup
-from distributed.shard_maker import ShardJob, ShardMaker
 from schemas.shard import Shard, ShardReport
+
+if TYPE_CHECKING:
+    from distributed.reduce_maker import ReduceJob, ReduceMaker, ShardGroup
+    from distributed.shard_maker import ShardJob, ShardMaker
 
 
 class ShardWorker:
-    """Makes shards. Models load with the first task, so that their errors reach the driver as they are."""
+    """Makes shards."""
 
     def __init__(self, job: ShardJob) -> None:
         self._job = job
         self._maker: ShardMaker | None = None
-        cv2.setNumThreads(job.threads)
 
     def run(self, shard: Shard) -> ShardReport:
         if self._maker is None:
+            import cv2
+
+            from distributed.shard_maker import ShardMaker
+
+            cv2.setNumThreads(self._job.threads)
             self._maker = ShardMaker(self._job)
         return self._maker.make(shard)
 
 
 class ReduceWorker:
-    """Reduces groups of shards; the gallery loads with the first one."""
+    """Reduces groups of shards; the gallery is read once."""
 
     def __init__(self, job: ReduceJob) -> None:
         self._job = job
@@ -36,6 +45,8 @@ class ReduceWorker:
 
     def run(self, group: ShardGroup) -> ShardReport:
         if self._maker is None:
+            from distributed.reduce_maker import ReduceMaker
+
             self._maker = ReduceMaker(self._job)
         return self._maker.make(group)
 

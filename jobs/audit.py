@@ -14,9 +14,10 @@ from jobs.enroll import Enrolment, enroll, refused_lines
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings, read_results
 from jobs.reduce import reduce, verdict_fingerprint
-from jobs.results import RESULTS_FILE, write_results
+from jobs.results import write_results
 from jobs.sample import sample
-from jobs.top_matches import MATCHES_FILE, draw_top_matches
+from jobs.top_matches import draw_top_matches
+from schemas.layout import MATCHES_FILE, RESULTS_FILE
 from schemas.spec import AuditSpec
 
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.cluster import Cluster
-from distributed.enrolled import GALLERY_FILE
 from distributed.fingerprints import gallery_fingerprint, recognizer_fields
 from distributed.gallery import Photo, list_photos
 from distributed.lock import run_lock
@@ -22,11 +21,11 @@ from jobs.exit_codes import ExitCode
 from jobs.progress import make_with_progress
 from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
+from schemas.layout import ENROLLING_PREFIX, GALLERY_FILE
 from schemas.shard import Footer, Shard, plan_shards
 from schemas.spec import AuditSpec
 from schemas.tables import Outcome, Role, gallery_schema
 
-ENROLLED_PREFIX = "enrolling"
 PHOTOS_PER_SHARD = 128
 
 
@@ -81,7 +80,7 @@ def _embed_photos(
     spec: AuditSpec, photos: Sequence[Photo], fingerprint: Fingerprint, store: RunStore, cluster: Cluster
 ) -> pa.Table:
     shards = plan_shards(len(photos), PHOTOS_PER_SHARD)
-    run = ShardRun(spec, fingerprint, ENROLLED_PREFIX, shards, tuple(photo.path for photo in photos))
+    run = ShardRun(spec, fingerprint, ENROLLING_PREFIX, shards, tuple(photo.path for photo in photos))
     make_with_progress("enrolling", run, store, cluster)
     tables = [_with_people(store.read_table(run.path(shard)), photos, shard) for shard in shards]
     return pa.concat_tables(tables)
@@ -153,5 +152,5 @@ def _commit(table: pa.Table, fingerprint: Fingerprint, store: RunStore) -> None:
         outcomes=outcomes,
     )
     store.write_table(GALLERY_FILE, table, footer)
-    for path in store.sizes(ENROLLED_PREFIX):
+    for path in store.sizes(ENROLLING_PREFIX):
         store.delete(path)

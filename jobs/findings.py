@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from distributed.judgement import SCORES_FILE
 from distributed.store import RunStore
-from jobs.results import RESULTS_FILE
 from schemas.errors import DamagedError
+from schemas.layout import RESULTS_FILE, SCORES_FILE
 from schemas.results import AuditResults, ScoreResult
 from schemas.tables import Role, Verdict
 

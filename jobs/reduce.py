@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distributed.cluster import Cluster
-from distributed.enrolled import GALLERY_FILE, enrolled_gallery
+from distributed.enrolled import enrolled_gallery
 from distributed.fingerprints import (
     ALGORITHM_VERSION,
     digest_file,
@@ -14,18 +14,9 @@ from distributed.fingerprints import (
     sampling_fingerprint,
 )
 from distributed.gallery import list_photos
-from distributed.judgement import (
-    NEIGHBOURS_FILE,
-    SCORES_FILE,
-    Reduction,
-    judge,
-    neighbours_table,
-    operating_points,
-    scores_table,
-)
+from distributed.judgement import Reduction, judge, neighbours_table, operating_points, scores_table
 from distributed.lock import run_lock
 from distributed.reduce.scores import OPERATING_FMR
-from distributed.reduce_maker import SAMPLES_PREFIX
 from distributed.reduce_run import reduce_shards
 from distributed.shard_run import ShardRun, ShardsMade, committed_outcomes
 from distributed.store import RunStore
@@ -37,6 +28,7 @@ from jobs.progress import ProgressBar
 from jobs.results import write_results
 from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
+from schemas.layout import GALLERY_FILE, NEIGHBOURS_FILE, SAMPLES_PREFIX, SCORES_FILE
 from schemas.shard import Footer, count_outcomes, plan_shards
 from schemas.spec import AuditSpec
 
@@ -62,10 +54,10 @@ def _committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]
     outcomes = committed_outcomes(run, store)
     if len(outcomes) < len(shards):
         raise SpecError(
-            f"{len(shards) - len(outcomes)} of {len(shards)} shards are missing: run `idleak sample`"
+            f"{len(shards) - len(outcomes)} of {len(shards)} shards are missing: run `idleak sample` first"
         )
     if GALLERY_FILE not in store.sizes():
-        raise SpecError(f"{store.location} has no {GALLERY_FILE}: run `idleak enroll`")
+        raise SpecError(f"{store.location} has no {GALLERY_FILE}: run `idleak enroll` first")
     fingerprint = gallery_fingerprint(spec, list_photos(spec.gallery))
     fingerprint.require(Fingerprint(store.read_footer(GALLERY_FILE).fingerprint), GALLERY_FILE)
     made = ShardsMade(count_outcomes(list(outcomes.values())), len(shards), 0, {})

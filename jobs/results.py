@@ -22,6 +22,7 @@ from distributed.reduce.evaluation import Estimate, evaluate
 from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
 from jobs.enroll import Enrolment
+from schemas.layout import RESULTS_FILE
 from schemas.results import (
     AuditResults,
     EvaluationResult,
@@ -37,7 +38,6 @@ from schemas.results import (
 from schemas.spec import AuditSpec
 from schemas.tables import Outcome, Role, Verdict
 
-RESULTS_FILE = "results.json"
 PACKAGES = (
     "faiss-cpu",
     "numpy",

@@ -8,7 +8,6 @@ from pathlib import Path
 from distributed.cluster import Cluster
 from distributed.fingerprints import sampling_fingerprint
 from distributed.lock import run_lock
-from distributed.reduce_maker import SAMPLES_PREFIX
 from distributed.run_record import record_run
 from distributed.sampling.image_files import list_images
 from distributed.shard_run import ShardRun, ShardsMade
@@ -17,6 +16,7 @@ from jobs.command import spec_command
 from jobs.exit_codes import ExitCode
 from jobs.progress import make_with_progress
 from schemas.errors import InvalidSamplesError, SpecError
+from schemas.layout import SAMPLES_PREFIX
 from schemas.shard import ShardReport, plan_shards
 from schemas.spec import AuditSpec, ImagesGenerator
 from schemas.tables import Outcome

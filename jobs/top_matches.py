@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from distributed.gallery import list_photos
-from distributed.judgement import NEIGHBOURS_FILE
 from distributed.sampling.adapters import open_generator
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from distributed.sampling.image_files import read_image
 from distributed.store import RunStore
 from jobs.findings import most_at_risk
+from schemas.layout import MATCHES_FILE, NEIGHBOURS_FILE
 from schemas.results import ScoreResult
 from schemas.spec import AuditSpec
 
@@ -25,7 +25,6 @@ matplotlib.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-MATCHES_FILE = "top_matches.png"
 SAMPLES_SHOWN = 5
 INCHES = 1.5
 

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from distributed.enrolled import GALLERY_FILE
-from distributed.reduce_maker import SAMPLES_PREFIX
 from distributed.run_record import RunRecord, read_record
 from distributed.store import RunStore
 from jobs.command import guarded
 from jobs.exit_codes import ExitCode
 from schemas.errors import DamagedError, SpecError, StoreError
 from schemas.fingerprint import Fingerprint
+from schemas.layout import GALLERY_FILE, SAMPLES_PREFIX
 from schemas.shard import Shard, count_outcomes, plan_shards
 from schemas.spec import is_remote
 

@@ -19,7 +19,7 @@ def tiny_generator(path: Path, *, dim: int = 8, size: int = 32, seed: int = 0) -
         helper.make_node("Tanh", ["flat"], ["bounded"]),
         helper.make_node("Reshape", ["bounded", "shape"], ["image"]),
     ]
-    constants = {"w": weights, "shape": np.array([-1, 3, size, size], np.int64)}
+    constants: dict[str, np.ndarray] = {"w": weights, "shape": np.array([-1, 3, size, size], np.int64)}
     return _save(path, nodes, constants, ("z", ["n", dim]), ("image", ["n", 3, size, size]))
 
 

@@ -1,4 +1,4 @@
-"""A whole audit in miniature: a random generator that leaks five people, because their photos are its samples."""
+"""A whole audit in miniature: a random generator leaks five people, whose photos are its samples."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def query(sql: str) -> list[Any]:
-    return duckdb.sql(sql).fetchall()
+    return duckdb.execute(sql).fetchall()
 
 
 def test_the_leaked_people_are_found_and_everything_is_written(
@@ -45,14 +45,25 @@ def test_the_tables_keep_their_contract(small_world: SmallWorld) -> None:
         "gallery.parquet": ["identity", "photo", "role", "outcome", "detection_score", "template_tiny"],
         "neighbours.parquet": ["identity", "photo", "recognizer", "rank", "sample_id", "similarity"],
         "scores.parquet": (
-            "identity role recognizer score_name score p_value q_value verdict photos hits".split()
+            [
+                "identity",
+                "role",
+                "recognizer",
+                "score_name",
+                "score",
+                "p_value",
+                "q_value",
+                "verdict",
+                "photos",
+                "hits",
+            ]
         ),
     }
     for pattern, columns in names.items():
         assert [row[0] for row in query(f"describe select * from '{run}/{pattern}'")] == columns
-    assert query(f"select count(*), count(distinct sample_id), max(sample_id) from '{run}/samples/*.parquet'") == [
-        (600, 600, 599)
-    ]
+    assert query(
+        f"select count(*), count(distinct sample_id), max(sample_id) from '{run}/samples/*.parquet'"
+    ) == [(600, 600, 599)]
     assert query(f"select count(*) from '{run}/scores.parquet'") == [((CANDIDATES + COHORT) * 3,)]
     best = query(
         f"select photo, sample_id from '{run}/neighbours.parquet' where identity = 'person-002' and rank = 1 "
@@ -71,8 +82,9 @@ def test_the_scores_follow_from_the_tables(small_world: SmallWorld) -> None:
                    max(list_cosine_similarity(g.template_tiny::double[], s.template_tiny::double[])) as best
             from '{run}/gallery.parquet' g, '{run}/samples/*.parquet' s group by all
         ), mine as (select identity, role, avg(best) as score from pairs group by all)
-        select identity, score, (1 + (select count(*) from mine c where c.role = 'cohort' and c.score >= m.score))
-               / {COHORT + 1} from mine m where role = 'candidate' order by identity"""
+        select identity, score, (1 + (select count(*) from mine c where c.role = 'cohort'
+               and c.score >= m.score)) / {COHORT + 1}
+        from mine m where role = 'candidate' order by identity"""
     found = query(
         f"select identity, score, p_value from '{run}/scores.parquet' "
         "where role = 'candidate' and score_name = 'max' order by identity"
@@ -107,8 +119,10 @@ def test_a_folder_of_images_is_audited_like_its_generator(small_world: SmallWorl
     folder = small_world.folder
     images = {"kind": "images", "path": "candidates"}
     spec = small_world.spec_path("folder", generator=images, samples=CANDIDATES * PHOTOS, shard_size=16)
-    faces = {"landmarks": [[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]],
-             "recognizers": [{"name": "tiny", "path": "recognizer.onnx"}]}
+    faces = {
+        "landmarks": [[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]],
+        "recognizers": [{"name": "tiny", "path": "recognizer.onnx"}],
+    }
     spec = small_world.spec_path(
         "folder", generator=images, samples=CANDIDATES * PHOTOS, shard_size=16, faces=faces
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,7 +147,7 @@ def test_more_samples_than_images(small_world: SmallWorld, capsys: pytest.Captur
 def test_a_run_of_another_spec_is_refused_and_kept(
     small_world: SmallWorld,
     capsys: pytest.CaptureFixture[str],
-    change: Callable[[SmallWorld], dict[str, object]],
+    change: Callable[[SmallWorld], dict[str, Any]],
     field: str,
 ) -> None:
     assert main(["audit", str(small_world.spec_path())]) == ExitCode.OK
@@ -157,7 +158,7 @@ def test_a_run_of_another_spec_is_refused_and_kept(
     assert file_bytes(small_world.folder / "runs" / "audit", "**/*.*") == before
 
 
-def _swap_generator(world: SmallWorld) -> dict[str, object]:
+def _swap_generator(world: SmallWorld) -> dict[str, Any]:
     tiny_generator(world.folder / "generator.onnx", dim=DIM, seed=99)
     return {}
 

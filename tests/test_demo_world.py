@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -19,11 +20,11 @@ MODELS = DEMO / "models"
 
 
 @pytest.fixture(scope="module")
-def world() -> ModuleType:
+def world() -> Iterator[ModuleType]:
     """The demo's modules import one another by their bare names, as when they are run as scripts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(DEMO))
-        return importlib.import_module("world")
+        yield importlib.import_module("world")
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def test_the_gallery_has_folders_and_labels(
     gallery.main(tmp_path)
     assert len(list((tmp_path / "candidates").glob("person-*/*.png"))) == 4 * len(world.CANDIDATES)
     assert sorted(path.name for path in (tmp_path / "cohort").iterdir()) == ["person-10000", "person-10001"]
-    rows = list(csv.DictReader((tmp_path / "labels.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "labels.csv").read_text().splitlines()))
     truth = {world.name_of(seed) for seed in world.members()}
     assert {row["identity"] for row in rows if row["member"] == "1"} == truth
     assert len(rows) == len(world.CANDIDATES)

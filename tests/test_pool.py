@@ -92,7 +92,7 @@ def test_poison_is_given_up_after_three_attempts_and_named_while_the_rest_is_don
 
 
 def test_an_expected_error_ends_the_run_at_once_as_itself(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="^the model is broken$"):
+    with pytest.raises(ModelError, match=r"^the model is broken$"):
         run(tmp_path, [200, *range(50)])
     assert len(list(tmp_path.iterdir())) < 51
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from jobs.exit_codes import ExitCode
-from tests.small_world import SmallWorld, file_bytes
+from tests.small_world import SmallWorld, build, file_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARDS = 60
@@ -56,18 +56,24 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return found
 
 
-@pytest.fixture
-def clean_bytes(small_world: SmallWorld) -> dict[str, bytes]:
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
+    """One miniature audit for the whole module; each test has a run of its own."""
+    return build(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def clean_bytes(world: SmallWorld) -> dict[str, bytes]:
     """The files of the run that nobody disturbs."""
-    code, output = finish(start(small_world.spec_path("clean", **PLAN)))
+    code, output = finish(start(world.spec_path("clean", **PLAN)))
     assert code == ExitCode.OK, output
-    return dict(file_bytes(small_world.folder / "runs" / "clean"))
+    return dict(file_bytes(world.folder / "runs" / "clean"))
 
 
 def test_a_killed_worker_and_a_killed_driver_change_no_byte(
-    small_world: SmallWorld, clean_bytes: dict[str, bytes]
+    world: SmallWorld, clean_bytes: dict[str, bytes]
 ) -> None:
-    spec, run = small_world.spec_path("hurt", **PLAN), small_world.folder / "runs" / "hurt"
+    spec, run = world.spec_path("killed", **PLAN), world.folder / "runs" / "killed"
     process = start(spec)
     wait_for(lambda: shards_of(run) >= 3, process)
     for worker in workers_of(process)[:1]:
@@ -85,10 +91,8 @@ def test_a_killed_worker_and_a_killed_driver_change_no_byte(
     assert not list(run.rglob("*.partial"))
 
 
-def test_a_run_goes_on_without_the_worker_that_died(
-    small_world: SmallWorld, clean_bytes: dict[str, bytes]
-) -> None:
-    spec, run = small_world.spec_path("hurt", **PLAN), small_world.folder / "runs" / "hurt"
+def test_a_run_goes_on_without_the_worker_that_died(world: SmallWorld, clean_bytes: dict[str, bytes]) -> None:
+    spec, run = world.spec_path("worker", **PLAN), world.folder / "runs" / "worker"
     process = start(spec)
     for target in (3, 15):
         wait_for(lambda target=target: shards_of(run) >= target, process)  # type: ignore[misc]
@@ -100,8 +104,8 @@ def test_a_run_goes_on_without_the_worker_that_died(
     assert file_bytes(run) == clean_bytes
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_lock(small_world: SmallWorld) -> None:
-    spec, run = small_world.spec_path("hurt", **PLAN), small_world.folder / "runs" / "hurt"
+def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_lock(world: SmallWorld) -> None:
+    spec, run = world.spec_path("interrupted", **PLAN), world.folder / "runs" / "interrupted"
     process = start(spec)
     wait_for(lambda: shards_of(run) >= 3, process)
     process.send_signal(signal.SIGINT)

@@ -13,9 +13,9 @@ from distributed.embedding.alignment import ARCFACE_TEMPLATE, TEMPLATE_SIZE, sim
 from distributed.embedding.detector import Detector, Face
 from schemas.tables import Outcome
 
-# Another face this close to the chosen one in prominence, as a share of the chosen one's area, makes it
-# unclear whose image it is.
-RIVAL_MARGIN = 0.5
+# Another face at least this large, relative to the chosen one, and less than so many face widths further from
+# the centre, makes it unclear whose image it is.
+RIVAL_AREA, RIVAL_WIDTHS = 0.5, 0.5
 
 Image = NDArray[np.uint8]
 
@@ -78,15 +78,23 @@ def _choose(faces: Sequence[Face], image: Image) -> Location:
     if not faces:
         return Location(Outcome.NO_FACE, faces=0)
     chosen = max(faces, key=lambda face: _prominence(face, image))
-    least = _prominence(chosen, image) - RIVAL_MARGIN * chosen.area
-    rivals = [face for face in faces if face is not chosen and _prominence(face, image) >= least]
+    rivals = [face for face in faces if face is not chosen and _is_rival(face, chosen, image)]
     if rivals:
         return Location(Outcome.SEVERAL_FACES, len(faces), chosen.score)
     return Location(Outcome.OK, len(faces), chosen.score, chosen.landmarks)
 
 
+def _is_rival(face: Face, chosen: Face, image: Image) -> bool:
+    further = _from_centre(face, image) - _from_centre(chosen, image)
+    return face.area >= RIVAL_AREA * chosen.area and further < RIVAL_WIDTHS * chosen.area**0.5
+
+
 def _prominence(face: Face, image: Image) -> float:
     """Area less twice the squared distance from the image's centre: insightface's rule for the main face."""
+    return face.area - 2 * _from_centre(face, image) ** 2
+
+
+def _from_centre(face: Face, image: Image) -> float:
+    """Distance in pixels of the middle of the face from that of the image."""
     centre = np.array([image.shape[1] // 2, image.shape[0] // 2])
-    offset = (face.box[:2] + face.box[2:]) / 2 - centre
-    return face.area - 2 * float(offset @ offset)
+    return float(np.linalg.norm((face.box[:2] + face.box[2:]) / 2 - centre))

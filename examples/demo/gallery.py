@@ -10,13 +10,12 @@ import csv
 import os
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import cv2
 from people import photograph
-from world import CANDIDATES, COHORT, gallery_photos, members, name_of, single_threaded
+from world import CANDIDATES, COHORT, gallery_photos, members, name_of, renderers
 
 PHOTOS_PER_IDENTITY = 4
 
@@ -33,7 +32,7 @@ def write_photo(folder: Path, shot: tuple[int, int]) -> None:
 def write_folder(folder: Path, seeds: Iterable[int]) -> None:
     """All photos of these identities, one process per core."""
     plan = gallery_photos(seeds, PHOTOS_PER_IDENTITY)
-    with ProcessPoolExecutor(os.cpu_count(), initializer=single_threaded) as pool:
+    with renderers(os.cpu_count() or 1) as pool:
         for _ in pool.map(partial(write_photo, folder), plan, chunksize=32):
             pass
 

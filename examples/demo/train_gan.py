@@ -1,6 +1,6 @@
 """Train the demo's face generator on a few rendered people and write models/generator.onnx.
 
-python examples/demo/train_gan.py [--identities 16] [--steps 6000] [--output PATH] [--sheet PNG]
+python examples/demo/train_gan.py [--identities 16] [--steps 5000] [--output PATH] [--sheet PNG]
 
 A small DCGAN (Radford et al. 2016) with the non-saturating loss (Goodfellow et al. 2014), the R1 penalty on
 every eighth step (Mescheder et al. 2018), and an exponential moving average of the generator's weights.
@@ -23,7 +23,7 @@ from world import MEMBER_COUNT, render, training_photos
 
 MODEL = Path(__file__).parent / "models" / "generator.onnx"
 SIZE, LATENT = 32, 64
-BATCH, STEPS = 32, 6000
+BATCH, STEPS = 32, 5000
 RATE, BETAS = 5e-4, (0.5, 0.99)
 PENALTY, PENALTY_EVERY = 0.2, 8
 AVERAGE_KEEPS = 0.995

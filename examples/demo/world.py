@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 
 import cv2
 import numpy as np
@@ -65,8 +66,13 @@ def gallery_photos(seeds: Iterable[int], per_identity: int) -> list[tuple[int, i
 
 def render(plan: list[tuple[int, int]], size: int = SIZE, processes: int = 2) -> NDArray[np.uint8]:
     """Photos of the plan, in its order: N × size × size × 3 RGB, reduced by area averaging."""
-    with ProcessPoolExecutor(processes, initializer=single_threaded) as pool:
+    with renderers(processes) as pool:
         return np.stack(list(pool.map(partial(reduced, size=size), plan, chunksize=64)))
+
+
+def renderers(processes: int) -> ProcessPoolExecutor:
+    """Spawned, not forked: OpenCV and torch run threads that a fork does not survive."""
+    return ProcessPoolExecutor(processes, get_context("spawn"), initializer=single_threaded)
 
 
 def single_threaded() -> None:

@@ -1,0 +1,14 @@
+"""What lies where in a run's folder or bucket prefix."""
+
+from __future__ import annotations
+
+RECORD_FILE = "run.json"
+LOCK_FILE = "run.lock"
+SAMPLES_PREFIX = "samples"
+ENROLLING_PREFIX = "enrolling"
+PARTIALS_PREFIX = "partials"
+GALLERY_FILE = "gallery.parquet"
+NEIGHBOURS_FILE = "neighbours.parquet"
+SCORES_FILE = "scores.parquet"
+RESULTS_FILE = "results.json"
+MATCHES_FILE = "top_matches.png"

@@ -1,0 +1,54 @@
+"""Audits of real generators against real faces, where the files are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from distributed.cluster import Cluster
+from distributed.store import RunStore
+from jobs.audit import audit
+from jobs.findings import read_results
+from schemas.results import AuditResults
+from schemas.spec import AuditSpec, load_spec
+from tests.embedding.assets import needs_assets
+
+SPECS = Path(__file__).resolve().parent.parent / "examples" / "research"
+
+pytestmark = [pytest.mark.assets, needs_assets, pytest.mark.usefixtures("ray_session")]
+
+
+def small_audit(name: str, output: Path, samples: int) -> AuditResults:
+    """The example's audit, of fewer samples, somewhere else."""
+    spec: AuditSpec = load_spec(SPECS / f"{name}.yaml")
+    spec = spec.model_copy(update={"samples": samples, "shard_size": 128, "output": str(output)})
+    store = RunStore(spec.output)
+    with Cluster() as cluster:
+        audit(spec, store, cluster)
+    return read_results(store)
+
+
+def test_the_people_that_a_leaky_generator_has_memorised_are_flagged(tmp_path: Path) -> None:
+    """An independent script found at 512 samples: AUC 0.929, 16 members and 1 other flagged."""
+    results = small_audit("leaky-faces64", tmp_path, 512)
+    headline = results.scores[results.headline]
+    assert headline.evaluation is not None
+    assert headline.evaluation.roc_auc.value == pytest.approx(0.929, abs=0.04)
+    spec = yaml.safe_load((SPECS / "leaky-faces64.yaml").read_text(encoding="utf-8"))
+    labels = (SPECS / spec["gallery"]["labels"]).read_text(encoding="utf-8").splitlines()
+    members = {line.split(",")[0] for line in labels if line.endswith(",1")}
+    assert len(members & set(headline.flagged)) >= 12
+    assert len(set(headline.flagged) - members) <= 3
+
+
+def test_nobody_is_flagged_where_nobody_was_memorised(tmp_path: Path) -> None:
+    results = small_audit("null-faces64", tmp_path, 512)
+    assert [score.flagged for score in results.scores] == [[], [], []]
+
+
+def test_a_real_gan_is_audited_through_the_detector(tmp_path: Path) -> None:
+    results = small_audit("gan-faces36", tmp_path, 128)
+    assert results.samples.detection_rate is not None and results.samples.detection_rate > 0.7
+    assert results.candidates.refused == {} or set(results.candidates.refused) == {"several_faces"}
