@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,8 @@ import ray
 
 from schemas.errors import DeviceError, SpecError
 from schemas.spec import ResourcesSpec
+
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,21 @@ def _start_local() -> None:
 
 def _join(address: str) -> None:
     try:
+        _require_listener(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise DeviceError(
             f"cannot join the Ray at RAY_ADDRESS={address}: {reason}; "
             "start it, or unset RAY_ADDRESS to run on this machine alone"
         ) from error
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError at once where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def size_pool(resources: ResourcesSpec, available: dict[str, float]) -> Capacity:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from distributed.store import RunStore
+from schemas.errors import SpecError
+from schemas.shard import Footer
 from schemas.tables import Outcome, Role, template_column
 
 
@@ -34,18 +39,35 @@ class EnrolledGallery:
         return np.flatnonzero([one is role for one in self.roles]).astype(np.int64)
 
 
+def read_gallery(path: Path, role: Role) -> tuple[Footer, pa.Table]:
+    """One side of an earlier `gallery.parquet`. Raises SpecError if it is not there or has no such side."""
+    if not path.is_file():
+        raise SpecError(f"there is no {path}; correct the gallery's parquet, or enroll from images")
+    store = RunStore(str(path.parent))
+    footer, table = store.read_footer(path.name), store.read_table(path.name)
+    table = table.filter(pc.equal(table["role"], role)).replace_schema_metadata(None)
+    if table.num_rows == 0:
+        raise SpecError(f"{path} holds no identity with the role {role}; give one that does")
+    return footer, table
+
+
+def accepted(table: pa.Table) -> pa.Table:
+    """The rows whose photo gave a template."""
+    return table.filter(pc.equal(table["outcome"], Outcome.OK))
+
+
 def enrolled_gallery(table: pa.Table, recognizers: Sequence[str]) -> EnrolledGallery:
     """The accepted photos of a `gallery.parquet`."""
-    accepted = table.filter(pa.compute.equal(table["outcome"], Outcome.OK))
-    roles, names = accepted["role"].to_pylist(), accepted["identity"].to_pylist()
+    rows = accepted(table)
+    roles, names = rows["role"].to_pylist(), rows["identity"].to_pylist()
     keys = sorted(set(zip(roles, names, strict=True)))
     index = {key: position for position, key in enumerate(keys)}
     return EnrolledGallery(
         names=[name for _, name in keys],
         roles=[Role(role) for role, _ in keys],
         identity=np.array([index[key] for key in zip(roles, names, strict=True)], np.int64),
-        photos=accepted["photo"].to_pylist(),
-        templates={name: template_rows(accepted, name) for name in recognizers},
+        photos=rows["photo"].to_pylist(),
+        templates={name: template_rows(rows, name) for name in recognizers},
     )
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.cluster import Cluster
+from distributed.enrolled import accepted, read_gallery
 from distributed.fingerprints import gallery_fingerprint, recognizer_fields
 from distributed.gallery import Photo, list_photos
 from distributed.lock import run_lock
@@ -47,8 +48,8 @@ def _run(spec: AuditSpec) -> ExitCode:
         enrolment = enroll(spec, store, cluster)
     for line in refused_lines(enrolment.table):
         print(line)
-    accepted = pc.sum(pc.equal(enrolment.table["outcome"], Outcome.OK)).as_py()
-    print(f"{accepted:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
+    count = accepted(enrolment.table).num_rows
+    print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
     return ExitCode.OK
 
 
@@ -117,28 +118,33 @@ def _earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
 
 
 def _earlier_gallery(path: Path, role: Role, spec: AuditSpec) -> pa.Table:
-    store = RunStore(str(path.parent))
-    found = Fingerprint(store.read_footer(path.name).fingerprint)
+    footer, table = read_gallery(path, role)
     wanted = recognizer_fields(spec.faces)
-    known = Fingerprint({name: value for name, value in found.fields.items() if name in wanted})
+    known = Fingerprint({name: value for name, value in footer.fingerprint.items() if name in wanted})
     if differences := Fingerprint(wanted).differences(known):
-        raise SpecError(
-            f"{path} was enrolled with other recognisers: {'; '.join(differences)}; enrol it anew"
-        )
-    table = store.read_table(path.name)
-    table = table.filter(pc.equal(table["role"], role))
-    if table.num_rows == 0:
-        raise SpecError(f"{path} holds no identity with the role {role}; give one that does")
-    return table.replace_schema_metadata(None)
+        raise SpecError(f"{path} was enrolled with other recognisers: {'; '.join(differences)}; make it anew")
+    return table
 
 
 def _require_both_sides(table: pa.Table) -> None:
-    accepted = table.filter(pc.equal(table["outcome"], Outcome.OK))
-    sides = Counter(accepted["role"].to_pylist())
-    for role in Role:
-        if not sides[role]:
-            reasons = Counter(table.filter(pc.equal(table["role"], role))["outcome"].to_pylist())
-            raise SpecError(f"no photo of the gallery's {role} side could be enrolled: {dict(reasons)}")
+    """Raise SpecError unless someone can be scored, against two others or more, and none is on both sides."""
+    people = {role: set(accepted(_side(table, role))["identity"].to_pylist()) for role in Role}
+    for role, least in ((Role.CANDIDATE, 1), (Role.COHORT, 2)):
+        if len(people[role]) < least:
+            outcomes = dict(Counter(_side(table, role)["outcome"].to_pylist()))
+            raise SpecError(
+                f"the gallery's {role} side needs {least} or more people with a usable photo, and has "
+                f"{len(people[role])}; its photos: {outcomes}"
+            )
+    if both := people[Role.CANDIDATE] & people[Role.COHORT]:
+        raise SpecError(
+            f"{len(both)} identities are in the candidates and in the cohort, such as {min(both)!r}; "
+            "the cohort must be people known to be outside the training data: remove them from one side"
+        )
+
+
+def _side(table: pa.Table, role: Role) -> pa.Table:
+    return table.filter(pc.equal(table["role"], role))
 
 
 def _commit(table: pa.Table, fingerprint: Fingerprint, store: RunStore) -> None:

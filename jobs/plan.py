@@ -13,16 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from distributed.cluster import Capacity, size_pool
+from distributed.enrolled import accepted, read_gallery
 from distributed.gallery import list_photos
 from distributed.reduce.calibration import cohort_needed, flaggable_count, smallest_p_value
 from distributed.shard_maker import BATCH_IMAGES, ShardEmbedder, ShardJob, samples_table
-from distributed.store import RunStore, encode_table
+from distributed.store import encode_table
 from jobs.command import spec_command
 from jobs.exit_codes import ExitCode
 from jobs.progress import format_seconds
 from schemas.shard import Footer, Shard, plan_shards
 from schemas.spec import AuditSpec
-from schemas.tables import Outcome, Role
+from schemas.tables import Role
 
 PROBE_SAMPLES = 2 * BATCH_IMAGES
 
@@ -49,13 +50,7 @@ def count_identities(spec: AuditSpec) -> dict[Role, int]:
         found[photo.role].add(photo.identity)
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
         if source.parquet is not None:
-            path = Path(source.parquet)
-            rows = (
-                RunStore(str(path.parent)).read_table(path.name, ["identity", "role", "outcome"]).to_pylist()
-            )
-            found[role] |= {
-                row["identity"] for row in rows if row["role"] == role and row["outcome"] == Outcome.OK
-            }
+            found[role] |= set(accepted(read_gallery(Path(source.parquet), role)[1])["identity"].to_pylist())
     return {role: len(names) for role, names in found.items()}
 
 

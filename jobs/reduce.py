@@ -26,7 +26,7 @@ from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings
 from jobs.progress import ProgressBar
 from jobs.results import write_results
-from schemas.errors import SpecError
+from schemas.errors import InvalidSamplesError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import GALLERY_FILE, NEIGHBOURS_FILE, SAMPLES_PREFIX, SCORES_FILE
 from schemas.shard import Footer, count_outcomes, plan_shards
@@ -76,6 +76,11 @@ def reduce(spec: AuditSpec, enrolment: Enrolment, store: RunStore, cluster: Clus
     with ProgressBar("reducing", spec.samples, "samples") as bar:
         partials = reduce_shards(
             spec, shards, gallery, thresholds, store, cluster, lambda report: bar.advance(report.rows)
+        )
+    if not all(partial.samples for partial in partials.values()):
+        raise InvalidSamplesError(
+            "no sample has a template, so nobody can be scored: see `outcome` in the shards, and check "
+            "faces.detector, or give faces.landmarks"
         )
     judgements = judge(gallery, partials, spec.membership)
     fingerprint = verdict_fingerprint(spec, enrolment)

@@ -25,8 +25,11 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 REMOTE_SCHEMES = ("s3://", "gs://", "az://")
 
 
+Point = tuple[float, float]
+
+
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _three(value: object) -> object:
@@ -45,8 +48,13 @@ def _multiples_of_32(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
+def _different_points(points: tuple[Point, ...] | None) -> tuple[Point, ...] | None:
+    if points is not None and len(set(points)) < len(points):
+        raise ValueError("the landmarks must be five different points: eyes, nose, corners of the mouth")
+    return points
+
+
 PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_three)]
-Point = tuple[float, float]
 ScoreName = Literal["max", "topk_mean", "hit_rate"]
 Auto = Literal["auto"]
 
@@ -124,7 +132,9 @@ class FacesSpec(_Frozen):
     detector: DetectorSpec | None = Field(
         None, description="for gallery photos, and for samples unless `landmarks` is given"
     )
-    landmarks: tuple[Point, Point, Point, Point, Point] | None = Field(
+    landmarks: Annotated[
+        tuple[Point, Point, Point, Point, Point] | None, AfterValidator(_different_points)
+    ] = Field(
         None, description="five [x, y] in the generator's frame: samples get this fixed crop, no detection"
     )
     recognizers: tuple[RecognizerSpec, ...] = Field(

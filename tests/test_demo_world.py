@@ -115,7 +115,7 @@ def test_gallery_photos_are_no_training_photos(world: ModuleType) -> None:
     assert gallery.isdisjoint(world.training_photos())
     member = world.OVER_REPRESENTED
     shown = world.photograph(*world.gallery_photos([member], 1)[0])
-    trained = [world.photograph(*shot) for shot in world.training_photos() if shot[0] == member]
+    trained = [world.photograph(*shot) for shot in world.training_photos() if shot[0] == member][:40]
     assert len(trained) == 300 and not any(np.array_equal(shown, photo) for photo in trained)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -41,7 +42,8 @@ class Generator(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """See the class."""
-        return torch.as_tensor(self.body(self.stem(latents).view(-1, 128, 4, 4)))
+        images: Tensor = self.body(self.stem(latents).view(-1, 128, 4, 4))
+        return images
 
 
 def enlarge(inputs: int, outputs: int) -> nn.Sequential:
@@ -157,6 +159,15 @@ def export(generator: Generator, path: Path) -> None:
         opset_version=17,
         dynamo=False,
     )
+    declare_size(path)
+
+
+def declare_size(path: Path) -> None:
+    """Say the images' height and width in the file; the exporter does not infer them."""
+    model = onnx.load(path)
+    height, width = model.graph.output[0].type.tensor_type.shape.dim[2:]
+    height.dim_value, width.dim_value = SIZE, SIZE
+    onnx.save(model, path)
 
 
 def main() -> None:

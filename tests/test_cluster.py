@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from distributed.cluster import Capacity, resolve_device, size_pool
+from jobs.exit_codes import ExitCode
+from schemas.errors import DeviceError, SpecError
+from schemas.spec import ResourcesSpec
+from tests.small_world import SmallWorld
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A Ray that stands apart from the test's own, as a cluster does; it ends when its standard input does.
+HEAD = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+def resources(**given: object) -> ResourcesSpec:
+    return ResourcesSpec.model_validate(given)
+
+
+def test_auto_is_one_thread_a_worker_and_all_cores() -> None:
+    assert size_pool(resources(), {"CPU": 16.0}) == Capacity("cpu", 16, 1)
+    assert size_pool(resources(threads_per_worker=3), {"CPU": 16.0}) == Capacity("cpu", 5, 3)
+    assert size_pool(resources(workers=2), {"CPU": 16.0}) == Capacity("cpu", 2, 1)
+
+
+def test_auto_takes_the_gpus_where_there_are_any() -> None:
+    assert size_pool(resources(), {"CPU": 16.0, "GPU": 4.0}) == Capacity("cuda", 4, 1)
+    assert size_pool(resources(device="cpu"), {"CPU": 16.0, "GPU": 4.0}) == Capacity("cpu", 16, 1)
+
+
+def test_what_the_cluster_has_no_room_for_is_refused() -> None:
+    with pytest.raises(SpecError, match="has room for 16: lower"):
+        size_pool(resources(workers=17), {"CPU": 16.0})
+    with pytest.raises(SpecError, match="has room for 0"):
+        size_pool(resources(threads_per_worker=32), {"CPU": 16.0})
+    with pytest.raises(DeviceError, match="no GPU was found"):
+        resolve_device("cuda", 0)
+
+
+def run_audit(spec: Path, address: str) -> tuple[int, str, float]:
+    """Exit code, output and seconds of an audit under RAY_ADDRESS."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-m", "jobs", "audit", str(spec)]
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment | {"RAY_ADDRESS": address},
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr, time.monotonic() - start
+
+
+def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    head = subprocess.Popen(
+        [sys.executable, "-c", HEAD],
+        env=environment | {"RAY_USAGE_STATS_ENABLED": "0"},
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert head.stdout is not None
+        address = head.stdout.readline().strip()
+        assert address, "the cluster did not start"
+        for name in ("first", "second"):
+            code, output, _ = run_audit(small_world.spec_path(name), address)
+            assert code == ExitCode.OK, output
+            assert "5 leaked" in output
+    finally:
+        head.communicate("", timeout=60)
+
+
+def test_an_address_where_nobody_listens_is_said_at_once(small_world: SmallWorld) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    code, output, seconds = run_audit(small_world.spec_path(), address)
+    assert code == ExitCode.FAILED
+    assert f"cannot join the Ray at RAY_ADDRESS={address}" in output
+    assert seconds < 60
