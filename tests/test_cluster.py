@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,8 @@ from distributed.cluster import Capacity, resolve_device, size_pool
 from jobs.exit_codes import ExitCode
 from schemas.errors import DeviceError, SpecError
 from schemas.spec import ResourcesSpec
+from tests.processes import ROOT, finish, start_job
 from tests.small_world import SmallWorld
-
-ROOT = Path(__file__).resolve().parent.parent
 
 # A Ray that stands apart from the test's own, as a cluster does; it ends when its standard input does.
 HEAD = """
@@ -52,22 +50,6 @@ def test_what_the_cluster_has_no_room_for_is_refused() -> None:
         resolve_device("cuda", 0)
 
 
-def run_audit(spec: Path, address: str) -> tuple[int, str, float]:
-    """Exit code, output and seconds of an audit under RAY_ADDRESS."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    command = [sys.executable, "-m", "jobs", "audit", str(spec)]
-    start = time.monotonic()
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment | {"RAY_ADDRESS": address},
-        text=True,
-        capture_output=True,
-        timeout=120,
-    )
-    return done.returncode, done.stdout + done.stderr, time.monotonic() - start
-
-
 def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     head = subprocess.Popen(
@@ -83,10 +65,10 @@ def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> No
         assert head.stdout is not None
         address = head.stdout.readline().strip()
         assert address, "the cluster did not start"
-        for name in ("first", "second"):
-            code, output, _ = run_audit(small_world.spec_path(name), address)
-            assert code == ExitCode.OK, output
-            assert "5 leaked" in output
+        code, output = finish(start_job("audit", small_world.spec_path(), RAY_ADDRESS=address))
+        assert code == ExitCode.OK, output
+        assert "5 leaked" in output
+        assert head.poll() is None
     finally:
         head.communicate("", timeout=60)
 
@@ -95,7 +77,8 @@ def test_an_address_where_nobody_listens_is_said_at_once(small_world: SmallWorld
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    code, output, seconds = run_audit(small_world.spec_path(), address)
+    start = time.monotonic()
+    code, output = finish(start_job("audit", small_world.spec_path(), RAY_ADDRESS=address))
     assert code == ExitCode.FAILED
     assert f"cannot join the Ray at RAY_ADDRESS={address}" in output
-    assert seconds < 60
+    assert time.monotonic() - start < 60

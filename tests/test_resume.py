@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,25 +12,11 @@ import psutil
 import pytest
 
 from jobs.exit_codes import ExitCode
+from tests.processes import finish, start_job
 from tests.small_world import SmallWorld, build, file_bytes
 
-ROOT = Path(__file__).resolve().parent.parent
 SHARDS = 60
 PLAN = {"samples": SHARDS * 100, "shard_size": 100}
-
-
-def start(spec: Path) -> subprocess.Popen[str]:
-    """The audit as a user would start it: a driver of its own, with a Ray of its own."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    command = [sys.executable, "-m", "jobs", "audit", str(spec)]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=120)
-    return process.returncode, output
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -65,7 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
 @pytest.fixture(scope="module")
 def clean_bytes(world: SmallWorld) -> dict[str, bytes]:
     """The files of the run that nobody disturbs."""
-    code, output = finish(start(world.spec_path("clean", **PLAN)))
+    code, output = finish(start_job("audit", world.spec_path("clean", **PLAN)))
     assert code == ExitCode.OK, output
     return dict(file_bytes(world.folder / "runs" / "clean"))
 
@@ -74,7 +58,7 @@ def test_a_killed_worker_and_a_killed_driver_change_no_byte(
     world: SmallWorld, clean_bytes: dict[str, bytes]
 ) -> None:
     spec, run = world.spec_path("killed", **PLAN), world.folder / "runs" / "killed"
-    process = start(spec)
+    process = start_job("audit", spec)
     wait_for(lambda: shards_of(run) >= 3, process)
     for worker in workers_of(process)[:1]:
         worker.kill()
@@ -84,7 +68,7 @@ def test_a_killed_worker_and_a_killed_driver_change_no_byte(
     finish(process)
     assert shards_of(run) < SHARDS, "the driver was killed too late to show anything"
 
-    code, output = finish(start(spec))
+    code, output = finish(start_job("audit", spec))
     assert code == ExitCode.OK, output
     assert "there already" in output
     assert file_bytes(run) == clean_bytes
@@ -93,7 +77,7 @@ def test_a_killed_worker_and_a_killed_driver_change_no_byte(
 
 def test_a_run_goes_on_without_the_worker_that_died(world: SmallWorld, clean_bytes: dict[str, bytes]) -> None:
     spec, run = world.spec_path("worker", **PLAN), world.folder / "runs" / "worker"
-    process = start(spec)
+    process = start_job("audit", spec)
     for target in (3, 15):
         wait_for(lambda target=target: shards_of(run) >= target, process)  # type: ignore[misc]
         victims = workers_of(process)
@@ -106,7 +90,7 @@ def test_a_run_goes_on_without_the_worker_that_died(world: SmallWorld, clean_byt
 
 def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_lock(world: SmallWorld) -> None:
     spec, run = world.spec_path("interrupted", **PLAN), world.folder / "runs" / "interrupted"
-    process = start(spec)
+    process = start_job("audit", spec)
     wait_for(lambda: shards_of(run) >= 3, process)
     process.send_signal(signal.SIGINT)
     code, output = finish(process)
