@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from schemas.shard import LostShard
 WAIT_SECONDS = 1.0
 GET_SECONDS = 60.0
 MAX_ATTEMPTS = 3
+ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Task(Protocol):
@@ -116,7 +118,9 @@ def _collect(
 
 
 def _reason(error: Exception) -> str:
-    """The last line of a remote traceback, which names the error; or the first of a plain message."""
-    cause = error.cause if isinstance(error, RayTaskError) else error
-    lines = str(cause).strip().splitlines() or [""]
-    return f"{type(cause).__name__}: {lines[0]}"
+    """One line: a task's own error, or the last line of what Ray says of a dead actor, which says why."""
+    if isinstance(error, RayTaskError):
+        first = next(iter(str(error.cause).splitlines()), "")
+        return f"{type(error.cause).__name__}: {first}"
+    lines = [line.strip() for line in ANSI_COLOURS.sub("", str(error)).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"

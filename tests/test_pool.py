@@ -48,6 +48,16 @@ class Flaky:
             raise ModelError("the model is broken")
 
 
+class Stillborn:
+    """Cannot even start."""
+
+    def __init__(self, folder: str) -> None:
+        raise OSError("no room at all")
+
+    def run(self, task: Numbered) -> int:
+        return task.index
+
+
 class Slow:
     """Notes how many of its kind work at once."""
 
@@ -89,6 +99,12 @@ def test_poison_is_given_up_after_three_attempts_and_named_while_the_rest_is_don
     assert [(one.index, one.attempts) for one in lost] == [(100, 3), (101, 3)]
     assert lost[0].reason == "OSError: always"
     assert len(list(tmp_path.glob("100-*"))) == len(list(tmp_path.glob("101-*"))) == 3
+
+
+def test_an_actor_that_cannot_start_says_why(tmp_path: Path) -> None:
+    lost = run_tasks([Numbered(0)], partial(start, Stillborn, tmp_path), workers=1, on_report=print)
+    assert [(one.index, one.attempts) for one in lost] == [(0, 3)]
+    assert "no room at all" in lost[0].reason and "\n" not in lost[0].reason
 
 
 def test_an_expected_error_ends_the_run_at_once_as_itself(tmp_path: Path) -> None:
