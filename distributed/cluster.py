@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -51,8 +52,8 @@ class Cluster:
         than the cluster has room for, DeviceError if CUDA is asked for and no node has a GPU.
         """
         self._connect()
-        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        return size_pool(resources, total)
+        totals: Callable[[], dict[str, float]] = ray.cluster_resources
+        return size_pool(resources, totals())
 
     def _connect(self) -> None:
         """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; keep one that is up here."""

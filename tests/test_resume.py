@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,10 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 def shards_of(run: Path) -> int:
     return len(list((run / "samples").glob("shard-*.parquet")))
+
+
+def has_shards(run: Path, count: int) -> bool:
+    return shards_of(run) >= count
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -59,11 +64,11 @@ def test_a_killed_worker_and_a_killed_driver_change_no_byte(
 ) -> None:
     spec, run = world.spec_path("killed", **PLAN), world.folder / "runs" / "killed"
     process = start_job("audit", spec)
-    wait_for(lambda: shards_of(run) >= 3, process)
+    wait_for(partial(has_shards, run, 3), process)
     for worker in workers_of(process)[:1]:
         worker.kill()
     killed_at = shards_of(run)
-    wait_for(lambda: shards_of(run) >= killed_at + 5, process)
+    wait_for(partial(has_shards, run, killed_at + 5), process)
     process.kill()
     finish(process)
     assert shards_of(run) < SHARDS, "the driver was killed too late to show anything"
@@ -79,7 +84,7 @@ def test_a_run_goes_on_without_the_worker_that_died(world: SmallWorld, clean_byt
     spec, run = world.spec_path("worker", **PLAN), world.folder / "runs" / "worker"
     process = start_job("audit", spec)
     for target in (3, 15):
-        wait_for(lambda target=target: shards_of(run) >= target, process)  # type: ignore[misc]
+        wait_for(partial(has_shards, run, target), process)
         victims = workers_of(process)
         assert victims, "no worker was found to kill"
         victims[0].kill()
@@ -91,7 +96,7 @@ def test_a_run_goes_on_without_the_worker_that_died(world: SmallWorld, clean_byt
 def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_lock(world: SmallWorld) -> None:
     spec, run = world.spec_path("interrupted", **PLAN), world.folder / "runs" / "interrupted"
     process = start_job("audit", spec)
-    wait_for(lambda: shards_of(run) >= 3, process)
+    wait_for(partial(has_shards, run, 3), process)
     process.send_signal(signal.SIGINT)
     code, output = finish(process)
     assert code == ExitCode.INTERRUPTED

@@ -20,7 +20,8 @@ def standard_normal(seed: int, ids: NDArray[np.int64], dim: int) -> NDArray[np.f
     words = [_words(seed, int(first), int(count), dim) for first, count in _ranges(ids)]
     bits = np.concatenate(words) if words else np.empty((0, dim), np.uint64)
     uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
-    return ndtri(uniform).astype(np.float32)  # type: ignore[no-any-return]
+    latents: NDArray[np.float32] = ndtri(uniform).astype(np.float32)
+    return latents
 
 
 def _ranges(ids: NDArray[np.int64]) -> list[tuple[int, int]]:
