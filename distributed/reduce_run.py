@@ -20,6 +20,9 @@ from schemas.spec import AuditSpec
 GROUPS_PER_WORKER = 4
 """More groups even out the load; fewer write less."""
 
+LEAST_SAMPLES_OF_A_GROUP = 16_384
+"""Fewer are searched sooner than another actor has started."""
+
 
 def reduce_shards(
     spec: AuditSpec,
@@ -36,7 +39,8 @@ def reduce_shards(
     """
     capacity = cluster.capacity(spec.resources)
     job = ReduceJob(spec, dict(thresholds), capacity.device, capacity.threads)
-    groups = group_shards(shards, GROUPS_PER_WORKER * capacity.workers)
+    enough = -(-spec.samples // LEAST_SAMPLES_OF_A_GROUP)
+    groups = group_shards(shards, min(enough, GROUPS_PER_WORKER * capacity.workers))
     actor = partial(spawn, ReduceWorker, job)
     lost = run_tasks(groups, actor, workers=capacity.workers, on_report=on_report)
     require_none_lost(lost, PARTIALS_PREFIX, len(groups))

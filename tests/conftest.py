@@ -12,6 +12,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from jobs.__main__ import main
+from jobs.exit_codes import ExitCode
 from tests.small_world import SmallWorld, build
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -34,10 +36,32 @@ def ray_session() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.fixture(scope="session")
+def world_template(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
+    """The miniature audit, made once. Never to be changed: tests get copies."""
+    return build(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def finished_template(
+    world_template: SmallWorld, ray_session: None, tmp_path_factory: pytest.TempPathFactory
+) -> SmallWorld:
+    """The miniature audit, carried out once. Never to be changed."""
+    world = world_template.copy(tmp_path_factory.mktemp("finished") / "world")
+    assert main(["audit", str(world.spec_path())]) == ExitCode.OK
+    return world
+
+
 @pytest.fixture
-def small_world(tmp_path: Path) -> SmallWorld:
+def small_world(world_template: SmallWorld, tmp_path: Path) -> SmallWorld:
     """A fresh copy of the miniature audit."""
-    return build(tmp_path)
+    return world_template.copy(tmp_path / "world")
+
+
+@pytest.fixture
+def finished_world(finished_template: SmallWorld, tmp_path: Path) -> SmallWorld:
+    """A copy of the miniature audit that has been carried out."""
+    return finished_template.copy(tmp_path / "world")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,16 @@ class SmallWorld:
     """The folder of a spec and everything that it names."""
 
     folder: Path
+
+    @property
+    def run(self) -> Path:
+        """The output of the default spec."""
+        return self.folder / "runs" / "audit"
+
+    def copy(self, folder: Path) -> SmallWorld:
+        """The same world in another folder, which must not be there yet. Specs are not copied."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*.yaml"))
+        return SmallWorld(folder)
 
     def spec_path(self, name: str = "audit", **changes: Any) -> Path:
         """Write a spec that differs from the default one in `changes` of its top-level keys."""
@@ -63,7 +74,7 @@ def default_spec() -> dict[str, Any]:
             "labels": "labels.csv",
         },
         "membership": {"scores": ["max", "topk_mean", "hit_rate"], "topk": 4, "fdr": 0.05},
-        "resources": {"device": "cpu", "workers": 2, "threads_per_worker": 1},
+        "resources": {"device": "cpu", "workers": 1, "threads_per_worker": 1},
     }
 
 

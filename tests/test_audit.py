@@ -20,10 +20,9 @@ def query(sql: str) -> list[Any]:
 
 
 def test_the_leaked_people_are_found_and_everything_is_written(
-    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["audit", str(small_world.spec_path())]) == ExitCode.OK
-    run = small_world.folder / "runs" / "audit"
+    run = finished_world.run
     results = AuditResults.model_validate_json((run / "results.json").read_bytes())
     headline = results.scores[results.headline]
     assert (headline.recognizer, headline.score_name) == ("tiny", "max")
@@ -33,13 +32,13 @@ def test_the_leaked_people_are_found_and_everything_is_written(
     assert results.samples.rows == 600 and results.samples.shards_made_now == 6
     assert results.candidates.identities == CANDIDATES and results.cohort.photos == COHORT * PHOTOS
     assert (run / "top_matches.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["audit", str(finished_world.spec_path())]) == ExitCode.OK
     printed = capsys.readouterr().out
     assert "person-000" in printed and str(run) in printed
 
 
-def test_the_tables_keep_their_contract(small_world: SmallWorld) -> None:
-    assert main(["audit", str(small_world.spec_path())]) == ExitCode.OK
-    run = small_world.folder / "runs" / "audit"
+def test_the_tables_keep_their_contract(finished_world: SmallWorld) -> None:
+    run = finished_world.run
     names = {
         "samples/*.parquet": ["sample_id", "outcome", "faces", "detection_score", "template_tiny"],
         "gallery.parquet": ["identity", "photo", "role", "outcome", "detection_score", "template_tiny"],
@@ -72,10 +71,9 @@ def test_the_tables_keep_their_contract(small_world: SmallWorld) -> None:
     assert best == [("0.png", 28), ("1.png", 35)]
 
 
-def test_the_scores_follow_from_the_tables(small_world: SmallWorld) -> None:
+def test_the_scores_follow_from_the_tables(finished_world: SmallWorld) -> None:
     """`max` and its p-values, worked out again by SQL from the templates alone."""
-    assert main(["audit", str(small_world.spec_path())]) == ExitCode.OK
-    run = small_world.folder / "runs" / "audit"
+    run = finished_world.run
     sql = f"""
         with pairs as (
             select g.identity, g.role, g.photo,
@@ -95,24 +93,20 @@ def test_the_scores_follow_from_the_tables(small_world: SmallWorld) -> None:
         assert p == pytest.approx(wanted_p)
 
 
-def test_a_finished_audit_started_again_changes_nothing(small_world: SmallWorld) -> None:
-    spec = str(small_world.spec_path())
-    run = small_world.folder / "runs" / "audit"
-    assert main(["audit", spec]) == ExitCode.OK
+def test_a_finished_audit_started_again_changes_nothing(finished_world: SmallWorld) -> None:
+    spec, run = str(finished_world.spec_path()), finished_world.run
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != "run.json"}
     assert main(["audit", spec]) == ExitCode.OK
     after = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != "run.json"}
     assert {path for path in before if path.is_file() and before[path] != after[path]} == set()
 
 
-def test_workers_and_the_order_of_jobs_change_no_byte(small_world: SmallWorld) -> None:
-    one = {"device": "cpu", "workers": 1, "threads_per_worker": 1}
-    assert main(["audit", str(small_world.spec_path("two"))]) == ExitCode.OK
-    alone = str(small_world.spec_path("one", resources=one))
+def test_workers_and_the_order_of_jobs_change_no_byte(finished_world: SmallWorld) -> None:
+    pair = {"device": "cpu", "workers": 2, "threads_per_worker": 1}
+    spec = str(finished_world.spec_path("pair", resources=pair))
     for job in ("sample", "enroll", "reduce"):
-        assert main([job, alone]) == ExitCode.OK
-    runs = small_world.folder / "runs"
-    assert file_bytes(runs / "one") == file_bytes(runs / "two")
+        assert main([job, spec]) == ExitCode.OK
+    assert file_bytes(finished_world.folder / "runs" / "pair") == file_bytes(finished_world.run)
 
 
 def test_a_folder_of_images_is_audited_like_its_generator(small_world: SmallWorld) -> None:
@@ -133,25 +127,23 @@ def test_a_folder_of_images_is_audited_like_its_generator(small_world: SmallWorl
     assert results["scores"][0]["verdicts"]["leaked"] == CANDIDATES
 
 
-def test_an_earlier_gallery_serves_again(small_world: SmallWorld) -> None:
-    assert main(["audit", str(small_world.spec_path("first"))]) == ExitCode.OK
+def test_an_earlier_gallery_serves_again(finished_world: SmallWorld) -> None:
     gallery = {
-        "candidates": {"parquet": "runs/first/gallery.parquet"},
-        "cohort": {"parquet": "runs/first/gallery.parquet"},
+        "candidates": {"parquet": "runs/audit/gallery.parquet"},
+        "cohort": {"parquet": "runs/audit/gallery.parquet"},
         "detector": False,
     }
-    assert main(["audit", str(small_world.spec_path("second", gallery=gallery))]) == ExitCode.OK
-    runs = small_world.folder / "runs"
+    assert main(["audit", str(finished_world.spec_path("second", gallery=gallery))]) == ExitCode.OK
+    runs = finished_world.folder / "runs"
     sql = "select * exclude (photos) from '{}/scores.parquet' order by all"
-    assert query(sql.format(runs / "first")) == query(sql.format(runs / "second"))
+    assert query(sql.format(runs / "audit")) == query(sql.format(runs / "second"))
 
 
-def test_a_changed_fdr_judges_anew_without_sampling(small_world: SmallWorld) -> None:
-    assert main(["audit", str(small_world.spec_path())]) == ExitCode.OK
-    shards = small_world.folder / "runs" / "audit" / "samples"
+def test_a_changed_fdr_judges_anew_without_sampling(finished_world: SmallWorld) -> None:
+    shards = finished_world.run / "samples"
     before = {path: path.stat().st_mtime_ns for path in shards.iterdir()}
     strict = {"scores": ["max"], "topk": 4, "fdr": 0.001}
-    assert main(["audit", str(small_world.spec_path(membership=strict))]) == ExitCode.OK
+    assert main(["audit", str(finished_world.spec_path(membership=strict))]) == ExitCode.OK
     results = json.loads((shards.parent / "results.json").read_text())
     assert results["scores"][0]["verdicts"] == {"leaked": 0, "not detected": 0, "inconclusive": CANDIDATES}
     assert "cohort identities" in results["scores"][0]["inconclusive_reason"]
@@ -169,10 +161,9 @@ def test_plan_says_what_the_cohort_allows_and_writes_nothing(
 
 
 def test_verify_names_what_is_missing_and_what_is_damaged(
-    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["audit", str(small_world.spec_path())]) == ExitCode.OK
-    run = small_world.folder / "runs" / "audit"
+    run = finished_world.run
     assert main(["verify", str(run)]) == ExitCode.OK
     (run / "samples" / "shard-000001.parquet").unlink()
     _flip_a_bit(run / "samples" / "shard-000003.parquet")
@@ -186,11 +177,10 @@ def test_verify_names_what_is_missing_and_what_is_damaged(
 
 
 def test_a_damaged_shard_is_found_before_it_is_scored(
-    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = str(small_world.spec_path())
-    assert main(["sample", spec]) == main(["enroll", spec]) == ExitCode.OK
-    _flip_a_bit(small_world.folder / "runs" / "audit" / "samples" / "shard-000002.parquet")
+    spec = str(finished_world.spec_path())
+    _flip_a_bit(finished_world.run / "samples" / "shard-000002.parquet")
     capsys.readouterr()
     assert main(["reduce", spec]) == ExitCode.DAMAGED
     assert "samples/shard-000002.parquet is damaged" in capsys.readouterr().err

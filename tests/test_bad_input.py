@@ -145,17 +145,16 @@ def test_more_samples_than_images(small_world: SmallWorld, capsys: pytest.Captur
     ],
 )
 def test_a_run_of_another_spec_is_refused_and_kept(
-    small_world: SmallWorld,
+    finished_world: SmallWorld,
     capsys: pytest.CaptureFixture[str],
     change: Callable[[SmallWorld], dict[str, Any]],
     field: str,
 ) -> None:
-    assert main(["audit", str(small_world.spec_path())]) == ExitCode.OK
-    before = file_bytes(small_world.folder / "runs" / "audit", "**/*.*")
-    code, line = refusal(capsys, small_world.spec_path(**change(small_world)))
+    before = file_bytes(finished_world.run, "**/*.*")
+    code, line = refusal(capsys, finished_world.spec_path(**change(finished_world)))
     assert code == ExitCode.REFUSED
     assert field in line
-    assert file_bytes(small_world.folder / "runs" / "audit", "**/*.*") == before
+    assert file_bytes(finished_world.run, "**/*.*") == before
 
 
 def _swap_generator(world: SmallWorld) -> dict[str, Any]:
@@ -164,11 +163,10 @@ def _swap_generator(world: SmallWorld) -> dict[str, Any]:
 
 
 def test_a_gallery_that_has_changed_is_refused_and_kept(
-    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["enroll", str(small_world.spec_path())]) == ExitCode.OK
-    (small_world.folder / "candidates" / "person-000" / "0.png").unlink()
-    code, line = refusal(capsys, small_world.spec_path(), "enroll")
+    (finished_world.folder / "candidates" / "person-000" / "0.png").unlink()
+    code, line = refusal(capsys, finished_world.spec_path(), "enroll")
     assert code == ExitCode.REFUSED and "gallery.photos" in line
 
 

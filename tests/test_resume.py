@@ -8,16 +8,21 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from jobs.exit_codes import ExitCode
 from tests.processes import finish, start_job
-from tests.small_world import SmallWorld, build, file_bytes
+from tests.small_world import SmallWorld, file_bytes
 
 SHARDS = 60
-PLAN = {"samples": SHARDS * 100, "shard_size": 100}
+PLAN: dict[str, Any] = {
+    "samples": SHARDS * 100,
+    "shard_size": 100,
+    "resources": {"device": "cpu", "workers": 2, "threads_per_worker": 1},
+}
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -46,9 +51,9 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    """One miniature audit for the whole module; each test has a run of its own."""
-    return build(tmp_path_factory.mktemp("world"))
+def world(world_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
+    """One copy for the whole module; each test has a run of its own."""
+    return world_template.copy(tmp_path_factory.mktemp("resume") / "world")
 
 
 @pytest.fixture(scope="module")
