@@ -67,7 +67,7 @@ def _generator_fields(generator: OnnxGenerator | ImagesGenerator) -> dict[str, s
 def _faces_fields(faces: FacesSpec, *, detector: bool) -> dict[str, str]:
     fields = recognizer_fields(faces)
     if detector and faces.detector is not None:
-        path = resolve_model(faces.detector.path, Path(), task="detection")
+        path = resolve_model(faces.detector.path, task="detection")
         fields["faces.detector.sha256"] = digest_model(path)
         fields["faces.detector.sizes"] = repr(faces.detector.sizes)
         fields["faces.detector.threshold"] = repr(faces.detector.threshold)
@@ -79,7 +79,7 @@ def recognizer_fields(faces: FacesSpec) -> dict[str, str]:
     fields = {}
     for one in faces.recognizers:
         key = f"faces.recognizers.{one.name}"
-        fields[f"{key}.sha256"] = digest_model(resolve_model(one.path, Path(), task="recognition"))
+        fields[f"{key}.sha256"] = digest_model(resolve_model(one.path, task="recognition"))
         fields[f"{key}.input"] = f"{one.input.channels} mean {one.input.mean} std {one.input.std}"
     return fields
 

@@ -162,7 +162,7 @@ def open_extractor(job: ShardJob) -> TemplateExtractor:
     recognizers = [
         Recognizer(
             one.name,
-            resolve_model(one.path, Path(), task="recognition"),
+            resolve_model(one.path, task="recognition"),
             channels=one.input.channels,
             mean=one.input.mean,
             std=one.input.std,
@@ -180,7 +180,7 @@ def _locator(job: ShardJob, faces: FacesSpec) -> Locator:
     if job.photos is None and faces.landmarks is not None:
         return FixedLandmarks(np.asarray(faces.landmarks, np.float64))
     assert faces.detector is not None, "the spec's validators demand a detector here"
-    path = resolve_model(faces.detector.path, Path(), task="detection")
+    path = resolve_model(faces.detector.path, task="detection")
     detector = Detector(
         path,
         sizes=faces.detector.sizes,

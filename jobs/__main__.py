@@ -6,6 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from jobs.shadowing import shadowing
+
 JOBS = {
     "audit": "everything below in one go; run again, it resumes",
     "sample": "draw the samples and embed their faces",
@@ -28,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in JOBS:
         print(f"idleak: no job {name!r}; the jobs are {', '.join(JOBS)}", file=sys.stderr)
         return 2
+    if (problem := shadowing()) is not None:
+        print(f"idleak: {problem}", file=sys.stderr)
+        return 1
     code: int = importlib.import_module(f"jobs.{name}").main(rest)
     return int(code)
 

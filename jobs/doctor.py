@@ -48,10 +48,6 @@ class Finding:
 
 def main(argv: Sequence[str]) -> int:
     argparse.ArgumentParser(prog="idleak doctor", description=__doc__).parse_args(argv)
-    shadow = shadowing(ROOT)
-    if shadow is not None:
-        print(f"idleak: {shadow}", file=sys.stderr)
-        return ExitCode.FAILED
     findings = [*_cpu_findings(), *_gpu_findings()]
     Console().print(_table(findings))
     broken = [one.what for one in findings if one.needed and not one.good]
@@ -59,18 +55,6 @@ def main(argv: Sequence[str]) -> int:
     print("CPU: " + (f"not ready, mend {', '.join(broken)}" if broken else "ready"))
     print("GPU: " + ("ready" if gpu else "not ready; see the lines that mend it, or use `device: cpu`"))
     return ExitCode.FAILED if broken else ExitCode.OK
-
-
-def shadowing(root: Path) -> str | None:
-    """What to say if Python finds another package `distributed` (Dask has one) than the one in `root`."""
-    module = importlib.import_module("distributed")
-    found = Path(module.__file__ or ".").resolve().parent
-    if found == root / "distributed":
-        return None
-    return (
-        f"Python finds another package named distributed, in {found}: run `pip uninstall distributed`, "
-        f"or use idleak in an environment of its own, from {root}"
-    )
 
 
 def _cpu_findings() -> Iterator[Finding]:

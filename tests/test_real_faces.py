@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import yaml
 from distributed.cluster import Cluster
 from distributed.store import RunStore
 from jobs.audit import audit
+from jobs.enroll import enroll
 from jobs.findings import read_results
+from schemas.layout import GALLERY_FILE
 from schemas.results import AuditResults
 from schemas.spec import AuditSpec, load_spec
 from tests.embedding.assets import needs_assets
@@ -20,8 +23,19 @@ SPECS = Path(__file__).resolve().parent.parent / "examples" / "research"
 pytestmark = [pytest.mark.assets, needs_assets, pytest.mark.usefixtures("ray_session")]
 
 
-def small_audit(name: str, output: Path, samples: int) -> AuditResults:
+@pytest.fixture(scope="module")
+def gallery(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The enrolled photos, which are the same in all of these audits."""
+    output = tmp_path_factory.mktemp("gallery")
+    spec = load_spec(SPECS / "leaky-faces64.yaml").model_copy(update={"output": str(output)})
+    with Cluster() as cluster:
+        enroll(spec, RunStore(spec.output), cluster)
+    return output / GALLERY_FILE
+
+
+def small_audit(name: str, gallery: Path, output: Path, samples: int) -> AuditResults:
     """The example's audit, of fewer samples, somewhere else."""
+    shutil.copy(gallery, output)
     spec: AuditSpec = load_spec(SPECS / f"{name}.yaml")
     spec = spec.model_copy(update={"samples": samples, "shard_size": 128, "output": str(output)})
     store = RunStore(spec.output)
@@ -30,9 +44,9 @@ def small_audit(name: str, output: Path, samples: int) -> AuditResults:
     return read_results(store)
 
 
-def test_the_people_that_a_leaky_generator_has_memorised_are_flagged(tmp_path: Path) -> None:
+def test_the_people_that_a_leaky_generator_has_memorised_are_flagged(gallery: Path, tmp_path: Path) -> None:
     """An independent script found at 512 samples: AUC 0.929, 16 members and 1 other flagged."""
-    results = small_audit("leaky-faces64", tmp_path, 512)
+    results = small_audit("leaky-faces64", gallery, tmp_path, 512)
     headline = results.scores[results.headline]
     assert headline.evaluation is not None
     assert headline.evaluation.roc_auc.value == pytest.approx(0.929, abs=0.04)
@@ -43,12 +57,12 @@ def test_the_people_that_a_leaky_generator_has_memorised_are_flagged(tmp_path: P
     assert len(set(headline.flagged) - members) <= 3
 
 
-def test_nobody_is_flagged_where_nobody_was_memorised(tmp_path: Path) -> None:
-    results = small_audit("null-faces64", tmp_path, 512)
+def test_nobody_is_flagged_where_nobody_was_memorised(gallery: Path, tmp_path: Path) -> None:
+    results = small_audit("null-faces64", gallery, tmp_path, 512)
     assert [score.flagged for score in results.scores] == [[], [], []]
 
 
-def test_a_real_gan_is_audited_through_the_detector(tmp_path: Path) -> None:
-    results = small_audit("gan-faces36", tmp_path, 128)
+def test_a_real_gan_is_audited_through_the_detector(gallery: Path, tmp_path: Path) -> None:
+    results = small_audit("gan-faces36", gallery, tmp_path, 128)
     assert results.samples.detection_rate is not None and results.samples.detection_rate > 0.7
     assert results.candidates.refused == {} or set(results.candidates.refused) == {"several_faces"}

@@ -24,13 +24,13 @@ Task = Literal["recognition", "detection"]
 log = logging.getLogger(__name__)
 
 
-def resolve_model(path: str, base: Path, *, task: Task, root: Path = ROOT) -> Path:
-    """The file `path` names: relative to `base`, or the model for `task` of the pack `insightface:<pack>`.
+def resolve_model(path: str, *, task: Task, root: Path = ROOT) -> Path:
+    """The file that `path` names, or the model for `task` of the pack `insightface:<pack>`.
 
     A pack is downloaded to `root`/models unless it is there. Raises ModelError if it cannot be had.
     """
     if not path.startswith(PREFIX):
-        return base / path
+        return Path(path)
     pack = path.removeprefix(PREFIX)
     _tell_licence(pack)
     folder = root.expanduser() / "models" / pack

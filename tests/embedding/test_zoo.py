@@ -30,24 +30,24 @@ def unpack(folder: Path) -> Path:
     return folder
 
 
-def test_a_path_is_relative_to_the_base(tmp_path: Path) -> None:
-    assert resolve_model("models/a.onnx", tmp_path, task="recognition") == tmp_path / "models" / "a.onnx"
-    assert resolve_model("/abs/a.onnx", tmp_path, task="detection") == Path("/abs/a.onnx")
+def test_a_path_is_taken_as_it_is() -> None:
+    assert resolve_model("models/a.onnx", task="recognition") == Path("models/a.onnx")
+    assert resolve_model("/abs/a.onnx", task="detection") == Path("/abs/a.onnx")
 
 
 @pytest.mark.parametrize("inner", ["", "buffalo_l"])
 def test_a_pack_that_is_there_is_searched(tmp_path: Path, inner: str) -> None:
     folder = unpack(tmp_path / "models" / "buffalo_l" / inner)
-    found = resolve_model("insightface:buffalo_l", Path(), task="recognition", root=tmp_path)
+    found = resolve_model("insightface:buffalo_l", task="recognition", root=tmp_path)
     assert found == folder / "w600k_r50.onnx"
-    found = resolve_model("insightface:buffalo_l", Path(), task="detection", root=tmp_path)
+    found = resolve_model("insightface:buffalo_l", task="detection", root=tmp_path)
     assert found == folder / "det_10g.onnx"
 
 
 def test_the_licence_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     unpack(tmp_path / "models" / "told")
     for _ in range(2):
-        resolve_model("insightface:told", Path(), task="recognition", root=tmp_path)
+        resolve_model("insightface:told", task="recognition", root=tmp_path)
     assert [record.message for record in caplog.records if "non-commercial" in record.message] != []
     assert len(caplog.records) == 1
 
@@ -55,7 +55,7 @@ def test_the_licence_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 def test_a_pack_without_the_task_is_refused(tmp_path: Path) -> None:
     (tmp_path / "models" / "empty").mkdir(parents=True)
     with pytest.raises(ModelError, match="holds no detection model: delete the folder"):
-        resolve_model("insightface:empty", Path(), task="detection", root=tmp_path)
+        resolve_model("insightface:empty", task="detection", root=tmp_path)
 
 
 def test_a_failed_download_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_failed_download_says_what_to_do(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(
         ModelError, match=r"cannot download insightface:buffalo_l .*connected machine"
     ) as caught:
-        resolve_model("insightface:buffalo_l", Path(), task="recognition", root=tmp_path)
+        resolve_model("insightface:buffalo_l", task="recognition", root=tmp_path)
     assert time.monotonic() - start < 20
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "models" / "buffalo_l") in str(caught.value)
