@@ -5,7 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from distributed.enrolled import accepted
 from schemas.errors import SpecError
+from schemas.spec import AuditSpec
+from schemas.tables import Role
 
 COLUMNS = ["identity", "member"]
 
@@ -20,6 +26,20 @@ def read_labels(path: Path) -> dict[str, bool]:
             return {row["identity"]: _member(row["member"], path, reader.line_num) for row in reader}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SpecError(f"cannot read the labels {path}: {error}; correct gallery.labels") from error
+
+
+def require_usable_labels(spec: AuditSpec, gallery: pa.Table) -> None:
+    """Raise SpecError, before the long work, if the spec's labels cannot serve to evaluate its verdicts."""
+    if spec.gallery.labels is None:
+        return
+    labels = read_labels(Path(spec.gallery.labels))
+    candidates = accepted(gallery.filter(pc.equal(gallery["role"], Role.CANDIDATE)))
+    known = [labels[name] for name in set(candidates["identity"].to_pylist()) if name in labels]
+    if len(set(known)) < 2:
+        raise SpecError(
+            f"{spec.gallery.labels} labels {sum(known)} candidates as members, {len(known) - sum(known)} as others; "
+            "an evaluation needs both: correct it, or leave gallery.labels out"
+        )
 
 
 def _member(value: str | None, path: Path, line: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from distributed.cluster import Cluster
+from distributed.labels import require_usable_labels
 from distributed.lock import run_lock
 from distributed.store import RunStore
 from jobs.command import spec_command
@@ -41,6 +42,7 @@ def audit(spec: AuditSpec, store: RunStore, cluster: Cluster) -> None:
         enrolment = enroll(spec, store, cluster)
     for line in refused_lines(enrolment.table):
         print(line)
+    require_usable_labels(spec, enrolment.table)
     with _timed(seconds, "sample"):
         made = sample(spec, store, cluster)
     if made.made_now == 0 and is_finished(spec, enrolment, store):

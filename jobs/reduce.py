@@ -15,6 +15,7 @@ from distributed.fingerprints import (
 )
 from distributed.gallery import list_photos
 from distributed.judgement import Reduction, judge, neighbours_table, operating_points, scores_table
+from distributed.labels import require_usable_labels
 from distributed.lock import run_lock
 from distributed.reduce.scores import OPERATING_FMR
 from distributed.reduce_run import reduce_shards
@@ -26,11 +27,13 @@ from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings
 from jobs.progress import ProgressBar
 from jobs.results import write_results
+from jobs.sample import require_few_invalid
 from schemas.errors import InvalidSamplesError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import GALLERY_FILE, NEIGHBOURS_FILE, SAMPLES_PREFIX, SCORES_FILE
 from schemas.shard import Footer, count_outcomes, plan_shards
 from schemas.spec import AuditSpec
+from schemas.tables import Outcome
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,6 +44,7 @@ def _run(spec: AuditSpec) -> ExitCode:
     store = RunStore(spec.output)
     with run_lock(store), Cluster() as cluster:
         made, enrolment = _committed(spec, store)
+        require_usable_labels(spec, enrolment.table)
         reduction = reduce(spec, enrolment, store, cluster)
         write_results(spec, made, enrolment, reduction, store, {})
     print_findings(store)
@@ -61,6 +65,7 @@ def _committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]
     fingerprint = gallery_fingerprint(spec, list_photos(spec.gallery))
     fingerprint.require(Fingerprint(store.read_footer(GALLERY_FILE).fingerprint), GALLERY_FILE)
     made = ShardsMade(count_outcomes(list(outcomes.values())), len(shards), 0, {})
+    require_few_invalid(made.outcomes.get(Outcome.INVALID_IMAGE, 0), spec.samples)
     return made, Enrolment(store.read_table(GALLERY_FILE), fingerprint)
 
 

@@ -179,14 +179,10 @@ def _score(gallery: EnrolledGallery, judgement: Judgement, labels: Mapping[str, 
     )
 
 
-def _evaluate(
-    gallery: EnrolledGallery, judgement: Judgement, labels: Mapping[str, bool]
-) -> EvaluationResult | None:
-    """The evaluation over the labelled candidates; None if they are all members, or all not."""
+def _evaluate(gallery: EnrolledGallery, judgement: Judgement, labels: Mapping[str, bool]) -> EvaluationResult:
+    """The evaluation over the labelled candidates."""
     labelled = [index for index in gallery.members_of(Role.CANDIDATE) if gallery.names[index] in labels]
     member = np.array([labels[gallery.names[index]] for index in labelled], bool)
-    if member.all() or not member.any():
-        return None
     found = evaluate(judgement.score[labelled], member, seed=EVALUATION_SEED)
     return EvaluationResult(
         members=found.members,

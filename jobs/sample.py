@@ -52,7 +52,7 @@ def sample(spec: AuditSpec, store: RunStore, cluster: Cluster) -> ShardsMade:
     made = make_with_progress(
         "sampling", ShardRun(spec, fingerprint, SAMPLES_PREFIX, shards), store, cluster, limit.add
     )
-    limit.require(made.outcomes.get(Outcome.INVALID_IMAGE, 0))
+    require_few_invalid(made.outcomes.get(Outcome.INVALID_IMAGE, 0), spec.samples)
     return made
 
 
@@ -69,16 +69,16 @@ class _InvalidLimit:
     def __init__(self, samples: int) -> None:
         self._samples = samples
         self._invalid = 0
-        self._example = "see the outcome column of the shards"
 
     def add(self, report: ShardReport) -> None:
-        self._example = report.invalid_example or self._example
         self._invalid += report.outcomes.get(Outcome.INVALID_IMAGE, 0)
-        self.require(self._invalid)
+        require_few_invalid(self._invalid, self._samples, report.invalid_example)
 
-    def require(self, invalid: int) -> None:
-        if invalid > MAX_INVALID_SHARE * self._samples:
-            raise InvalidSamplesError(
-                f"{invalid} of {self._samples} samples are no images (sample {self._example}), more than "
-                f"{MAX_INVALID_SHARE:.0%}: mend the generator, or its `output` in the spec"
-            )
+
+def require_few_invalid(invalid: int, samples: int, example: str | None = None) -> None:
+    """Raise InvalidSamplesError if more than MAX_INVALID_SHARE of the samples are no images."""
+    if invalid > MAX_INVALID_SHARE * samples:
+        raise InvalidSamplesError(
+            f"{invalid} of {samples} samples are no images ({example or 'see their outcome'}), more than "
+            f"{MAX_INVALID_SHARE:.0%}: mend the generator, or its `output` in the spec"
+        )

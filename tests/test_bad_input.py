@@ -128,6 +128,20 @@ def test_images_that_are_no_images(small_world: SmallWorld, capsys: pytest.Captu
     code, line = refusal(capsys, spec)
     assert code == ExitCode.FAILED
     assert "20 of 20 samples are no images" in line
+    assert main(["enroll", str(spec)]) == ExitCode.OK
+    code, line = refusal(capsys, spec, "reduce")
+    assert code == ExitCode.FAILED
+    assert "20 of 20 samples are no images" in line
+
+
+def test_labels_that_cannot_serve_are_refused_before_the_long_work(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (small_world.folder / "labels.csv").write_text("identity,member\nperson-001,1\nsomebody,0\n")
+    code, line = refusal(capsys, small_world.spec_path())
+    assert code == ExitCode.BAD_SPEC
+    assert "labels 1 candidates as members and 0 as others" in line
+    assert not (small_world.run / "samples").exists()
 
 
 def test_more_samples_than_images(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
