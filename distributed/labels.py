@@ -37,8 +37,8 @@ def require_usable_labels(spec: AuditSpec, gallery: pa.Table) -> None:
     known = [labels[name] for name in set(candidates["identity"].to_pylist()) if name in labels]
     if len(set(known)) < 2:
         raise SpecError(
-            f"{spec.gallery.labels} labels {sum(known)} candidates as members, {len(known) - sum(known)} as others; "
-            "an evaluation needs both: correct it, or leave gallery.labels out"
+            f"{spec.gallery.labels} labels {sum(known)} candidates as members and "
+            f"{len(known) - sum(known)} as others; an evaluation needs both: correct it, or leave it out"
         )
 
 
