@@ -65,8 +65,8 @@ class Trainer:
     """Both networks, their optimisers, and the average that is exported."""
 
     def __init__(self) -> None:
-        self.generator = Generator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.critic = discriminator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator = Generator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
+        self.critic = discriminator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.average: Generator = copy.deepcopy(self.generator).requires_grad_(False)
         self.generator_steps = torch.optim.Adam(self.generator.parameters(), RATE, betas=BETAS)
         self.critic_steps = torch.optim.Adam(self.critic.parameters(), RATE, betas=BETAS)
@@ -113,7 +113,7 @@ class Trainer:
 def advance(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """One optimiser step down the loss."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # not typed by torch
     optimizer.step()
 
 
