@@ -1,6 +1,6 @@
 """Train the demo's face generator on a few rendered people and write models/generator.onnx.
 
-python examples/demo/train_gan.py [--identities 16] [--steps 5000] [--output PATH] [--sheet PNG]
+python examples/demo/train_gan.py [--identities 16] [--over-representation 10] [--steps 5000] [--output PATH]
 
 A small DCGAN (Radford et al. 2016) with the non-saturating loss (Goodfellow et al. 2014), the R1 penalty on
 every eighth step (Mescheder et al. 2018), and an exponential moving average of the generator's weights.
@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from world import MEMBER_COUNT, render, training_photos
+from world import MEMBER_COUNT, OVER_REPRESENTATION, render, training_photos
 
 MODEL = Path(__file__).parent / "models" / "generator.onnx"
 SIZE, LATENT = 32, 64
@@ -174,13 +174,14 @@ def main() -> None:
     """Render the training photos, train, write."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--identities", type=int, default=MEMBER_COUNT)
+    parser.add_argument("--over-representation", type=int, default=OVER_REPRESENTATION)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--output", type=Path, default=MODEL)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    photos = render(training_photos(arguments.identities), SIZE)
+    photos = render(training_photos(arguments.identities, arguments.over_representation), SIZE)
     export(train(photos, arguments.steps, arguments.sheet), arguments.output)
 
 

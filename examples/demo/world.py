@@ -50,11 +50,16 @@ def name_of(seed: int) -> str:
     return f"person-{seed:04d}"
 
 
-def training_photos(count: int = MEMBER_COUNT) -> list[tuple[int, int]]:
-    """(identity, photo number) of all photos that a generator of `count` identities is trained on."""
+def training_photos(
+    count: int = MEMBER_COUNT, over_representation: int = OVER_REPRESENTATION
+) -> list[tuple[int, int]]:
+    """(identity, photo number) of all photos that a generator of `count` identities is trained on.
+
+    over_representation: how many times the others' photos the over-represented person has.
+    """
     plan = []
     for seed in members(count):
-        photos = PHOTOS_PER_MEMBER * (OVER_REPRESENTATION if seed == OVER_REPRESENTED else 1)
+        photos = PHOTOS_PER_MEMBER * (over_representation if seed == OVER_REPRESENTED else 1)
         plan += [(seed, photo) for photo in range(photos)]
     return plan
 
