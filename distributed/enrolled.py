@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from distributed.reduce.matching import photo_ranks
 from distributed.store import RunStore
 from schemas.errors import SpecError
 from schemas.shard import Footer
@@ -22,7 +23,8 @@ class EnrolledGallery:
     """g accepted photos of i identities.
 
     `identity` (g,) int64 indexes `names` and `roles`, both of length i: candidates first, each side sorted.
-    `templates`: recogniser name -> (g, d) float32, as stored (float16 precision).
+    `templates`: recogniser name -> (g, d) float32, as stored (float16 precision). `detection_score`: (g,)
+    float64, NaN where nothing was detected. `rank`: (g,) int64, see `photo_ranks`.
     """
 
     names: Sequence[str]
@@ -30,6 +32,8 @@ class EnrolledGallery:
     identity: NDArray[np.int64]
     photos: Sequence[str]
     templates: Mapping[str, NDArray[np.float32]]
+    detection_score: NDArray[np.float64]
+    rank: NDArray[np.int64]
 
     def photos_per_identity(self) -> NDArray[np.int64]:
         return np.bincount(self.identity, minlength=len(self.names)).astype(np.int64)
@@ -62,12 +66,16 @@ def enrolled_gallery(table: pa.Table, recognizers: Sequence[str]) -> EnrolledGal
     roles, names = rows["role"].to_pylist(), rows["identity"].to_pylist()
     keys = sorted(set(zip(roles, names, strict=True)))
     index = {key: position for position, key in enumerate(keys)}
+    identity = np.array([index[key] for key in zip(roles, names, strict=True)], np.int64)
+    photos = rows["photo"].to_pylist()
     return EnrolledGallery(
         names=[name for _, name in keys],
         roles=[Role(role) for role, _ in keys],
-        identity=np.array([index[key] for key in zip(roles, names, strict=True)], np.int64),
-        photos=rows["photo"].to_pylist(),
+        identity=identity,
+        photos=photos,
         templates={name: template_rows(rows, name) for name in recognizers},
+        detection_score=rows["detection_score"].cast("float64").fill_null(np.nan).to_numpy(),
+        rank=photo_ranks(identity, [f"{name}/{photo}" for name, photo in zip(names, photos, strict=True)]),
     )
 
 

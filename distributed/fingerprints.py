@@ -18,7 +18,7 @@ from schemas.errors import ModelError
 from schemas.fingerprint import Fingerprint
 from schemas.spec import AuditSpec, FacesSpec, ImagesGenerator, OnnxGenerator
 
-ALGORITHM_VERSION = "1"
+ALGORITHM_VERSION = "2"
 """Raised whenever our own code changes a byte of what it writes."""
 
 VERSIONED_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyarrow", "scipy")

@@ -1,12 +1,12 @@
-"""From committed shards to partial neighbours. What a reducing actor does; knows nothing of Ray."""
+"""From committed shards to partial results. What a reducing actor does; knows nothing of Ray."""
 
 from __future__ import annotations
 
 import io
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from distributed.enrolled import EnrolledGallery, enrolled_gallery, template_rows
+from distributed.reduce.explaining import mean_templates, supported
 from distributed.reduce.neighbours import Neighbours, Partial, empty, merge, search
 from distributed.store import RunStore
 from schemas.layout import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
@@ -22,15 +23,53 @@ from schemas.shard import Shard, ShardReport
 from schemas.spec import AuditSpec
 from schemas.tables import template_column
 
+Arrays = dict[str, NDArray[Any]]
+
 
 @dataclass(frozen=True)
-class ReduceJob:
-    """All that a reducing actor needs. `thresholds`: recogniser name -> similarity of a hit."""
+class SearchJob:
+    """Compare the whole gallery with all samples.
+
+    samples: where the shards are, the run itself or a reference run. thresholds: recogniser name ->
+    similarity of a hit. levels: as in `search`. cuts: rising sample ids; what is found is kept apart for the
+    ids below each cut that are not below the one before.
+    """
 
     spec: AuditSpec
+    samples: str
     thresholds: Mapping[str, float]
+    levels: tuple[int, ...]
+    cuts: tuple[int, ...]
     device: str
     threads: int
+
+
+@dataclass(frozen=True)
+class GatherJob:
+    """Fetch the templates of some samples. ids: recogniser name -> sample ids, rising."""
+
+    spec: AuditSpec
+    ids: Mapping[str, NDArray[np.int64]]
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class SupportJob:
+    """Compare some people with the samples that fit them better than the others of these people.
+
+    people: indices of gallery identities, rising; thresholds and levels as in SearchJob.
+    """
+
+    spec: AuditSpec
+    people: NDArray[np.int64]
+    thresholds: Mapping[str, float]
+    levels: tuple[int, ...]
+    device: str
+    threads: int
+
+
+Job = SearchJob | GatherJob | SupportJob
 
 
 @dataclass(frozen=True)
@@ -51,71 +90,198 @@ def group_shards(shards: Sequence[Shard], groups: int) -> list[ShardGroup]:
     return [ShardGroup(index, tuple(shards[i] for i in cut)) for index, cut in enumerate(cuts)]
 
 
-class ReduceMaker:
-    """Streams samples past the gallery; memory is O(gallery × k) and one shard."""
+@dataclass(frozen=True)
+class ShardTemplates:
+    """The samples of one shard that have a template of one recogniser: ids (n,) and templates (n, d)."""
 
-    def __init__(self, job: ReduceJob) -> None:
+    recognizer: str
+    sample_id: NDArray[np.int64]
+    templates: NDArray[np.float32]
+
+    def __getitem__(self, rows: NDArray[Any]) -> ShardTemplates:
+        return replace(self, sample_id=self.sample_id[rows], templates=self.templates[rows])
+
+
+class Finder(Protocol):
+    """One kind of reduction: what it makes of the templates of a group's shards."""
+
+    def find(self, templates: Iterator[ShardTemplates]) -> Arrays: ...
+
+
+class ReduceMaker:
+    """Streams samples past what is sought; memory is O(gallery × k), or what is fetched, and one shard."""
+
+    def __init__(self, job: Job) -> None:
         faiss.omp_set_num_threads(job.threads)
         torch.set_num_threads(job.threads)
-        self._job = job
+        self._names = [one.name for one in job.spec.faces.recognizers]
         self._store = RunStore(job.spec.output)
-        names = [one.name for one in job.spec.faces.recognizers]
-        self._gallery = enrolled_gallery(self._store.read_table(GALLERY_FILE), names)
+        self._samples = RunStore(job.samples) if isinstance(job, SearchJob) else self._store
+        self._finder = self._open(job)
+
+    def _open(self, job: Job) -> Finder:
+        if isinstance(job, GatherJob):
+            return Gatherer(job)
+        gallery = enrolled_gallery(self._store.read_table(GALLERY_FILE), self._names)
+        return Searcher(job, gallery) if isinstance(job, SearchJob) else Supporter(job, gallery)
 
     def make(self, group: ShardGroup) -> ShardReport:
         """Reduce one group of shards into one file of partial results."""
         start = time.perf_counter()
-        topk = self._job.spec.membership.topk
-        partials = {name: empty_partial(self._gallery, topk) for name in self._gallery.templates}
-        for shard in group.shards:
-            for name, partial in partials.items():
-                partials[name] = merge(partial, self._search(shard, name))
-        self._store.write(group.file_name, encode_partials(partials))
+        found = self._finder.find(self._templates(group))
+        self._store.write(group.file_name, encode(found))
         seconds = {"reduce": time.perf_counter() - start}
         return ShardReport(group.index, sum(shard.rows for shard in group.shards), {}, 0, seconds)
 
-    def _search(self, shard: Shard, recognizer: str) -> Partial:
-        column = template_column(recognizer)
-        table = self._store.read_table(f"{SAMPLES_PREFIX}/{shard.file_name}", ["sample_id", column])
-        table = table.filter(pc.is_valid(table[column]))
+    def _templates(self, group: ShardGroup) -> Iterator[ShardTemplates]:
+        for shard in group.shards:
+            for name in self._names:
+                column = template_column(name)
+                table = self._samples.read_table(f"{SAMPLES_PREFIX}/{shard.file_name}", ["sample_id", column])
+                table = table.filter(pc.is_valid(table[column]))
+                yield ShardTemplates(name, table["sample_id"].to_numpy(), template_rows(table, name))
+
+
+class Searcher:
+    """The nearest samples and the hits of all photos, apart for each range of ids between cuts."""
+
+    def __init__(self, job: SearchJob, gallery: EnrolledGallery) -> None:
+        self._job, self._gallery = job, gallery
+
+    def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
+        job, count = self._job, len(self._job.cuts)
+        nothing = empty_partial(self._gallery, job.spec.membership.topk, len(job.levels))
+        found = {name: [nothing] * count for name in self._gallery.templates}
+        for block in templates:
+            segment = np.searchsorted(job.cuts, block.sample_id, side="right")
+            for place in np.unique(segment[segment < count]):
+                mine = found[block.recognizer]
+                mine[place] = merge(mine[place], self._search(block[segment == place]))
+        return {
+            f"{name}/{place}/{field}": array
+            for name, partials in found.items()
+            for place, partial in enumerate(partials)
+            for field, array in partial_arrays(partial).items()
+        }
+
+    def _search(self, block: ShardTemplates) -> Partial:
         return search(
-            self._gallery.templates[recognizer],
+            self._gallery.templates[block.recognizer],
             self._gallery.identity,
-            template_rows(table, recognizer),
-            table["sample_id"].to_numpy(),
+            block.templates,
+            block.sample_id,
             k=self._job.spec.membership.topk,
-            threshold=self._job.thresholds[recognizer],
+            threshold=self._job.thresholds[block.recognizer],
+            rank=self._gallery.rank,
+            levels=self._job.levels,
             device=self._job.device,
         )
 
 
-def empty_partial(gallery: EnrolledGallery, topk: int) -> Partial:
-    return empty(len(gallery.identity), len(gallery.names), topk)
+class Gatherer:
+    """The templates of the wanted samples, in the order of their ids."""
+
+    def __init__(self, job: GatherJob) -> None:
+        self._job = job
+
+    def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
+        parts: dict[str, list[ShardTemplates]] = {name: [] for name in self._job.ids}
+        for block in templates:
+            wanted = np.isin(block.sample_id, self._job.ids[block.recognizer], assume_unique=True)
+            parts[block.recognizer].append(block[wanted])
+        arrays: Arrays = {}
+        for name, blocks in parts.items():
+            arrays[f"{name}/sample_id"] = np.concatenate([block.sample_id for block in blocks])
+            arrays[f"{name}/templates"] = np.concatenate([block.templates for block in blocks]).astype(
+                np.float16
+            )
+        return arrays
 
 
-def encode_partials(partials: Mapping[str, Partial]) -> bytes:
-    """One npz archive: `<recogniser>/<field>` -> array."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, partial in partials.items():
-        arrays[f"{name}/similarity"] = partial.neighbours.similarity
-        arrays[f"{name}/sample_id"] = partial.neighbours.sample_id
-        arrays[f"{name}/photo_hits"] = partial.photo_hits
-        arrays[f"{name}/identity_hits"] = partial.identity_hits
-        arrays[f"{name}/samples"] = np.array(partial.samples)
+class Supporter:
+    """The nearest samples and the hits of some people, each among the samples that support him."""
+
+    def __init__(self, job: SupportJob, gallery: EnrolledGallery) -> None:
+        self._job = job
+        self._photos = np.flatnonzero(np.isin(gallery.identity, job.people))
+        self._identity = np.searchsorted(job.people, gallery.identity[self._photos])
+        self._rank = gallery.rank[self._photos]
+        self._templates = {name: rows[self._photos] for name, rows in gallery.templates.items()}
+        self._means = {
+            name: mean_templates(rows, self._identity, np.arange(len(job.people)))
+            for name, rows in self._templates.items()
+        }
+
+    def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
+        job, topk = self._job, self._job.spec.membership.topk
+        nothing = empty(len(self._photos), len(job.people), topk, len(job.levels))
+        found = dict.fromkeys(self._templates, nothing)
+        for block in templates:
+            supports = supported(block.templates, self._means[block.recognizer])
+            found[block.recognizer] = merge(found[block.recognizer], self._search(block, supports))
+        return {
+            f"{name}/0/{field}": array
+            for name, partial in found.items()
+            for field, array in partial_arrays(partial).items()
+        }
+
+    def _search(self, block: ShardTemplates, supports: NDArray[np.bool_]) -> Partial:
+        """`samples` counts all of the block: it is what a hit rate is a share of."""
+        job = self._job
+        found = empty(len(self._photos), len(job.people), job.spec.membership.topk, len(job.levels))
+        for person in np.flatnonzero(supports.any(axis=0)):
+            photos = np.flatnonzero(self._identity == person)
+            mine = block[supports[:, person]]
+            one = search(
+                self._templates[block.recognizer][photos],
+                np.zeros(len(photos), np.int64),
+                mine.templates,
+                mine.sample_id,
+                k=job.spec.membership.topk,
+                threshold=job.thresholds[block.recognizer],
+                rank=self._rank[photos],
+                levels=job.levels,
+                device=job.device,
+            )
+            found.neighbours.similarity[photos] = one.neighbours.similarity
+            found.neighbours.sample_id[photos] = one.neighbours.sample_id
+            found.photo_hits[photos] = one.photo_hits
+            found.identity_hits[:, person] = one.identity_hits[:, 0]
+        return replace(found, samples=len(block.sample_id))
+
+
+def empty_partial(gallery: EnrolledGallery, topk: int, levels: int) -> Partial:
+    return empty(len(gallery.identity), len(gallery.names), topk, levels)
+
+
+def partial_arrays(partial: Partial) -> Arrays:
+    return {
+        "similarity": partial.neighbours.similarity,
+        "sample_id": partial.neighbours.sample_id,
+        "photo_hits": partial.photo_hits,
+        "identity_hits": partial.identity_hits,
+        "samples": np.array(partial.samples),
+    }
+
+
+def partial_of(arrays: Mapping[str, NDArray[Any]], key: str) -> Partial:
+    """The inverse of `partial_arrays`, for arrays under `<key>/`."""
+    return Partial(
+        Neighbours(arrays[f"{key}/similarity"], arrays[f"{key}/sample_id"]),
+        arrays[f"{key}/photo_hits"],
+        arrays[f"{key}/identity_hits"],
+        int(arrays[f"{key}/samples"]),
+    )
+
+
+def encode(arrays: Arrays) -> bytes:
+    """One npz archive."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
-def decode_partials(data: bytes, recognizers: Sequence[str]) -> dict[str, Partial]:
-    """The inverse of `encode_partials`."""
+def decode(data: bytes) -> Arrays:
+    """The inverse of `encode`."""
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return {
-            name: Partial(
-                Neighbours(arrays[f"{name}/similarity"], arrays[f"{name}/sample_id"]),
-                arrays[f"{name}/photo_hits"],
-                arrays[f"{name}/identity_hits"],
-                int(arrays[f"{name}/samples"]),
-            )
-            for name in recognizers
-        }
+        return {name: arrays[name] for name in arrays.files}

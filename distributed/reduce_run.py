@@ -1,20 +1,35 @@
-"""Reduce the committed samples of a run against its gallery."""
+"""Reduce the committed samples of a run against its gallery, in one pass or more over its shards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
-from distributed.cluster import Cluster
-from distributed.enrolled import EnrolledGallery
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.cluster import Capacity, Cluster
 from distributed.pool import run_tasks
 from distributed.reduce.neighbours import Partial, merge
-from distributed.reduce_maker import ReduceJob, ShardGroup, decode_partials, empty_partial, group_shards
+from distributed.reduce_maker import (
+    Arrays,
+    GatherJob,
+    Job,
+    ReduceMaker,
+    SearchJob,
+    ShardGroup,
+    SupportJob,
+    decode,
+    group_shards,
+    partial_of,
+)
 from distributed.shard_run import require_none_lost
 from distributed.store import RunStore
 from distributed.workers import ReduceWorker, spawn
 from schemas.layout import PARTIALS_PREFIX
-from schemas.shard import Shard, ShardReport
+from schemas.shard import Shard, ShardReport, plan_shards
 from schemas.spec import AuditSpec
 
 GROUPS_PER_WORKER = 4
@@ -23,38 +38,131 @@ GROUPS_PER_WORKER = 4
 LEAST_SAMPLES_OF_A_GROUP = 16_384
 """Fewer are searched sooner than another actor has started."""
 
+OnReport = Callable[[ShardReport], None]
 
-def reduce_shards(
-    spec: AuditSpec,
-    shards: Sequence[Shard],
-    gallery: EnrolledGallery,
-    thresholds: Mapping[str, float],
-    store: RunStore,
-    cluster: Cluster,
-    on_report: Callable[[ShardReport], None],
-) -> dict[str, Partial]:
-    """Recogniser -> what the samples of all shards show. The same bytes for any number of workers.
 
-    Raises DamagedError for a shard that fails its checksums, ShardsLostError if a group cannot be reduced.
+@dataclass(frozen=True)
+class SampleTemplates:
+    """Templates (n, d), float32, of the sample ids (n,), rising."""
+
+    sample_id: NDArray[np.int64]
+    templates: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ReduceRun:
+    """The passes over one run's shards. Each gives the same bytes for any number of workers.
+
+    All raise DamagedError for a shard that fails its checksums, ShardsLostError if a group cannot be reduced.
     """
-    capacity = cluster.capacity(spec.resources)
-    job = ReduceJob(spec, dict(thresholds), capacity.device, capacity.threads)
-    enough = -(-spec.samples // LEAST_SAMPLES_OF_A_GROUP)
-    groups = group_shards(shards, min(enough, GROUPS_PER_WORKER * capacity.workers))
-    actor = partial(spawn, ReduceWorker, job)
-    lost = run_tasks(groups, actor, workers=capacity.workers, on_report=on_report)
-    require_none_lost(lost, PARTIALS_PREFIX, len(groups))
-    return _merge_groups(groups, gallery, spec, store)
+
+    spec: AuditSpec
+    store: RunStore
+    cluster: Cluster
+    on_report: OnReport
+
+    def search(
+        self,
+        thresholds: Mapping[str, float],
+        levels: tuple[int, ...],
+        cuts: tuple[int, ...],
+        reference: AuditSpec | None = None,
+    ) -> dict[str, list[Partial]]:
+        """Recogniser -> what is found below each cut. reference: the run whose samples are searched, if not
+        this one; its ids from the last cut on do not count."""
+        source = self.spec if reference is None else reference
+        capacity = self._capacity()
+        job = SearchJob(
+            self.spec, source.output, dict(thresholds), levels, cuts, capacity.device, capacity.threads
+        )
+        shards = [
+            shard for shard in plan_shards(source.samples, source.shard_size) if shard.first_id < cuts[-1]
+        ]
+        merged: dict[str, list[Partial]] = {}
+        with self._reduced(job, shards, capacity) as parts:
+            for arrays in parts:
+                for name in thresholds:
+                    found = [partial_of(arrays, f"{name}/{place}") for place in range(len(cuts))]
+                    before = merged.get(name)
+                    merged[name] = found if before is None else list(map(merge, before, found))
+        return {name: _cumulative(partials) for name, partials in merged.items()}
+
+    def gather(self, ids: Mapping[str, NDArray[np.int64]]) -> dict[str, SampleTemplates]:
+        """Recogniser -> the templates of some samples; ids: rising."""
+        capacity = self._capacity()
+        job = GatherJob(self.spec, dict(ids), capacity.device, capacity.threads)
+        wanted = np.unique(np.concatenate([*ids.values(), np.empty(0, np.int64)]))
+        shards = [shard for shard in self._shards() if _any_between(wanted, shard)]
+        parts: dict[str, list[SampleTemplates]] = {name: [] for name in ids}
+        with self._reduced(job, shards, capacity) as found:
+            for arrays in found:
+                for name in ids:
+                    rows = arrays[f"{name}/templates"].astype(np.float32)
+                    parts[name].append(SampleTemplates(arrays[f"{name}/sample_id"], rows))
+        return {name: _joined(found_parts) for name, found_parts in parts.items()}
+
+    def support(
+        self, people: NDArray[np.int64], thresholds: Mapping[str, float], levels: tuple[int, ...]
+    ) -> dict[str, Partial]:
+        """Recogniser -> what is found for the photos of `people` among the samples that support each."""
+        capacity = self._capacity()
+        job = SupportJob(self.spec, people, dict(thresholds), levels, capacity.device, capacity.threads)
+        merged: dict[str, Partial] = {}
+        with self._reduced(job, self._shards(), capacity) as parts:
+            for arrays in parts:
+                for name in thresholds:
+                    one = partial_of(arrays, f"{name}/0")
+                    merged[name] = merge(merged[name], one) if name in merged else one
+        return merged
+
+    def _shards(self) -> list[Shard]:
+        return plan_shards(self.spec.samples, self.spec.shard_size)
+
+    def _capacity(self) -> Capacity:
+        return self.cluster.capacity(self.spec.resources)
+
+    @contextmanager
+    def _reduced(self, job: Job, shards: Sequence[Shard], capacity: Capacity) -> Iterator[Iterator[Arrays]]:
+        """Have all groups reduced; their files one by one, which are then deleted."""
+        enough = -(-sum(shard.rows for shard in shards) // LEAST_SAMPLES_OF_A_GROUP)
+        groups = group_shards(shards, max(1, min(enough, GROUPS_PER_WORKER * capacity.workers)))
+        self._reduce(job, groups, capacity)
+        yield (self._read(group) for group in groups)
+        for path in self.store.sizes(PARTIALS_PREFIX):
+            self.store.delete(path)
+
+    def _reduce(self, job: Job, groups: Sequence[ShardGroup], capacity: Capacity) -> None:
+        report = self.on_report if isinstance(job, SearchJob) else _ignore
+        if len(groups) == 1 and capacity.device == "cpu":
+            # An actor would take longer to start than the work takes.
+            report(ReduceMaker(job).make(groups[0]))
+            return
+        actor = partial(spawn, ReduceWorker, job)
+        lost = run_tasks(groups, actor, workers=capacity.workers, on_report=report)
+        require_none_lost(lost, PARTIALS_PREFIX, len(groups))
+
+    def _read(self, group: ShardGroup) -> Arrays:
+        return decode(self.store.read(group.file_name))
 
 
-def _merge_groups(
-    groups: Sequence[ShardGroup], gallery: EnrolledGallery, spec: AuditSpec, store: RunStore
-) -> dict[str, Partial]:
-    """Merge the groups' files one by one, then delete them."""
-    merged = {name: empty_partial(gallery, spec.membership.topk) for name in gallery.templates}
-    for group in groups:
-        found = decode_partials(store.read(group.file_name), list(merged))
-        merged = {name: merge(partial, found[name]) for name, partial in merged.items()}
-    for path in store.sizes(PARTIALS_PREFIX):
-        store.delete(path)
-    return merged
+def _ignore(report: ShardReport) -> None:
+    """Only the search shows its progress: it is the long pass."""
+
+
+def _cumulative(partials: Sequence[Partial]) -> list[Partial]:
+    """From what lies between cuts to what lies below each."""
+    whole = [partials[0]]
+    for one in partials[1:]:
+        whole.append(merge(whole[-1], one))
+    return whole
+
+
+def _joined(parts: Sequence[SampleTemplates]) -> SampleTemplates:
+    return SampleTemplates(
+        np.concatenate([part.sample_id for part in parts]), np.concatenate([part.templates for part in parts])
+    )
+
+
+def _any_between(ids: NDArray[np.int64], shard: Shard) -> bool:
+    first, stop = np.searchsorted(ids, [shard.first_id, shard.stop_id])
+    return bool(first < stop)

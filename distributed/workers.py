@@ -14,7 +14,7 @@ from ray.actor import ActorHandle
 from schemas.shard import Shard, ShardReport
 
 if TYPE_CHECKING:
-    from distributed.reduce_maker import ReduceJob, ReduceMaker, ShardGroup
+    from distributed.reduce_maker import Job, ReduceMaker, ShardGroup
     from distributed.shard_maker import ShardJob, ShardMaker
 
 
@@ -39,7 +39,7 @@ class ShardWorker:
 class ReduceWorker:
     """Reduces groups of shards; the gallery is read once."""
 
-    def __init__(self, job: ReduceJob) -> None:
+    def __init__(self, job: Job) -> None:
         self._job = job
         self._maker: ReduceMaker | None = None
 
@@ -51,7 +51,7 @@ class ReduceWorker:
         return self._maker.make(group)
 
 
-def spawn(worker: type, job: ShardJob | ReduceJob) -> ActorHandle[Any]:
+def spawn(worker: type, job: ShardJob | Job) -> ActorHandle[Any]:
     """Start one actor that holds the job's threads, and one GPU where the job runs on CUDA."""
     remote: Any = ray.remote(worker)
     gpus = int(job.device == "cuda")

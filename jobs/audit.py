@@ -49,8 +49,9 @@ def audit(spec: AuditSpec, store: RunStore, cluster: Cluster) -> None:
         return
     with _timed(seconds, "reduce"):
         reduction = reduce(spec, enrolment, store, cluster)
-    results = write_results(spec, made, enrolment, reduction, store, seconds)
     device = cluster.capacity(spec.resources).device
+    fingerprint = verdict_fingerprint(spec, enrolment)
+    results = write_results(spec, made, enrolment, reduction, fingerprint, store, seconds, device)
     draw_top_matches(spec, results.scores[results.headline], store, device)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from distributed.attributes import read_attributes
 from distributed.cluster import Cluster
-from distributed.enrolled import enrolled_gallery
+from distributed.enrolled import EnrolledGallery, enrolled_gallery
 from distributed.fingerprints import (
     ALGORITHM_VERSION,
     digest_file,
@@ -14,11 +19,40 @@ from distributed.fingerprints import (
     sampling_fingerprint,
 )
 from distributed.gallery import list_photos
-from distributed.judgement import Reduction, judge, neighbours_table, operating_points, scores_table
+from distributed.judgement import (
+    CONSENSUS,
+    Book,
+    EvidenceMaker,
+    Frame,
+    Scale,
+    Support,
+    calibrate,
+    calibration_frame,
+    combined_score,
+    count_hits,
+    explain_away,
+    explain_hits,
+    identity_quality,
+    judge,
+    operating_points,
+    scales_of,
+    score_book,
+    suspects,
+)
 from distributed.labels import require_usable_labels
 from distributed.lock import run_lock
-from distributed.reduce.scores import OPERATING_FMR
-from distributed.reduce_run import reduce_shards
+from distributed.reduce.drift import Drift, drift
+from distributed.reduce.neighbours import Neighbours, Partial
+from distributed.reduce.population import (
+    count_identities,
+    densest_clusters,
+    match_rates,
+)
+from distributed.reduce.scores import OperatingPoint
+from distributed.reduce.verdicts import decide
+from distributed.reduce_run import ReduceRun, SampleTemplates
+from distributed.reference_run import read_reference
+from distributed.score_tables import neighbours_table, over_representation_table, scores_table
 from distributed.shard_run import ShardRun, ShardsMade, committed_outcomes
 from distributed.store import RunStore
 from jobs.command import spec_command
@@ -26,14 +60,25 @@ from jobs.enroll import Enrolment
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings
 from jobs.progress import ProgressBar
+from jobs.reduction import Population, Prefix, Reduction
 from jobs.results import write_results
 from jobs.sample import require_few_invalid
 from schemas.errors import InvalidSamplesError, SpecError
 from schemas.fingerprint import Fingerprint
-from schemas.layout import GALLERY_FILE, NEIGHBOURS_FILE, SAMPLES_PREFIX, SCORES_FILE
+from schemas.layout import (
+    GALLERY_FILE,
+    NEIGHBOURS_FILE,
+    OVER_REPRESENTATION_FILE,
+    SAMPLES_PREFIX,
+    SCORES_FILE,
+)
 from schemas.shard import Footer, count_outcomes, plan_shards
 from schemas.spec import AuditSpec
-from schemas.tables import Outcome
+from schemas.tables import Outcome, Role, Verdict
+
+PREFIXES = (0.01, 0.03, 0.1, 0.3, 1.0)
+POPULATION_SAMPLES = 10_000
+"""Of these the identities are counted: pairs grow with the square."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,7 +91,7 @@ def _run(spec: AuditSpec) -> ExitCode:
         made, enrolment = _committed(spec, store)
         require_usable_labels(spec, enrolment.table)
         reduction = reduce(spec, enrolment, store, cluster)
-        write_results(spec, made, enrolment, reduction, store, {})
+        write_results(spec, made, enrolment, reduction, verdict_fingerprint(spec, enrolment), store, {})
     print_findings(store)
     return ExitCode.OK
 
@@ -70,50 +115,196 @@ def _committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]
 
 
 def reduce(spec: AuditSpec, enrolment: Enrolment, store: RunStore, cluster: Cluster) -> Reduction:
-    """Compare all samples with the gallery, judge, and write `neighbours.parquet` and `scores.parquet`.
+    """Compare all samples with the gallery, judge, and write the tables of neighbours, scores and hits.
 
-    Both follow from the shards and the gallery, so earlier ones are replaced.
+    They follow from the shards and the gallery, so earlier ones are replaced.
     """
-    gallery = enrolled_gallery(enrolment.table, [one.name for one in spec.faces.recognizers])
-    points = operating_points(gallery)
-    thresholds = {name: point.threshold for name, point in points.items()}
-    shards = plan_shards(spec.samples, spec.shard_size)
+    attributes = read_attributes(spec)
     with ProgressBar("reducing", spec.samples, "samples") as bar:
-        partials = reduce_shards(
-            spec, shards, gallery, thresholds, store, cluster, lambda report: bar.advance(report.rows)
-        )
-    if not all(partial.samples for partial in partials.values()):
-        raise InvalidSamplesError(
-            "no sample has a template, so nobody can be scored: see `outcome` in the shards, and check "
-            "faces.detector, or give faces.landmarks"
-        )
-    judgements = judge(gallery, partials, spec.membership)
-    fingerprint = verdict_fingerprint(spec, enrolment)
+        run = ReduceRun(spec, store, cluster, lambda report: bar.advance(report.rows))
+        reduction = reduce_run(spec, enrolment.table, run, attributes)
+    write_tables(reduction, verdict_fingerprint(spec, enrolment), store)
+    return reduction
+
+
+def write_tables(reduction: Reduction, fingerprint: Fingerprint, store: RunStore) -> None:
+    """Write `neighbours.parquet`, `scores.parquet` and `over_representation.parquet`."""
+    frame = reduction.frame
     for path, table in (
-        (NEIGHBOURS_FILE, neighbours_table(gallery, partials)),
-        (SCORES_FILE, scores_table(gallery, partials, judgements)),
+        (NEIGHBOURS_FILE, neighbours_table(frame.gallery, reduction.partials)),
+        (SCORES_FILE, scores_table(frame, reduction.partials, reduction.judgements)),
+        (OVER_REPRESENTATION_FILE, over_representation_table(frame, reduction.hits)),
     ):
         rows = table.num_rows
         footer = Footer(
             table=path.removesuffix(".parquet"), fingerprint=dict(fingerprint.fields), stop_id=rows, rows=rows
         )
         store.write_table(path, table, footer)
-    return Reduction(gallery, points, judgements, fingerprint)
+
+
+def reduce_run(
+    spec: AuditSpec, table: pa.Table, run: ReduceRun, attributes: Mapping[str, Mapping[str, str]]
+) -> Reduction:
+    """All passes over the samples, and what they show. table: of `gallery.parquet`.
+
+    Raises InvalidSamplesError if no sample has a template.
+    """
+    gallery = enrolled_gallery(table, [one.name for one in spec.faces.recognizers])
+    frame = calibration_frame(gallery, spec.membership, attributes)
+    points = operating_points(gallery, spec.membership.hit_fmr)
+    thresholds, found = _searched(spec, frame, points, run)
+    partials = {name: prefixes[-1] for name, prefixes in found.items()}
+    references = _reference_partials(spec, frame, thresholds, run)
+    samples = run.gather(_wanted_samples(spec, found))
+    makers = {
+        name: EvidenceMaker.of(gallery, name, spec.membership, references.get(name)) for name in partials
+    }
+    book, prefixes = _prefix_scores(spec, frame, makers, found, samples)
+    judgements = judge(frame, book, spec.membership)
+    hits = [count_hits(frame, name, partial, spec.membership.fdr) for name, partial in partials.items()]
+    people = suspects(frame, judgements, hits)
+    if len(people):
+        support = _support(people, thresholds, frame, partials, samples, makers, run)
+        scales = _scales(frame, book, spec)
+        judgements = explain_away(frame, judgements, support, spec.membership, scales)
+        fdr = spec.membership.fdr
+        hits = [explain_hits(frame, one, partials[one.recognizer], support, fdr) for one in hits]
+    population = _population(gallery, samples)
+    return Reduction(frame, points, partials, judgements, hits, population, prefixes, _drifts(frame))
+
+
+def _cuts(samples: int) -> tuple[int, ...]:
+    return tuple(sorted({max(1, int(np.ceil(share * samples))) for share in PREFIXES}))
+
+
+def _searched(
+    spec: AuditSpec, frame: Frame, points: Mapping[str, OperatingPoint], run: ReduceRun
+) -> tuple[dict[str, float], dict[str, list[Partial]]]:
+    """The thresholds of a hit, and what is found below each cut; twice if they come from the samples."""
+    thresholds = {name: point.threshold for name, point in points.items()}
+    found = run.search(thresholds, frame.levels, _cuts(spec.samples))
+    if not all(prefixes[-1].samples for prefixes in found.values()):
+        raise InvalidSamplesError(
+            "no sample has a template, so nobody can be scored: see `outcome` in the shards, and check "
+            "faces.detector, or give faces.landmarks"
+        )
+    if spec.membership.hit == "median":
+        nearest = {name: prefixes[-1].neighbours.similarity[:, 0] for name, prefixes in found.items()}
+        thresholds = {name: float(np.median(values)) for name, values in nearest.items()}
+        found = run.search(thresholds, frame.levels, _cuts(spec.samples))
+    return thresholds, found
+
+
+def _reference_partials(
+    spec: AuditSpec, frame: Frame, thresholds: Mapping[str, float], run: ReduceRun
+) -> dict[str, Partial]:
+    if spec.membership.reference is None or "calibrated" not in spec.membership.scores:
+        return {}
+    reference = read_reference(spec)
+    found = run.search(thresholds, frame.levels, (spec.samples,), reference)
+    return {name: prefixes[-1] for name, prefixes in found.items()}
+
+
+def _wanted_samples(spec: AuditSpec, found: Mapping[str, Sequence[Partial]]) -> dict[str, NDArray[np.int64]]:
+    """The ids whose templates are needed: nearest samples, and the first ones to count identities."""
+    first = np.arange(min(spec.samples, POPULATION_SAMPLES))
+    return {
+        name: np.unique(np.concatenate([first, *(_neighbour_ids(one.neighbours) for one in prefixes)]))
+        for name, prefixes in found.items()
+    }
+
+
+def _neighbour_ids(neighbours: Neighbours) -> NDArray[np.int64]:
+    ids: NDArray[np.int64] = np.unique(neighbours.sample_id)
+    return ids[ids >= 0]
+
+
+def _prefix_scores(
+    spec: AuditSpec,
+    frame: Frame,
+    makers: Mapping[str, EvidenceMaker],
+    found: Mapping[str, Sequence[Partial]],
+    samples: Mapping[str, SampleTemplates],
+) -> tuple[Book, list[Prefix]]:
+    """The scores of photos by all samples, and each prefix's scores and flags."""
+    book: Book = {}
+    prefixes: list[Prefix] = []
+    for place, cut in enumerate(_cuts(spec.samples)):
+        if not all(partials[place].samples for partials in found.values()):
+            continue
+        evidences = {name: makers[name].evidence(found[name][place], samples[name]) for name in makers}
+        book = score_book(evidences, spec.membership.scores, None, frame)
+        for (recognizer, name), values in book.items():
+            one = calibrate(frame, values)
+            decisions = decide(
+                one.p_value, one.floor, fdr=spec.membership.fdr, correction=spec.membership.correction
+            )
+            flagged = sum(decision.verdict is Verdict.LEAKED for decision in decisions)
+            prefixes.append(Prefix(cut, recognizer, name, one.score, flagged))
+    return book, prefixes
+
+
+def _scales(frame: Frame, book: Book, spec: AuditSpec) -> dict[str, Scale] | None:
+    if CONSENSUS not in spec.membership.scores:
+        return None
+    return scales_of(frame, book, combined_score(spec.membership.scores))
+
+
+def _support(
+    people: NDArray[np.int64],
+    thresholds: Mapping[str, float],
+    frame: Frame,
+    nearest: Mapping[str, Partial],
+    samples: Mapping[str, SampleTemplates],
+    makers: Mapping[str, EvidenceMaker],
+    run: ReduceRun,
+) -> Support:
+    partials = run.support(people, thresholds, frame.levels)
+    found = run.gather({name: _neighbour_ids(one.neighbours) for name, one in partials.items()})
+    photos = np.flatnonzero(np.isin(frame.gallery.identity, people)).astype(np.int64)
+    evidences = {name: makers[name].evidence(one, found[name], photos) for name, one in partials.items()}
+    return Support(people, photos, partials, evidences, nearest, samples)
+
+
+def _population(gallery: EnrolledGallery, samples: Mapping[str, SampleTemplates]) -> Population | None:
+    """By the first recogniser; None if fewer than two cohort identities have two photos."""
+    recognizer = next(iter(samples))
+    cohort = np.isin(gallery.identity, gallery.members_of(Role.COHORT))
+    photos = np.bincount(gallery.identity[cohort])
+    first = samples[recognizer].sample_id < POPULATION_SAMPLES
+    templates = samples[recognizer].templates[first]
+    if (photos >= 2).sum() < 2 or len(templates) < 2:
+        return None
+    rates = match_rates(gallery.templates[recognizer][cohort], gallery.identity[cohort])
+    count = count_identities(templates, rates)
+    crowds = densest_clusters(templates, samples[recognizer].sample_id[first], rates.threshold)
+    return Population(recognizer, count, crowds)
+
+
+def _drifts(frame: Frame) -> list[Drift]:
+    gallery = frame.gallery
+    cohort = gallery.members_of(Role.COHORT)
+    columns = {
+        "photos per identity": gallery.photos_per_identity().astype(np.float64),
+        "detection score": identity_quality(gallery),
+    }
+    found = [drift(name, values[frame.candidates], values[cohort]) for name, values in columns.items()]
+    return [one for one in found if one is not None]
 
 
 def verdict_fingerprint(spec: AuditSpec, enrolment: Enrolment) -> Fingerprint:
     """Everything that a verdict depends on, and the labels that its evaluation does."""
-    membership = spec.membership
+    gallery, membership = spec.gallery, spec.membership.model_dump(exclude={"reference"})
+    reference = "none" if spec.membership.reference is None else read_reference(spec).model_dump_json()
     return Fingerprint(
         {
             "samples.sha256": sampling_fingerprint(spec).digest,
             "gallery.sha256": enrolment.fingerprint.digest,
             "samples": str(spec.samples),
-            "membership.scores": repr(membership.scores),
-            "membership.topk": str(membership.topk),
-            "membership.fdr": repr(membership.fdr),
-            "operating_fmr": repr(OPERATING_FMR),
-            "labels.sha256": digest_file(Path(spec.gallery.labels)) if spec.gallery.labels else "none",
+            **{f"membership.{name}": repr(value) for name, value in membership.items()},
+            "membership.reference": reference,
+            "labels.sha256": digest_file(Path(gallery.labels)) if gallery.labels else "none",
+            "attributes.sha256": digest_file(Path(gallery.attributes)) if gallery.attributes else "none",
             "version.algorithm": ALGORITHM_VERSION,
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections import Counter
@@ -12,27 +13,48 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from distributed.enrolled import EnrolledGallery
 from distributed.fingerprints import package_version, recognizer_fields, sampling_fingerprint
-from distributed.judgement import Judgement, Reduction
+from distributed.judgement import HitCounts, Judgement, calibrate
 from distributed.labels import read_labels
-from distributed.reduce.calibration import cohort_needed, flaggable_count, smallest_p_value
+from distributed.ledger import enter_night
+from distributed.lock import run_lock
+from distributed.reduce.calibration import cohort_needed, flaggable_count
 from distributed.reduce.evaluation import Estimate, evaluate
+from distributed.reduce.power import (
+    SHARES,
+    flagging_similarity,
+    mated_match_rate,
+    presence_power,
+    smallest_share,
+)
+from distributed.reduce.scores import Evidence, photo_scores
 from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
 from jobs.enroll import Enrolment
+from jobs.evidence import collect_evidence
+from jobs.reduction import Reduction
+from schemas.fingerprint import Fingerprint
 from schemas.layout import RESULTS_FILE
 from schemas.results import (
     AuditResults,
+    CrowdResult,
+    DriftResult,
     EvaluationResult,
+    GroupResult,
     Interval,
+    LedgerResult,
     OperatingPointResult,
+    OverRepresentedResult,
     PeopleCounts,
+    PopulationResult,
     PowerResult,
+    PrefixResult,
     RecognizerResult,
     SampleCounts,
     ScoreResult,
+    ShareResult,
     TprAtFprResult,
 )
 from schemas.spec import AuditSpec
@@ -46,11 +68,14 @@ PACKAGES = (
     "pyarrow",
     "pydantic",
     "ray",
+    "scikit-image",
     "scikit-learn",
     "scipy",
     "torch",
 )
 EVALUATION_SEED = 0
+POWERS = (0.5, 0.8, 0.95)
+HEADLINE = 0
 
 
 def write_results(
@@ -58,11 +83,13 @@ def write_results(
     made: ShardsMade,
     enrolment: Enrolment,
     reduction: Reduction,
+    fingerprint: Fingerprint,
     store: RunStore,
     seconds: Mapping[str, float],
+    device: str = "cpu",
 ) -> AuditResults:
     """Put the results together, check them against their model, and write them."""
-    results = collect_results(spec, made, enrolment, reduction, seconds)
+    results = collect_results(spec, made, enrolment, reduction, fingerprint, seconds, device)
     store.write(RESULTS_FILE, (results.model_dump_json(indent=2) + "\n").encode())
     return results
 
@@ -72,12 +99,15 @@ def collect_results(
     made: ShardsMade,
     enrolment: Enrolment,
     reduction: Reduction,
+    verdict: Fingerprint,
     seconds: Mapping[str, float],
+    device: str,
 ) -> AuditResults:
     """Everything that `results.json` says. `seconds`: wall time of each job of this invocation."""
     fingerprint = sampling_fingerprint(spec)
     labels = read_labels(Path(spec.gallery.labels)) if spec.gallery.labels else None
     stages = {f"shards.{stage}": spent for stage, spent in made.seconds.items()}
+    headline = reduction.judgements[HEADLINE]
     return AuditResults(
         name=spec.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -86,16 +116,30 @@ def collect_results(
         fingerprint_sha256=fingerprint.digest,
         gallery_fingerprint=dict(enrolment.fingerprint.fields),
         gallery_fingerprint_sha256=enrolment.fingerprint.digest,
-        verdict_fingerprint_sha256=reduction.fingerprint.digest,
+        verdict_fingerprint_sha256=verdict.digest,
         versions=versions(),
         machine=machine(),
         samples=_sample_counts(spec, made),
         candidates=_people(enrolment.table, Role.CANDIDATE),
         cohort=_people(enrolment.table, Role.COHORT),
         recognizers=_recognizers(spec, reduction),
-        power=_power(reduction.gallery, spec.membership.fdr),
-        headline=0,
-        scores=[_score(reduction.gallery, one, labels) for one in reduction.judgements],
+        power=_power(reduction, spec),
+        headline=HEADLINE,
+        scores=[_score(reduction, one, labels) for one in reduction.judgements],
+        over_represented=[result for one in reduction.hits for result in _over_represented(reduction, one)],
+        population=_population(reduction),
+        drift=[
+            DriftResult(
+                property=one.what,
+                candidates=one.candidates,
+                cohort=one.cohort,
+                p_value=one.p_value,
+                warns=one.warns,
+            )
+            for one in reduction.drifts
+        ],
+        evidence=collect_evidence(spec, reduction, headline, device),
+        ledger=_ledger(spec, reduction, headline, verdict),
         seconds=dict(seconds) | stages,
     )
 
@@ -151,50 +195,189 @@ def _recognizers(spec: AuditSpec, reduction: Reduction) -> list[RecognizerResult
     ]
 
 
-def _power(gallery: EnrolledGallery, fdr: float) -> PowerResult:
-    candidates, cohort = len(gallery.members_of(Role.CANDIDATE)), len(gallery.members_of(Role.COHORT))
+def _power(reduction: Reduction, spec: AuditSpec) -> PowerResult:
+    frame, fdr = reduction.frame, spec.membership.fdr
+    candidates = len(frame.candidates)
+    largest = max(len(group.cohort) for group in frame.groups)
+    rate = _match_rate(reduction, spec)
+    recognizer = next(iter(reduction.partials))
+    samples = reduction.partials[recognizer].samples
     return PowerResult(
-        cohort=cohort,
+        cohort=largest,
         candidates=candidates,
-        smallest_p_value=smallest_p_value(cohort),
+        smallest_p_value=1 / (largest + 1),
         fdr=fdr,
-        flaggable_from=flaggable_count(candidates, cohort, fdr),
+        flaggable_from=flaggable_count(candidates, largest, fdr),
         cohort_needed_for_one=cohort_needed(candidates, 1, fdr),
+        groups=[
+            GroupResult(
+                stratum=group.stratum,
+                photos=group.photos,
+                candidates=len(group.candidates),
+                cohort=len(group.cohort),
+                smallest_p_value=1 / (len(group.cohort) + 1),
+            )
+            for group in frame.groups
+        ],
+        shares=[ShareResult(share=one, power=presence_power(one, samples, rate or 0.0)) for one in SHARES],
+        share_for_power={f"{one:g}": smallest_share(one, samples, rate or 0.0) for one in POWERS},
+        match_rate=rate,
     )
 
 
-def _score(gallery: EnrolledGallery, judgement: Judgement, labels: Mapping[str, bool] | None) -> ScoreResult:
-    names = [gallery.names[index] for index in gallery.members_of(Role.CANDIDATE)]
+def _match_rate(reduction: Reduction, spec: AuditSpec) -> float | None:
+    """How often the cohort's photos of one person pass the `max` that a single candidate must pass."""
+    frame, recognizer = reduction.frame, next(iter(reduction.partials))
+    templates = reduction.gallery.templates[recognizer]
+    evidence = Evidence(reduction.partials[recognizer], spec.membership.topk, templates.shape[1])
+    calibrated = calibrate(frame, photo_scores(evidence, ["max"])["max"])
+    largest = max(range(len(frame.groups)), key=lambda index: len(frame.groups[index].cohort))
+    needed = flagging_similarity(calibrated.cohort[largest], len(frame.candidates), spec.membership.fdr)
+    if needed is None:
+        return 0.0
+    cohort = np.isin(reduction.gallery.identity, reduction.gallery.members_of(Role.COHORT))
+    return mated_match_rate(templates[cohort], reduction.gallery.identity[cohort], needed)
+
+
+def _score(reduction: Reduction, judgement: Judgement, labels: Mapping[str, bool] | None) -> ScoreResult:
+    gallery, frame = reduction.gallery, reduction.frame
+    names = [gallery.names[index] for index in frame.candidates]
     verdicts = judgement.verdicts()
     counts = Counter(verdicts)
-    pairs = zip(names, verdicts, strict=True)
+    pairs = list(zip(names, verdicts, judgement.decisions, strict=True))
     reasons = {one.reason for one in judgement.decisions if one.reason}
+    explained = zip(names, judgement.resembles, strict=True)
+    bounds = [one.fdp_bound for _, verdict, one in pairs if verdict is Verdict.LEAKED]
     return ScoreResult(
         recognizer=judgement.recognizer,
         score_name=judgement.score_name,
         verdicts={verdict: counts[verdict] for verdict in Verdict},
-        flagged=[name for name, verdict in pairs if verdict is Verdict.LEAKED],
+        flagged=[name for name, verdict, _ in pairs if verdict is Verdict.LEAKED],
+        flagged_fdp_bound=_of_largest_p(judgement, bounds),
+        resembles={name: gallery.names[other] for name, other in explained if other >= 0},
+        set_p_value=judgement.set_p_value,
         inconclusive_reason=min(reasons, default=None),
-        evaluation=None if labels is None else _evaluate(gallery, judgement, labels),
+        evaluation=None if labels is None else _evaluate(names, judgement.calibrated.score, labels),
+        prefixes=_prefixes(reduction, judgement, names, labels),
     )
 
 
-def _evaluate(gallery: EnrolledGallery, judgement: Judgement, labels: Mapping[str, bool]) -> EvaluationResult:
+def _of_largest_p(judgement: Judgement, bounds: list[float]) -> float | None:
+    """The bound of the whole set of flagged: that of the one with the largest q-value."""
+    flagged = [one for one in judgement.decisions if one.verdict is Verdict.LEAKED]
+    if not bounds:
+        return None
+    return max(flagged, key=lambda one: one.q_value).fdp_bound
+
+
+def _prefixes(
+    reduction: Reduction, judgement: Judgement, names: list[str], labels: Mapping[str, bool] | None
+) -> list[PrefixResult]:
+    mine = [
+        one
+        for one in reduction.prefixes
+        if (one.recognizer, one.score_name) == (judgement.recognizer, judgement.score_name)
+    ]
+    return [
+        PrefixResult(
+            samples=one.samples,
+            flagged=one.flagged,
+            roc_auc=None if labels is None else _auc(names, one.scores, labels),
+        )
+        for one in mine
+    ]
+
+
+def _labelled(
+    names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    rows = [row for row, name in enumerate(names) if name in labels]
+    return scores[rows], np.array([labels[names[row]] for row in rows], bool)
+
+
+def _auc(names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]) -> float:
+    chosen, member = _labelled(names, scores, labels)
+    return evaluate(chosen, member, seed=EVALUATION_SEED, resamples=1).auc.value
+
+
+def _evaluate(names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]) -> EvaluationResult:
     """The evaluation over the labelled candidates."""
-    labelled = [index for index in gallery.members_of(Role.CANDIDATE) if gallery.names[index] in labels]
-    member = np.array([labels[gallery.names[index]] for index in labelled], bool)
-    found = evaluate(judgement.score[labelled], member, seed=EVALUATION_SEED)
+    chosen, member = _labelled(names, scores, labels)
+    found = evaluate(chosen, member, seed=EVALUATION_SEED)
     return EvaluationResult(
         members=found.members,
         non_members=found.non_members,
         roc_auc=_interval(found.auc),
         average_precision=_interval(found.average_precision),
+        equal_error_rate=_interval(found.eer),
         tpr_at_fpr=[
             TprAtFprResult(fpr=one.bound, tpr=_interval(one.tpr), resolved=one.resolved)
             for one in found.tpr_at_fpr
         ],
+        det_fpr=list(found.det.fpr),
+        det_fnr=list(found.det.fnr),
     )
 
 
 def _interval(estimate: Estimate) -> Interval:
     return Interval(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+def _over_represented(reduction: Reduction, hits: HitCounts) -> list[OverRepresentedResult]:
+    frame = reduction.frame
+    return [
+        OverRepresentedResult(
+            identity=reduction.gallery.names[frame.candidates[place]],
+            recognizer=hits.recognizer,
+            hits=int(hits.hits[place]),
+            per_million=Interval(
+                value=float(hits.per_million[place]), low=float(hits.low[place]), high=float(hits.high[place])
+            ),
+            expected_per_million=float(hits.expected[place]),
+            ratio=_finite(float(hits.ratio[place])),
+            model_p_value=float(hits.p_value[place]),
+        )
+        for place in np.flatnonzero(hits.flagged)
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _population(reduction: Reduction) -> PopulationResult | None:
+    found = reduction.population
+    if found is None:
+        return None
+    return PopulationResult(
+        recognizer=found.recognizer,
+        samples=found.count.samples,
+        collisions=found.count.collisions,
+        estimate=_finite(found.count.estimate),
+        low=found.count.low,
+        high=_finite(found.count.high),
+        crowds=[
+            CrowdResult(
+                sample_id=one.sample_id,
+                samples=one.members,
+                share=Interval(value=one.share, low=one.low, high=one.high),
+            )
+            for one in found.crowds
+        ],
+    )
+
+
+def _ledger(
+    spec: AuditSpec, reduction: Reduction, headline: Judgement, verdict: Fingerprint
+) -> LedgerResult | None:
+    """Enter this audit in the spec's ledger, if it has one."""
+    if spec.ledger is None:
+        return None
+    store = RunStore(spec.ledger)
+    names = [reduction.gallery.names[index] for index in reduction.frame.candidates]
+    explained = headline.explained_p_value
+    p = np.where(np.isnan(explained), headline.calibrated.p_value, explained)
+    score = f"{headline.score_name} of {headline.recognizer}"
+    with run_lock(store):
+        night, ledger = enter_night(store, verdict.digest, names, p, alpha=spec.membership.fdr, score=score)
+    return LedgerResult(night=night, alpha=ledger.alpha, flagged=ledger.flagged(names))

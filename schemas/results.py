@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.tables import Verdict
 
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 
 
 class _Frozen(BaseModel):
@@ -43,8 +43,29 @@ class OperatingPointResult(_Frozen):
     comparisons: int
 
 
+class GroupResult(_Frozen):
+    """Candidates calibrated together: the same stratum, the same number of photos as their cohort."""
+
+    stratum: str
+    photos: int
+    candidates: int
+    cohort: int
+    smallest_p_value: float
+
+
+class ShareResult(_Frozen):
+    """The chance that a person in such a share of the samples is flagged alone, by `max`."""
+
+    share: float
+    power: float
+
+
 class PowerResult(_Frozen):
-    """What the cohort's size allows. `flaggable_from`: so many candidates at the floor can be flagged."""
+    """What the cohort's size and the number of samples allow.
+
+    `flaggable_from`: so many candidates at the floor can be flagged. `shares`: if samples resemble a person
+    as the cohort's photos of one person resemble each other.
+    """
 
     cohort: int
     candidates: int
@@ -52,6 +73,14 @@ class PowerResult(_Frozen):
     fdr: float
     flaggable_from: int | None
     cohort_needed_for_one: int
+    groups: list[GroupResult]
+    shares: list[ShareResult]
+    share_for_power: dict[str, float | None] = Field(
+        description="power -> the share of samples that must show a person for it; null: not to be had"
+    )
+    match_rate: float | None = Field(
+        description="share of the cohort's photo pairs of one person that pass the flagging similarity"
+    )
 
 
 class Interval(_Frozen):
@@ -77,7 +106,77 @@ class EvaluationResult(_Frozen):
     non_members: int
     roc_auc: Interval
     average_precision: Interval
+    equal_error_rate: Interval
     tpr_at_fpr: list[TprAtFprResult]
+    det_fpr: list[float]
+    det_fnr: list[float]
+
+
+class PrefixResult(_Frozen):
+    """What the first `samples` samples show. `flagged`: before explaining away."""
+
+    samples: int
+    flagged: int
+    roc_auc: float | None
+
+
+class OverRepresentedResult(_Frozen):
+    """A candidate with more hits than the spread of the cohort's rates explains, by a model of its tail."""
+
+    identity: str
+    recognizer: str
+    hits: int
+    per_million: Interval
+    expected_per_million: float
+    ratio: float | None
+    model_p_value: float
+
+
+class CrowdResult(_Frozen):
+    """Samples that match one of them: likely one person, made often. The interval is of the share."""
+
+    sample_id: int
+    samples: int
+    share: Interval
+
+
+class PopulationResult(_Frozen):
+    """How many people the generator makes: the effective number 1 / Σ p², by the birthday paradox.
+
+    `estimate` and `high` are null where the samples cannot bound it.
+    """
+
+    recognizer: str
+    samples: int
+    collisions: int
+    estimate: float | None
+    low: float
+    high: float | None
+    crowds: list[CrowdResult]
+
+
+class DriftResult(_Frozen):
+    """A property of the gallery on both sides; `warns`: they differ, so exchangeability is in doubt."""
+
+    property: str
+    candidates: float
+    cohort: float
+    p_value: float
+    warns: bool
+
+
+class EvidenceResult(_Frozen):
+    """What a flag rests on: a copy of one photo, or the person across photos. See docs/method.md."""
+
+    identity: str
+    kind: str
+    photo: str
+    sample_id: int
+    similarity: float
+    mated_similarity: float | None
+    template_p_value: float
+    structural_similarity: float | None
+    structural_p_value: float | None
 
 
 class ScoreResult(_Frozen):
@@ -87,8 +186,22 @@ class ScoreResult(_Frozen):
     score_name: str
     verdicts: dict[Verdict, int]
     flagged: list[str]
+    flagged_fdp_bound: float | None = Field(
+        description="with 95 % confidence at most this share of the flagged are false; null if none is"
+    )
+    resembles: dict[str, str] = Field(description="who is not flagged because whose samples explain it")
+    set_p_value: float = Field(description="of all candidates together, by a permutation test")
     inconclusive_reason: str | None
     evaluation: EvaluationResult | None
+    prefixes: list[PrefixResult]
+
+
+class LedgerResult(_Frozen):
+    """This audit's night in the ledger, and whom all nights together flag at its rate."""
+
+    night: int
+    alpha: float
+    flagged: list[str]
 
 
 class RecognizerResult(_Frozen):
@@ -121,6 +234,11 @@ class AuditResults(_Frozen):
     power: PowerResult
     headline: int
     scores: list[ScoreResult]
+    over_represented: list[OverRepresentedResult]
+    population: PopulationResult | None
+    drift: list[DriftResult]
+    evidence: list[EvidenceResult] = Field(description="of the candidates whom the headline flags")
+    ledger: LedgerResult | None
     seconds: dict[str, float] = Field(
         description="wall time of each job of this invocation; and of its shards' stages, summed over workers"
     )

@@ -55,7 +55,19 @@ def _different_points(points: tuple[Point, ...] | None) -> tuple[Point, ...] | N
 
 
 PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_three)]
-ScoreName = Literal["max", "topk_mean", "hit_rate"]
+ScoreName = Literal[
+    "cohort_norm",
+    "max",
+    "topk_mean",
+    "hit_rate",
+    "density_ratio",
+    "calibrated",
+    "z_norm",
+    "t_norm",
+    "s_norm",
+    "consensus",
+]
+QUALITY = "quality"
 Auto = Literal["auto"]
 
 
@@ -173,21 +185,55 @@ class GallerySpec(_Frozen):
     labels: str | None = Field(
         None, description="CSV `identity,member`; for evaluation only, never read by scoring"
     )
+    attributes: str | None = Field(
+        None, description="CSV `identity,…`: columns that `membership.strata` may name"
+    )
 
 
 class MembershipSpec(_Frozen):
     """Which scores are computed, and how candidates are flagged."""
 
     scores: tuple[ScoreName, ...] = Field(
-        ("max", "topk_mean", "hit_rate"), min_length=1, description="the first one decides the verdict"
+        ("cohort_norm", "max", "topk_mean", "hit_rate"),
+        min_length=1,
+        description="the first one decides; `consensus` combines the first other one of all recognisers",
     )
     topk: int = Field(16, ge=1, le=2048, description="neighbours kept per photo; `topk_mean` averages them")
     fdr: float = Field(0.05, gt=0, lt=1, description="false-discovery rate of the flagged identities")
+    correction: Literal["bh", "by"] = Field(
+        "bh", description="Benjamini-Hochberg, or Benjamini-Yekutieli for any dependence of the p-values"
+    )
+    hit: Literal["cohort", "median"] = Field(
+        "cohort",
+        description="threshold of a hit: `hit_fmr` of the cohort, or the median photo's nearest sample",
+    )
+    hit_fmr: float = Field(
+        1e-4, gt=0, lt=1, description="false match rate of a hit, among the cohort's photos"
+    )
+    photos: Auto | PositiveInt = Field(
+        "auto", description="photos used of an identity; fewer make the cohort larger: see `idleak plan`"
+    )
+    strata: tuple[str, ...] = Field(
+        (), description="calibrate within these columns of `gallery.attributes`, or `quality` of the photos"
+    )
+    least_stratum: int = Field(
+        100, ge=1, description="strata with fewer cohort identities are merged with others"
+    )
+    reference: str | None = Field(
+        None,
+        description="a finished run of a reference generator, for `calibrated`; equal numbers are compared",
+    )
 
     @model_validator(mode="after")
-    def _no_doubles(self) -> Self:
+    def _consistent(self) -> Self:
         if len(set(self.scores)) < len(self.scores):
             raise ValueError(f"scores must not repeat, got {list(self.scores)}")
+        if "calibrated" in self.scores and self.reference is None:
+            raise ValueError(
+                "the score calibrated needs membership.reference, a run of a reference generator"
+            )
+        if self.scores == ("consensus",):
+            raise ValueError("consensus combines another score: list that one too")
         return self
 
 
@@ -213,6 +259,9 @@ class AuditSpec(_Frozen):
     gallery: GallerySpec = Field(description="the people that the samples are compared with")
     membership: MembershipSpec = Field(default_factory=MembershipSpec, description="scores and verdicts")
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec, description="devices and workers")
+    ledger: str | None = Field(
+        None, description="a folder that keeps the false-discovery budget of repeated audits of one gallery"
+    )
     output: str = Field(min_length=1, description="the run's folder, or an s3://, gs:// or az:// prefix")
 
     @model_validator(mode="after")
@@ -220,6 +269,10 @@ class AuditSpec(_Frozen):
         from_photos = self.gallery.candidates.images or self.gallery.cohort.images
         if from_photos and self.gallery.detector and self.faces.detector is None:
             raise ValueError("gallery.detector is true, so faces.detector must be given")
+        if set(self.membership.strata) - {QUALITY} and self.gallery.attributes is None:
+            raise ValueError("membership.strata names columns, so gallery.attributes must be given")
+        if "consensus" in self.membership.scores and len(self.faces.recognizers) < 2:
+            raise ValueError("the score consensus needs two or more faces.recognizers")
         return self
 
 
@@ -284,8 +337,19 @@ def with_absolute_paths(spec: AuditSpec, base: Path) -> AuditSpec:
             "candidates": people(spec.gallery.candidates),
             "cohort": people(spec.gallery.cohort),
             "labels": spec.gallery.labels and absolute(spec.gallery.labels),
+            "attributes": spec.gallery.attributes and absolute(spec.gallery.attributes),
         }
     )
     generator = spec.generator.model_copy(update={"path": absolute(spec.generator.path)})
-    changes = {"faces": faces, "gallery": gallery, "generator": generator, "output": absolute(spec.output)}
+    ledger = spec.ledger and absolute(spec.ledger)
+    reference = spec.membership.reference and absolute(spec.membership.reference)
+    membership = spec.membership.model_copy(update={"reference": reference})
+    changes = {
+        "faces": faces,
+        "gallery": gallery,
+        "generator": generator,
+        "membership": membership,
+        "ledger": ledger,
+        "output": absolute(spec.output),
+    }
     return spec.model_copy(update=changes)

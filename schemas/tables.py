@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TEMPLATE_PREFIX = "template_"
 
 
@@ -89,9 +89,37 @@ SCORES_SCHEMA = pa.schema(
         pa.field("score_name", pa.string(), nullable=False),
         pa.field("score", pa.float64(), nullable=False),
         pa.field("p_value", pa.float64(), nullable=False),
+        pa.field("explained_p_value", pa.float64()),
+        pa.field("p_floor", pa.float64(), nullable=False),
         pa.field("q_value", pa.float64()),
+        pa.field("fdp_bound", pa.float64()),
+        pa.field("tail_p_value", pa.float64()),
+        pa.field("tail_p_low", pa.float64()),
+        pa.field("tail_p_high", pa.float64()),
         pa.field("verdict", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("resembles", pa.string()),
+        pa.field("disagreement", pa.float64()),
+        pa.field("stratum", pa.string(), nullable=False),
+        pa.field("photos", pa.int32(), nullable=False),
+        pa.field("hits", pa.int64()),
+    ]
+)
+
+OVER_REPRESENTATION_SCHEMA = pa.schema(
+    [
+        pa.field("identity", pa.string(), nullable=False),
+        pa.field("recognizer", pa.string(), nullable=False),
+        pa.field("stratum", pa.string(), nullable=False),
         pa.field("photos", pa.int32(), nullable=False),
         pa.field("hits", pa.int64(), nullable=False),
+        pa.field("per_million", pa.float64(), nullable=False),
+        pa.field("per_million_low", pa.float64(), nullable=False),
+        pa.field("per_million_high", pa.float64(), nullable=False),
+        pa.field("expected_per_million", pa.float64(), nullable=False),
+        pa.field("ratio", pa.float64()),
+        pa.field("model_p_value", pa.float64(), nullable=False),
+        pa.field("over_represented", pa.bool_(), nullable=False),
+        pa.field("resembles", pa.string()),
     ]
 )

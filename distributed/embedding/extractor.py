@@ -62,6 +62,14 @@ class TemplateExtractor:
             templates=templates,
         )
 
+    def crops(self, images: Sequence[Image], size: int) -> list[Image | None]:
+        """The aligned faces, uint8 size×size×3; None for an image without one that could be embedded."""
+        found = [one.landmarks for one in self._locate(images)]
+        return [
+            None if landmarks is None else align(image, landmarks, size)
+            for image, landmarks in zip(images, found, strict=True)
+        ]
+
     def _locate(self, images: Sequence[Image | None]) -> list[Location]:
         found = iter(self._locator.locate([image for image in images if image is not None]))
         invalid = Location(Outcome.INVALID_IMAGE, faces=0)

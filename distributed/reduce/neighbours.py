@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -50,8 +50,8 @@ class Neighbours:
 class Partial:
     """What one reducer found in its samples. Merging is associative and commutative.
 
-    photo_hits: int64 (g,), samples that hit the photo. identity_hits: int64 (i,), samples that hit at
-    least one photo of the identity. samples: how many were compared.
+    photo_hits: int64 (g,), samples that hit the photo. identity_hits: int64 (l, i), for each of l levels the
+    samples that hit at least one of the identity's photos of that level. samples: how many were compared.
     """
 
     neighbours: Neighbours
@@ -66,6 +66,8 @@ class _Query:
 
     gallery: Templates
     identity: Integers
+    rank: Integers
+    levels: tuple[int, ...]
     identities: int
     k: int
     threshold: float
@@ -102,16 +104,17 @@ class _Candidates:
     complete: NDArray[np.bool_]
 
 
-def empty(g: int, i: int, k: int) -> Partial:
+def empty(g: int, i: int, k: int, levels: int = 1) -> Partial:
     """What is found among no samples for g photos of i identities: the neutral element of `merge`."""
     nothing = Neighbours(np.full((g, k), -np.inf, dtype=np.float32), np.full((g, k), -1, dtype=np.int64))
-    return Partial(nothing, np.zeros(g, dtype=np.int64), np.zeros(i, dtype=np.int64), 0)
+    return Partial(nothing, np.zeros(g, dtype=np.int64), np.zeros((levels, i), dtype=np.int64), 0)
 
 
 def merge(a: Partial, b: Partial) -> Partial:
     """What is found in the samples of both, which must not overlap. Raises ValueError if shapes differ."""
-    if a.neighbours.similarity.shape != b.neighbours.similarity.shape or len(a.identity_hits) != len(
-        b.identity_hits
+    if (a.neighbours.similarity.shape, a.identity_hits.shape) != (
+        b.neighbours.similarity.shape,
+        b.identity_hits.shape,
     ):
         raise ValueError("partials of different galleries or different k cannot be merged")
     return Partial(
@@ -139,19 +142,26 @@ def search(
     *,
     k: int,
     threshold: float,
+    rank: Integers | None = None,
+    levels: Sequence[int] = (1,),
     backend: Backend = "faiss",
     device: str = "cpu",
 ) -> Partial:
     """Compare all photos with all samples: the k nearest samples, and counts of similarity >= threshold.
 
     gallery: (g, d), float. identity: int64 (g,), each photo's identity, 0 to i − 1. samples: (n, d),
-    float, n >= 0; sample_id: int64 (n,), distinct. Templates need not be normalised. backend and device
-    ("cpu", "cuda") change no bit of the result. Memory beyond the arguments is O(g × k + block).
-    Raises DeviceError if the device is not there, ValueError if an argument is not as said.
+    float, n >= 0; sample_id: int64 (n,), distinct. Templates need not be normalised. rank: int64 (g,), each
+    photo's place among its identity's, all 0 if not given; level l counts the hits on photos of rank below
+    levels[l]. backend and device ("cpu", "cuda") change no bit of the result. Memory beyond the arguments is
+    O(g × k + block). Raises DeviceError if the device is not there, ValueError if an argument is not as said.
     """
+    rank = np.zeros_like(identity) if rank is None else rank
     _check(gallery, identity, samples, sample_id, k, threshold)
+    if rank.shape != identity.shape or not levels:
+        raise ValueError("every photo needs a rank, and there must be a level")
     query = _query(Templates.of(gallery), identity, k, threshold, backend, device)
-    found = empty(len(gallery), query.identities, k)
+    query = replace(query, rank=rank, levels=tuple(levels))
+    found = empty(len(gallery), query.identities, k, len(query.levels))
     for start in range(0, len(samples), SAMPLES_AT_ONCE):
         block = slice(start, start + SAMPLES_AT_ONCE)
         found = merge(found, _search_block(query, Templates.of(samples[block]), sample_id[block]))
@@ -188,7 +198,8 @@ def _query(
             raise ValueError(f"faiss on cuda finds at most {FAISS_GPU_LARGEST_K} neighbours, not {k}")
         listed = min(listed, FAISS_GPU_LARGEST_K)
     identities = int(identity.max()) + 1
-    return _Query(gallery, identity, identities, k, threshold, kernel, listed, device)
+    rank = np.zeros_like(identity)
+    return _Query(gallery, identity, rank, (1,), identities, k, threshold, kernel, listed, device)
 
 
 def _kernel(backend: Backend, device: str) -> Kernel:
@@ -244,7 +255,7 @@ def _torch(xq: Singles, xb: Singles, k: int, device: str) -> tuple[Singles, Inte
 
 def _search_block(query: _Query, samples: Templates, sample_id: Integers) -> Partial:
     block = _fold_copies(samples, sample_id, query.k)
-    found = empty(len(query.gallery), query.identities, query.k)
+    found = empty(len(query.gallery), query.identities, query.k, len(query.levels))
     candidates = _candidates(query, block.samples)
     for photos in _whole_identities(query.identity):
         pairs = _pairs(query, block.samples, candidates, photos)
@@ -252,7 +263,8 @@ def _search_block(query: _Query, samples: Templates, sample_id: Integers) -> Par
         _place_nearest(query, block, pairs[close], found.neighbours)
         hits = _hits(query, block, pairs)
         found.photo_hits[photos] = _count_by_photo(query, block, hits)[photos]
-        found.identity_hits[:] += _count_by_identity(query, block, hits)
+        for counts, level in zip(found.identity_hits, query.levels, strict=True):
+            counts += _count_by_identity(query, block, hits[query.rank[hits.left] < level])
     return replace(found, samples=len(sample_id))
 
 

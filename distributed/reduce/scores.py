@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from distributed.reduce.cohort_norms import NormInputs, cohort_norm, s_norm, t_norm, z_norm
+from distributed.reduce.density import log_density
 from distributed.reduce.neighbours import Partial
 from distributed.reduce.similarity import (
     Floats,
@@ -109,58 +111,108 @@ def _order_statistic(photos: Templates, closest: Pairs, allowed: int) -> tuple[n
     return refused, certain + int((similarity > refused).sum())
 
 
-def score_identities(
-    partial: Partial, identity: Integers, names: Sequence[str], *, topk: int
-) -> dict[str, Floats]:
-    """Score every identity: float64 (i,) for each of names.
+@dataclass(frozen=True)
+class Evidence:
+    """All that the scores of g photos are computed from; what is None, no wanted score may need.
 
-    partial: of all samples; identity: int64 (g,), as in `search`. Each score is computed per photo and
-    averaged over the identity's photos, so that more photos do not mean a higher score. Raises ValueError
-    without samples, for an identity without photos, for an unknown name, and for topk above the search's k.
+    partial: of all samples. topk: how many neighbours count. norms: for the scores of cohort_norms.py.
+    reference_density: float64 (g,), log density of the reference population at each photo. dimension: of the
+    templates. reference: the same search among a reference generator's samples.
     """
-    if partial.samples == 0:
+
+    partial: Partial
+    topk: int
+    dimension: int
+    norms: NormInputs | None = None
+    reference_density: Floats | None = None
+    reference: Partial | None = None
+
+
+def photo_scores(evidence: Evidence, names: Sequence[str]) -> dict[str, Floats]:
+    """Score every photo: float64 (g,) for each of names; `identity_means` makes scores of identities of them.
+
+    Raises ValueError without samples, for an unknown name, and for a score that lacks what it needs.
+    """
+    if evidence.partial.samples == 0:
         raise ValueError("no sample has a template, so no identity has a score")
-    unknown = sorted(set(names) - set(_PHOTO_SCORES))
+    unknown = sorted(set(names) - set(PHOTO_SCORES))
     if unknown:
-        raise ValueError(f"there is no score {unknown[0]}; there are {', '.join(_PHOTO_SCORES)}")
-    photos = np.bincount(identity, minlength=len(partial.identity_hits))
-    if not photos.all():
-        raise ValueError(f"identity {int(photos.argmin())} has no photo")
-    return {
-        name: np.bincount(identity, weights=_PHOTO_SCORES[name](partial, topk)) / photos for name in names
-    }
+        raise ValueError(f"there is no score {unknown[0]}; there are {', '.join(PHOTO_SCORES)}")
+    return {name: PHOTO_SCORES[name](evidence) for name in names}
 
 
-def _max(partial: Partial, topk: int) -> Floats:
+def _max(evidence: Evidence) -> Floats:
     """The nearest sample's similarity: Chen et al. 2020, GAN-Leaks, arXiv 1909.03935."""
-    return partial.neighbours.similarity[:, 0].astype(np.float64)
+    return evidence.partial.neighbours.similarity[:, 0].astype(np.float64)
 
 
-def _topk_mean(partial: Partial, topk: int) -> Floats:
+def _topk_mean(evidence: Evidence) -> Floats:
     """The mean similarity of the topk nearest samples, or of all samples if there are fewer.
 
     A smoother estimate of the density near the photo than the nearest sample alone (GAN-Leaks, as above).
     """
-    nearest = partial.neighbours.similarity
-    wanted = min(topk, partial.samples)
-    if not 1 <= wanted <= nearest.shape[1]:
-        raise ValueError(f"topk is {topk}, and the search kept {nearest.shape[1]} neighbours")
-    mean: Floats = nearest[:, :wanted].mean(axis=1, dtype=np.float64)
+    nearest = evidence.partial.neighbours.similarity
+    mean: Floats = nearest[:, : _wanted(evidence)].mean(axis=1, dtype=np.float64)
     return mean
 
 
-def _hit_rate(partial: Partial, topk: int) -> Floats:
+def _wanted(evidence: Evidence) -> int:
+    wanted = min(evidence.topk, evidence.partial.samples)
+    kept = evidence.partial.neighbours.similarity.shape[1]
+    if not 1 <= wanted <= kept:
+        raise ValueError(f"topk is {evidence.topk}, and the search kept {kept} neighbours")
+    return wanted
+
+
+def _hit_rate(evidence: Evidence) -> Floats:
     """The share of samples in the photo's neighbourhood.
 
     Hilprecht, Härterich and Bernau 2019, Monte Carlo and Reconstruction Membership Inference Attacks against
-    Generative Models, PETS 2019(4), eq. 4, with the operating threshold in place of their distance.
+    Generative Models, PETS 2019(4), eq. 4, with a similarity threshold in place of their distance.
     """
-    rate: Floats = partial.photo_hits / partial.samples
+    rate: Floats = evidence.partial.photo_hits / evidence.partial.samples
     return rate
 
 
-_PHOTO_SCORES: dict[str, Callable[[Partial, int], Floats]] = {
+def _calibrated(evidence: Evidence) -> Floats:
+    """`max` less `max` among as many samples of a reference generator: GAN-Leaks, section 4.5.
+
+    Takes off what any generator of faces gives away of the photo.
+    """
+    if evidence.reference is None:
+        raise ValueError("the score calibrated needs a reference generator's samples")
+    nearest: Floats = evidence.reference.neighbours.similarity[:, 0].astype(np.float64)
+    return _max(evidence) - nearest
+
+
+def _density_ratio(evidence: Evidence) -> Floats:
+    """Log density of the samples less that of the reference population, at the photo, both by the topk-th
+    nearest neighbour: DOMIAS, van Breugel et al. 2023, arXiv 2302.12580, eq. 3."""
+    if evidence.reference_density is None:
+        raise ValueError("the score density_ratio needs a reference population")
+    k, samples = _wanted(evidence), evidence.partial.samples
+    kth = evidence.partial.neighbours.similarity[:, k - 1].astype(np.float64)
+    return log_density(kth, k, samples, evidence.dimension) - evidence.reference_density
+
+
+def _normed(norm: Callable[[NormInputs], Floats]) -> Callable[[Evidence], Floats]:
+    def score(evidence: Evidence) -> Floats:
+        if evidence.norms is None:
+            raise ValueError(f"the score {norm.__name__} needs the templates of the nearest samples")
+        return norm(evidence.norms)
+
+    return score
+
+
+PHOTO_SCORES: dict[str, Callable[[Evidence], Floats]] = {
+    "cohort_norm": _normed(cohort_norm),
     "max": _max,
     "topk_mean": _topk_mean,
     "hit_rate": _hit_rate,
+    "density_ratio": _density_ratio,
+    "calibrated": _calibrated,
+    "z_norm": _normed(z_norm),
+    "t_norm": _normed(t_norm),
+    "s_norm": _normed(s_norm),
 }
+NORMS = frozenset({"cohort_norm", "z_norm", "t_norm", "s_norm"})

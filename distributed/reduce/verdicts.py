@@ -3,80 +3,117 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.reduce.calibration import Q_DECIMALS, benjamini_hochberg, cohort_needed, smallest_p_value
+from distributed.reduce.calibration import Q_DECIMALS, benjamini_hochberg, cohort_needed
+from distributed.reduce.discoveries import benjamini_yekutieli, fdp_bounds
 from distributed.reduce.similarity import Floats
 from schemas.tables import Verdict
+
+Correction = Literal["bh", "by"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One candidate's verdict. reason: why it is inconclusive, else None."""
+    """One candidate's verdict. fdp_bound: see `fdp_bounds`. reason: why it is inconclusive, else None."""
 
     q_value: float
+    fdp_bound: float
     verdict: Verdict
-    reason: str | None
+    reason: str | None = None
 
 
-def decide(p: Floats, *, cohort: int, fdr: float) -> list[Decision]:
-    """Decide on m candidates with conformal p-values p, float64 (m,), from `cohort` identities.
+def decide(p: Floats, floor: Floats, *, fdr: float, correction: Correction = "bh") -> list[Decision]:
+    """Decide on m candidates with p-values p, float64 (m,), none below its floor (m,).
 
-    leaked: the Benjamini-Hochberg q-value is at most fdr. inconclusive: not leaked, and the smallest possible
-    p-value in place of the candidate's own would not have changed that. not detected: all others.
-    Raises ValueError if a p-value lies outside [1/(cohort + 1), 1] or fdr outside (0, 1).
+    leaked: the q-value is at most fdr. inconclusive: not leaked, and the floor in place of the candidate's
+    own p-value would not have changed that. not detected: all others. bh: Benjamini-Hochberg, for p-values
+    that are positively dependent as conformal ones of one cohort are; by: Benjamini-Yekutieli, for any
+    dependence. Raises ValueError if a p-value lies outside [floor, 1] or fdr outside (0, 1).
     """
     if not 0 < fdr < 1:
         raise ValueError(f"a false discovery rate lies between 0 and 1, not {fdr}")
-    if not ((p >= smallest_p_value(cohort)) & (p <= 1)).all():
-        raise ValueError(
-            f"p-values of {cohort} cohort identities lie between {smallest_p_value(cohort)} and 1"
-        )
-    q = benjamini_hochberg(p)
+    if p.shape != floor.shape or not ((p >= floor) & (p <= 1)).all():
+        raise ValueError("every p-value must lie between its floor and 1")
+    q = benjamini_hochberg(p) if correction == "bh" else benjamini_yekutieli(p)
     flagged = q <= round(fdr, Q_DECIMALS)
-    powerful = _had_power(p, smallest_p_value(cohort), fdr, any_flagged=bool(flagged.any()))
+    powerful = had_power(p, floor, fdr, correction)
+    bounds = fdp_bounds(p)
     return [
-        _decision(q[j], flagged[j], powerful[j], candidates=len(p), cohort=cohort, fdr=fdr)
+        Decision(
+            float(q[j]),
+            float(bounds[j]),
+            *_verdict(flagged[j], powerful[j], floor[j], len(p), fdr, correction),
+        )
         for j in range(len(p))
     ]
 
 
-def _had_power(p: Floats, least: float, fdr: float, *, any_flagged: bool) -> NDArray[np.bool_]:
-    """Which candidates Benjamini-Hochberg would flag with `least` in place of their own p-value.
+def had_power(p: Floats, floor: Floats, fdr: float, correction: Correction) -> NDArray[np.bool_]:
+    """Which candidates would be flagged with their floor in place of their own p-value, bool (m,).
 
-    If k are flagged, the k-th bound is at least `least`, and with one p-value lowered k still lie within it:
-    all had power. If none is, at most k − 1 p-values lie within any k-th bound. Lowering one adds one to the
-    bounds that it was not within, so it is flagged if for some k exactly k − 1 lie within the bound, `least`
-    does, and its own does not. The smallest such k decides, as bounds rise with k.
+    Let N_k be the number of p-values within the k-th of m rising bounds. With p_j lowered to its floor, j is
+    flagged if for some k its floor is within the k-th bound and k p-values are: N_k if its own was, else
+    N_k + 1.
     """
-    if any_flagged or not len(p):
-        return np.ones(len(p), dtype=np.bool_)
-    k = np.arange(1, len(p) + 1)
-    one_missing = (k == 1) | _within(np.roll(np.sort(p), 1), k, fdr)
-    reachable = k[one_missing & _within(np.full(len(p), least), k, fdr)]
-    if not len(reachable):
-        return np.zeros(len(p), dtype=np.bool_)
-    return ~_within(p, np.full(len(p), reachable[0]), fdr)
+    m = len(p)
+    if not m:
+        return np.ones(0, dtype=np.bool_)
+    k = np.arange(1, m + 1)
+    scale = m / k if correction == "bh" else m * (1 / k).sum() / k
+    # The first bound that each p-value and each floor is within, 0-based; m if none.
+    first_own, first_floor = (_first_bound(values, scale, fdr) for values in (p, floor))
+    within = np.searchsorted(np.sort(first_own), k - 1, side="right")
+    already, one_short = within >= k, within >= k - 1
+    reached = first_floor <= np.flatnonzero(already).max(initial=-1)
+    powerful: NDArray[np.bool_] = reached | (_next_true(one_short)[first_floor] < first_own)
+    return powerful
 
 
-def _within(p: Floats, k: NDArray[np.int64], fdr: float) -> NDArray[np.bool_]:
-    """Whether p lies within the k-th of m bounds, rounded as in `benjamini_hochberg`."""
-    within: NDArray[np.bool_] = np.round(p * (len(p) / k), Q_DECIMALS) <= round(fdr, Q_DECIMALS)
-    return within
+def _first_bound(values: Floats, scale: Floats, fdr: float) -> NDArray[np.int64]:
+    """For each value the smallest k with value · scale[k] <= fdr, rounded as q-values are; scale falls."""
+    limit = round(fdr, Q_DECIMALS)
+    low = np.zeros(len(values), dtype=np.int64)
+    high = np.full(len(values), len(scale), dtype=np.int64)
+    while (low < high).any():
+        middle = (low + high) // 2
+        good = np.round(values * scale[np.minimum(middle, len(scale) - 1)], Q_DECIMALS) <= limit
+        open_ = low < high
+        high = np.where(open_ & good, middle, high)
+        low = np.where(open_ & ~good, middle + 1, low)
+    return low
 
 
-def _decision(
-    q: float, flagged: bool, powerful: bool, *, candidates: int, cohort: int, fdr: float
-) -> Decision:
+def _next_true(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each index 0 … n the smallest true index at or after it, n if there is none."""
+    n = len(flags)
+    places = np.append(np.where(flags, np.arange(n), n), n)
+    nearest: NDArray[np.int64] = np.minimum.accumulate(places[::-1])[::-1]
+    return nearest
+
+
+def _verdict(
+    flagged: bool, powerful: bool, floor: float, m: int, fdr: float, correction: Correction
+) -> tuple[Verdict, str | None]:
     if flagged:
-        return Decision(float(q), Verdict.LEAKED, None)
+        return Verdict.LEAKED, None
     if powerful:
-        return Decision(float(q), Verdict.NOT_DETECTED, None)
-    reason = (
-        f"{cohort} cohort identities give no p-value below {smallest_p_value(cohort):.2g}, which would not "
-        f"be flagged; one of {candidates} candidates can be flagged at FDR {fdr:g} with "
-        f"{cohort_needed(candidates, 1, fdr)} cohort identities"
+        return Verdict.NOT_DETECTED, None
+    needed = cohort_needed(m, 1, fdr if correction == "bh" else fdr / _harmonic(m))
+    return Verdict.INCONCLUSIVE, (
+        f"{round(1 / floor) - 1} cohort identities give no p-value below {floor:.2g}, which would not be "
+        f"flagged; one of {m} candidates can be flagged at FDR {fdr:g} with {needed} cohort identities"
     )
-    return Decision(float(q), Verdict.INCONCLUSIVE, reason)
+
+
+def _harmonic(m: int) -> float:
+    return float((1 / np.arange(1, m + 1)).sum())
+
+
+def borrowed(decision: Decision, other: str) -> Decision:
+    """The verdict on one whose evidence vanished when the samples that fit `other` better were left out."""
+    reason = f"the samples that resemble this person fit {other} better; what is left is no evidence"
+    return Decision(decision.q_value, decision.fdp_bound, Verdict.INCONCLUSIVE, reason)

@@ -58,6 +58,5 @@ def brute_force(world: World, k: int, threshold: float) -> Partial:
         ids[photo, : len(ranked)] = [sample for _, sample in ranked]
     hit = similarity.astype(np.float64) >= threshold
     of_identity = [hit[world.identity == one].any(axis=0).sum() for one in range(world.identity.max() + 1)]
-    return Partial(
-        Neighbours(nearest, ids), hit.sum(axis=1), np.array(of_identity, dtype=np.int64), len(world.samples)
-    )
+    identity_hits = np.array([of_identity], dtype=np.int64)
+    return Partial(Neighbours(nearest, ids), hit.sum(axis=1), identity_hits, len(world.samples))

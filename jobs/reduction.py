@@ -1,0 +1,55 @@
+"""What the samples of a run say of its gallery: the result of the reduce, before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.enrolled import EnrolledGallery
+from distributed.judgement import Frame, HitCounts, Judgement
+from distributed.reduce.drift import Drift
+from distributed.reduce.neighbours import Partial
+from distributed.reduce.population import Cluster as Crowd
+from distributed.reduce.population import IdentityCount
+from distributed.reduce.scores import OperatingPoint
+
+
+@dataclass(frozen=True)
+class Population:
+    """How many people the generator makes, by one recogniser, and whom it makes most."""
+
+    recognizer: str
+    count: IdentityCount
+    crowds: Sequence[Crowd]
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What the samples below one id show. scores: of m candidates; flagged: before explaining away."""
+
+    samples: int
+    recognizer: str
+    score_name: str
+    scores: NDArray[np.float64]
+    flagged: int
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What the samples say of the gallery."""
+
+    frame: Frame
+    points: Mapping[str, OperatingPoint]
+    partials: Mapping[str, Partial]
+    judgements: Sequence[Judgement]
+    hits: Sequence[HitCounts]
+    population: Population | None
+    prefixes: Sequence[Prefix]
+    drifts: Sequence[Drift]
+
+    @property
+    def gallery(self) -> EnrolledGallery:
+        return self.frame.gallery
