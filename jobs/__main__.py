@@ -15,6 +15,7 @@ JOBS = {
     "reduce": "neighbours, scores, verdicts, results.json",
     "plan": "what an audit would cost and could find, without running it",
     "verify": "check every file of a run",
+    "bench": "measure what idleak claims",
     "doctor": "check this machine",
     "spec": "print the reference of the spec's keys",
 }
