@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,13 @@ from rich.table import Table
 from distributed.store import RunStore
 from schemas.errors import DamagedError
 from schemas.layout import RESULTS_FILE, SCORES_FILE
-from schemas.results import AuditResults, ScoreResult
+from schemas.results import (
+    AuditResults,
+    DriftResult,
+    OverRepresentedResult,
+    PopulationResult,
+    ScoreResult,
+)
 from schemas.tables import Role, Verdict
 
 MOST_AT_RISK = 10
@@ -64,7 +71,7 @@ def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Tab
             f"{row['p_value']:.4f}",
             f"{row['q_value']:.4f}",
             f"{row['score']:.4f}",
-            f"{row['hits']:,}",
+            "" if row["hits"] is None else f"{row['hits']:,}",
             str(row["photos"]),
             style=style,
         )
@@ -77,10 +84,28 @@ def summary_lines(results: AuditResults, headline: ScoreResult) -> list[str]:
     power = results.power
     lines = [
         f"verdicts at FDR {power.fdr:g}: {counts}, of {power.candidates} candidates",
-        f"cohort of {power.cohort}: smallest p-value {power.smallest_p_value:.2g}",
+        f"cohort of {power.cohort}: smallest p-value {power.smallest_p_value:.2g}; all candidates together: "
+        f"p {headline.set_p_value:.2g}",
     ]
+    if headline.flagged_fdp_bound is not None:
+        lines.append(
+            f"with 95 % confidence at most {headline.flagged_fdp_bound:.0%} of the flagged are false"
+        )
     if headline.inconclusive_reason:
         lines.append(f"inconclusive: {headline.inconclusive_reason}")
+    lines += [_over_represented_line(one) for one in results.over_represented]
+    lines += [
+        f"{name} resembles {other}, whose samples explain it" for name, other in headline.resembles.items()
+    ]
+    lines += _evidence_lines(results)
+    lines += _power_lines(results)
+    if results.population is not None:
+        lines.append(_population_line(results.population))
+    lines += [_drift_line(one) for one in results.drift if one.warns]
+    if results.ledger is not None:
+        lines.append(
+            f"ledger, night {results.ledger.night}: {len(results.ledger.flagged)} flagged by all nights"
+        )
     if results.samples.detection_rate is not None:
         lines.append(
             f"faces found in {results.samples.detection_rate:.1%} of {results.samples.rows:,} samples"
@@ -89,6 +114,48 @@ def summary_lines(results: AuditResults, headline: ScoreResult) -> list[str]:
         if people.refused:
             lines.append(f"refused photos of the {role}: {people.refused}, of {people.photos}")
     return lines + [_evaluation_line(one) for one in results.scores if one.evaluation is not None]
+
+
+def _over_represented_line(one: OverRepresentedResult) -> str:
+    rate = one.per_million
+    times = "" if one.ratio is None else f", {one.ratio:,.0f} times the cohort's"
+    return (
+        f"over-represented: {one.identity}, hit by {rate.value:,.0f} per million samples ({rate.low:,.0f} to "
+        f"{rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the cohort's tail"
+    )
+
+
+def _evidence_lines(results: AuditResults) -> list[str]:
+    counts = Counter(one.kind for one in results.evidence)
+    return (
+        [f"evidence of the flagged: {', '.join(f'{n} {kind}' for kind, n in counts.items())}"]
+        if counts
+        else []
+    )
+
+
+def _power_lines(results: AuditResults) -> list[str]:
+    share = results.power.share_for_power.get("0.95")
+    if share is None:
+        return []
+    return [f"a person in {share * 1e6:,.0f} of a million samples would be flagged alone with power 0.95"]
+
+
+def _population_line(one: PopulationResult) -> str:
+    estimate = "more than can be counted" if one.estimate is None else f"about {one.estimate:,.0f}"
+    high = "no upper bound" if one.high is None else f"{one.high:,.0f}"
+    return (
+        f"the generator makes {estimate} different people (95 %: {one.low:,.0f} to {high}), from "
+        f"{one.collisions:,} pairs of {one.samples:,} samples that match"
+    )
+
+
+def _drift_line(one: DriftResult) -> str:
+    return (
+        f"warning: candidates and cohort differ in {one.property} ({one.candidates:.3g} against "
+        f"{one.cohort:.3g}, p {one.p_value:.2g}); p-values hold for people photographed alike: match the "
+        "cohort, or use strata"
+    )
 
 
 def _evaluation_line(score: ScoreResult) -> str:

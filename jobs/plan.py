@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +19,8 @@ from distributed.cluster import Capacity, size_pool
 from distributed.enrolled import accepted, read_gallery
 from distributed.gallery import list_photos
 from distributed.reduce.calibration import cohort_needed, flaggable_count, smallest_p_value
+from distributed.reduce.matching import EVERYBODY, Group, calibration_groups, photo_choices
+from distributed.reduce.power import SHARES, presence_power, smallest_share
 from distributed.shard_maker import BATCH_IMAGES, ShardEmbedder, ShardJob, samples_table
 from distributed.store import encode_table
 from jobs.command import spec_command
@@ -35,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
 def _run(spec: AuditSpec) -> ExitCode:
     here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
     capacity = size_pool(spec.resources, here)
-    people = count_identities(spec)
+    people = count_photos(spec)
     table = Table("", "plan", show_header=False)
     for name, text in [*_work_rows(spec, capacity), *_power_rows(spec, people)]:
         table.add_row(name, text)
@@ -43,15 +48,16 @@ def _run(spec: AuditSpec) -> ExitCode:
     return ExitCode.OK
 
 
-def count_identities(spec: AuditSpec) -> dict[Role, int]:
-    """Identities on each side of the gallery, before any photo is refused."""
-    found: dict[Role, set[str]] = {role: set() for role in Role}
+def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
+    """Photos per identity on each side of the gallery, before any photo is refused."""
+    found: dict[Role, Counter[str]] = {role: Counter() for role in Role}
     for photo in list_photos(spec.gallery):
-        found[photo.role].add(photo.identity)
+        found[photo.role][photo.identity] += 1
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
         if source.parquet is not None:
-            found[role] |= set(accepted(read_gallery(Path(source.parquet), role)[1])["identity"].to_pylist())
-    return {role: len(names) for role, names in found.items()}
+            rows = accepted(read_gallery(Path(source.parquet), role)[1])
+            found[role].update(rows["identity"].to_pylist())
+    return found
 
 
 def _work_rows(spec: AuditSpec, capacity: Capacity) -> list[tuple[str, str]]:
@@ -95,18 +101,65 @@ def probe_worker(spec: AuditSpec, capacity: Capacity) -> Probe:
     return Probe(seconds / shard.rows, (whole - empty) / shard.rows)
 
 
-def _power_rows(spec: AuditSpec, people: dict[Role, int]) -> list[tuple[str, str]]:
-    """What the size of the cohort allows the audit to say."""
-    candidates, cohort, fdr = people[Role.CANDIDATE], people[Role.COHORT], spec.membership.fdr
-    enough = flaggable_count(candidates, cohort, fdr)
-    flags = (
-        "no candidate, however strong the evidence: every verdict would be inconclusive"
-        if enough is None
-        else f"{enough} or more candidates at once, if all reach the smallest p-value"
-    )
+def _power_rows(spec: AuditSpec, people: dict[Role, Counter[str]]) -> list[tuple[str, str]]:
+    """What the size of the cohort and the number of samples allow the audit to say."""
+    sides = [list(people[role].values()) for role in (Role.CANDIDATE, Role.COHORT)]
+    photos = np.array([*sides[0], *sides[1]], dtype=np.int64)
+    in_cohort = np.repeat([False, True], [len(sides[0]), len(sides[1])])
+    candidates, fdr = len(sides[0]), spec.membership.fdr
+    wanted = None if spec.membership.photos == "auto" else spec.membership.photos
+    groups = calibration_groups(photos, in_cohort, [EVERYBODY] * len(photos), wanted)
     return [
-        ("people", f"{candidates:,} candidates, {cohort:,} in the cohort"),
-        ("smallest p-value", f"{smallest_p_value(cohort):.2g}"),
-        (f"can flag at FDR {fdr:g}", flags),
+        ("people", f"{candidates:,} candidates, {len(sides[1]):,} in the cohort"),
+        *(_group_row(group, candidates, fdr) for group in groups),
         ("to flag a single one", f"a cohort of {cohort_needed(candidates, 1, fdr):,} identities"),
+        *_photo_rows(photos, in_cohort, groups, fdr),
+        *_share_rows(spec.samples),
+    ]
+
+
+def _group_row(group: Group, candidates: int, fdr: float) -> tuple[str, str]:
+    n = len(group.cohort)
+    enough = flaggable_count(candidates, n, fdr)
+    flags = (
+        f"at FDR {fdr:g} no candidate can be flagged: all would be inconclusive"
+        if enough is None
+        else f"at FDR {fdr:g} {enough} or more candidates can be flagged at once"
+    )
+    return (
+        f"with {group.photos} photos each",
+        f"{len(group.candidates):,} candidates against {n:,}: smallest p-value {smallest_p_value(n):.2g}; "
+        f"{flags}",
+    )
+
+
+def _photo_rows(
+    photos: NDArray[np.int64], in_cohort: NDArray[np.bool_], groups: Sequence[Group], fdr: float
+) -> list[tuple[str, str]]:
+    """Advice to use fewer photos, where that makes the cohort large enough to flag a single candidate."""
+    needed = cohort_needed(int((~in_cohort).sum()), 1, fdr)
+    if min(len(group.cohort) for group in groups) >= needed:
+        return []
+    better = [one for one in photo_choices(photos, in_cohort, fdr) if one.flags_one]
+    if not better:
+        return []
+    best = better[-1]
+    return [
+        (
+            "advice",
+            f"membership.photos: {best.photos} has a cohort of {best.cohort:,}: it can flag a single one",
+        )
+    ]
+
+
+def _share_rows(samples: int) -> list[tuple[str, str]]:
+    """The chance that a person is among the samples at all: no audit has more power than that."""
+    chances = ", ".join(f"{one * 1e6:,.0f}: {presence_power(one, samples, 1.0):.1%}" for one in SHARES)
+    least = smallest_share(0.95, samples, 1.0)
+    return [
+        ("power at most", f"if a person is in so many of a million samples: {chances}"),
+        (
+            "power 0.95 needs",
+            "more samples" if least is None else f"{least * 1e6:,.0f} of a million, or more",
+        ),
     ]
