@@ -1,4 +1,4 @@
-"""Render the demo's gallery: python examples/demo/gallery.py OUT_DIR
+"""Render the demo's gallery: python examples/demo/gallery.py OUT_DIR [--identities 16]
 
 Writes OUT_DIR/candidates/<identity>/<n>.png, OUT_DIR/cohort/<identity>/<n>.png and OUT_DIR/labels.csv
 (identity,member; candidates only). The same pixels every time.
@@ -6,16 +6,16 @@ Writes OUT_DIR/candidates/<identity>/<n>.png, OUT_DIR/cohort/<identity>/<n>.png 
 
 from __future__ import annotations
 
+import argparse
 import csv
 import os
-import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 import cv2
 from people import photograph
-from world import CANDIDATES, COHORT, gallery_photos, members, name_of, renderers
+from world import COHORT, MEMBER_COUNT, candidates, gallery_photos, members, name_of, renderers
 
 PHOTOS_PER_IDENTITY = 4
 
@@ -37,23 +37,25 @@ def write_folder(folder: Path, seeds: Iterable[int]) -> None:
             pass
 
 
-def write_labels(path: Path) -> None:
-    """The truth about the candidates, by which the demo checks the audit."""
-    known = set(members())
+def write_labels(path: Path, count: int = MEMBER_COUNT) -> None:
+    """The truth about the candidates of a generator of `count` members, by which the audit is checked."""
+    known = set(members(count))
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["identity", "member"])
-        writer.writerows([name_of(seed), int(seed in known)] for seed in CANDIDATES)
+        writer.writerows([name_of(seed), int(seed in known)] for seed in candidates(count))
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """The whole gallery."""
-    write_folder(folder / "candidates", CANDIDATES)
-    write_folder(folder / "cohort", COHORT)
-    write_labels(folder / "labels.csv")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--identities", type=int, default=MEMBER_COUNT)
+    arguments = parser.parse_args()
+    write_folder(arguments.folder / "candidates", candidates(arguments.identities))
+    write_folder(arguments.folder / "cohort", COHORT)
+    write_labels(arguments.folder / "labels.csv", arguments.identities)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    main()

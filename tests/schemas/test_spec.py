@@ -111,7 +111,7 @@ def test_defaults_and_other_forms(tmp_path: Path) -> None:
         ("faces.recognizers.0.input.mean", float("nan"), "finite number"),
         ("gallery.candidates", {}, "either images (a folder) or parquet"),
         ("membership.scores", ["max", "max"], "scores must not repeat"),
-        ("membership.scores", ["best"], "'max', 'topk_mean' or 'hit_rate' (got 'best')"),
+        ("membership.scores", ["best"], "'s_norm' or 'consensus' (got 'best')"),
         ("membership.fdr", 0, "greater than 0"),
         ("resources.device", "gpu", "'auto', 'cpu' or 'cuda' (got 'gpu')"),
         ("faces.detector", None, "give a detector, or the landmarks"),
