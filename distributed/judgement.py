@@ -12,7 +12,7 @@ from distributed.enrolled import EnrolledGallery
 from distributed.reduce.calibration import conformal_p_values
 from distributed.reduce.cohort_norms import CohortPeople, cohort_people, norm_inputs
 from distributed.reduce.density import reference_log_density
-from distributed.reduce.explaining import explainer, mean_templates, supported
+from distributed.reduce.explaining import explainer, supported
 from distributed.reduce.matching import (
     EVERYBODY,
     Group,
@@ -433,12 +433,13 @@ def _explain_one(
 def _explainers(frame: Frame, support: Support, recognizer: str) -> dict[int, int]:
     """Suspect -> whom most of his nearest samples support instead, if anybody."""
     gallery, samples = frame.gallery, support.samples[recognizer]
-    means = mean_templates(gallery.templates[recognizer], gallery.identity, support.people)
+    photos = gallery.templates[recognizer][support.photos]
+    owner = np.searchsorted(support.people, gallery.identity[support.photos])
     found = {}
     for column, person in enumerate(support.people):
         ids = support.nearest[recognizer].neighbours.sample_id[gallery.identity == person]
         rows = np.searchsorted(samples.sample_id, np.unique(ids[ids >= 0]))
-        other = explainer(supported(samples.templates[rows], means), column)
+        other = explainer(supported(samples.templates[rows], photos, owner), column)
         if other is not None:
             found[int(person)] = int(support.people[other])
     return found

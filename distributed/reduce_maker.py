@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from distributed.enrolled import EnrolledGallery, enrolled_gallery, template_rows
-from distributed.reduce.explaining import mean_templates, supported
+from distributed.reduce.explaining import supported
 from distributed.reduce.neighbours import Neighbours, Partial, empty, merge, search
 from distributed.store import RunStore
 from schemas.layout import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
@@ -207,17 +207,13 @@ class Supporter:
         self._identity = np.searchsorted(job.people, gallery.identity[self._photos])
         self._rank = gallery.rank[self._photos]
         self._templates = {name: rows[self._photos] for name, rows in gallery.templates.items()}
-        self._means = {
-            name: mean_templates(rows, self._identity, np.arange(len(job.people)))
-            for name, rows in self._templates.items()
-        }
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
         job, topk = self._job, self._job.spec.membership.topk
         nothing = empty(len(self._photos), len(job.people), topk, len(job.levels))
         found = dict.fromkeys(self._templates, nothing)
         for block in templates:
-            supports = supported(block.templates, self._means[block.recognizer])
+            supports = supported(block.templates, self._templates[block.recognizer], self._identity)
             found[block.recognizer] = merge(found[block.recognizer], self._search(block, supports))
         return {
             f"{name}/0/{field}": array

@@ -10,6 +10,7 @@ import pytest
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
 from schemas.results import AuditResults
+from schemas.tables import OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA
 from tests.small_world import CANDIDATES, COHORT, MEMBERS, PHOTOS, SmallWorld, file_bytes
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -43,20 +44,8 @@ def test_the_tables_keep_their_contract(finished_world: SmallWorld) -> None:
         "samples/*.parquet": ["sample_id", "outcome", "faces", "detection_score", "template_tiny"],
         "gallery.parquet": ["identity", "photo", "role", "outcome", "detection_score", "template_tiny"],
         "neighbours.parquet": ["identity", "photo", "recognizer", "rank", "sample_id", "similarity"],
-        "scores.parquet": (
-            [
-                "identity",
-                "role",
-                "recognizer",
-                "score_name",
-                "score",
-                "p_value",
-                "q_value",
-                "verdict",
-                "photos",
-                "hits",
-            ]
-        ),
+        "scores.parquet": SCORES_SCHEMA.names,
+        "over_representation.parquet": OVER_REPRESENTATION_SCHEMA.names,
     }
     for pattern, columns in names.items():
         assert [row[0] for row in query(f"describe select * from '{run}/{pattern}'")] == columns

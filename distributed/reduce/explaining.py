@@ -8,28 +8,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.reduce.similarity import Floats, Integers, Singles, Templates
+from distributed.reduce.similarity import Floats, Integers, Templates
 
 # Fits that differ by less are equal, so that the last bits of a matrix product decide nothing, and two names
 # for one person do not take each other's samples.
 EQUAL_FIT = 1e-9
+TEMPERATURE = 0.1  # about the spread of similarities between photos of one person
 
 
-def mean_templates(templates: Singles, identity: Integers, people: Integers) -> Floats:
-    """The mean of each person's unit templates, float64 (f, d), for the identities `people`, int64 (f,)."""
-    means = [Templates.of(templates[identity == one]).exact.mean(axis=0) for one in people]
-    return np.stack(means) if means else np.empty((0, templates.shape[1]))
+def fits(samples: NDArray[Any], photos: NDArray[Any], person: Integers) -> Floats:
+    """How well each sample fits each of f people, float64 (n, f): τ · log(mean of exp(similarity / τ)).
 
-
-def supported(samples: NDArray[Any], means: Floats) -> NDArray[np.bool_]:
-    """Which of f people each sample supports, bool (n, f): the one whom it fits best.
-
-    The fit is the mean similarity to the person's photos. samples: (n, d), float; means: from
-    `mean_templates`. Almost every row has one true entry; equal fits have several.
+    The mean is over the person's photos, so it does not rise with their number, and τ = TEMPERATURE lets the
+    best photos weigh most: a sample that is like one photo of a person fits him, however his others look.
+    samples: (n, d); photos: (g, d); person: int64 (g,), whose photo, 0 to f − 1, each with at least one.
     """
-    if not len(samples) or not len(means):
-        return np.zeros((len(samples), len(means)), dtype=np.bool_)
-    fit = Templates.of(samples).exact @ means.T
+    similarity = Templates.of(samples).exact @ Templates.of(photos).exact.T
+    weights = np.exp((similarity - 1) / TEMPERATURE)
+    membership = np.zeros((len(photos), int(person.max()) + 1))
+    membership[np.arange(len(photos)), person] = 1
+    means: Floats = (weights @ membership) / membership.sum(axis=0)
+    return 1 + TEMPERATURE * np.log(means)
+
+
+def supported(samples: NDArray[Any], photos: NDArray[Any], person: Integers) -> NDArray[np.bool_]:
+    """Which of f people each sample supports, bool (n, f): the one whom it fits best. See `fits`.
+
+    Almost every row has one true entry; equal fits have several.
+    """
+    people = int(person.max()) + 1
+    if not len(samples):
+        return np.zeros((0, people), dtype=np.bool_)
+    fit = fits(samples, photos, person)
     best: NDArray[np.bool_] = fit >= fit.max(axis=1, keepdims=True) - EQUAL_FIT
     return best
 
