@@ -79,6 +79,8 @@ from schemas.tables import Outcome, Role, Verdict
 PREFIXES = (0.01, 0.03, 0.1, 0.3, 1.0)
 POPULATION_SAMPLES = 10_000
 """Of these the identities are counted: pairs grow with the square."""
+LEAST_MATCH_RATE = 0.5
+"""Of two photos of one person, at the threshold by which identities are counted."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -267,7 +269,8 @@ def _support(
 
 
 def _population(gallery: EnrolledGallery, samples: Mapping[str, SampleTemplates]) -> Population | None:
-    """By the first recogniser; None if fewer than two cohort identities have two photos."""
+    """By the first recogniser; None if fewer than two cohort identities have two photos, or if it does not
+    tell the cohort's people apart, so that nobody can be counted by it."""
     recognizer = next(iter(samples))
     cohort = np.isin(gallery.identity, gallery.members_of(Role.COHORT))
     photos = np.bincount(gallery.identity[cohort])
@@ -276,6 +279,8 @@ def _population(gallery: EnrolledGallery, samples: Mapping[str, SampleTemplates]
     if (photos >= 2).sum() < 2 or len(templates) < 2:
         return None
     rates = match_rates(gallery.templates[recognizer][cohort], gallery.identity[cohort])
+    if rates.tmr < LEAST_MATCH_RATE:
+        return None
     count = count_identities(templates, rates)
     crowds = densest_clusters(templates, samples[recognizer].sample_id[first], rates.threshold)
     return Population(recognizer, count, crowds)

@@ -1,0 +1,31 @@
+"""`idleak bench`: measure what the documentation claims."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.bench_worlds import CLAIMS, bench_worlds
+from jobs.command import guarded
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="idleak bench", description=__doc__)
+    benches = parser.add_subparsers(dest="bench", required=True, metavar="BENCH")
+    worlds = benches.add_parser("worlds", help="the method's promises, on simulated worlds with known truth")
+    worlds.add_argument("--worlds", type=_positive, default=300, help="null worlds; others in proportion")
+    worlds.add_argument("--quick", action="store_true", help="few worlds: shows that it runs, proves little")
+    worlds.add_argument("--output", type=Path, default=Path("bench_worlds"), help="folder of the results")
+    worlds.add_argument("--seed", type=int, default=0, help="of all worlds")
+    worlds.add_argument("--only", nargs="+", choices=CLAIMS, default=list(CLAIMS), help="some of the claims")
+    chosen = parser.parse_args(argv)
+    count = min(chosen.worlds, 12) if chosen.quick else chosen.worlds
+    return guarded(lambda: bench_worlds(count, chosen.seed, chosen.output, chosen.only))
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
