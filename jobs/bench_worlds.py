@@ -664,7 +664,7 @@ def exactness(bench: Bench) -> Found:
         Row(
             "scores.parquet and neighbours.parquet of any split of the samples",
             "the same bytes",
-            f"{len(tables)} different results of {partitions + 1} splits into shards, groups and orders",
+            f"{len(tables)} distinct result of {partitions + 1} splits into shards, groups and orders",
             1,
             len(tables) == 1,
         ),

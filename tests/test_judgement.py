@@ -56,9 +56,9 @@ def test_every_score_is_computed_and_finds_the_members(small_world: SmallWorld) 
         assert evaluation is not None and evaluation.roc_auc.value > 0.9, key
         assert found[key].set_p_value < 0.05
     table = small_world.folder / "runs" / "all" / "scores.parquet"
-    assert query(
-        f"select count(*) from '{table}' where score_name = 'consensus' and role = 'candidate' and disagreement > 0"
-    ) == [(CANDIDATES,)]
+    assert query(f"select count(*) from '{table}' where score_name = 'consensus' and disagreement > 0") == [
+        (CANDIDATES,)
+    ]
 
 
 def test_prefixes_power_and_population_are_in_the_results(finished_world: SmallWorld) -> None:
@@ -88,7 +88,8 @@ def test_strata_calibrate_within_themselves(small_world: SmallWorld) -> None:
     ]
     table = small_world.folder / "runs" / "strata" / "scores.parquet"
     sql = f"""select bool_and(abs(c.p_value - (1 + (select count(*) from '{table}' o where
-        o.role = 'cohort' and o.stratum = c.stratum and o.score_name = c.score_name and o.score >= c.score)) / 61) < 1e-12)
+        o.role = 'cohort' and o.stratum = c.stratum and o.score_name = c.score_name
+        and o.score >= c.score)) / 61) < 1e-12)
         from '{table}' c where c.role = 'candidate'"""
     assert query(sql) == [(True,)]
 

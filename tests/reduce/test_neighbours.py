@@ -135,7 +135,7 @@ def test_merge_is_associative_and_commutative_with_a_neutral_element(seed: int, 
     a, b, c = (found(one, 7, 0.1, rows=rows) for rows in (slice(0, 4), slice(4, 17), slice(17, 30)))
     assert as_bytes(merge(a, b)) == as_bytes(merge(b, a))
     assert as_bytes(merge(merge(a, b), c)) == as_bytes(merge(a, merge(b, c)))
-    nothing = empty(len(one.gallery), len(a.identity_hits), 7)
+    nothing = empty(len(one.gallery), a.identity_hits.shape[1], 7)
     assert as_bytes(merge(a, nothing)) == as_bytes(a) == as_bytes(merge(nothing, a))
 
 
@@ -174,7 +174,21 @@ def test_k_does_not_truncate_hits(backend: Backend) -> None:
     samples = unit((1 + 0.1 * noise).astype(np.float32))
     result = search(gallery, np.array([0, 0]), samples, np.arange(1000), k=1, threshold=0.9, backend=backend)
     assert result.photo_hits.tolist() == [1000, 1000]
-    assert result.identity_hits.tolist() == [1000]
+    assert result.identity_hits.tolist() == [[1000]]
+
+
+def test_hits_are_counted_for_the_first_photos_of_each_level() -> None:
+    one = world(2, g=12, n=300, d=16)
+    rank = np.array([int((one.identity[:row] == one.identity[row]).sum()) for row in range(12)])
+    levels = (1, 2)
+    counted = search(
+        one.gallery, one.identity, one.samples, one.sample_id, k=3, threshold=0.3, rank=rank, levels=levels
+    ).identity_hits
+    hit = similarities(one.gallery, one.samples).astype(np.float64) >= 0.3
+    for row, level in zip(counted, levels, strict=True):
+        for person in range(6):
+            photos = (one.identity == person) & (rank < level)
+            assert row[person] == hit[photos].any(axis=0).sum()
 
 
 def test_a_generator_that_repeats_itself_is_counted_in_full() -> None:

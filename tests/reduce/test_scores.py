@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import betainc
 
 from distributed.reduce import scores
-from distributed.reduce.neighbours import Partial, empty, search
-from distributed.reduce.scores import OperatingPoint, operating_threshold, score_identities
-from distributed.reduce.similarity import Integers, Singles
+from distributed.reduce.matching import identity_means
+from distributed.reduce.neighbours import Partial, empty, merge, search
+from distributed.reduce.scores import Evidence, OperatingPoint, operating_threshold, photo_scores
+from distributed.reduce.similarity import Floats, Integers, Singles
 from tests.reduce.worlds import World, similarities, world
 
 NAMES = ("max", "topk_mean", "hit_rate")
@@ -74,46 +78,80 @@ def searched(one: World, k: int = 8) -> Partial:
     return search(one.gallery, one.identity, one.samples, one.sample_id, k=k, threshold=0.2)
 
 
+def scored(one: World, names: Sequence[str] = NAMES, k: int = 8, **inputs: Any) -> dict[str, Floats]:
+    return photo_scores(Evidence(searched(one, k), 4, one.gallery.shape[1], **inputs), names)
+
+
 def test_scores_equal_their_definitions() -> None:
-    one = world(1, g=7, n=50, d=24)
-    result = score_identities(searched(one), one.identity, NAMES, topk=4)
+    one, other = world(1, g=7, n=50, d=24), world(2, g=7, n=50, d=24)
+    reference = searched(World(one.gallery, one.identity, other.samples, other.sample_id))
+    density = np.linspace(-1, 1, 7)
+    names = [*NAMES, "calibrated", "density_ratio"]
+    result = scored(one, names, reference=reference, reference_density=density)
     similarity = similarities(one.gallery, one.samples).astype(np.float64)
-    for identity in range(3):
-        photos = similarity[one.identity == identity]
-        assert result["max"][identity] == pytest.approx(np.mean([row.max() for row in photos]), rel=1e-12)
-        top = [np.sort(row)[-4:].mean() for row in photos]
-        assert result["topk_mean"][identity] == pytest.approx(np.mean(top), rel=1e-12)
-        assert result["hit_rate"][identity] == pytest.approx((photos >= 0.2).mean(), rel=1e-12)
+    elsewhere = similarities(one.gallery, other.samples).astype(np.float64)
+    top = np.sort(similarity, axis=1)[:, -4:]
+    np.testing.assert_allclose(result["max"], similarity.max(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(result["topk_mean"], top.mean(axis=1), rtol=1e-7)
+    np.testing.assert_allclose(result["hit_rate"], (similarity >= 0.2).mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(
+        result["calibrated"], similarity.max(axis=1) - elsewhere.max(axis=1), rtol=1e-6
+    )
+    share = 0.5 * betainc(23 / 2, 0.5, np.sin(np.arccos(top[:, 0])) ** 2)
+    share = np.where(top[:, 0] >= 0, share, 1 - share)
+    np.testing.assert_allclose(result["density_ratio"], np.log(4 / 50 / share) - density, rtol=1e-6)
 
 
 @given(seed=st.integers(0, 2**32 - 1), times=st.integers(2, 5))
 @settings(deadline=None, max_examples=25)
-def test_more_photos_of_the_same_do_not_change_a_score(seed: int, times: int) -> None:
+def test_an_identitys_score_does_not_depend_on_how_many_photos_others_have(seed: int, times: int) -> None:
     one = world(seed, g=8, n=40, d=16)
     often = np.concatenate([np.arange(8), np.repeat(np.flatnonzero(one.identity == 0), times - 1)])
     more = World(one.gallery[often], one.identity[often], one.samples, one.sample_id)
-    before = score_identities(searched(one), one.identity, NAMES, topk=4)
-    after = score_identities(searched(more), more.identity, NAMES, topk=4)
+    rank = np.array([int((more.identity[:row] == more.identity[row]).sum()) for row in range(len(often))])
     for name in NAMES:
-        np.testing.assert_allclose(after[name], before[name], rtol=1e-12)
+        before = identity_means(scored(one)[name], one.identity, rank[:8], 2, 4)
+        after = identity_means(scored(more)[name], more.identity, rank, 2, 4)
+        np.testing.assert_allclose(after, before, rtol=1e-12)
+
+
+@given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 39))
+@settings(deadline=None, max_examples=25)
+def test_scores_do_not_depend_on_the_order_of_shards_nor_on_k(seed: int, cut: int) -> None:
+    one = world(seed, g=8, n=40, d=16)
+    parts = [
+        World(one.gallery, one.identity, one.samples[s], one.sample_id[s])
+        for s in (slice(cut), slice(cut, None))
+    ]
+    a, b = (searched(part) for part in parts)
+    whole = scored(one)
+    for merged in (merge(a, b), merge(b, a)):
+        again = photo_scores(Evidence(merged, 4, 16), NAMES)
+        assert all(again[name].tobytes() == whole[name].tobytes() for name in NAMES)
+    wider = scored(one, k=20)
+    assert all(np.array_equal(wider[name], whole[name]) for name in NAMES)
 
 
 def test_topk_mean_averages_the_samples_that_exist() -> None:
     one = world(2, g=4, n=3, d=16)
-    result = score_identities(searched(one), one.identity, ["topk_mean"], topk=16)
+    result = photo_scores(Evidence(searched(one), 16, 16), ["topk_mean"])
     similarity = similarities(one.gallery, one.samples).astype(np.float64)
-    expected = [similarity[one.identity == identity].mean() for identity in range(2)]
-    np.testing.assert_allclose(result["topk_mean"], expected, rtol=1e-12)
+    np.testing.assert_allclose(result["topk_mean"], similarity.mean(axis=1), rtol=1e-7)
 
 
 def test_what_cannot_be_scored_is_refused() -> None:
     one = world(3, g=4, n=20, d=16)
     partial = searched(one)
     with pytest.raises(ValueError, match="no sample has a template"):
-        score_identities(empty(4, 2, 8), one.identity, NAMES, topk=4)
+        photo_scores(Evidence(empty(4, 2, 8), 4, 16), NAMES)
     with pytest.raises(ValueError, match="no score mean"):
-        score_identities(partial, one.identity, ["mean"], topk=4)
+        photo_scores(Evidence(partial, 4, 16), ["mean"])
     with pytest.raises(ValueError, match="kept 8"):
-        score_identities(partial, one.identity, NAMES, topk=9)
-    with pytest.raises(ValueError, match="identity 1 has no photo"):
-        score_identities(partial, np.zeros(4, dtype=np.int64), NAMES, topk=4)
+        photo_scores(Evidence(partial, 9, 16), NAMES)
+    for name, needs in (
+        ("calibrated", "reference generator"),
+        ("density_ratio", "population"),
+        ("t_norm", "templates"),
+    ):
+        with pytest.raises(ValueError, match=needs):
+            photo_scores(Evidence(partial, 4, 16), [name])
