@@ -46,16 +46,16 @@ def write_labels(path: Path, count: int = MEMBER_COUNT) -> None:
         writer.writerows([name_of(seed), int(seed in known)] for seed in candidates(count))
 
 
-def main() -> None:
-    """The whole gallery."""
+def main(folder: Path, count: int = MEMBER_COUNT) -> None:
+    """The whole gallery, for a generator of `count` members."""
+    write_folder(folder / "candidates", candidates(count))
+    write_folder(folder / "cohort", COHORT)
+    write_labels(folder / "labels.csv", count)
+
+
+if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--identities", type=int, default=MEMBER_COUNT)
     arguments = parser.parse_args()
-    write_folder(arguments.folder / "candidates", candidates(arguments.identities))
-    write_folder(arguments.folder / "cohort", COHORT)
-    write_labels(arguments.folder / "labels.csv", arguments.identities)
-
-
-if __name__ == "__main__":
-    main()
+    main(arguments.folder, arguments.identities)
