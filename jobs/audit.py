@@ -59,7 +59,9 @@ def is_finished(spec: AuditSpec, enrolment: Enrolment, store: RunStore) -> bool:
     """True if the run's results are there and rest on just these samples, gallery and settings."""
     if not {RESULTS_FILE, MATCHES_FILE} <= store.sizes().keys():
         return False
-    return read_results(store).verdict_fingerprint_sha256 == verdict_fingerprint(spec, enrolment).digest
+    results = read_results(store)
+    entered = spec.ledger is None or results.ledger is not None
+    return entered and results.verdict_fingerprint_sha256 == verdict_fingerprint(spec, enrolment).digest
 
 
 @contextmanager

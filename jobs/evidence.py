@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,3 @@ class _Pictures:
 def _ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     similarity: Any = structural_similarity
     return float(similarity(a, b, data_range=255))
-
-
-def kinds(evidence: Sequence[EvidenceResult]) -> dict[str, int]:
-    """How many of each kind."""
-    return {kind: sum(one.kind == kind for one in evidence) for kind in (NEAR_COPY, IDENTITY, UNDECIDED)}

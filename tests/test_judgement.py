@@ -166,6 +166,11 @@ def test_nights_share_one_budget(small_world: SmallWorld) -> None:
     assert len(json.loads(before)["nights"]) == 2
 
 
+def test_a_finished_audit_that_is_given_a_ledger_is_entered(finished_world: SmallWorld) -> None:
+    results = audited(finished_world, "audit", ledger="ledger")
+    assert results.ledger is not None and results.ledger.night == 1
+
+
 def test_a_ledger_of_another_rate_is_refused(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
