@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
+from distributed.onnx_graph import forget_shapes, make_batch_dynamic, require_file, split_prelu, unreadable
 from schemas.errors import DeviceError, ModelError
 
 CUDA = "CUDAExecutionProvider"
@@ -34,9 +33,6 @@ ORT_ERRORS = (
     ort_state.NotImplemented,
     ort_state.RuntimeException,
 )
-# An anchor head exported for one image: N×C×H×W is turned to H×W×N×C before it is flattened to rows.
-IMAGE_THIRD, IMAGE_FIRST = [2, 3, 0, 1], [0, 2, 3, 1]
-ANCHOR_WIDTHS = (1, 4, 10)
 
 Float32 = NDArray[np.float32]
 
@@ -49,32 +45,20 @@ def open_session(
     Raises ModelError if the file is missing or cannot be run, DeviceError if it would not run on `device`.
     """
     if model is None:
-        _require_file(path)
+        require_file(path)
     providers = _providers(device)
     try:
         session = onnxruntime.InferenceSession(model or str(path), _options(threads), providers=providers)
     except ort_state.EPFail as error:
         raise DeviceError(f"onnxruntime cannot start {device} for {path}: {error}") from error
     except ORT_ERRORS as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if device == "cuda" and session.get_providers()[0] != CUDA:
         raise DeviceError(
             f"{path} would run on the CPU, but device is cuda: check the CUDA and cuDNN libraries,"
             " or set resources.device to cpu"
         )
     return session
-
-
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        raise ModelError(f"there is no model file {path}: correct the path or fetch the file")
-
-
-def _unreadable(path: Path, reason: Exception) -> ModelError:
-    return ModelError(
-        f"{path} is not a readable ONNX file (truncated download?): fetch it again and compare its sha256"
-        f" (onnxruntime {onnxruntime.__version__}: {reason})"
-    )
 
 
 def _providers(device: str) -> list[Any]:
@@ -102,109 +86,6 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     # Spinning threads burn the cores that the other workers of the machine need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
-
-
-def read_model(path: Path) -> onnx.ModelProto:
-    """The file's graph. Raises ModelError if it is missing, truncated, or no ONNX model."""
-    _require_file(path)
-    try:
-        model = onnx.load(str(path))
-    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
-        raise _unreadable(path, error) from error
-    if not model.graph.node:
-        raise _unreadable(path, ValueError("it holds no graph"))
-    return model
-
-
-def input_shape(model: onnx.ModelProto) -> tuple[int | None, ...] | None:
-    """The shape of the only input, None for a symbolic axis; None if there is not exactly one input."""
-    inputs = _inputs(model.graph)
-    if len(inputs) != 1:
-        return None
-    return tuple(dim.dim_value or None for dim in inputs[0].type.tensor_type.shape.dim)
-
-
-def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    # Before ONNX IR 4 every weight was listed as an input, too.
-    weights = {tensor.name for tensor in graph.initializer}
-    return [value for value in graph.input if value.name not in weights]
-
-
-def forget_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy without the stated shapes of outputs and inner values, which hold for one input size only."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    for output in copy.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    return copy
-
-
-def make_batch_dynamic(model: onnx.ModelProto, *, free: Sequence[int] = (0,)) -> onnx.ModelProto | None:
-    """A copy whose only input is symbolic along the axes `free`, axis 0 being the batch.
-
-    Reshapes of activations that hold a batch of one, and anchor heads flattened without a batch axis, are
-    rewritten to keep the batch first. That is a guess about the graph, to be proved with `batches_agree`.
-    None if the model has not exactly one input or its batch is fixed at another number than 1.
-    """
-    shape = input_shape(model)
-    if not shape or shape[0] not in (None, 1):
-        return None
-    copy = forget_shapes(model)
-    dims = _inputs(copy.graph)[0].type.tensor_type.shape.dim
-    for axis in free:
-        if dims[axis].dim_value:
-            dims[axis].dim_param = f"free_{axis}"
-    nodes = list(_with_batch_first(copy.graph, fixed=shape[0] == 1))
-    del copy.graph.node[:]
-    copy.graph.node.extend(nodes)
-    return copy
-
-
-def _with_batch_first(graph: onnx.GraphProto, *, fixed: bool) -> Iterable[onnx.NodeProto]:
-    constants = _constants(graph)
-    makers = {name: node for node in graph.node for name in node.output}
-    active = {value.name for value in _inputs(graph)}
-    for node in graph.node:
-        # A parameter may be reshaped to a leading 1 with every right: only activations carry the batch.
-        is_active = not active.isdisjoint(node.input)
-        active.update(node.output if is_active and node.op_type != "Shape" else ())
-        if fixed and is_active and node.op_type == "Reshape" and node.input[1] in constants:
-            target = _batched_target(constants[node.input[1]], makers.get(node.input[0]))
-            if target is not None:
-                yield _point_at(node, target)
-        yield node
-
-
-def _constants(graph: onnx.GraphProto) -> dict[str, list[int]]:
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            tensors[node.output[0]] = node.attribute[0].t
-    return {
-        name: [int(value) for value in numpy_helper.to_array(tensor)]
-        for name, tensor in tensors.items()
-        if tensor.data_type == onnx.TensorProto.INT64 and len(tensor.dims) == 1
-    }
-
-
-def _batched_target(target: list[int], maker: onnx.NodeProto | None) -> list[int] | None:
-    """The Reshape target that keeps the batch first, or None to leave it. May turn the Transpose `maker`."""
-    if target[:1] == [1]:
-        return [0, *target[1:]] if -1 in target else [-1, *target[1:]]
-    if len(target) == 2 and target[0] == -1 and maker is not None and maker.op_type == "Transpose":
-        order = maker.attribute[0].ints if maker.attribute else []
-        if list(order) in (IMAGE_THIRD, IMAGE_FIRST) and target[1] in ANCHOR_WIDTHS:
-            maker.attribute[0].ints[:] = IMAGE_FIRST
-            return [0, -1, target[1]]
-    return None
-
-
-def _point_at(reshape: onnx.NodeProto, target: list[int]) -> onnx.NodeProto:
-    """A Constant node holding `target`, which becomes the shape input of `reshape`."""
-    name = f"{reshape.output[0]}_batched_target"
-    reshape.input[1] = name
-    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array(target, np.int64)))
 
 
 def batches_agree(
@@ -270,6 +151,7 @@ class BatchedModel:
         # Other kernels may serve other batch sizes on a GPU; a graph that mixes images up is wrong by far
         # more.
         tolerance = 1e-3 if device == "cuda" else 1e-5
+        model = split_prelu(model) if device == "cpu" else model
         session = _open_batched(path, make_batch_dynamic(model, free=free), device=device, threads=threads)
         self.batched = session is not None and batches_agree(
             session, probe, value_range=value_range, tolerance=tolerance

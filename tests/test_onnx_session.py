@@ -10,15 +10,8 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from distributed.onnx_session import (
-    BatchedModel,
-    batches_agree,
-    input_shape,
-    make_batch_dynamic,
-    open_session,
-    read_model,
-    run_session,
-)
+from distributed.onnx_graph import input_shape, make_batch_dynamic, read_model, split_prelu
+from distributed.onnx_session import BatchedModel, batches_agree, open_session, run_session
 from schemas.errors import DeviceError, ModelError
 from tests.embedding.tiny_models import flattener, make_model, save
 
@@ -177,3 +170,41 @@ def test_an_unknown_device_is_refused(tmp_path: Path) -> None:
 def test_cuda_is_never_replaced_by_the_cpu(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="device is cuda"):
         open_session(save(flattener(), tmp_path / "m.onnx"), device="cuda", threads=1)
+
+
+def prelu_net(slope_shape: tuple[int, ...]) -> onnx.ModelProto:
+    """A convolution and a PRelu of four channels, whose products need rounding."""
+    rng = np.random.default_rng(11)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3]),
+        helper.make_node("PRelu", ["c", "slope"], ["y"]),
+    ]
+    constants = {"w": rng.normal(size=(4, 3, 3, 3)), "slope": rng.normal(size=slope_shape)}
+    return make_model(nodes, shape=("n", 3, 16, 16), outputs={"y": ("n", 4, 14, 14)}, constants=constants)
+
+
+def outputs(model: onnx.ModelProto, batch: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return run_session(session, batch)[0]
+
+
+@pytest.mark.parametrize("slope_shape", [(4, 1, 1), (1, 4, 1, 1)])
+def test_split_prelu_gives_the_same_bits(slope_shape: tuple[int, ...]) -> None:
+    model = prelu_net(slope_shape)
+    split = split_prelu(model)
+    assert "PRelu" not in {node.op_type for node in split.graph.node}
+    batch = BATCH.copy()
+    batch[0], batch[1, 0, 3, 3], batch[2, 0, 3, 3] = 0, np.inf, np.nan
+    np.testing.assert_array_equal(outputs(split, batch), outputs(model, batch))
+
+
+def test_split_prelu_leaves_a_prelu_with_one_slope_for_all_channels() -> None:
+    split = split_prelu(prelu_net((1, 1, 1)))
+    assert [node.op_type for node in split.graph.node] == ["Conv", "PRelu"]
+
+
+def test_split_prelu_leaves_a_prelu_of_vectors() -> None:
+    nodes = [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("PRelu", ["f", "slope"], ["y"])]
+    constants = {"slope": np.full((768,), 0.5)}
+    model = make_model(nodes, shape=("n", 3, 16, 16), outputs={"y": ("n", 768)}, constants=constants)
+    assert [node.op_type for node in split_prelu(model).graph.node] == ["Flatten", "PRelu"]

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.onnx_session import BatchedModel, input_shape, read_model
+from distributed.onnx_graph import input_shape, read_model
+from distributed.onnx_session import BatchedModel
 from schemas.errors import ModelError
 
 # On a CPU the batch changes little, and two of three recognisers were fastest at 4. The number for CUDA is

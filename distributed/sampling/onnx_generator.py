@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.onnx_session import BatchedModel, input_shape, read_model
+from distributed.onnx_graph import input_shape, read_model
+from distributed.onnx_session import BatchedModel
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.latents import standard_normal
 from schemas.errors import ModelError
