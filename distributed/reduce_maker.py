@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import faiss
 import numpy as np
 import pyarrow.compute as pc
-import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from distributed.enrolled import EnrolledGallery, enrolled_gallery, template_rows
 from distributed.reduce.explaining import supported
-from distributed.reduce.neighbours import Neighbours, Partial, empty, merge, search
+from distributed.reduce.neighbours import Neighbours, NeighbourSearch, Partial, empty, merge, search
 from distributed.store import RunStore
 from schemas.layout import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
 from schemas.shard import Shard, ShardReport
@@ -31,8 +31,8 @@ class SearchJob:
     """Compare the whole gallery with all samples.
 
     samples: where the shards are, the run itself or a reference run. thresholds: recogniser name ->
-    similarity of a hit. levels: as in `search`. cuts: rising sample ids; what is found is kept apart for the
-    ids below each cut that are not below the one before.
+    similarity of a hit. levels: as in `search`. cuts: rising sample ids; what is found among the ids
+    below each is told.
     """
 
     spec: AuditSpec
@@ -113,7 +113,7 @@ class ReduceMaker:
 
     def __init__(self, job: Job) -> None:
         faiss.omp_set_num_threads(job.threads)
-        torch.set_num_threads(job.threads)
+        threadpool_limits(job.threads, "blas")
         self._names = [one.name for one in job.spec.faces.recognizers]
         self._store = RunStore(job.spec.output)
         self._samples = RunStore(job.samples) if isinstance(job, SearchJob) else self._store
@@ -143,39 +143,54 @@ class ReduceMaker:
 
 
 class Searcher:
-    """The nearest samples and the hits of all photos, apart for each range of ids between cuts."""
+    """The nearest samples and the hits of all photos, among the ids below each cut."""
 
     def __init__(self, job: SearchJob, gallery: EnrolledGallery) -> None:
         self._job, self._gallery = job, gallery
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
-        job, count = self._job, len(self._job.cuts)
-        nothing = empty_partial(self._gallery, job.spec.membership.topk, len(job.levels))
-        found = {name: [nothing] * count for name in self._gallery.templates}
+        found = {name: _PrefixSearch(self._open(name), self._job.cuts) for name in self._gallery.templates}
         for block in templates:
-            segment = np.searchsorted(job.cuts, block.sample_id, side="right")
-            for place in np.unique(segment[segment < count]):
-                mine = found[block.recognizer]
-                mine[place] = merge(mine[place], self._search(block[segment == place]))
+            found[block.recognizer].add(block)
         return {
             f"{name}/{place}/{field}": array
-            for name, partials in found.items()
-            for place, partial in enumerate(partials)
+            for name, one in found.items()
+            for place, partial in enumerate(one.finish())
             for field, array in partial_arrays(partial).items()
         }
 
-    def _search(self, block: ShardTemplates) -> Partial:
-        return search(
-            self._gallery.templates[block.recognizer],
+    def _open(self, name: str) -> NeighbourSearch:
+        return NeighbourSearch(
+            self._gallery.templates[name],
             self._gallery.identity,
-            block.templates,
-            block.sample_id,
             k=self._job.spec.membership.topk,
-            threshold=self._job.thresholds[block.recognizer],
+            threshold=self._job.thresholds[name],
             rank=self._gallery.rank,
             levels=self._job.levels,
             device=self._job.device,
         )
+
+
+class _PrefixSearch:
+    """One search over rising sample ids, looked at each time that a cut is passed."""
+
+    def __init__(self, search: NeighbourSearch, cuts: tuple[int, ...]) -> None:
+        self._search, self._cuts = search, cuts
+        self._found: list[Partial] = []
+
+    def add(self, block: ShardTemplates) -> None:
+        first = 0
+        for cut in self._cuts[len(self._found) :]:
+            stop = int(np.searchsorted(block.sample_id, cut))
+            self._search.add(block.templates[first:stop], block.sample_id[first:stop])
+            if stop == len(block.sample_id):
+                return
+            self._found.append(self._search.found())
+            first = stop
+
+    def finish(self) -> list[Partial]:
+        """What is found below each cut; samples from the last cut on do not count."""
+        return self._found + [self._search.found()] * (len(self._cuts) - len(self._found))
 
 
 class Gatherer:
@@ -244,10 +259,6 @@ class Supporter:
             found.photo_hits[photos] = one.photo_hits
             found.identity_hits[:, person] = one.identity_hits[:, 0]
         return replace(found, samples=len(block.sample_id))
-
-
-def empty_partial(gallery: EnrolledGallery, topk: int, levels: int) -> Partial:
-    return empty(len(gallery.identity), len(gallery.names), topk, levels)
 
 
 def partial_arrays(partial: Partial) -> Arrays:

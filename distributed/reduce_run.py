@@ -85,7 +85,7 @@ class ReduceRun:
                     found = [partial_of(arrays, f"{name}/{place}") for place in range(len(cuts))]
                     before = merged.get(name)
                     merged[name] = found if before is None else list(map(merge, before, found))
-        return {name: _cumulative(partials) for name, partials in merged.items()}
+        return merged
 
     def gather(self, ids: Mapping[str, NDArray[np.int64]]) -> dict[str, SampleTemplates]:
         """Recogniser -> the templates of some samples; ids: rising."""
@@ -147,14 +147,6 @@ class ReduceRun:
 
 def _ignore(report: ShardReport) -> None:
     """Only the search shows its progress: it is the long pass."""
-
-
-def _cumulative(partials: Sequence[Partial]) -> list[Partial]:
-    """From what lies between cuts to what lies below each."""
-    whole = [partials[0]]
-    for one in partials[1:]:
-        whole.append(merge(whole[-1], one))
-    return whole
 
 
 def _joined(parts: Sequence[SampleTemplates]) -> SampleTemplates:

@@ -1,7 +1,7 @@
 """Thin Ray actors around the plain classes that do the work.
 
-Each kind of actor imports its own stage, with its first task: torch alone costs a process two seconds, and
-the errors of loading a model then reach the driver as they are.
+Each kind of actor imports its own stage, with its first task: the errors of loading a model then reach the
+driver as they are.
 """
 
 from __future__ import annotations

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import faiss
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from distributed.reduce.similarity import (
+    Comparer,
     Floats,
     Integers,
     Pairs,
@@ -21,18 +21,18 @@ from distributed.reduce.similarity import (
     Templates,
     canonical,
     guard_band,
-    pairs_above,
-    require_torch,
 )
 from schemas.errors import DeviceError
 
 Backend = Literal["faiss", "torch"]
 Kernel = Callable[[Singles, Singles, int], tuple[Singles, Integers]]
 
-SAMPLES_AT_ONCE = 32_768
+SAMPLES_AT_ONCE = 16_384
+"""Fewer cost more lists of candidates for each sample; more cost memory, 16 bytes a number of a template."""
 PHOTOS_AT_ONCE = 256
 SPARE_CANDIDATES = 8
 FAISS_GPU_LARGEST_K = 2048
+FAISS_GPU_TEMPORARY_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -155,37 +155,79 @@ def search(
     levels[l]. backend and device ("cpu", "cuda") change no bit of the result. Memory beyond the arguments is
     O(g × k + block). Raises DeviceError if the device is not there, ValueError if an argument is not as said.
     """
-    rank = np.zeros_like(identity) if rank is None else rank
-    _check(gallery, identity, samples, sample_id, k, threshold)
-    if rank.shape != identity.shape or not levels:
-        raise ValueError("every photo needs a rank, and there must be a level")
-    query = _query(Templates.of(gallery), identity, k, threshold, backend, device)
-    query = replace(query, rank=rank, levels=tuple(levels))
-    found = empty(len(gallery), query.identities, k, len(query.levels))
-    for start in range(0, len(samples), SAMPLES_AT_ONCE):
-        block = slice(start, start + SAMPLES_AT_ONCE)
-        found = merge(found, _search_block(query, Templates.of(samples[block]), sample_id[block]))
-    return found
+    one = NeighbourSearch(
+        gallery, identity, k=k, threshold=threshold, rank=rank, levels=levels, backend=backend, device=device
+    )
+    one.add(samples, sample_id)
+    return one.found()
 
 
-def _check(
-    gallery: NDArray[Any],
-    identity: Integers,
-    samples: NDArray[Any],
-    sample_id: Integers,
-    k: int,
-    threshold: float,
-) -> None:
-    if gallery.ndim != 2 or samples.ndim != 2 or gallery.shape[1] != samples.shape[1]:
-        raise ValueError(f"gallery {gallery.shape} and samples {samples.shape} must be (g, d) and (n, d)")
-    if identity.shape != gallery.shape[:1] or sample_id.shape != samples.shape[:1]:
-        raise ValueError("every photo needs an identity and every sample a sample id")
-    if not len(gallery):
-        raise ValueError("the gallery has no photo")
+class NeighbourSearch:
+    """`search` for samples that come in parts. What the first ones show spares work on the later ones."""
+
+    def __init__(
+        self,
+        gallery: NDArray[Any],
+        identity: Integers,
+        *,
+        k: int,
+        threshold: float,
+        rank: Integers | None = None,
+        levels: Sequence[int] = (1,),
+        backend: Backend = "faiss",
+        device: str = "cpu",
+    ) -> None:
+        """Arguments and errors as those of `search`."""
+        rank = np.zeros_like(identity) if rank is None else rank
+        _check_gallery(gallery, identity, k, threshold)
+        if rank.shape != identity.shape or not levels:
+            raise ValueError("every photo needs a rank, and there must be a level")
+        query = _query(Templates.of(gallery), identity, k, threshold, backend, device)
+        self._query = replace(query, rank=rank, levels=tuple(levels))
+        self._found = empty(len(gallery), query.identities, k, len(levels))
+        self._waiting: list[tuple[NDArray[Any], Integers]] = []
+
+    def add(self, samples: NDArray[Any], sample_id: Integers) -> None:
+        """More samples (n, d), n >= 0, with ids that have not come before. Raises ValueError."""
+        _check_samples(self._query.gallery, samples, sample_id)
+        for start in range(0, len(samples), SAMPLES_AT_ONCE):
+            block = slice(start, start + SAMPLES_AT_ONCE)
+            waiting = sum(len(ids) for _, ids in self._waiting)
+            if waiting + len(sample_id[block]) > SAMPLES_AT_ONCE:
+                self._flush()
+            self._waiting.append((samples[block], sample_id[block]))
+
+    def found(self) -> Partial:
+        """What is found among all samples so far."""
+        self._flush()
+        return self._found
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        samples = Templates.of(np.concatenate([samples for samples, _ in self._waiting]))
+        sample_id = np.concatenate([ids for _, ids in self._waiting])
+        self._waiting = []
+        kth = self._found.neighbours.similarity[:, -1].astype(np.float64)
+        self._found = merge(self._found, _search_block(self._query, samples, sample_id, kth))
+
+
+def _check_gallery(gallery: NDArray[Any], identity: Integers, k: int, threshold: float) -> None:
+    if gallery.ndim != 2 or not len(gallery):
+        raise ValueError(f"the gallery must be (g, d) and have a photo, not {gallery.shape}")
+    if identity.shape != gallery.shape[:1]:
+        raise ValueError("every photo needs an identity")
     if identity.min() < 0:
         raise ValueError("identities must count from 0")
     if k < 1 or np.isnan(threshold):
         raise ValueError(f"k must be at least 1 and the threshold a number, not {k} and {threshold}")
+
+
+def _check_samples(gallery: Templates, samples: NDArray[Any], sample_id: Integers) -> None:
+    if samples.ndim != 2 or samples.shape[1] != gallery.exact.shape[1]:
+        raise ValueError(f"samples {samples.shape} must be (n, {gallery.exact.shape[1]}), as the gallery is")
+    if sample_id.shape != samples.shape[:1]:
+        raise ValueError("every sample needs a sample id")
 
 
 def _query(
@@ -205,11 +247,13 @@ def _query(
 def _kernel(backend: Backend, device: str) -> Kernel:
     if device not in ("cpu", "cuda"):
         raise DeviceError(f"the search runs on cpu or cuda, not on {device}")
+    if (backend, device) == ("faiss", "cpu"):
+        return _faiss_cpu
+    from distributed.reduce.torch_search import require_torch, torch_cpu, torch_cuda
+
     require_torch(device)
     if backend == "torch":
-        return _torch_cpu if device == "cpu" else _torch_cuda
-    if device == "cpu":
-        return _faiss_cpu
+        return torch_cpu if device == "cpu" else torch_cuda
     # Asked first, because faiss-gpu without a GPU aborts the process.
     if faiss.get_num_gpus() == 0:
         raise DeviceError("the search was asked to run on cuda and faiss sees no GPU; install faiss-gpu")
@@ -231,34 +275,33 @@ def _faiss_gpu(xq: Singles, xb: Singles, k: int) -> tuple[Singles, Integers]:
 
 @cache
 def _gpu_resources() -> Any:
-    return faiss.StandardGpuResources()
+    resources = faiss.StandardGpuResources()
+    resources.setTempMemory(FAISS_GPU_TEMPORARY_BYTES)
+    return resources
 
 
-def _torch_cpu(xq: Singles, xb: Singles, k: int) -> tuple[Singles, Integers]:
-    return _torch(xq, xb, k, "cpu")
+class PairFinder(Protocol):
+    """Finds the pairs of templates whose float32 inner product is large enough."""
+
+    def pairs_above(self, left: Singles, floors: Floats) -> Pairs: ...
 
 
-def _torch_cuda(xq: Singles, xb: Singles, k: int) -> tuple[Singles, Integers]:
-    return _torch(xq, xb, k, "cuda")
+def _comparer(samples: Singles, device: str) -> PairFinder:
+    if device == "cpu":
+        return Comparer(samples)
+    from distributed.reduce.torch_search import TorchComparer
+
+    return TorchComparer(samples, device)
 
 
-def _torch(xq: Singles, xb: Singles, k: int, device: str) -> tuple[Singles, Integers]:
-    base = torch.from_numpy(xb).to(device).T
-    queries = torch.from_numpy(xq).to(device)
-    starts = range(0, len(xq), PHOTOS_AT_ONCE)
-    tops = [torch.topk(queries[start : start + PHOTOS_AT_ONCE] @ base, k, dim=1) for start in starts]
-    return (
-        torch.cat([top.values for top in tops]).cpu().numpy(),
-        torch.cat([top.indices for top in tops]).cpu().numpy(),
-    )
-
-
-def _search_block(query: _Query, samples: Templates, sample_id: Integers) -> Partial:
+def _search_block(query: _Query, samples: Templates, sample_id: Integers, kth: Floats) -> Partial:
+    """kth: float64 (g,), the similarity of each photo's k-th neighbour so far: nothing below it matters."""
     block = _fold_copies(samples, sample_id, query.k)
     found = empty(len(query.gallery), query.identities, query.k, len(query.levels))
-    candidates = _candidates(query, block.samples)
+    candidates = _candidates(query, block.samples, kth)
+    comparer = _comparer(block.samples.rounded, query.device)
     for photos in _whole_identities(query.identity):
-        pairs = _pairs(query, block.samples, candidates, photos)
+        pairs = _pairs(query, comparer, candidates, photos)
         close = pairs.similarity >= candidates.nearest_from[pairs.left]
         _place_nearest(query, block, pairs[close], found.neighbours)
         hits = _hits(query, block, pairs)
@@ -290,19 +333,29 @@ def _rank_in_group(groups: Integers) -> Integers:
     return np.arange(len(groups)) - np.searchsorted(groups, groups)
 
 
-def _candidates(query: _Query, samples: Templates) -> _Candidates:
+def _candidates(query: _Query, samples: Templates, kth: Floats) -> _Candidates:
     """List each photo's best samples by float32 products, and prove for which photos the list suffices.
 
     At least k samples are canonically no further than one guard band below the k-th listed product. So a
     neighbour's product lies at most two below it, and a hit's at most one below the threshold: a list
-    that ends under both floors has them all.
+    that ends under both floors has them all. With k neighbours known, a nearer one's product lies at most
+    one below the k-th similarity, and nothing need be listed.
     """
+    hits_from = query.threshold - query.guard
+    if np.isfinite(kth).all():
+        # Finding what is nearer than k others costs less than sorting out the nearest.
+        nothing = np.empty((len(kth), 0))
+        pairs_from = np.minimum(kth - query.guard, hits_from)
+        none = np.zeros(len(kth), dtype=np.bool_)
+        return _Candidates(
+            nothing.astype(np.float32), nothing.astype(np.int64), kth - query.guard, pairs_from, none
+        )
     listed = min(query.listed, len(samples))
     D, column = query.kernel(query.gallery.rounded, samples.rounded, listed)
     nearest_from = np.full(len(D), -np.inf)
     if listed >= query.k:
         nearest_from = D[:, query.k - 1] - np.float64(2 * query.guard)
-    pairs_from = np.minimum(nearest_from, query.threshold - query.guard)
+    pairs_from = np.minimum(nearest_from, hits_from)
     complete = (D[:, -1] < pairs_from) | (listed == len(samples))
     return _Candidates(D, column, nearest_from, pairs_from, complete)
 
@@ -316,18 +369,14 @@ def _whole_identities(identity: Integers) -> list[Integers]:
     return [order[start:stop] for start, stop in pairwise([*cuts, len(order)])]
 
 
-def _pairs(query: _Query, samples: Templates, candidates: _Candidates, photos: Integers) -> Pairs:
+def _pairs(query: _Query, comparer: PairFinder, candidates: _Candidates, photos: Integers) -> Pairs:
     """All pairs of these photos that can be neighbours or hits, and some more."""
     complete = candidates.complete[photos]
     listed = _listed(candidates, photos[complete])
     rest = photos[~complete]
     if not len(rest):
         return listed
-    compared = pairs_above(
-        torch.from_numpy(query.gallery.rounded[rest]).to(query.device),
-        torch.from_numpy(samples.rounded).to(query.device),
-        candidates.pairs_from[rest],
-    )
+    compared = comparer.pairs_above(query.gallery.rounded[rest], candidates.pairs_from[rest])
     return Pairs.joined([listed, replace(compared, left=rest[compared.left])])
 
 

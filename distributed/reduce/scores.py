@@ -9,21 +9,19 @@ from math import floor
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from distributed.reduce.cohort_norms import NormInputs, cohort_norm, s_norm, t_norm, z_norm
 from distributed.reduce.density import log_density
 from distributed.reduce.neighbours import Partial
 from distributed.reduce.similarity import (
+    Comparer,
     Floats,
     Integers,
     Pairs,
     Templates,
     canonical,
     guard_band,
-    pairs_above,
-    require_torch,
 )
 
 # Low enough that a hit means a likeness: in simulated worlds of 2,000 to 60,000 samples the hit rate told
@@ -71,13 +69,11 @@ def _non_mated_comparisons(identity: Integers) -> int:
 
 def _closest_non_mated(photos: Templates, identity: Integers, count: int) -> Pairs:
     """All non-mated pairs that can be among the `count` most similar, and few others; bounded memory."""
-    require_torch("cpu")
-    rounded = torch.from_numpy(photos.rounded)
     rows = max(1, PRODUCTS_AT_ONCE // len(photos))
     closest, lowest = Pairs.none(), -np.inf
     for start in range(0, len(photos), rows):
-        left = rounded[start : start + rows]
-        pairs = pairs_above(left, rounded[start:], np.full(len(left), lowest))
+        left = photos.rounded[start : start + rows]
+        pairs = Comparer(photos.rounded[start:]).pairs_above(left, np.full(len(left), lowest))
         pairs = replace(pairs, left=pairs.left + start, right=pairs.right + start)
         once = (pairs.left < pairs.right) & (identity[pairs.left] != identity[pairs.right])
         closest = Pairs.joined([closest, pairs[once]])

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-
-from schemas.errors import DeviceError
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 UNIT_ROUNDOFF = 2.0**-24  # of float32
-PAIRS_AT_ONCE = 256  # gathered float64 templates of this many pairs stay in a core's cache
+PAIRS_AT_ONCE = 256  # float64 templates of this many pairs, or samples, stay in a core's cache
 
 
 @dataclass(frozen=True)
@@ -31,18 +28,26 @@ class Templates:
         """Normalise templates (n, d) of any float type. Raises ValueError if one has no direction."""
         if templates.ndim != 2 or templates.shape[1] == 0:
             raise ValueError(f"templates must have the shape (n, d), not {templates.shape}")
-        exact = np.array(templates, dtype=np.float64, order="C")
-        norms = np.sqrt((exact * exact).sum(axis=1, keepdims=True))
-        if not (np.isfinite(norms) & (norms > 0)).all():
-            raise ValueError("templates must be finite and not zero")
-        exact /= norms
-        return cls(exact, exact.astype(np.float32))
+        exact = np.empty(templates.shape, dtype=np.float64)
+        rounded = np.empty(templates.shape, dtype=np.float32)
+        for start in range(0, len(templates), PAIRS_AT_ONCE):
+            block = slice(start, start + PAIRS_AT_ONCE)
+            rounded[block] = exact[block] = _normalized(templates[block].astype(np.float64))
+        return cls(exact, rounded)
 
     def __len__(self) -> int:
         return len(self.exact)
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Templates:
         return Templates(self.exact[rows], self.rounded[rows])
+
+
+def _normalized(rows: Floats) -> Floats:
+    norms = np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+    if not (np.isfinite(norms) & (norms > 0)).all():
+        raise ValueError("templates must be finite and not zero")
+    rows /= norms
+    return rows
 
 
 @dataclass(frozen=True)
@@ -97,20 +102,26 @@ def guard_band(d: int) -> float:
     return (d + 6) * UNIT_ROUNDOFF / (1 - (d + 6) * UNIT_ROUNDOFF)
 
 
-def pairs_above(left: torch.Tensor, right: torch.Tensor, floors: Floats) -> Pairs:
-    """All pairs with a float32 inner product of at least their left row's floor, in row order.
+class Comparer:
+    """Finds the pairs of templates whose float32 inner product is large enough, on a CPU.
 
-    left: float32 (l, d), right: float32 (r, d), on one device; floors: (l,). Memory is O(l × r).
+    Memory is one block of products, kept from call to call. By numpy, which reads its mask several times as
+    fast as torch does.
     """
-    products = left @ right.T
-    lowest = torch.from_numpy(floors.astype(np.float32)).to(left.device)
-    rows, columns = torch.nonzero(products >= lowest[:, None], as_tuple=True)
-    return Pairs(rows.cpu().numpy(), columns.cpu().numpy(), products[rows, columns].cpu().numpy())
 
+    def __init__(self, right: Singles) -> None:
+        """right: float32 (r, d)."""
+        self._right = right
+        self._products = np.empty((0, len(right)), np.float32)
 
-def require_torch(device: str) -> None:
-    """Raises DeviceError unless torch multiplies float32 matrices in full float32 on `device`."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("the search was asked to run on cuda and torch sees no GPU; use device cpu")
-    if torch.get_float32_matmul_precision() != "highest":
-        raise DeviceError("torch multiplies in reduced precision; set_float32_matmul_precision('highest')")
+    def pairs_above(self, left: Singles, floors: Floats) -> Pairs:
+        """All pairs with a product of at least their left row's floor, in row order.
+
+        left: float32 (l, d); floors: (l,). Memory is O(l × r).
+        """
+        if len(self._products) < len(left):
+            self._products = np.empty((len(left), len(self._right)), np.float32)
+        products = np.matmul(left, self._right.T, out=self._products[: len(left)])
+        place = np.flatnonzero(products >= floors.astype(np.float32)[:, None])
+        rows, columns = np.divmod(place, len(self._right))
+        return Pairs(rows, columns, products.ravel()[place])

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distributed.reduce import similarity
-from distributed.reduce.similarity import Pairs, Templates, canonical, guard_band, pairs_above
+from distributed.reduce.neighbours import PairFinder
+from distributed.reduce.similarity import Comparer, Pairs, Singles, Templates, canonical, guard_band
+from distributed.reduce.torch_search import TorchComparer
 from tests.reduce.worlds import similarities, world
 
 
@@ -40,9 +43,11 @@ def test_a_pair_has_the_same_bits_in_any_block(monkeypatch: pytest.MonkeyPatch) 
     assert canonical(left, right, pairs).tobytes() == whole.tobytes()
 
 
-def test_pairs_above_respects_each_rows_floor() -> None:
-    left, right = torch.eye(3), torch.tensor([[0.5, 0.2, 0.1], [0.1, 0.4, 0.9]])
-    pairs = pairs_above(left, right, np.array([0.5, np.inf, -np.inf]))
+@pytest.mark.parametrize("open_comparer", [Comparer, lambda right: TorchComparer(right, "cpu")])
+def test_pairs_above_respects_each_rows_floor(open_comparer: Callable[[Singles], PairFinder]) -> None:
+    left = np.eye(3, dtype=np.float32)
+    right = np.array([[0.5, 0.2, 0.1], [0.1, 0.4, 0.9]], dtype=np.float32)
+    pairs = open_comparer(right).pairs_above(left, np.array([0.5, np.inf, -np.inf]))
     assert (pairs.left.tolist(), pairs.right.tolist()) == ([0, 2, 2], [0, 0, 1])
     np.testing.assert_array_equal(pairs.similarity, np.array([0.5, 0.1, 0.9], dtype=np.float32))
 
