@@ -29,7 +29,7 @@ Kernel = Callable[[Singles, Singles, int], tuple[Singles, Integers]]
 
 SAMPLES_AT_ONCE = 16_384
 """Fewer cost more lists of candidates for each sample; more cost memory, 16 bytes a number of a template."""
-PHOTOS_AT_ONCE = 256
+PHOTOS_AT_ONCE = 512
 SPARE_CANDIDATES = 8
 FAISS_GPU_LARGEST_K = 2048
 FAISS_GPU_TEMPORARY_BYTES = 2**30

@@ -47,7 +47,7 @@ class TorchComparer:
         self._right = torch.from_numpy(right).to(device)
 
     def pairs_above(self, left: Singles, floors: Floats) -> Pairs:
-        """All pairs with a product of at least their left row's floor, in row order.
+        """All pairs with a product of at least their left row's floor.
 
         left: float32 (l, d); floors: (l,). Memory is O(l × r).
         """
