@@ -297,8 +297,8 @@ def test_an_original_that_fails_is_not_charged_while_its_copy_runs(end: Fate) ->
     assert [work.useful for work in ran.tries(7)] == [False, True]
 
 
-def test_two_attempts_that_fail_side_by_side_are_charged_once() -> None:
-    fates = {(7, 0): Fate(300.0, fails=True), (7, 1): Fate(20.0, fails=True)}
+def test_two_attempts_that_fail_side_by_side_are_charged_once_and_not_copied_again() -> None:
+    fates = {(7, 0): Fate(300.0, fails=True), (7, 1): Fate(20.0, fails=True), (7, 2): Fate(300.0)}
     ran = simulated(fates, shards=8, workers=2, max_attempts=2)
     assert ran.reports == Counter(range(8)) and len(ran.tries(7)) == 3
     assert simulated(fates, shards=8, workers=2, max_attempts=1).lost == [LostShard(7, 1, "failed")]
@@ -325,6 +325,11 @@ def test_a_failed_task_waits_for_another_actor_even_at_the_end() -> None:
     assert second.actor != first.actor and second.start == ran.tries(4)[0].stop
 
 
+def test_a_failed_task_is_done_at_once_by_another_idle_actor() -> None:
+    ran = simulated({(0, 0): Fate(10.0), (1, 0): Fate(20.0, fails=True)}, shards=3, workers=3)
+    assert ran.tries(1)[1].actor == ran.tries(0)[0].actor and ran.tries(1)[1].start == 20.0
+
+
 def test_a_failed_task_goes_back_to_the_only_actor() -> None:
     ran = simulated({(0, 0): Fate(30.0, fails=True)}, shards=3, workers=1)
     assert ran.reports == Counter(range(3)) and len(ran.actors.lives) == 1
@@ -334,6 +339,7 @@ def test_a_failed_task_goes_back_to_the_only_actor() -> None:
 def test_a_failed_task_is_not_held_up_by_an_actor_that_hangs() -> None:
     ran = simulated({(6, 0): Fate(1e9), (7, 0): Fate(1.0, fails=True)}, shards=8, workers=2)
     assert ran.reports == Counter(range(8)) and ran.actors.now() < 600
+    assert ran.tries(7)[1].actor == 2 and len(ran.actors.lives) == 3
 
 
 class Broken(SimulatedActors):
