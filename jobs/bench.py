@@ -6,30 +6,89 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.bench_pipeline import bench_pipeline
+from jobs.bench_reduce import Sizes, bench_reduce
 from jobs.bench_scheduler import SimulatedCluster, bench_scheduler
+from jobs.bench_table import cores
 from jobs.bench_worlds import CLAIMS, bench_worlds
 from jobs.command import guarded
+from jobs.exit_codes import ExitCode
+from schemas.spec import load_spec
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="idleak bench", description=__doc__)
     benches = parser.add_subparsers(dest="bench", required=True, metavar="BENCH")
-    worlds = benches.add_parser("worlds", help="the method's promises, on simulated worlds with known truth")
+    _worlds_options(
+        benches.add_parser("worlds", help="the method's promises, on simulated worlds with known truth")
+    )
+    _pipeline_options(
+        benches.add_parser("pipeline", help="images to templates, against insightface, onnxruntime, Ray Data")
+    )
+    _reduce_options(
+        benches.add_parser("reduce", help="the search, against matrix products, FAISS, numpy and torch")
+    )
+    _scheduler_options(benches.add_parser("scheduler", help="the schedule of shards, on a simulated cluster"))
+    chosen = parser.parse_args(argv)
+    chosen.command = list(argv)
+    return guarded(lambda: chosen.run(chosen))
+
+
+def _worlds_options(worlds: argparse.ArgumentParser) -> None:
     worlds.add_argument("--worlds", type=_positive, default=300, help="null worlds; others in proportion")
     worlds.add_argument("--quick", action="store_true", help="few worlds: shows that it runs, proves little")
     worlds.add_argument("--output", type=Path, default=Path("bench_worlds"), help="folder of the results")
     worlds.add_argument("--seed", type=int, default=0, help="of all worlds")
     worlds.add_argument("--only", nargs="+", choices=CLAIMS, default=list(CLAIMS), help="some of the claims")
-    scheduler = benches.add_parser("scheduler", help="the schedule of shards, on a simulated cluster")
+    worlds.set_defaults(run=_run_worlds)
+
+
+def _pipeline_options(pipeline: argparse.ArgumentParser) -> None:
+    pipeline.add_argument("spec", type=Path, metavar="SPEC", help="an audit's YAML file, with a detector")
+    pipeline.add_argument("--images", type=_positive, default=128, help="for each contender, or its worker")
+    _speed_options(pipeline, repeats=5)
+    pipeline.set_defaults(run=_run_pipeline)
+
+
+def _reduce_options(reduce: argparse.ArgumentParser) -> None:
+    reduce.add_argument("--photos", type=_positive, default=10_000, help="of the gallery; also a tenth")
+    reduce.add_argument("--samples", type=_positive, default=100_000)
+    reduce.add_argument("--dim", type=_positive, default=512, help="numbers of a template; also a quarter")
+    reduce.add_argument("--topk", type=_positive, default=64, help="nearest samples of each photo")
+    reduce.add_argument("--threads", type=_positive, default=cores(), help="of every library; all cores")
+    _speed_options(reduce, repeats=3)
+    reduce.set_defaults(run=_run_reduce)
+
+
+def _scheduler_options(scheduler: argparse.ArgumentParser) -> None:
     scheduler.add_argument("--shards", type=_positive, default=10_000, help="of about a minute each")
     scheduler.add_argument("--workers", type=_positive, default=64, help="actors of the cluster")
     scheduler.add_argument("--seed", type=_natural, default=0, help="the first of several")
-    chosen = parser.parse_args(argv)
-    if chosen.bench == "scheduler":
-        cluster = SimulatedCluster(workers=chosen.workers)
-        return guarded(lambda: bench_scheduler(cluster, chosen.shards, chosen.seed))
+    scheduler.set_defaults(run=_run_scheduler)
+
+
+def _speed_options(parser: argparse.ArgumentParser, repeats: int) -> None:
+    parser.add_argument("--repeats", type=_positive, default=repeats, help="interleaved; medians count")
+    parser.add_argument("--output", type=Path, metavar="FILE.md", help="write the report here too")
+
+
+def _run_worlds(chosen: argparse.Namespace) -> ExitCode:
     count = min(chosen.worlds, 12) if chosen.quick else chosen.worlds
-    return guarded(lambda: bench_worlds(count, chosen.seed, chosen.output, chosen.only))
+    return bench_worlds(count, chosen.seed, chosen.output, chosen.only)
+
+
+def _run_pipeline(chosen: argparse.Namespace) -> ExitCode:
+    spec = load_spec(chosen.spec)
+    return bench_pipeline(spec, chosen.images, chosen.repeats, chosen.output, chosen.command)
+
+
+def _run_reduce(chosen: argparse.Namespace) -> ExitCode:
+    sizes = Sizes(chosen.photos, chosen.samples, chosen.dim, chosen.topk, chosen.threads)
+    return bench_reduce(sizes, chosen.repeats, chosen.output, chosen.command)
+
+
+def _run_scheduler(chosen: argparse.Namespace) -> ExitCode:
+    return bench_scheduler(SimulatedCluster(workers=chosen.workers), chosen.shards, chosen.seed)
 
 
 def _positive(text: str) -> int:

@@ -106,8 +106,8 @@ def guard_band(d: int) -> float:
 class Comparer:
     """Finds the pairs of templates whose float32 inner product is large enough, on a CPU.
 
-    Products are made tile by tile, in memory kept from call to call. By numpy, which finds what passes several
-    times as fast as torch does.
+    Products are made tile by tile, in memory kept from call to call. By numpy, which finds what passes
+    several times as fast as torch does.
     """
 
     def __init__(self, right: Singles) -> None:
