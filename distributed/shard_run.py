@@ -6,35 +6,15 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from distributed.cluster import Capacity, Cluster
 from distributed.pool import run_tasks
+from distributed.shard_index import ShardRun, committed_outcomes, indexed_outcomes, write_index
 from distributed.shard_maker import ShardJob
 from distributed.store import RunStore
 from distributed.workers import ShardWorker, spawn
-from schemas.errors import ShardsLostError, WrongRunError
-from schemas.fingerprint import Fingerprint
-from schemas.shard import LostShard, Shard, ShardReport, count_outcomes
-from schemas.spec import AuditSpec
-
-
-@dataclass(frozen=True)
-class ShardRun:
-    """The shards of one run that lie under one prefix, and what they are made from."""
-
-    spec: AuditSpec
-    fingerprint: Fingerprint
-    prefix: str
-    shards: Sequence[Shard]
-    photos: tuple[Path, ...] | None = None
-
-    def path(self, shard: Shard) -> str:
-        return f"{self.prefix}/{shard.file_name}"
-
-    def job(self, capacity: Capacity) -> ShardJob:
-        fields = dict(self.fingerprint.fields)
-        return ShardJob(self.spec, fields, self.prefix, capacity.device, capacity.threads, self.photos)
+from schemas.errors import ShardsLostError
+from schemas.shard import LostShard, ShardReport, count_outcomes
 
 
 @dataclass(frozen=True)
@@ -45,29 +25,6 @@ class ShardsMade:
     shards: int
     made_now: int
     seconds: Mapping[str, float]
-
-
-def committed_outcomes(run: ShardRun, store: RunStore) -> dict[int, dict[str, int]]:
-    """Outcome counts of the shards that are there, by index, from one listing and their footers.
-
-    Raises WrongRunError for a file of another fingerprint or id range, DamagedError for one that is none.
-    """
-    there = store.sizes(run.prefix)
-    found = {}
-    for shard in run.shards:
-        path = run.path(shard)
-        if path not in there:
-            continue
-        footer = store.read_footer(path)
-        run.fingerprint.require(Fingerprint(footer.fingerprint), path)
-        if (footer.first_id, footer.stop_id) != (shard.first_id, shard.stop_id):
-            raise WrongRunError(
-                f"{path} holds the ids {footer.first_id} to {footer.stop_id - 1}, this spec wants "
-                f"{shard.first_id} to {shard.stop_id - 1}: raise `samples` in steps of `shard_size`, or give "
-                "the spec another `output`"
-            )
-        found[shard.index] = footer.outcomes
-    return found
 
 
 def make_missing(
@@ -82,6 +39,8 @@ def make_missing(
     `announce(rows there already, rows to make, capacity)` is called before the work, `on_report` after each
     shard. Raises ShardsLostError naming the shards that could not be made.
     """
+    if (indexed := indexed_outcomes(run, store)) is not None:
+        return ShardsMade(indexed, len(run.shards), 0, {})
     outcomes = committed_outcomes(run, store)
     todo = [shard for shard in run.shards if shard.index not in outcomes]
     seconds: defaultdict[str, float] = defaultdict(float)
@@ -96,10 +55,18 @@ def make_missing(
                 seconds[stage] += spent
             on_report(report)
 
-        new_actor = partial(spawn, ShardWorker, run.job(capacity))
+        new_actor = partial(spawn, ShardWorker, job_of(run, capacity))
         lost = run_tasks(todo, new_actor, workers=capacity.workers, on_report=collect)
         require_none_lost(lost, run.prefix, len(run.shards))
-    return ShardsMade(count_outcomes(list(outcomes.values())), len(run.shards), len(todo), dict(seconds))
+    counts = count_outcomes(list(outcomes.values()))
+    write_index(run, store, counts)
+    return ShardsMade(counts, len(run.shards), len(todo), dict(seconds))
+
+
+def job_of(run: ShardRun, capacity: Capacity) -> ShardJob:
+    """What an actor needs to make the run's shards."""
+    fields = dict(run.fingerprint.fields)
+    return ShardJob(run.spec, fields, run.prefix, capacity.device, capacity.threads, run.photos)
 
 
 def require_none_lost(lost: Sequence[LostShard], what: str, planned: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,9 @@ from schemas.errors import DamagedError, StoreError
 from schemas.shard import Footer
 from schemas.spec import is_remote
 from schemas.tables import TEMPLATE_PREFIX
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
 
 FOOTER_KEY = b"idleak"
 PARTIAL_SUFFIX = ".partial"
@@ -73,6 +77,16 @@ class RunStore:
         except (BaseError, OSError) as error:
             raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
 
+    def exists(self, path: str) -> bool:
+        """Whether something is at `path`."""
+        try:
+            self._store.head(path)
+        except FileNotFoundError:
+            return False
+        except (BaseError, OSError) as error:
+            raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
+        return True
+
     def delete(self, path: str) -> None:
         """Remove `path`, which may be missing already."""
         try:
@@ -84,12 +98,25 @@ class RunStore:
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Size in bytes of every committed file below `prefix`, by its path from the run's root, sorted."""
+        return {entry["path"]: entry["size"] for entry in self._entries(prefix)}
+
+    def stamps(self, prefix: str = "") -> dict[str, str]:
+        """What changes when a committed file below `prefix` is replaced, by its path, sorted.
+
+        Its size, its time, and the store's tag: on a disk, one of inode, time and size.
+        """
+        return {
+            entry["path"]: f"{entry['size']} {entry['last_modified'].isoformat()} {entry['e_tag']}"
+            for entry in self._entries(prefix)
+        }
+
+    def _entries(self, prefix: str) -> list[ObjectMeta]:
         try:
             entries = self._store.list(prefix or None).collect()
         except (BaseError, OSError) as error:
             raise StoreError(_cannot("list", f"{self.location}/{prefix}", error)) from error
-        sizes = {entry["path"]: entry["size"] for entry in entries}
-        return {path: sizes[path] for path in sorted(sizes) if not path.endswith(PARTIAL_SUFFIX)}
+        committed = [entry for entry in entries if not entry["path"].endswith(PARTIAL_SUFFIX)]
+        return sorted(committed, key=lambda entry: entry["path"])
 
     def write_table(self, path: str, table: pa.Table, footer: Footer) -> int:
         """Commit a table with its footer; the number of bytes written."""

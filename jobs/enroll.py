@@ -15,17 +15,18 @@ from distributed.enrolled import accepted, read_gallery
 from distributed.fingerprints import gallery_fingerprint, recognizer_fields
 from distributed.gallery import Photo, list_photos
 from distributed.lock import run_lock
-from distributed.shard_run import ShardRun
+from distributed.shard_index import ShardRun
 from distributed.store import RunStore
 from jobs.command import spec_command
 from jobs.exit_codes import ExitCode
+from jobs.findings import refused_lines
 from jobs.progress import make_with_progress
 from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import ENROLLING_PREFIX, GALLERY_FILE
 from schemas.shard import Footer, Shard, plan_shards
 from schemas.spec import AuditSpec
-from schemas.tables import Outcome, Role, gallery_schema
+from schemas.tables import Role, gallery_schema
 
 PHOTOS_PER_SHARD = 128
 
@@ -51,12 +52,6 @@ def _run(spec: AuditSpec) -> ExitCode:
     count = accepted(enrolment.table).num_rows
     print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
     return ExitCode.OK
-
-
-def refused_lines(table: pa.Table) -> list[str]:
-    """`refused (reason): role identity/photo`, for each photo that gave no template."""
-    refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).to_pylist()
-    return [f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}" for row in refused]
 
 
 def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 from rich.console import Console
@@ -22,7 +23,7 @@ from schemas.results import (
     PopulationResult,
     ScoreResult,
 )
-from schemas.tables import Role, Verdict
+from schemas.tables import Outcome, Role, Verdict
 
 MOST_AT_RISK = 10
 
@@ -165,3 +166,9 @@ def _evaluation_line(score: ScoreResult) -> str:
         f"against the labels, {score.score_name} of {score.recognizer}: ROC AUC {auc.value:.3f} "
         f"({auc.low:.3f} to {auc.high:.3f}), {len(score.flagged)} flagged"
     )
+
+
+def refused_lines(table: pa.Table) -> list[str]:
+    """`refused (reason): role identity/photo`, for each photo that gave no template."""
+    refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).to_pylist()
+    return [f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}" for row in refused]

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distributed.cluster import Capacity, Cluster
-from distributed.shard_run import ShardRun, ShardsMade, make_missing
+from distributed.shard_index import ShardRun
+from distributed.shard_run import ShardsMade, make_missing
 from distributed.store import RunStore
 from schemas.shard import ShardReport
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +11,7 @@ from numpy.typing import NDArray
 from distributed.attributes import read_attributes
 from distributed.cluster import Cluster
 from distributed.enrolled import EnrolledGallery, enrolled_gallery
-from distributed.fingerprints import (
-    ALGORITHM_VERSION,
-    digest_file,
-    gallery_fingerprint,
-    sampling_fingerprint,
-)
+from distributed.fingerprints import gallery_fingerprint, sampling_fingerprint
 from distributed.gallery import list_photos
 from distributed.judgement import (
     CONSENSUS,
@@ -53,8 +47,10 @@ from distributed.reduce.verdicts import decide
 from distributed.reduce_run import ReduceRun, SampleTemplates
 from distributed.reference_run import read_reference
 from distributed.score_tables import neighbours_table, over_representation_table, scores_table
-from distributed.shard_run import ShardRun, ShardsMade, committed_outcomes
+from distributed.shard_index import ShardRun, committed_outcomes
+from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
+from distributed.verdict_fingerprint import verdict_fingerprint
 from jobs.command import spec_command
 from jobs.enroll import Enrolment
 from jobs.exit_codes import ExitCode
@@ -93,7 +89,8 @@ def _run(spec: AuditSpec) -> ExitCode:
         made, enrolment = _committed(spec, store)
         require_usable_labels(spec, enrolment.table)
         reduction = reduce(spec, enrolment, store, cluster)
-        write_results(spec, made, enrolment, reduction, verdict_fingerprint(spec, enrolment), store, {})
+        fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
+        write_results(spec, made, enrolment, reduction, fingerprint, store, {})
     print_findings(store)
     return ExitCode.OK
 
@@ -125,7 +122,7 @@ def reduce(spec: AuditSpec, enrolment: Enrolment, store: RunStore, cluster: Clus
     with ProgressBar("reducing", spec.samples, "samples") as bar:
         run = ReduceRun(spec, store, cluster, lambda report: bar.advance(report.rows))
         reduction = reduce_run(spec, enrolment.table, run, attributes)
-    write_tables(reduction, verdict_fingerprint(spec, enrolment), store)
+    write_tables(reduction, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return reduction
 
 
@@ -295,21 +292,3 @@ def _drifts(frame: Frame) -> list[Drift]:
     }
     found = [drift(name, values[frame.candidates], values[cohort]) for name, values in columns.items()]
     return [one for one in found if one is not None]
-
-
-def verdict_fingerprint(spec: AuditSpec, enrolment: Enrolment) -> Fingerprint:
-    """Everything that a verdict depends on, and the labels that its evaluation does."""
-    gallery, membership = spec.gallery, spec.membership.model_dump(exclude={"reference"})
-    reference = "none" if spec.membership.reference is None else read_reference(spec).model_dump_json()
-    return Fingerprint(
-        {
-            "samples.sha256": sampling_fingerprint(spec).digest,
-            "gallery.sha256": enrolment.fingerprint.digest,
-            "samples": str(spec.samples),
-            **{f"membership.{name}": repr(value) for name, value in membership.items()},
-            "membership.reference": reference,
-            "labels.sha256": digest_file(Path(gallery.labels)) if gallery.labels else "none",
-            "attributes.sha256": digest_file(Path(gallery.attributes)) if gallery.attributes else "none",
-            "version.algorithm": ALGORITHM_VERSION,
-        }
-    )

@@ -10,7 +10,8 @@ from distributed.fingerprints import sampling_fingerprint
 from distributed.lock import run_lock
 from distributed.run_record import record_run
 from distributed.sampling.image_files import list_images
-from distributed.shard_run import ShardRun, ShardsMade
+from distributed.shard_index import ShardRun
+from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
 from jobs.command import spec_command
 from jobs.exit_codes import ExitCode

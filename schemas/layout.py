@@ -5,6 +5,7 @@ from __future__ import annotations
 RECORD_FILE = "run.json"
 LOCK_FILE = "run.lock"
 SAMPLES_PREFIX = "samples"
+INDEX_FILE = "samples.json"
 ENROLLING_PREFIX = "enrolling"
 PARTIALS_PREFIX = "partials"
 GALLERY_FILE = "gallery.parquet"

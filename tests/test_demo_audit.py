@@ -9,8 +9,8 @@ import pytest
 
 from distributed.cluster import Cluster
 from distributed.store import RunStore
-from jobs.audit import audit
 from jobs.findings import most_at_risk, read_results
+from jobs.whole_audit import audit
 from schemas.spec import GallerySpec, load_spec
 
 DEMO = Path(__file__).resolve().parent.parent / "examples" / "demo"

@@ -10,9 +10,9 @@ import yaml
 
 from distributed.cluster import Cluster
 from distributed.store import RunStore
-from jobs.audit import audit
 from jobs.enroll import enroll
 from jobs.findings import read_results
+from jobs.whole_audit import audit
 from schemas.layout import GALLERY_FILE
 from schemas.results import AuditResults
 from schemas.spec import AuditSpec, load_spec

@@ -1,0 +1,30 @@
+"""Whether an audit has been done already, told without what it takes to do one."""
+
+from __future__ import annotations
+
+from distributed.fingerprints import gallery_fingerprint, sampling_fingerprint
+from distributed.gallery import list_photos
+from distributed.shard_index import ShardRun, indexed_outcomes
+from distributed.store import RunStore
+from distributed.verdict_fingerprint import verdict_fingerprint
+from jobs.findings import read_results
+from schemas.layout import GALLERY_FILE, MATCHES_FILE, RESULTS_FILE, SAMPLES_PREFIX
+from schemas.shard import plan_shards
+from schemas.spec import AuditSpec
+
+
+def is_finished(spec: AuditSpec, store: RunStore) -> bool:
+    """True if the run's results are there and rest on just these samples, gallery and settings."""
+    if not all(store.exists(path) for path in (RESULTS_FILE, MATCHES_FILE, GALLERY_FILE)):
+        return False
+    results = read_results(store)
+    if spec.ledger is not None and results.ledger is None:
+        return False
+    gallery = gallery_fingerprint(spec, list_photos(spec.gallery))
+    if results.verdict_fingerprint_sha256 != verdict_fingerprint(spec, gallery).digest:
+        return False
+    if store.read_footer(GALLERY_FILE).fingerprint != gallery.fields:
+        return False
+    shards = plan_shards(spec.samples, spec.shard_size)
+    run = ShardRun(spec, sampling_fingerprint(spec), SAMPLES_PREFIX, shards)
+    return indexed_outcomes(run, store) is not None

@@ -1,0 +1,48 @@
+"""All the stages of an audit, one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from distributed.cluster import Cluster
+from distributed.labels import require_usable_labels
+from distributed.store import RunStore
+from distributed.verdict_fingerprint import verdict_fingerprint
+from jobs.enroll import enroll
+from jobs.findings import refused_lines
+from jobs.finished import is_finished
+from jobs.reduce import reduce
+from jobs.results import write_results
+from jobs.sample import sample
+from jobs.top_matches import draw_top_matches
+from schemas.spec import AuditSpec
+
+
+def audit(spec: AuditSpec, store: RunStore, cluster: Cluster) -> None:
+    """Do what is not done yet of the whole audit. Raises what `enroll`, `sample` and `reduce` raise."""
+    seconds: dict[str, float] = {}
+    # The gallery is small, and what is wrong with it had better be known before the long work.
+    with _timed(seconds, "enroll"):
+        enrolment = enroll(spec, store, cluster)
+    for line in refused_lines(enrolment.table):
+        print(line)
+    require_usable_labels(spec, enrolment.table)
+    with _timed(seconds, "sample"):
+        made = sample(spec, store, cluster)
+    if made.made_now == 0 and is_finished(spec, store):
+        return
+    with _timed(seconds, "reduce"):
+        reduction = reduce(spec, enrolment, store, cluster)
+    device = cluster.capacity(spec.resources).device
+    fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
+    results = write_results(spec, made, enrolment, reduction, fingerprint, store, seconds, device)
+    draw_top_matches(spec, results.scores[results.headline], store, device)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], job: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[job] = time.perf_counter() - start
