@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from uuid import uuid4
 
 import faiss
 import numpy as np
@@ -74,20 +75,21 @@ Job = SearchJob | GatherJob | SupportJob
 
 @dataclass(frozen=True)
 class ShardGroup:
-    """Shards that one task reduces."""
+    """Shards that one task of a pass reduces. A late attempt of another pass writes elsewhere."""
 
     index: int
     shards: tuple[Shard, ...]
+    pass_id: str
 
     @property
     def file_name(self) -> str:
-        return f"{PARTIALS_PREFIX}/part-{self.index:06d}.npz"
+        return f"{PARTIALS_PREFIX}/{self.pass_id}-{self.index:06d}.npz"
 
 
 def group_shards(shards: Sequence[Shard], groups: int) -> list[ShardGroup]:
     """Cut the shards into at most `groups` contiguous groups of nearly equal size."""
-    cuts = np.array_split(np.arange(len(shards)), min(groups, len(shards)))
-    return [ShardGroup(index, tuple(shards[i] for i in cut)) for index, cut in enumerate(cuts)]
+    cuts, pass_id = np.array_split(np.arange(len(shards)), min(groups, len(shards))), uuid4().hex
+    return [ShardGroup(index, tuple(shards[i] for i in cut), pass_id) for index, cut in enumerate(cuts)]
 
 
 @dataclass(frozen=True)
