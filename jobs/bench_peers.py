@@ -25,7 +25,7 @@ from distributed.embedding.zoo import resolve_model
 from distributed.onnx_session import CPU, LOG_ERRORS
 from distributed.sampling.generator import Image
 from distributed.shard_maker import BATCH_IMAGES, ShardEmbedder, ShardJob
-from jobs.bench_workers import Meeting, Stint, steady_rate
+from jobs.bench_workers import SHARDS_PER_WORKER, Meeting, Stint, steady_rate
 from schemas.errors import ModelError
 from schemas.shard import Shard
 from schemas.spec import AuditSpec, DetectorSpec
@@ -40,9 +40,10 @@ Peer = Callable[[Sequence[Image]], list[Template | None]]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what insightface prints, and without skimage's word on the method that it uses."""
+    """Without what insightface prints, and without what peers' packages say of their own old code."""
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
         yield
 
 
@@ -183,26 +184,31 @@ class RayData:
         import ray.data
 
         self._data: Any = ray.data
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
+        with quiet():
+            ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         self._job, self._images, self._workers = job, images, workers
         self.whole: list[float] = []
+
+    def _blocks(self) -> int:
+        """Blocks of a batch at most, so that each is one call with ids that follow one another."""
+        of_worker = max(-(-self._images // BATCH_IMAGES), min(self._images, SHARDS_PER_WORKER))
+        return of_worker * self._workers
 
     def rate(self) -> float:
         """Images per second, `images` for each worker, without starting up."""
         total = self._images * self._workers
         start = time.perf_counter()
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory() as folder, quiet():
             meeting = Meeting(Path(folder), self._workers)
             # Materialised, or reading the ids would wait for ever for a core that the actors hold.
-            blocks = self._data.range(total, override_num_blocks=-(-total // BATCH_IMAGES)).materialize()
+            blocks = self._data.range(total, override_num_blocks=self._blocks()).materialize()
             made = blocks.map_batches(
                 EmbedBatches,
                 fn_constructor_args=(self._job, meeting),
                 compute=self._data.ActorPoolStrategy(size=self._workers),
                 num_cpus=self._job.threads,
-                batch_size=BATCH_IMAGES,
+                batch_size=None,
             )
             batches = list(made.iter_batches(batch_size=None, batch_format="numpy"))
         self.whole.append(total / (time.perf_counter() - start))

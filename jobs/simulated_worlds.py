@@ -36,7 +36,7 @@ from distributed.reduce.neighbours import Partial
 from distributed.reduce.similarity import Floats, Integers, Singles
 from distributed.reduce.tail import TailPValues
 from distributed.reduce.verdicts import decide
-from distributed.reduce_maker import Arrays, GatherJob, Job, ReduceMaker, ShardGroup, group_shards
+from distributed.reduce_maker import Arrays, Job, ReduceMaker, ShardGroup, SupportJob, group_shards
 from distributed.reduce_run import ReduceRun, SampleTemplates
 from distributed.store import RunStore
 from schemas.layout import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
@@ -310,16 +310,16 @@ def two_groups(shards: Sequence[Shard], job: Job) -> list[ShardGroup]:
 
 
 def any_groups(seed: int) -> Callable[[Sequence[Shard], Job], list[ShardGroup]]:
-    """Shards in groups of any sizes and in any order; templates are fetched in the order of ids, always."""
+    """Shards in groups of any sizes; where ids need not rise within a group, in any order."""
 
     def grouped(shards: Sequence[Shard], job: Job) -> list[ShardGroup]:
         random = np.random.default_rng([seed, len(shards)])
         order = np.arange(len(shards))
-        if not isinstance(job, GatherJob):
+        if isinstance(job, SupportJob):
             random.shuffle(order)
         cuts = np.flatnonzero(random.random(len(shards) - 1) < 0.5) + 1
         parts = np.split(order, cuts)
-        return [ShardGroup(index, tuple(shards[i] for i in part)) for index, part in enumerate(parts)]
+        return [ShardGroup(index, tuple(shards[i] for i in part), "any") for index, part in enumerate(parts)]
 
     return grouped
 
