@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jobs.bench_pipeline import bench_pipeline
 from jobs.bench_reduce import Sizes, bench_reduce
+from jobs.bench_restart import bench_restart
 from jobs.bench_scheduler import SimulatedCluster, bench_scheduler
 from jobs.bench_table import cores
 from jobs.bench_worlds import CLAIMS, bench_worlds
@@ -28,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
     _reduce_options(
         benches.add_parser("reduce", help="the search, against matrix products, FAISS, numpy and torch")
     )
+    _restart_options(benches.add_parser("restart", help="a finished audit that is started again"))
     _scheduler_options(benches.add_parser("scheduler", help="the schedule of shards, on a simulated cluster"))
     chosen = parser.parse_args(argv)
     chosen.command = list(argv)
@@ -60,6 +62,17 @@ def _reduce_options(reduce: argparse.ArgumentParser) -> None:
     reduce.set_defaults(run=_run_reduce)
 
 
+def _restart_options(restart: argparse.ArgumentParser) -> None:
+    restart.add_argument(
+        "spec", type=Path, metavar="SPEC", help="an audit's YAML file; its output stays as it is"
+    )
+    restart.add_argument(
+        "--shards", type=_positive, nargs="+", default=[100, 10_000], help="of one sample each"
+    )
+    _speed_options(restart, repeats=5)
+    restart.set_defaults(run=_run_restart)
+
+
 def _scheduler_options(scheduler: argparse.ArgumentParser) -> None:
     scheduler.add_argument("--shards", type=_positive, default=10_000, help="of about a minute each")
     scheduler.add_argument("--workers", type=_positive, default=64, help="actors of the cluster")
@@ -85,6 +98,11 @@ def _run_pipeline(chosen: argparse.Namespace) -> ExitCode:
 def _run_reduce(chosen: argparse.Namespace) -> ExitCode:
     sizes = Sizes(chosen.photos, chosen.samples, chosen.dim, chosen.topk, chosen.threads)
     return bench_reduce(sizes, chosen.repeats, chosen.output, chosen.command)
+
+
+def _run_restart(chosen: argparse.Namespace) -> ExitCode:
+    shards = sorted(chosen.shards)
+    return bench_restart(load_spec(chosen.spec), shards, chosen.repeats, chosen.output, chosen.command)
 
 
 def _run_scheduler(chosen: argparse.Namespace) -> ExitCode:
