@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnx
@@ -92,11 +92,22 @@ def _versions() -> dict[str, str]:
 
 def package_version(name: str) -> str:
     """Version of an installed package; onnxruntime's GPU build goes by another name, same code."""
-    if name == "onnxruntime":
-        import onnxruntime
+    if name != "onnxruntime":
+        return version(name)
+    builds = [found for found in map(_version_or_none, ("onnxruntime", "onnxruntime-gpu")) if found]
+    if len(set(builds)) == 1:
+        return builds[0]
+    # Which of two is at work, only the package itself can tell.
+    import onnxruntime
 
-        return str(onnxruntime.__version__)
-    return version(name)
+    return str(onnxruntime.__version__)
+
+
+def _version_or_none(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def digest_model(path: Path) -> str:
