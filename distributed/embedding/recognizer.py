@@ -84,8 +84,11 @@ class Recognizer:
 
     def _prepare(self, crops: NDArray[np.uint8]) -> Float32:
         images = crops[..., ::-1] if self._flip else crops
-        scaled = (images.astype(np.float32) - self._mean) / self._std
-        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2) if self._channels_first else scaled)
+        # Plane by plane: arithmetic over a last axis of three takes ten times as long.
+        planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
+        planes -= self._mean[:, None, None]
+        planes /= self._std[:, None, None]
+        return planes if self._channels_first else np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
 
     def _normalize(self, raw: Float32) -> Float32:
         norms = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
