@@ -57,6 +57,11 @@ class ShardEmbedder:
         self._source = open_source(job)
         self._extractor = open_extractor(job)
 
+    @property
+    def batches(self) -> dict[str, int]:
+        """Recogniser name -> crops that it takes at once."""
+        return self._extractor.batches
+
     def embed(self, shard: Shard) -> EmbeddedShard:
         """Outcomes and templates of the shard's images, in the order of ids."""
         seconds = dict.fromkeys(("generate", *self._extractor.timings), 0.0)
@@ -92,7 +97,9 @@ class ShardMaker:
         size = self._store.write_table(path, samples_table(shard, embedded.faces), footer)
         seconds = embedded.seconds | {"write": time.perf_counter() - start}
         example = next(iter(embedded.reasons), None)
-        return ShardReport(shard.index, shard.rows, footer.outcomes, size, seconds, example)
+        return ShardReport(
+            shard.index, shard.rows, footer.outcomes, size, seconds, example, self._embedder.batches
+        )
 
     def _footer(self, shard: Shard, faces: FaceBatch) -> Footer:
         return Footer(
@@ -168,6 +175,7 @@ def open_extractor(job: ShardJob) -> TemplateExtractor:
             std=one.input.std,
             device=job.device,
             threads=job.threads,
+            batch=None if job.spec.resources.batch == "auto" else job.spec.resources.batch,
         )
         for one in job.spec.faces.recognizers
     ]

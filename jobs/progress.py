@@ -103,7 +103,12 @@ def make_with_progress(
             )
             bars.append(stack.enter_context(ProgressBar(title, todo, "images")))
 
+        picked: dict[str, int] = {}
+
         def advance(report: ShardReport) -> None:
+            for name in report.batches.keys() - picked.keys():
+                print(f"{title}: {name} takes {report.batches[name]} crops at once", file=sys.stderr)
+            picked.update(report.batches)
             bars[0].advance(report.rows)
             on_report(report)
 

@@ -35,7 +35,10 @@ def plan_shards(samples: int, shard_size: int) -> list[Shard]:
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What an actor tells the driver of a finished shard. Never arrays."""
+    """What an actor tells the driver of a finished shard. Never arrays.
+
+    batches: recogniser name -> crops that it takes at once.
+    """
 
     index: int
     rows: int
@@ -43,6 +46,7 @@ class ShardReport:
     bytes_written: int
     seconds: Mapping[str, float] = field(default_factory=dict)
     invalid_example: str | None = None
+    batches: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

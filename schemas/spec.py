@@ -245,6 +245,10 @@ class ResourcesSpec(_Frozen):
     )
     workers: Auto | PositiveInt = Field("auto", description="actors; auto: what the cluster has room for")
     threads_per_worker: Auto | PositiveInt = Field("auto", description="CPU threads of one actor; auto: 1")
+    batch: Auto | PositiveInt = Field(
+        "auto",
+        description="crops a recogniser takes at once; auto: the fastest of a probe that changes no bit",
+    )
 
 
 class AuditSpec(_Frozen):

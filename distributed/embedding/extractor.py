@@ -41,6 +41,11 @@ class TemplateExtractor:
         self._locator = locate
         self.timings = {"detect": 0.0, "align": 0.0, "embed": 0.0}
 
+    @property
+    def batches(self) -> dict[str, int]:
+        """Recogniser name -> crops that it takes at once."""
+        return {one.name: one.batch for one in self._recognizers}
+
     def extract(self, images: Sequence[Image | None]) -> FaceBatch:
         """`images`: uint8 H×W×3 RGB, any sizes; None stands for one that could not be read."""
         with self._timed("detect"):

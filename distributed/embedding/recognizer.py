@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from distributed.embedding.batch_probe import BATCH_SIZES, fastest_batch
 from distributed.onnx_graph import input_shape, read_model
 from distributed.onnx_session import BatchedModel
 from schemas.errors import ModelError
 
-# On a CPU the batch changes little, and two of three recognisers were fastest at 4. The number for CUDA is
-# not measured.
-BATCH = {"cpu": 4, "cuda": 64}
+CUDA_BATCH = 64
+"""Not measured."""
 GREY = 127
 
 Float32 = NDArray[np.float32]
@@ -24,7 +24,8 @@ Float32 = NDArray[np.float32]
 class Recognizer:
     """An ONNX face recogniser with its preprocessing.
 
-    `size` is the side of its crops, `dim` the length of its templates; both are found from the file.
+    `size` is the side of its crops, `dim` the length of its templates; both are found from the file. `batch`
+    is how many crops it takes at once.
     """
 
     def __init__(
@@ -37,15 +38,16 @@ class Recognizer:
         std: Sequence[float],
         device: str,
         threads: int,
+        batch: int | None = None,
     ) -> None:
-        """`mean` and `std`: three numbers on the 0-255 scale, in the order of `channels`.
+        """`mean` and `std`: three numbers on the 0-255 scale, in the order of `channels`. batch: crops at
+        once; None: on a CPU the fastest by a short probe.
 
         Raises ModelError if the file is not a recogniser with one square input and one output that is a
         template.
         """
         self.name = name
         self._path = path
-        self._batch = BATCH[device]
         self._flip = channels == "bgr"
         self._mean, self._std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
         model = read_model(path)
@@ -62,6 +64,7 @@ class Recognizer:
         trial = self._model.run(self._prepare(np.full((1, self.size, self.size, 3), GREY, np.uint8)))
         self._output = _read_output(path, trial)
         self.dim = trial[self._output].size
+        self.batch = batch or (CUDA_BATCH if device == "cuda" else self._probe())
 
     @property
     def batched(self) -> bool:
@@ -75,8 +78,15 @@ class Recognizer:
         """
         if crops.shape[1:] != (self.size, self.size, 3):
             raise ValueError(f"crops must be N×{self.size}×{self.size}×3, got {crops.shape}")
-        raw = [self._run(crops[start : start + self._batch]) for start in range(0, len(crops), self._batch)]
+        raw = [self._run(crops[start : start + self.batch]) for start in range(0, len(crops), self.batch)]
         return self._normalize(np.concatenate([np.empty((0, self.dim), np.float32), *raw]))
+
+    def _probe(self) -> int:
+        if not self.batched:
+            return 1
+        shape = (max(BATCH_SIZES), self.size, self.size, 3)
+        crops = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        return fastest_batch(lambda one: self._model.run(one)[self._output], self._prepare(crops))
 
     def _run(self, crops: NDArray[np.uint8]) -> Float32:
         outputs = self._model.run(self._prepare(crops))
