@@ -10,7 +10,6 @@ from jobs.bench_pipeline import bench_pipeline
 from jobs.bench_reduce import Sizes, bench_reduce
 from jobs.bench_restart import bench_restart
 from jobs.bench_scheduler import SimulatedCluster, bench_scheduler
-from jobs.bench_table import cores
 from jobs.bench_worlds import CLAIMS, bench_worlds
 from jobs.command import guarded
 from jobs.exit_codes import ExitCode
@@ -53,11 +52,11 @@ def _pipeline_options(pipeline: argparse.ArgumentParser) -> None:
 
 
 def _reduce_options(reduce: argparse.ArgumentParser) -> None:
-    reduce.add_argument("--photos", type=_positive, default=10_000, help="of the gallery; also a tenth")
-    reduce.add_argument("--samples", type=_positive, default=100_000)
+    reduce.add_argument("--photos", type=_positive, default=4_000, help="of the gallery; also a tenth")
+    reduce.add_argument("--samples", type=_positive, default=262_144)
     reduce.add_argument("--dim", type=_positive, default=512, help="numbers of a template; also a quarter")
     reduce.add_argument("--topk", type=_positive, default=64, help="nearest samples of each photo")
-    reduce.add_argument("--threads", type=_positive, default=cores(), help="of every library; all cores")
+    reduce.add_argument("--threads", type=_positive, default=1, help="of every library; 1, as one worker has")
     _speed_options(reduce, repeats=3)
     reduce.set_defaults(run=_run_reduce)
 

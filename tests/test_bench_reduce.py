@@ -62,7 +62,9 @@ def test_every_contender_is_timed_at_every_size_and_agrees(
                 assert all(math.isfinite(one) and one > 0 for one in numbers_of(cell))
             assert (name in PEERS) == (row[4] != "") and float(row[4] or 0) < 1e-5
     bars = {row[0]: row for row in rows if row[-1] in ("holds", "FAILS")}
-    assert sum("search ÷" in name for name in bars) == 4
+    searches = [name for name in bars if "search ÷" in name]
+    assert len(searches) == 1 and searches[0].startswith("40 photos × 900 samples, 32 numbers")
+    assert sum("difference" in name for name in bars) == 4
     assert all(row[-1] == "holds" for name, row in bars.items() if "difference" in name or "cosine" in name)
     assert code == int(any(row[-1] == "FAILS" for row in bars.values()))
     for part in ("processor: ", "faiss ", "command: `idleak bench reduce --photos 40", "GB/s"):
