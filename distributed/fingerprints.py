@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import onnx
-from google.protobuf.message import DecodeError
-from onnx.external_data_helper import uses_external_data
-
+from distributed.digests import digest_file, digest_lines, digest_model
 from distributed.embedding.zoo import resolve_model
 from distributed.gallery import Photo
-from distributed.sampling.image_files import list_images
-from schemas.errors import ModelError
+from distributed.sampling.adapters import generator_fields
 from schemas.fingerprint import Fingerprint
-from schemas.spec import AuditSpec, FacesSpec, ImagesGenerator, OnnxGenerator
+from schemas.spec import AuditSpec, FacesSpec
 
-ALGORITHM_VERSION = "2"
+ALGORITHM_VERSION = "3"
 """Raised whenever our own code changes a byte of what it writes."""
 
 VERSIONED_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyarrow", "scipy")
@@ -27,7 +22,7 @@ VERSIONED_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow"
 def sampling_fingerprint(spec: AuditSpec) -> Fingerprint:
     """Everything that changes a byte of `samples/`. Raises ModelError or SpecError for missing files."""
     fields = {"seed": str(spec.seed), "shard_size": str(spec.shard_size)}
-    fields |= _generator_fields(spec.generator)
+    fields |= generator_fields(spec.generator)
     fields |= _faces_fields(spec.faces, detector=spec.faces.landmarks is None)
     if spec.faces.landmarks is not None:
         fields["faces.landmarks"] = repr(spec.faces.landmarks)
@@ -45,23 +40,6 @@ def gallery_fingerprint(spec: AuditSpec, photos: Sequence[Photo]) -> Fingerprint
     fields |= _faces_fields(spec.faces, detector=bool(photos) and spec.gallery.detector)
     fields["gallery.detector"] = str(spec.gallery.detector)
     return Fingerprint(fields | _versions())
-
-
-def _generator_fields(generator: OnnxGenerator | ImagesGenerator) -> dict[str, str]:
-    if isinstance(generator, ImagesGenerator):
-        root = Path(generator.path)
-        names = ((path.relative_to(root).as_posix(), path) for path in list_images(root))
-        digest = _digest_lines(f"{name}\0{digest_file(path)}" for name, path in names)
-        return {"generator.kind": "images", "generator.sha256": digest, "generator.seeded": "false"}
-    return {
-        "generator.kind": generator.kind,
-        "generator.seeded": "true",
-        "generator.sha256": digest_model(Path(generator.path)),
-        "generator.latent.dim": str(generator.latent.dim),
-        "generator.output.layout": generator.output.layout,
-        "generator.output.range": repr(generator.output.range),
-        "generator.output.channels": generator.output.channels,
-    }
 
 
 def _faces_fields(faces: FacesSpec, *, detector: bool) -> dict[str, str]:
@@ -110,47 +88,7 @@ def _version_or_none(name: str) -> str | None:
         return None
 
 
-def digest_model(path: Path) -> str:
-    """Sha256 of an ONNX file and of the files beside it that hold its weights, if any.
-
-    Raises ModelError if a file is missing, or the file is no ONNX.
-    """
-    digest = digest_file(path)
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except DecodeError as error:
-        raise ModelError(
-            f"{path} is not a readable ONNX file (truncated?): fetch it again and compare its sha256"
-        ) from error
-    names = {
-        entry.value
-        for tensor in model.graph.initializer
-        if uses_external_data(tensor)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    if not names:
-        return digest
-    return _digest_lines([digest, *(f"{name}\0{digest_file(path.parent / name)}" for name in sorted(names))])
-
-
-def digest_file(path: Path) -> str:
-    """Hexadecimal sha256 of a file. Raises ModelError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}; correct the path in the spec") from error
-
-
 def _digest_photos(photos: Sequence[Photo]) -> str:
-    return _digest_lines(
+    return digest_lines(
         f"{photo.role}\0{photo.identity}\0{photo.name}\0{digest_file(photo.path)}" for photo in photos
     )
-
-
-def _digest_lines(lines: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
-    return digest.hexdigest()

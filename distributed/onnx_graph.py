@@ -51,13 +51,17 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 def input_shape(model: onnx.ModelProto) -> tuple[int | None, ...] | None:
     """The shape of the only input, None for a symbolic axis; None if there is not exactly one input."""
-    inputs = _inputs(model.graph)
-    if len(inputs) != 1:
-        return None
-    return tuple(dim.dim_value or None for dim in inputs[0].type.tensor_type.shape.dim)
+    inputs = graph_inputs(model.graph)
+    return shape_of(inputs[0]) if len(inputs) == 1 else None
 
 
-def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+def shape_of(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
+    """The stated shape, None for a symbolic axis."""
+    return tuple(dim.dim_value or None for dim in value.type.tensor_type.shape.dim)
+
+
+def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """What the graph must be given: its inputs without weights."""
     # Before ONNX IR 4 every weight was listed as an input, too.
     weights = {tensor.name for tensor in graph.initializer}
     return [value for value in graph.input if value.name not in weights]
@@ -84,7 +88,7 @@ def make_batch_dynamic(model: onnx.ModelProto, *, free: Sequence[int] = (0,)) ->
     if not shape or shape[0] not in (None, 1):
         return None
     copy = forget_shapes(model)
-    dims = _inputs(copy.graph)[0].type.tensor_type.shape.dim
+    dims = graph_inputs(copy.graph)[0].type.tensor_type.shape.dim
     for axis in free:
         if dims[axis].dim_value:
             dims[axis].dim_param = f"free_{axis}"
@@ -97,7 +101,7 @@ def make_batch_dynamic(model: onnx.ModelProto, *, free: Sequence[int] = (0,)) ->
 def _with_batch_first(graph: onnx.GraphProto, *, fixed: bool) -> Iterable[onnx.NodeProto]:
     constants = _constants(graph)
     makers = {name: node for node in graph.node for name in node.output}
-    active = {value.name for value in _inputs(graph)}
+    active = {value.name for value in graph_inputs(graph)}
     for node in graph.node:
         # A parameter may be reshaped to a leading 1 with every right: only activations carry the batch.
         is_active = not active.isdisjoint(node.input)

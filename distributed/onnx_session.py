@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ ORT_ERRORS = (
 )
 
 Float32 = NDArray[np.float32]
+Feeds = Mapping[str, NDArray[Any]]
 
 
 def open_session(
@@ -172,6 +173,51 @@ class BatchedModel:
                 f"{self._path} cannot run on an input of shape {batch.shape[1:]}: {error}"
             ) from error
         return [_stack(parts) for parts in zip(*apart, strict=True)]
+
+
+class ManyInputModel:
+    """A model with several inputs, all with the batch first; `batched` as for BatchedModel.
+
+    Its graph is not rewritten: one whose file states a batch of one is run sample by sample.
+    """
+
+    def __init__(
+        self, path: Path, model: onnx.ModelProto, *, probe: Feeds, device: str, threads: int
+    ) -> None:
+        """`probe`: inputs of several samples, for the proof. Raises ModelError, DeviceError."""
+        self._path = path
+        plain = forget_shapes(model).SerializeToString()
+        self._session = open_session(path, device=device, threads=threads, model=plain)
+        self.batched = False
+        apart = self.run(probe)
+        self.batched = self._gives(probe, apart, 1e-3 if device == "cuda" else 1e-5)
+
+    def run(self, feeds: Feeds) -> list[Float32]:
+        """Every output, always with N first. Raises ModelError if the model refuses the inputs."""
+        try:
+            if self.batched:
+                return self._run(feeds)
+            count = len(next(iter(feeds.values())))
+            apart = [self._run({k: v[i : i + 1] for k, v in feeds.items()}) for i in range(count)]
+        except ORT_ERRORS as error:
+            shapes = {name: value.shape[1:] for name, value in feeds.items()}
+            raise ModelError(f"{self._path} cannot run on inputs of shapes {shapes}: {error}") from error
+        return [_stack(parts) for parts in zip(*apart, strict=True)]
+
+    def _gives(self, probe: Feeds, apart: Sequence[Float32], tolerance: float) -> bool:
+        try:
+            together = self._run(probe)
+        except ORT_ERRORS:
+            return False
+        return all(
+            _agree(whole, parts, len(parts), tolerance) for whole, parts in zip(together, apart, strict=True)
+        )
+
+    def _run(self, feeds: Feeds) -> list[Float32]:
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = LOG_FATAL
+        outputs: list[Float32] = self._session.run(None, feeds, options)
+        return outputs
 
 
 def _open_batched(

@@ -185,10 +185,11 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         on_report: Callable[[Any], None],
         max_attempts: int = MAX_ATTEMPTS,
         copy_after: float = COPY_AFTER,
+        deadline: float = math.inf,
     ) -> None:
         self._queue: _Queue[TaskT, ActorT] = _Queue(deque(tasks), max_attempts)
         self._actors, self._workers, self._on_report = actors, workers, on_report
-        self._copy_after = copy_after
+        self._copy_after, self._deadline = copy_after, deadline
         self._alive: set[ActorT] = set()
         self._idle: deque[ActorT] = deque()
         self._running: dict[HandleT, _Attempt[TaskT, ActorT, HandleT]] = {}
@@ -206,6 +207,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
                 for handle in self._actors.wait(self._running.keys(), WAIT_SECONDS):
                     if handle in self._running:
                         self._collect(handle)
+                self._end_overdue()
         finally:
             self._actors.end(self._alive)
         return sorted(self._queue.lost, key=lambda lost: lost.index)
@@ -249,6 +251,18 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
                 self._copied.add(attempt.task.index)
                 self._submit(self._idle.pop(), attempt.task)
             self._to_copy.popleft()
+
+    def _end_overdue(self) -> None:
+        """End the actors whose tasks take longer than the deadline; attempts lie in the order of start."""
+        while self._running:
+            attempt = next(iter(self._running.values()))
+            if self._actors.now() - attempt.start <= self._deadline:
+                return
+            del self._running[attempt.handle]
+            self._handles[attempt.task.index].remove(attempt.handle)
+            self._alive.discard(attempt.actor)
+            self._actors.end([attempt.actor])
+            self._failed(attempt, TimeoutError(f"not done after {self._deadline:g} s, its worker was ended"))
 
     def _patience(self) -> float:
         """Seconds that a task may run before it is copied."""
@@ -294,17 +308,22 @@ def run_tasks(
     workers: int,
     on_report: Callable[[Any], None],
     max_attempts: int = MAX_ATTEMPTS,
+    deadline: float = math.inf,
 ) -> list[LostShard]:
     """Have `workers` actors `run` each task once; report each result; the tasks lost after `max_attempts`.
 
-    One task is in flight per actor. An actor that dies is replaced, its task charged one attempt. A failed
+    One task is in flight per actor. An actor that dies is replaced, its task charged one attempt; one
+    whose task takes longer than `deadline` seconds is ended, and that is the same. A failed
     task is done again next, by another actor if there is one. Tasks must be idempotent: at the run's end, one
     that takes much longer than others is given to an idle actor too; the first result is reported. An
     IdleakError that a task raises is not a matter of luck: it ends the run at once and is raised here, as is
     whatever `on_report` raises. All actors are ended before this returns.
     """
     actors: RayActors[TaskT] = RayActors(spawn)
-    return Schedule(tasks, actors, workers=workers, on_report=on_report, max_attempts=max_attempts).run()
+    schedule = Schedule(
+        tasks, actors, workers=workers, on_report=on_report, max_attempts=max_attempts, deadline=deadline
+    )
+    return schedule.run()
 
 
 def _reason(error: Exception) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,11 @@ from distributed.sampling.adapters import open_generator
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from distributed.sampling.image_files import ImageFiles
 from distributed.store import RunStore
+from schemas.generators.base import FactorValue
 from schemas.shard import Footer, Shard, ShardReport
 from schemas.spec import AuditSpec, FacesSpec
-from schemas.tables import samples_schema, template_column
+from schemas.sweep import Sweep
+from schemas.tables import factor_column, samples_schema, template_column
 
 BATCH_IMAGES = 32
 
@@ -74,7 +76,7 @@ class ShardEmbedder:
             seconds["generate"] += time.perf_counter() - start
             pairs = zip(ids, images, strict=True)
             reasons += [f"{id_}: {one.reason}" for id_, one in pairs if isinstance(one, InvalidImage)]
-            parts.append(self._extractor.extract([_or_none(one) for one in images]))
+            parts.append(typed(self._extractor.extract([_or_none(one) for one in images]), images))
         seconds |= {stage: total - before[stage] for stage, total in self._extractor.timings.items()}
         return EmbeddedShard(concatenate(parts), seconds, reasons)
 
@@ -87,6 +89,7 @@ class ShardMaker:
         self._job = job
         self._store = RunStore(job.spec.output)
         self._embedder = ShardEmbedder(job)
+        self._factors = job.spec.generator.sweep if job.photos is None else {}
 
     def make(self, shard: Shard) -> ShardReport:
         """Make and commit one shard. Doing it again gives the same bytes in the same place."""
@@ -94,7 +97,7 @@ class ShardMaker:
         footer = self._footer(shard, embedded.faces)
         start = time.perf_counter()
         path = f"{self._job.prefix}/{shard.file_name}"
-        size = self._store.write_table(path, samples_table(shard, embedded.faces), footer)
+        size = self._store.write_table(path, samples_table(shard, embedded.faces, self._factors), footer)
         seconds = embedded.seconds | {"write": time.perf_counter() - start}
         example = next(iter(embedded.reasons), None)
         return ShardReport(
@@ -136,16 +139,21 @@ def batches(shard: Shard) -> Iterator[NDArray[np.int64]]:
         yield np.arange(first, min(first + BATCH_IMAGES, shard.stop_id), dtype=np.int64)
 
 
-def samples_table(shard: Shard, faces: FaceBatch) -> pa.Table:
+def samples_table(
+    shard: Shard, faces: FaceBatch, factors: Mapping[str, Sequence[FactorValue]] | None = None
+) -> pa.Table:
     """The shard as a table with the columns of `samples_schema`."""
-    schema = samples_schema({name: rows.shape[1] for name, rows in faces.templates.items()})
+    ids, factors = np.arange(shard.first_id, shard.stop_id, dtype=np.int64), factors or {}
+    schema = samples_schema({name: rows.shape[1] for name, rows in faces.templates.items()}, factors)
     scores = pa.array(faces.detection_score, mask=np.isnan(faces.detection_score))
     columns = {
-        "sample_id": pa.array(np.arange(shard.first_id, shard.stop_id, dtype=np.int64)),
+        "sample_id": pa.array(ids),
         "outcome": pa.array([str(outcome) for outcome in faces.outcome]),
         "faces": pa.array(faces.faces),
         "detection_score": scores,
     }
+    sweep = Sweep(factors)
+    columns |= {factor_column(name): pa.array(sweep.column(name, ids)) for name in factors}
     columns |= {template_column(name): template_array(rows) for name, rows in faces.templates.items()}
     return pa.table(columns, schema=schema)
 
@@ -162,6 +170,13 @@ def open_source(job: ShardJob) -> ImageSource:
     if job.photos is not None:
         return ImageFiles(job.photos)
     return open_generator(job.spec.generator, job.spec.seed, device=job.device, threads=job.threads)
+
+
+def typed(faces: FaceBatch, images: Sequence[Image | InvalidImage]) -> FaceBatch:
+    """The batch with the outcomes of images that are none."""
+    pairs = zip(faces.outcome, images, strict=True)
+    outcome = [one.outcome.value if isinstance(one, InvalidImage) else known for known, one in pairs]
+    return replace(faces, outcome=outcome)
 
 
 def open_extractor(job: ShardJob) -> TemplateExtractor:

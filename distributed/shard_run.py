@@ -56,7 +56,13 @@ def make_missing(
             on_report(report)
 
         new_actor = partial(spawn, ShardWorker, job_of(run, capacity))
-        lost = run_tasks(todo, new_actor, workers=capacity.workers, on_report=collect)
+        lost = run_tasks(
+            todo,
+            new_actor,
+            workers=capacity.workers,
+            on_report=collect,
+            deadline=run.spec.limits.shard_seconds,
+        )
         require_none_lost(lost, run.prefix, len(run.shards))
     counts = count_outcomes(list(outcomes.values()))
     write_index(run, store, counts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distributed.fingerprints import ALGORITHM_VERSION, digest_file, sampling_fingerprint
+from distributed.digests import digest_file
+from distributed.fingerprints import ALGORITHM_VERSION, sampling_fingerprint
 from distributed.reference_run import read_reference
 from schemas.fingerprint import Fingerprint
 from schemas.spec import AuditSpec

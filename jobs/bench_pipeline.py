@@ -16,6 +16,7 @@ import numpy as np
 
 from distributed.cluster import Cluster
 from distributed.embedding.alignment import TEMPLATE_SIZE
+from distributed.sampling.adapters import image_count
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.shard_maker import (
     BATCH_IMAGES,
@@ -35,7 +36,7 @@ from jobs.bench_workers import bench_shards, ray_rate
 from jobs.exit_codes import ExitCode
 from schemas.errors import DeviceError, SpecError
 from schemas.shard import Footer, Shard
-from schemas.spec import AuditSpec, ImagesGenerator, ResourcesSpec, is_remote
+from schemas.spec import AuditSpec, ResourcesSpec, is_remote
 
 WHOLE, STOCK, PLAIN, RAY_DATA = "whole, no Ray", "stock insightface", "plain onnxruntime", "Ray Data"
 STOCK_BAR, STAGES_BAR, RAY_BAR, SCALING_BAR, WRITE_BAR = 2.5, 0.95, 0.97, 1.85, 0.02
@@ -111,7 +112,7 @@ def benched(spec: AuditSpec, folder: str) -> AuditSpec:
 
 
 def _require_here(spec: AuditSpec) -> None:
-    if isinstance(spec.generator, ImagesGenerator):
+    if image_count(spec.generator) is not None:
         raise SpecError(
             "bench pipeline draws as many samples as it needs: give a spec with an onnx generator"
         )

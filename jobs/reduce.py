@@ -70,7 +70,7 @@ from schemas.layout import (
 )
 from schemas.shard import Footer, count_outcomes, plan_shards
 from schemas.spec import AuditSpec
-from schemas.tables import Outcome, Role, Verdict
+from schemas.tables import Role, Verdict, invalid_count
 
 PREFIXES = (0.01, 0.03, 0.1, 0.3, 1.0)
 POPULATION_SAMPLES = 10_000
@@ -109,7 +109,7 @@ def _committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]
     fingerprint = gallery_fingerprint(spec, list_photos(spec.gallery))
     fingerprint.require(Fingerprint(store.read_footer(GALLERY_FILE).fingerprint), GALLERY_FILE)
     made = ShardsMade(count_outcomes(list(outcomes.values())), len(shards), 0, {})
-    require_few_invalid(made.outcomes.get(Outcome.INVALID_IMAGE, 0), spec.samples)
+    require_few_invalid(invalid_count(made.outcomes), spec)
     return made, Enrolment(store.read_table(GALLERY_FILE), fingerprint)
 
 

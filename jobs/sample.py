@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from distributed.cluster import Cluster
 from distributed.fingerprints import sampling_fingerprint
 from distributed.lock import run_lock
 from distributed.run_record import record_run
-from distributed.sampling.image_files import list_images
+from distributed.sampling.adapters import image_count
 from distributed.shard_index import ShardRun
 from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
@@ -19,11 +18,8 @@ from jobs.progress import make_with_progress
 from schemas.errors import InvalidSamplesError, SpecError
 from schemas.layout import SAMPLES_PREFIX
 from schemas.shard import ShardReport, plan_shards
-from schemas.spec import AuditSpec, ImagesGenerator
-from schemas.tables import Outcome
-
-MAX_INVALID_SHARE = 0.01
-"""A run fails once more than this share of its samples are no images."""
+from schemas.spec import AuditSpec
+from schemas.tables import invalid_count
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,43 +39,44 @@ def sample(spec: AuditSpec, store: RunStore, cluster: Cluster) -> ShardsMade:
     """Make the missing shards of the samples.
 
     Raises SpecError or a subclass for what the spec names and cannot be used, WrongRunError if the output
-    belongs to another spec, ShardsLostError, and InvalidSamplesError past MAX_INVALID_SHARE.
+    belongs to another spec, ShardsLostError, and InvalidSamplesError past `limits.invalid_samples`.
     """
-    _require_enough_images(spec)
+    require_enough_images(spec)
     fingerprint = sampling_fingerprint(spec)
     record_run(store, spec, fingerprint)
     shards = plan_shards(spec.samples, spec.shard_size)
-    limit = _InvalidLimit(spec.samples)
+    limit = _InvalidLimit(spec)
     made = make_with_progress(
         "sampling", ShardRun(spec, fingerprint, SAMPLES_PREFIX, shards), store, cluster, limit.add
     )
-    require_few_invalid(made.outcomes.get(Outcome.INVALID_IMAGE, 0), spec.samples)
+    require_few_invalid(invalid_count(made.outcomes), spec)
     return made
 
 
-def _require_enough_images(spec: AuditSpec) -> None:
-    if isinstance(spec.generator, ImagesGenerator):
-        there = len(list_images(Path(spec.generator.path)))
-        if there < spec.samples:
-            raise SpecError(f"{spec.generator.path} holds {there} images: lower samples from {spec.samples}")
+def require_enough_images(spec: AuditSpec) -> None:
+    """Raise SpecError if the generator has an end, and more samples are asked for."""
+    there = image_count(spec.generator)
+    if there is not None and there < spec.samples:
+        raise SpecError(f"the generator has {there} images: lower samples from {spec.samples}")
 
 
 class _InvalidLimit:
     """Counts samples that are no images, to stop a hopeless run early."""
 
-    def __init__(self, samples: int) -> None:
-        self._samples = samples
+    def __init__(self, spec: AuditSpec) -> None:
+        self._spec = spec
         self._invalid = 0
 
     def add(self, report: ShardReport) -> None:
-        self._invalid += report.outcomes.get(Outcome.INVALID_IMAGE, 0)
-        require_few_invalid(self._invalid, self._samples, report.invalid_example)
+        self._invalid += invalid_count(report.outcomes)
+        require_few_invalid(self._invalid, self._spec, report.invalid_example)
 
 
-def require_few_invalid(invalid: int, samples: int, example: str | None = None) -> None:
-    """Raise InvalidSamplesError if more than MAX_INVALID_SHARE of the samples are no images."""
-    if invalid > MAX_INVALID_SHARE * samples:
+def require_few_invalid(invalid: int, spec: AuditSpec, example: str | None = None) -> None:
+    """Raise InvalidSamplesError if more than `limits.invalid_samples` of the samples are no images."""
+    limit = spec.limits.invalid_samples
+    if invalid > limit * spec.samples:
         raise InvalidSamplesError(
-            f"{invalid} of {samples} samples are no images ({example or 'see their outcome'}), more than "
-            f"{MAX_INVALID_SHARE:.0%}: mend the generator, or its `output` in the spec"
+            f"{invalid} of {spec.samples} samples are no images ({example or 'see their outcome'}), more "
+            f"than limits.invalid_samples, {limit:.2%}: mend the generator, or its `output` in the spec"
         )

@@ -18,6 +18,10 @@ class ModelError(SpecError):
     """A model file is missing, damaged, or not of the shape that was expected."""
 
 
+class TrustError(SpecError):
+    """Code that came with a generator, and that the spec does not name by its digest."""
+
+
 class DeviceError(IdleakError):
     """The device that was asked for cannot run the model. Never answered by falling back to another."""
 

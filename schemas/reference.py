@@ -5,29 +5,48 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from schemas.generators import KINDS
 from schemas.spec import AuditSpec
+
+ANY_VALUE = "true | false | whole number | number | text"
+HEAD = ("| key | takes | default | what it is |", "|---|---|---|---|")
 
 
 def spec_reference() -> str:
     """A Markdown table: one row per key of the spec, with what it takes, its default and what it is for."""
-    head = ["| key | takes | default | what it is |", "|---|---|---|---|"]
-    return "\n".join([*head, *_rows(AuditSpec, "")]) + "\n"
+    return _table(AuditSpec, "")
+
+
+def generator_reference() -> str:
+    """A Markdown section for each kind of generator."""
+    parts = [f"### `{_kind(one)}`\n\n{_table(one, 'generator.')}" for one in KINDS]
+    return "\n".join(parts)
+
+
+def _kind(model: type[BaseModel]) -> str:
+    (kind,) = get_args(model.model_fields["kind"].annotation)
+    return str(kind)
+
+
+def _table(model: type[BaseModel], prefix: str) -> str:
+    return "\n".join([*HEAD, *_rows(model, prefix)]) + "\n"
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        nested = list(_models_of(field.annotation))
+        nested = [] if field.discriminator else list(_models_of(field.annotation))
         key = f"{prefix}{name}"
         if not nested:
             yield f"| `{key}` | {_takes(field)} | {_default(field)} | {field.description} |"
             continue
         yield f"| `{key}` | {_takes(field)} | {_default(field)} | {field.description} |"
-        many = "[]" if get_origin(field.annotation) is tuple else ""
+        origin = get_origin(field.annotation)
+        many = "[]" if origin is tuple else ".<name>" if origin is dict else ""
         seen: set[str] = set()
         for part in nested:
             for row in _rows(part, f"{key}{many}."):
@@ -40,7 +59,7 @@ def _models_of(annotation: Any) -> Iterator[type[BaseModel]]:
     """The models that a field's type is made of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    elif get_origin(annotation) in (Union, UnionType, tuple):
+    elif get_origin(annotation) in (Union, UnionType, tuple, Annotated, dict):
         for part in get_args(annotation):
             yield from _models_of(part)
 
@@ -56,9 +75,11 @@ def _name_of(annotation: Any) -> str:
     if origin is Literal:
         return " | ".join(f"`{part}`" for part in parts)
     if origin in (Union, UnionType):
-        return " | ".join(dict.fromkeys(_name_of(part) for part in parts))
+        return " | ".join(dict.fromkeys(_name_of(part) for part in parts)).replace(ANY_VALUE, "value")
     if origin is tuple:
         return _tuple_name(parts)
+    if origin is dict:
+        return f"map of {_name_of(parts[1])}"
     names = {str: "text", int: "whole number", float: "number", bool: "true | false", type(None): "null"}
     return names.get(annotation) or _name_of(parts[0] if parts else str)
 

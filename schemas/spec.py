@@ -9,9 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PositiveInt,
     ValidationError,
@@ -19,6 +17,8 @@ from pydantic import (
 )
 
 from schemas.errors import SpecError
+from schemas.frozen import Frozen
+from schemas.generators import GeneratorSpec
 
 INSIGHTFACE_PREFIX = "insightface:"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -26,10 +26,6 @@ REMOTE_SCHEMES = ("s3://", "gs://", "az://")
 
 
 Point = tuple[float, float]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _three(value: object) -> object:
@@ -71,46 +67,7 @@ QUALITY = "quality"
 Auto = Literal["auto"]
 
 
-class Latent(_Frozen):
-    """The generator's input: independent standard normals."""
-
-    dim: PositiveInt = Field(description="length of one latent vector")
-
-
-class ImageOutput(_Frozen):
-    """How the generator's output tensor is to be read."""
-
-    layout: Literal["nchw", "nhwc"] = Field("nchw", description="order of the output's axes")
-    range: tuple[float, float] = Field((-1.0, 1.0), description="the values of black and white; clipped")
-    channels: Literal["rgb", "bgr"] = Field("rgb", description="order of the colour channels")
-
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
-        if self.range[0] >= self.range[1]:
-            raise ValueError("range must be [low, high] with low < high")
-        return self
-
-
-class OnnxGenerator(_Frozen):
-    """An ONNX file that turns latents into images."""
-
-    kind: Literal["onnx"] = Field(description="the generator is an ONNX file")
-    path: str = Field(min_length=1, description="the ONNX file")
-    latent: Latent = Field(description="the generator's input")
-    output: ImageOutput = Field(default_factory=ImageOutput, description="the generator's output")
-
-
-class ImagesGenerator(_Frozen):
-    """A folder of images that some generator has made. Cannot be seeded."""
-
-    kind: Literal["images"] = Field(description="the generator is a folder of its images")
-    path: str = Field(min_length=1, description="the folder; sorted relative paths are the sample ids")
-
-
-GeneratorSpec = Annotated[OnnxGenerator | ImagesGenerator, Field(discriminator="kind")]
-
-
-class DetectorSpec(_Frozen):
+class DetectorSpec(Frozen):
     """An InsightFace-format SCRFD face detector with landmarks."""
 
     path: str = Field(min_length=1, description="the ONNX file, or `insightface:<pack>`")
@@ -120,7 +77,7 @@ class DetectorSpec(_Frozen):
     threshold: float = Field(0.5, gt=0, lt=1, description="smallest detection score of a face")
 
 
-class RecognizerInput(_Frozen):
+class RecognizerInput(Frozen):
     """Preprocessing: `(x - mean) / std` on the 0-255 scale."""
 
     channels: Literal["rgb", "bgr"] = Field("rgb", description="order of the colour channels")
@@ -130,7 +87,7 @@ class RecognizerInput(_Frozen):
     )
 
 
-class RecognizerSpec(_Frozen):
+class RecognizerSpec(Frozen):
     """A face recogniser; its templates get a column of their own."""
 
     name: str = Field(pattern=NAME_PATTERN, description="name of the template column")
@@ -138,7 +95,7 @@ class RecognizerSpec(_Frozen):
     input: RecognizerInput = Field(default_factory=RecognizerInput, description="preprocessing")
 
 
-class FacesSpec(_Frozen):
+class FacesSpec(Frozen):
     """How an image becomes templates."""
 
     detector: DetectorSpec | None = Field(
@@ -163,7 +120,7 @@ class FacesSpec(_Frozen):
         return self
 
 
-class PeopleSpec(_Frozen):
+class PeopleSpec(Frozen):
     """Photos of people: a folder, or templates enrolled before."""
 
     images: str | None = Field(None, description="a folder with one folder of photos per identity")
@@ -176,7 +133,7 @@ class PeopleSpec(_Frozen):
         return self
 
 
-class GallerySpec(_Frozen):
+class GallerySpec(Frozen):
     """The real people that the samples are compared with."""
 
     candidates: PeopleSpec = Field(description="the identities that the audit is about")
@@ -190,7 +147,7 @@ class GallerySpec(_Frozen):
     )
 
 
-class MembershipSpec(_Frozen):
+class MembershipSpec(Frozen):
     """Which scores are computed, and how candidates are flagged."""
 
     scores: tuple[ScoreName, ...] = Field(
@@ -237,7 +194,7 @@ class MembershipSpec(_Frozen):
         return self
 
 
-class ResourcesSpec(_Frozen):
+class ResourcesSpec(Frozen):
     """Where and how widely the run is spread. Changes no result."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -251,18 +208,33 @@ class ResourcesSpec(_Frozen):
     )
 
 
-class AuditSpec(_Frozen):
+class LimitsSpec(Frozen):
+    """What a run puts up with before it fails."""
+
+    invalid_samples: float = Field(
+        0.01, ge=0, le=1, description="share of samples that may be no images; past it the run fails"
+    )
+    shard_seconds: float = Field(
+        3600, gt=0, description="a shard that takes longer is tried again on a new worker"
+    )
+    pixels: PositiveInt = Field(
+        64_000_000, description="pixels of a decoded image; a larger one is not decoded"
+    )
+
+
+class AuditSpec(Frozen):
     """One audit: a generator, a gallery, and how they are compared."""
 
     name: str = Field(pattern=NAME_PATTERN, description="name of the audit")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the samples")
-    generator: GeneratorSpec = Field(description="the generator under audit")
+    generator: GeneratorSpec = Field(description="the generator under audit: docs/generators.md")
     samples: PositiveInt = Field(description="how many samples are drawn")
     shard_size: PositiveInt = Field(2000, description="samples per shard, the unit of work and of resuming")
     faces: FacesSpec = Field(description="how an image becomes templates")
     gallery: GallerySpec = Field(description="the people that the samples are compared with")
     membership: MembershipSpec = Field(default_factory=MembershipSpec, description="scores and verdicts")
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec, description="devices and workers")
+    limits: LimitsSpec = Field(default_factory=LimitsSpec, description="what makes the run fail")
     ledger: str | None = Field(
         None, description="a folder that keeps the false-discovery budget of repeated audits of one gallery"
     )
@@ -344,14 +316,13 @@ def with_absolute_paths(spec: AuditSpec, base: Path) -> AuditSpec:
             "attributes": spec.gallery.attributes and absolute(spec.gallery.attributes),
         }
     )
-    generator = spec.generator.model_copy(update={"path": absolute(spec.generator.path)})
     ledger = spec.ledger and absolute(spec.ledger)
     reference = spec.membership.reference and absolute(spec.membership.reference)
     membership = spec.membership.model_copy(update={"reference": reference})
     changes = {
         "faces": faces,
         "gallery": gallery,
-        "generator": generator,
+        "generator": spec.generator.with_paths(absolute),
         "membership": membership,
         "ledger": ledger,
         "output": absolute(spec.output),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import pyarrow as pa
 
+from schemas.generators.base import FactorValue
+
 SCHEMA_VERSION = 2
 TEMPLATE_PREFIX = "template_"
+FACTOR_PREFIX = "factor_"
 
 
 class Outcome(StrEnum):
@@ -18,6 +21,32 @@ class Outcome(StrEnum):
     NO_FACE = "no_face"
     SEVERAL_FACES = "several_faces"
     INVALID_IMAGE = "invalid_image"
+    NOT_FINITE = "not_finite"
+    WRONG_SHAPE = "wrong_shape"
+    WRONG_RANGE = "wrong_range"
+    CONSTANT = "constant"
+    MISSING = "missing"
+    TOO_LARGE = "too_large"
+    WITHHELD = "withheld"
+
+
+INVALID_OUTCOMES = frozenset(
+    {
+        Outcome.INVALID_IMAGE,
+        Outcome.NOT_FINITE,
+        Outcome.WRONG_SHAPE,
+        Outcome.WRONG_RANGE,
+        Outcome.CONSTANT,
+        Outcome.MISSING,
+        Outcome.TOO_LARGE,
+    }
+)
+"""There is no image where one should be. WITHHELD is not among them: its generator keeps some images back."""
+
+
+def invalid_count(outcomes: Mapping[str, int]) -> int:
+    """How many of counted outcomes are no images."""
+    return sum(count for name, count in outcomes.items() if name in INVALID_OUTCOMES)
 
 
 class Role(StrEnum):
@@ -43,14 +72,28 @@ def _template_fields(dimensions: Mapping[str, int]) -> list[pa.Field]:
     return [pa.field(template_column(name), pa.list_(pa.float16(), dim)) for name, dim in dimensions.items()]
 
 
-def samples_schema(dimensions: Mapping[str, int]) -> pa.Schema:
-    """`samples/shard-*.parquet`: one row per sample id. `dimensions`: recogniser name -> template length."""
+def factor_column(factor: str) -> str:
+    return FACTOR_PREFIX + factor
+
+
+def _factor_fields(factors: Mapping[str, Sequence[FactorValue]]) -> list[pa.Field]:
+    return [pa.field(factor_column(name), pa.array(list(values)).type) for name, values in factors.items()]
+
+
+def samples_schema(
+    dimensions: Mapping[str, int], factors: Mapping[str, Sequence[FactorValue]] | None = None
+) -> pa.Schema:
+    """`samples/shard-*.parquet`: one row per sample id. `dimensions`: recogniser name -> template length.
+
+    `factors`: those of the generator, with all their values.
+    """
     return pa.schema(
         [
             pa.field("sample_id", pa.int64(), nullable=False),
             pa.field("outcome", pa.string(), nullable=False),
             pa.field("faces", pa.int16(), nullable=False),
             pa.field("detection_score", pa.float32()),
+            *_factor_fields(factors or {}),
             *_template_fields(dimensions),
         ]
     )

@@ -2,18 +2,81 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import import_module
+from typing import cast
 
-from distributed.sampling.generator import ImageSource
-from distributed.sampling.image_files import ImageFiles, list_images
-from distributed.sampling.onnx_generator import OnnxImageGenerator
-from schemas.spec import ImagesGenerator, OnnxGenerator
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.sampling.generator import Adapter, Image, ImageSource, InvalidImage
+from distributed.sampling.sandbox import SandboxedSource
+from distributed.sampling.trust import require_trust
+from schemas.generators import GeneratorSpec
+from schemas.generators.base import Generator
+from schemas.tables import Outcome
+
+# Imported when first used: some need libraries that others can do without.
+MODULES = {
+    "onnx": "distributed.sampling.onnx_generator",
+    "torchscript": "distributed.sampling.torchscript",
+    "torch_export": "distributed.sampling.torch_export",
+    "module": "distributed.sampling.python_module",
+    "images": "distributed.sampling.image_files",
+}
 
 
-def open_generator(
-    spec: OnnxGenerator | ImagesGenerator, seed: int, *, device: str, threads: int
-) -> ImageSource:
-    """The generator under audit, loaded. Raises ModelError, SpecError or DeviceError if that cannot be."""
-    if isinstance(spec, ImagesGenerator):
-        return ImageFiles(list_images(Path(spec.path)))
-    return OnnxImageGenerator(spec, seed, device=device, threads=threads)
+def open_generator(spec: GeneratorSpec, seed: int, *, device: str, threads: int) -> ImageSource:
+    """The generator under audit, loaded; one that is code in a process of its own.
+
+    Raises ModelError, SpecError or DeviceError if that cannot be.
+    """
+    if spec.is_code:
+        require_trust(spec)
+        return CheckedSource(SandboxedSource(spec, seed, device=device, threads=threads))
+    return CheckedSource(open_here(spec, seed, device=device, threads=threads))
+
+
+def open_here(spec: GeneratorSpec, seed: int, *, device: str, threads: int) -> ImageSource:
+    """The generator, loaded in this process: one that is data, or this is the process made for its code."""
+    return _adapter(spec).open_source(spec, seed, device=device, threads=threads)
+
+
+def generator_fields(spec: GeneratorSpec) -> dict[str, str]:
+    """The generator's part of a fingerprint. Raises ModelError or SpecError for a file that is missing."""
+    fields = {"kind": spec.kind, "seeded": str(spec.seeded).lower()} | _adapter(spec).fingerprint_fields(spec)
+    if spec.sweep:
+        fields["factors"] = repr({name: list(values) for name, values in spec.sweep.items()})
+    return {f"generator.{name}": value for name, value in fields.items()}
+
+
+def image_count(spec: GeneratorSpec) -> int | None:
+    """How many images the generator has; None if there is no end to them. Raises SpecError."""
+    return _adapter(spec).count(spec)
+
+
+def _adapter(spec: Generator) -> Adapter:
+    return cast(Adapter, import_module(MODULES[spec.kind]))
+
+
+class CheckedSource:
+    """A source whose images are looked at: one of a single colour is no image."""
+
+    def __init__(self, source: ImageSource) -> None:
+        self._source = source
+
+    def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
+        """As the source gives them; where it gives too few, the rest are missing."""
+        found = [_checked(one) for one in self._source.sample(ids)][: len(ids)]
+        short = f"the generator gave {len(found)} images of {len(ids)} that it was asked for"
+        return found + [InvalidImage(short, Outcome.MISSING)] * (len(ids) - len(found))
+
+
+def _checked(image: Image | InvalidImage) -> Image | InvalidImage:
+    if isinstance(image, InvalidImage):
+        return image
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        return InvalidImage(f"the image has shape {image.shape} and type {image.dtype}", Outcome.WRONG_SHAPE)
+    # Nearly every image differs in its first row already.
+    if (image[0] == image[0, 0]).all() and (image == image[0, 0]).all():
+        return InvalidImage("the image is of a single colour", Outcome.CONSTANT)
+    return image

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from schemas.tables import Outcome
 
 Image = NDArray[np.uint8]
 """H × W × 3, uint8, RGB."""
@@ -15,9 +17,10 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class InvalidImage:
-    """In place of an image that the source could not give."""
+    """In place of an image that the source could not give; `reason` is one line."""
 
     reason: str
+    outcome: Outcome = Outcome.INVALID_IMAGE
 
 
 class ImageSource(Protocol):
@@ -26,3 +29,19 @@ class ImageSource(Protocol):
     def sample(self, ids: NDArray[np.int64]) -> Sequence[Image | InvalidImage]:
         """One image, or the reason why there is none, for each of `ids` (any order, repeats allowed)."""
         ...
+
+
+class Adapter(Protocol):
+    """What the file of a kind of generator holds, under these names."""
+
+    def open_source(self, spec: Any, seed: int, *, device: str, threads: int) -> ImageSource:
+        """The generator, loaded. Raises ModelError, SpecError or DeviceError if that cannot be."""
+
+    def fingerprint_fields(self, spec: Any) -> dict[str, str]:
+        """All that changes an image, names without `generator.`; digests of files, never their paths.
+
+        Raises ModelError or SpecError for a file that is missing.
+        """
+
+    def count(self, spec: Any) -> int | None:
+        """How many images there are; None if there is no end to them. Raises SpecError."""

@@ -10,8 +10,24 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageOps
 
-from distributed.sampling.generator import Image, InvalidImage
+from distributed.digests import digest_files
+from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from schemas.errors import SpecError
+from schemas.generators.images import ImagesGenerator
+
+
+def open_source(spec: ImagesGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
+    """The folder as a source; the other arguments do not matter to it."""
+    return ImageFiles(list_images(Path(spec.path)))
+
+
+def fingerprint_fields(spec: ImagesGenerator) -> dict[str, str]:
+    root = Path(spec.path)
+    return {"sha256": digest_files(root, list_images(root))}
+
+
+def count(spec: ImagesGenerator) -> int:
+    return len(list_images(Path(spec.path)))
 
 
 def list_images(root: Path) -> list[Path]:

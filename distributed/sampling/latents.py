@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -10,18 +12,40 @@ WORDS_PER_BLOCK = 4
 LATENT_STREAM = 0x1D1EA4
 
 
-def standard_normal(seed: int, ids: NDArray[np.int64], dim: int) -> NDArray[np.float32]:
-    """Independent N(0, 1) latents, (len(ids), dim) float32; row i depends on (seed, ids[i], dim) alone.
+def stream_of(name: str) -> int:
+    """The stream of a named input, apart from all others."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+
+
+def uniform_integers(seed: int, ids: NDArray[np.int64], bound: int, stream: int) -> NDArray[np.int64]:
+    """Independent whole numbers below `bound`, (len(ids),) int64; number i depends on (seed, ids[i]) alone.
+
+    By 53 bits of one word each, so off uniform by at most bound / 2**53.
+    """
+    words = _stream_words(seed, ids, 1, stream)[:, 0]
+    return ((words >> np.uint64(11)).astype(np.float64) * 2.0**-53 * bound).astype(np.int64)
+
+
+def standard_normal(
+    seed: int, ids: NDArray[np.int64], dim: int, stream: int = LATENT_STREAM
+) -> NDArray[np.float32]:
+    """Independent N(0, 1) latents, (len(ids), dim) float32.
+
+    Row i depends on (seed, ids[i], dim, stream) alone.
 
     Philox-4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") under the key
     (seed, stream); each id owns ceil(dim / 4) counters. Uniforms at the middle of their 2**-53 cell become
     normals by the inverse distribution function, so that every normal costs the same number of words.
     """
-    words = [_words(seed, int(first), int(count), dim) for first, count in _ranges(ids)]
-    bits = np.concatenate(words) if words else np.empty((0, dim), np.uint64)
+    bits = _stream_words(seed, ids, dim, stream)
     uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     latents: NDArray[np.float32] = ndtri(uniform).astype(np.float32)
     return latents
+
+
+def _stream_words(seed: int, ids: NDArray[np.int64], dim: int, stream: int) -> NDArray[np.uint64]:
+    words = [_words(seed, int(first), int(count), dim, stream) for first, count in _ranges(ids)]
+    return np.concatenate(words) if words else np.empty((0, dim), np.uint64)
 
 
 def _ranges(ids: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -32,10 +56,10 @@ def _ranges(ids: NDArray[np.int64]) -> list[tuple[int, int]]:
     return [(int(run[0]), len(run)) for run in np.split(ids, cuts)]
 
 
-def _words(seed: int, first: int, count: int, dim: int) -> NDArray[np.uint64]:
+def _words(seed: int, first: int, count: int, dim: int, stream: int) -> NDArray[np.uint64]:
     """Random words of shape (count, dim) for the ids from `first` on."""
     blocks = -(-dim // WORDS_PER_BLOCK)
     counter = first * blocks
-    philox = np.random.Philox(key=np.array([seed, LATENT_STREAM], np.uint64), counter=counter)
+    philox = np.random.Philox(key=np.array([seed, stream], np.uint64), counter=counter)
     words = np.asarray(philox.random_raw(count * blocks * WORDS_PER_BLOCK), np.uint64)
     return words.reshape(count, blocks * WORDS_PER_BLOCK)[:, :dim]

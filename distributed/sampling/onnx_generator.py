@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
-from distributed.onnx_graph import input_shape, read_model
-from distributed.onnx_session import BatchedModel
-from distributed.sampling.generator import Image, InvalidImage
-from distributed.sampling.latents import standard_normal
+from distributed.digests import digest_model
+from distributed.onnx_graph import graph_inputs, read_model, shape_of
+from distributed.onnx_session import BatchedModel, ManyInputModel
+from distributed.sampling.generator import Image, ImageSource, InvalidImage
+from distributed.sampling.network import NetworkInputs, network_fields, output_problem, to_images
 from schemas.errors import ModelError
-from schemas.spec import ImageOutput, OnnxGenerator
+from schemas.generators.onnx import OnnxGenerator
 
 Float32 = NDArray[np.float32]
+PROBE_IDS = np.arange(3)
+
+
+def open_source(spec: OnnxGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
+    return OnnxImageGenerator(spec, seed, device=device, threads=threads)
+
+
+def fingerprint_fields(spec: OnnxGenerator) -> dict[str, str]:
+    return {"sha256": digest_model(Path(spec.path))} | network_fields(spec)
+
+
+def count(spec: OnnxGenerator) -> None:
+    """There is no end to latents."""
 
 
 class OnnxImageGenerator:
@@ -25,49 +41,60 @@ class OnnxImageGenerator:
         """Raises ModelError if the file does not turn latents of `spec.latent.dim` into RGB images."""
         path = Path(spec.path)
         model = read_model(path)
-        self._spec, self._seed, self._dim = spec, seed, spec.latent.dim
-        _require_latent(path, input_shape(model), self._dim)
-        self._model = BatchedModel(
-            path, model, probe=(self._dim,), value_range=(-1.0, 1.0), device=device, threads=threads
-        )
-        _require_images(path, self._run(np.zeros(1, np.int64)), spec.output)
+        self._spec, self._inputs = spec, NetworkInputs(spec, seed)
+        self._latent = _require_inputs(path, model, spec)
+        self._one: BatchedModel | None = None
+        if spec.inputs:
+            probe = self._feeds(PROBE_IDS)
+            self._many = ManyInputModel(path, model, probe=probe, device=device, threads=threads)
+        else:
+            self._one = BatchedModel(
+                path,
+                model,
+                probe=(spec.latent.dim,),
+                value_range=(-1.0, 1.0),
+                device=device,
+                threads=threads,
+            )
+        if problem := output_problem(self._run(np.zeros(1, np.int64)), spec.output):
+            raise ModelError(f"{path} {problem}")
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
-        """The images of `ids`; one with a value that is no number is invalid."""
-        return [_to_uint8(image, self._spec.output.range) for image in self._to_rgb(self._run(ids))]
+        """The images of `ids`; one that cannot be an image is invalid."""
+        return to_images(self._run(ids), self._spec.output)
+
+    def _feeds(self, ids: NDArray[np.int64]) -> dict[str, Any]:
+        return {self._latent: self._inputs.latents(ids)} | self._inputs.others(ids)
 
     def _run(self, ids: NDArray[np.int64]) -> Float32:
-        return self._model.run(standard_normal(self._seed, ids, self._dim))[0]
-
-    def _to_rgb(self, raw: Float32) -> Float32:
-        """N × H × W × 3, RGB."""
-        images = raw.transpose(0, 2, 3, 1) if self._spec.output.layout == "nchw" else raw
-        return images[..., ::-1] if self._spec.output.channels == "bgr" else images
+        if self._one is not None:
+            return self._one.run(self._inputs.latents(ids))[0]
+        return self._many.run(self._feeds(ids))[0]
 
 
-def _require_latent(path: Path, shape: Sequence[int | None] | None, dim: int) -> None:
-    if shape is None or len(shape) != 2:
-        found = "not exactly one" if shape is None else f"of shape {tuple(shape)}"
-        raise ModelError(f"{path} must have one input of shape (batch, {dim}), its input is {found}")
+def _require_inputs(path: Path, model: onnx.ModelProto, spec: OnnxGenerator) -> str:
+    """The name of the input that takes the latent. Raises ModelError if they are not as the spec says."""
+    dim, shapes = spec.latent.dim, {one.name: shape_of(one) for one in graph_inputs(model.graph)}
+    if unknown := spec.inputs.keys() - shapes.keys():
+        raise ModelError(
+            f"{path} has no input {min(unknown)!r}, it has {list(shapes)}: correct generator.inputs"
+        )
+    rest = [name for name in shapes if name not in spec.inputs]
+    if len(rest) != 1:
+        raise ModelError(
+            f"{path} must have one input of shape (batch, {dim}) beside those in generator.inputs, "
+            f"it has {rest}: give the others in generator.inputs"
+        )
+    _require_latent(path, shapes[rest[0]], dim)
+    return rest[0]
+
+
+def _require_latent(path: Path, shape: Sequence[int | None], dim: int) -> None:
+    if len(shape) != 2:
+        raise ModelError(
+            f"{path} must have one input of shape (batch, {dim}), its input is of shape {tuple(shape)}"
+        )
     if shape[1] not in (None, dim):
         raise ModelError(
             f"{path} takes latents of length {shape[1]}: set generator.latent.dim to it, not {dim}"
         )
-
-
-def _require_images(path: Path, raw: Float32, output: ImageOutput) -> None:
-    channels = 1 if output.layout == "nchw" else 3
-    if raw.ndim != 4 or raw.shape[channels] != 3:
-        raise ModelError(
-            f"{path} gives an output of shape {raw.shape} for one latent; generator.output.layout "
-            f"{output.layout} wants {'(1, 3, H, W)' if output.layout == 'nchw' else '(1, H, W, 3)'}"
-        )
-
-
-def _to_uint8(image: Float32, value_range: tuple[float, float]) -> Image | InvalidImage:
-    if not np.isfinite(image).all():
-        return InvalidImage("the generator's output has values that are no numbers")
-    low, high = value_range
-    scaled: Float32 = (image.astype(np.float32) - low) * (255.0 / (high - low))
-    rounded: Image = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-    return rounded

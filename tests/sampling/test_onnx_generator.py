@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from distributed.sampling.generator import InvalidImage
 from distributed.sampling.onnx_generator import OnnxImageGenerator
 from schemas.errors import ModelError
-from schemas.spec import OnnxGenerator
+from schemas.generators.onnx import OnnxGenerator
 from tests.models import tiny_generator
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from schemas.reference import spec_reference
+from schemas.reference import generator_reference, spec_reference
 from schemas.spec import AuditSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,8 +16,14 @@ def test_the_readme_holds_the_reference_as_the_models_give_it() -> None:
     )
 
 
+def test_the_kinds_of_generators_are_told_as_the_models_give_them() -> None:
+    assert generator_reference() in (ROOT / "docs" / "generators.md").read_text(encoding="utf-8"), (
+        "put the output of `idleak spec --generators` between the spec marks of docs/generators.md"
+    )
+
+
 def test_every_key_is_described() -> None:
-    rows = [line for line in spec_reference().splitlines()[2:]]
+    rows = [*spec_reference().splitlines(), *generator_reference().splitlines()]
     assert all(not row.endswith("| None |") for row in rows)
     assert any(row.startswith("| `faces.recognizers[].input.mean` |") for row in rows)
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.errors import SpecError
-from schemas.spec import AuditSpec, ImagesGenerator, load_spec
+from schemas.generators.images import ImagesGenerator
+from schemas.generators.onnx import OnnxGenerator
+from schemas.spec import AuditSpec, load_spec
 
 CONTRACT = """
 name: lfw
@@ -63,7 +65,9 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 
 def test_the_contract_is_read_with_paths_relative_to_the_spec(tmp_path: Path) -> None:
     spec = load(tmp_path, CONTRACT)
-    assert spec.generator.path == str(tmp_path / "models" / "generator.onnx")
+    assert isinstance(spec.generator, OnnxGenerator) and spec.generator.path == str(
+        tmp_path / "models" / "generator.onnx"
+    )
     assert spec.gallery.cohort.images == str(tmp_path / "faces" / "cohort")
     assert spec.gallery.labels == str(tmp_path / "labels.csv")
     assert spec.output == str(tmp_path / "runs" / "lfw")
@@ -98,7 +102,7 @@ def test_defaults_and_other_forms(tmp_path: Path) -> None:
         ("samples", 0, "samples: Input should be greater than 0 (got 0)"),
         ("samples", "many", "samples: Input should be a valid integer"),
         ("seed", -1, "greater than or equal to 0 (got -1)"),
-        ("generator.kind", "onxx", "'onnx', 'images'"),
+        ("generator.kind", "onxx", "'onnx', 'torchscript'"),
         ("generator.output.range", [1, 0], "low < high"),
         ("generator.output.layout", "chw", "Input should be 'nchw' or 'nhwc' (got 'chw')"),
         ("faces.detector.sizes", [100], "multiple of 32 (got [100])"),

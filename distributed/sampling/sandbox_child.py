@@ -1,0 +1,103 @@
+"""The process that a generator's own code runs in: images on request, over the standard streams."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import struct
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+HEADER = struct.Struct("<Q")
+
+
+def main() -> None:
+    """Read an order, then lists of ids, until the parent goes away."""
+    # Before anything else starts a thread: only a process with a single one may leave its namespaces.
+    network = not _leave_network()
+    answers, requests = _own_streams()
+    try:
+        source = _open(_receive(requests))
+    except Exception as error:
+        _send(answers, _told(error))
+        return
+    _send(answers, {"network": network, "bytes": 0})
+    while request := _receive(requests):
+        try:
+            _answer(answers, source, request["ids"])
+        except Exception as error:
+            _send(answers, _told(error))
+
+
+def _leave_network() -> bool:
+    """Whether this process now has a network of its own, with nothing in it."""
+    if not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+
+
+def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
+    """Streams to the parent that a print of the generator's code cannot reach."""
+    answers, requests = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    return answers, requests
+
+
+def _open(order: Mapping[str, Any]) -> Any:
+    from pydantic import TypeAdapter
+
+    from distributed.sampling.adapters import open_here
+    from schemas.generators import GeneratorSpec
+
+    # JSON has no tuples.
+    spec: Any = TypeAdapter(GeneratorSpec).validate_json(json.dumps(order["spec"]))
+    return open_here(spec, order["seed"], device=order["device"], threads=order["threads"])
+
+
+def _answer(answers: IO[bytes], source: Any, ids: Sequence[int]) -> None:
+    import numpy as np
+
+    from distributed.sampling.generator import InvalidImage
+
+    found = source.sample(np.asarray(ids, np.int64))
+    parts = [np.ascontiguousarray(one) for one in found if not isinstance(one, InvalidImage)]
+    told = [
+        {"reason": one.reason, "outcome": one.outcome}
+        if isinstance(one, InvalidImage)
+        else {"size": one.shape[:2]}
+        for one in found
+    ]
+    _send(answers, {"images": told, "bytes": sum(part.nbytes for part in parts)}, parts)
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    first = next(iter(str(error).splitlines()), "")
+    known = type(error).__name__
+    return {"error": known, "message": first if known.endswith("Error") and first else f"{known}: {first}"}
+
+
+def _send(answers: IO[bytes], header: Mapping[str, Any], parts: Sequence[Any] = ()) -> None:
+    text = json.dumps(header).encode()
+    answers.write(HEADER.pack(len(text)) + text)
+    for part in parts:
+        answers.write(memoryview(part).cast("B"))
+    answers.flush()
+
+
+def _receive(requests: IO[bytes]) -> dict[str, Any]:
+    """The next message; empty if the parent is gone."""
+    head = requests.read(HEADER.size)
+    if len(head) < HEADER.size:
+        return {}
+    message: dict[str, Any] = json.loads(requests.read(HEADER.unpack(head)[0]))
+    return message
+
+
+if __name__ == "__main__":
+    main()

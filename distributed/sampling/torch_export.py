@@ -1,0 +1,34 @@
+"""A generator in a `.pt2` file, an exported program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from distributed.digests import digest_file
+from distributed.sampling.generator import ImageSource
+from distributed.sampling.network import network_fields
+from distributed.sampling.torch_network import TorchImageGenerator, load_trusted
+from schemas.generators.torch import TorchExportGenerator
+
+
+def open_source(spec: TorchExportGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
+    """Runs what the file wants: only where that may be."""
+    module = load_trusted(
+        spec.path,
+        spec.trust,
+        device,
+        lambda file: torch.export.load(file).module().to(device),
+        "an exported program",
+    )
+    return TorchImageGenerator(module, spec, seed, name=spec.path, device=device, threads=threads)
+
+
+def fingerprint_fields(spec: TorchExportGenerator) -> dict[str, str]:
+    versions = {"version.torch": str(torch.__version__)}
+    return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | versions
+
+
+def count(spec: TorchExportGenerator) -> None:
+    """There is no end to latents."""

@@ -1,0 +1,104 @@
+"""What the torch formats share: a module that takes latents, run on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from distributed.sampling.generator import Image, InvalidImage
+from distributed.sampling.network import NetworkInputs, output_problem, to_images
+from distributed.sampling.trust import trusted_bytes
+from schemas.errors import DeviceError, ModelError
+from schemas.generators.network import NetworkGenerator
+
+Float32 = NDArray[np.float32]
+
+
+class TorchImageGenerator:
+    """Sample i: the module's image for the i-th latent of the seed.
+
+    The latent is the module's first argument; the spec's `inputs` are keyword arguments, or, where a format
+    has none, the further ones in their order.
+    """
+
+    def __init__(
+        self,
+        module: Callable[..., Any],
+        spec: NetworkGenerator,
+        seed: int,
+        *,
+        name: str,
+        device: str,
+        threads: int,
+        keywords: bool = True,
+    ) -> None:
+        """`name`: of the file, for errors. Raises ModelError if the module does not give RGB images."""
+        torch.set_num_threads(threads)
+        self._module, self._spec, self._name = module, spec, name
+        self._inputs, self._device, self._keywords = NetworkInputs(spec, seed), device, keywords
+        if problem := output_problem(self._run(np.zeros(1, np.int64)), spec.output):
+            raise ModelError(f"{name} {problem}")
+
+    def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
+        """The images of `ids`; one that cannot be an image is invalid."""
+        return to_images(self._run(ids), self._spec.output)
+
+    def _run(self, ids: NDArray[np.int64]) -> Float32:
+        latents = self._tensor(self._inputs.latents(ids))
+        others = {name: self._tensor(value) for name, value in self._inputs.others(ids).items()}
+        with torch.inference_mode():
+            try:
+                made = (
+                    self._module(latents, **others)
+                    if self._keywords
+                    else self._module(latents, *others.values())
+                )
+            except (RuntimeError, TypeError, ValueError) as error:
+                raise ModelError(_refusal(self._name, latents, others, error)) from error
+        if not isinstance(made, torch.Tensor):
+            raise ModelError(f"{self._name} gives a {type(made).__name__}, not a tensor of images")
+        images: Float32 = made.to("cpu", torch.float32).numpy()
+        return images
+
+    def _call(self, latents: torch.Tensor, others: dict[str, torch.Tensor]) -> Any:
+        if self._keywords:
+            return self._module(latents, **others)
+        return self._module(latents, *others.values())
+
+    def _tensor(self, value: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(value).to(self._device)
+
+
+def _refusal(name: str, latents: torch.Tensor, others: dict[str, torch.Tensor], error: Exception) -> str:
+    shapes = {"latent": tuple(latents.shape)} | {key: tuple(one.shape) for key, one in others.items()}
+    last = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    return f"{name} cannot run on inputs of shapes {shapes}: {last}; correct generator.latent or its inputs"
+
+
+def require_device(device: str) -> None:
+    """Raise DeviceError for CUDA where torch has none: never a silent fallback."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device is cuda, but torch sees no CUDA device: run `idleak doctor`")
+
+
+def load_trusted(
+    path: str, trust: tuple[str, ...], device: str, load: Callable[[Any], Any], what: str
+) -> Any:
+    """What `load` makes of the file, whose bytes are those that the spec trusts.
+
+    Raises TrustError, ModelError for a file that is not `what`, DeviceError.
+    """
+    require_device(device)
+    file = trusted_bytes(Path(path), trust)
+    try:
+        return load(file)
+    except Exception as error:
+        last = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise ModelError(
+            f"{path} is not {what} ({type(error).__name__}: {last}): run `idleak inspect {path}`"
+        ) from error

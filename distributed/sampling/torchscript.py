@@ -1,0 +1,36 @@
+"""A generator in a TorchScript file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distributed.digests import digest_file
+from distributed.sampling.generator import ImageSource
+from distributed.sampling.network import network_fields
+from distributed.sampling.torch_network import TorchImageGenerator, load_trusted
+from schemas.generators.torch import TorchscriptGenerator
+
+
+def open_source(spec: TorchscriptGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
+    """Runs the file's code: only where that may be."""
+    load: Any = torch.jit.load
+    module = load_trusted(
+        spec.path,
+        spec.trust,
+        device,
+        lambda file: load(file, map_location=device).eval(),
+        "a TorchScript file",
+    )
+    return TorchImageGenerator(module, spec, seed, name=spec.path, device=device, threads=threads)
+
+
+def fingerprint_fields(spec: TorchscriptGenerator) -> dict[str, str]:
+    versions = {"version.torch": str(torch.__version__)}
+    return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | versions
+
+
+def count(spec: TorchscriptGenerator) -> None:
+    """There is no end to latents."""

@@ -1,0 +1,67 @@
+"""What all kinds of generators share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from schemas.frozen import Frozen
+
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*$"
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+
+FactorValue = bool | int | float | str
+Setting = Mapping[str, FactorValue]
+"""The value of every factor, for one sample."""
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _different(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len({(type(value), value) for value in values}) < len(values):
+        raise ValueError("every value must be given once")
+    if len({isinstance(value, str) for value in values}) > 1:
+        raise ValueError("the values must be all text or all numbers")
+    return values
+
+
+FactorName = Annotated[str, Field(pattern=NAME_PATTERN)]
+FactorValues = Annotated[
+    tuple[StrictBool | StrictInt | StrictFloat | StrictStr, ...],
+    Field(min_length=1),
+    AfterValidator(_different),
+]
+Trust = Annotated[
+    tuple[Annotated[str, Field(pattern=DIGEST_PATTERN)], ...],
+    BeforeValidator(_listed),
+]
+"""Digests of code that may be run. One may be given without a list."""
+
+
+class Generator(Frozen):
+    """One kind of source of images."""
+
+    kind: str
+
+    seeded: ClassVar[bool] = True
+    """Can sample i be made again from its id?"""
+
+    is_code: ClassVar[bool] = False
+    """Does loading it run code that came with it?"""
+
+    paths: ClassVar[tuple[str, ...]] = ("path",)
+    """The fields that are paths."""
+
+    @property
+    def sweep(self) -> Mapping[str, tuple[FactorValue, ...]]:
+        """The factors that are crossed with the samples; none for most kinds."""
+        return getattr(self, "factors", {})
+
+    def with_paths(self, absolute: Callable[[str], str]) -> Self:
+        """The same with `absolute` of every path."""
+        given = {name: getattr(self, name) for name in self.paths}
+        return self.model_copy(update={name: absolute(one) for name, one in given.items() if one})
