@@ -33,7 +33,7 @@ class SearchJob:
 
     samples: where the shards are, the run itself or a reference run. thresholds: recogniser name ->
     similarity of a hit. levels: as in `search`. cuts: rising sample ids; what is found among the ids
-    below each is told.
+    below each is told. settings and setting: only samples whose id is `setting` modulo `settings` count.
     """
 
     spec: AuditSpec
@@ -43,6 +43,8 @@ class SearchJob:
     cuts: tuple[int, ...]
     device: str
     threads: int
+    settings: int = 1
+    setting: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ class Searcher:
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
         found = {name: _PrefixSearch(self._open(name), self._job.cuts) for name in self._gallery.templates}
         for block in templates:
-            found[block.recognizer].add(block)
+            mine = block.sample_id % self._job.settings == self._job.setting
+            found[block.recognizer].add(block if mine.all() else block[mine])
         return {
             f"{name}/{place}/{field}": array
             for name, one in found.items()

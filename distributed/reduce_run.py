@@ -75,14 +75,36 @@ class ReduceRun:
         job = SearchJob(
             self.spec, source.output, dict(thresholds), levels, cuts, capacity.device, capacity.threads
         )
-        shards = [
-            shard for shard in plan_shards(source.samples, source.shard_size) if shard.first_id < cuts[-1]
-        ]
+        planned = plan_shards(source.samples, source.shard_size)
+        shards = [shard for shard in planned if shard.first_id < cuts[-1]]
+        return self._merged(job, shards, capacity)
+
+    def search_setting(
+        self, thresholds: Mapping[str, float], levels: tuple[int, ...], settings: int, setting: int
+    ) -> dict[str, Partial]:
+        """Recogniser -> what is found among the samples of one of so many settings."""
+        capacity = self._capacity()
+        job = SearchJob(
+            self.spec,
+            self.spec.output,
+            dict(thresholds),
+            levels,
+            (self.spec.samples,),
+            capacity.device,
+            capacity.threads,
+            settings,
+            setting,
+        )
+        return {name: found[0] for name, found in self._merged(job, self._shards(), capacity).items()}
+
+    def _merged(
+        self, job: SearchJob, shards: Sequence[Shard], capacity: Capacity
+    ) -> dict[str, list[Partial]]:
         merged: dict[str, list[Partial]] = {}
         with self._reduced(job, shards, capacity) as parts:
             for arrays in parts:
-                for name in thresholds:
-                    found = [partial_of(arrays, f"{name}/{place}") for place in range(len(cuts))]
+                for name in job.thresholds:
+                    found = [partial_of(arrays, f"{name}/{place}") for place in range(len(job.cuts))]
                     before = merged.get(name)
                     merged[name] = found if before is None else list(map(merge, before, found))
         return merged
@@ -132,7 +154,7 @@ class ReduceRun:
             self.store.delete(path)
 
     def _reduce(self, job: Job, groups: Sequence[ShardGroup], capacity: Capacity) -> None:
-        report = self.on_report if isinstance(job, SearchJob) else _ignore
+        report = self.on_report if isinstance(job, SearchJob) and job.settings == 1 else _ignore
         if len(groups) == 1 and capacity.device == "cpu":
             # An actor would take longer to start than the work takes.
             report(ReduceMaker(job).make(groups[0]))
@@ -146,7 +168,7 @@ class ReduceRun:
 
 
 def _ignore(report: ShardReport) -> None:
-    """Only the search shows its progress: it is the long pass."""
+    """Only the search of all samples shows its progress: it is the long pass."""
 
 
 def _joined(parts: Sequence[SampleTemplates]) -> SampleTemplates:

@@ -22,6 +22,7 @@ from schemas.results import (
     OverRepresentedResult,
     PopulationResult,
     ScoreResult,
+    SettingResult,
 )
 from schemas.tables import Outcome, Role, Verdict
 
@@ -98,6 +99,7 @@ def summary_lines(results: AuditResults, headline: ScoreResult) -> list[str]:
     lines += [
         f"{name} resembles {other}, whose samples explain it" for name, other in headline.resembles.items()
     ]
+    lines += [_setting_line(one) for one in headline.settings]
     lines += _evidence_lines(results)
     lines += _power_lines(results)
     if results.population is not None:
@@ -124,6 +126,11 @@ def _over_represented_line(one: OverRepresentedResult) -> str:
         f"over-represented: {one.identity}, hit by {rate.value:,.0f} per million samples ({rate.low:,.0f} to "
         f"{rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the cohort's tail"
     )
+
+
+def _setting_line(one: SettingResult) -> str:
+    setting = ", ".join(f"{name} {value}" for name, value in one.factors.items())
+    return f"with {setting}: {len(one.flagged)} flagged by its own {one.samples:,} samples"
 
 
 def _evidence_lines(results: AuditResults) -> list[str]:

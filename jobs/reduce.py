@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from distributed.gallery import list_photos
 from distributed.judgement import (
     CONSENSUS,
     Book,
+    Calibrated,
     EvidenceMaker,
     Frame,
     Scale,
@@ -43,7 +44,7 @@ from distributed.reduce.population import (
     match_rates,
 )
 from distributed.reduce.scores import OperatingPoint
-from distributed.reduce.verdicts import decide
+from distributed.reduce.verdicts import Decision, decide
 from distributed.reduce_run import ReduceRun, SampleTemplates
 from distributed.reference_run import read_reference
 from distributed.score_tables import neighbours_table, over_representation_table, scores_table
@@ -56,9 +57,10 @@ from jobs.enroll import Enrolment
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings
 from jobs.progress import ProgressBar
-from jobs.reduction import Population, Prefix, Reduction
+from jobs.reduction import Population, Prefix, Reduction, SettingScores
 from jobs.results import write_results
 from jobs.sample import require_few_invalid
+from jobs.settings import settings_table
 from schemas.errors import InvalidSamplesError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import (
@@ -67,9 +69,11 @@ from schemas.layout import (
     OVER_REPRESENTATION_FILE,
     SAMPLES_PREFIX,
     SCORES_FILE,
+    SETTINGS_FILE,
 )
 from schemas.shard import Footer, count_outcomes, plan_shards
 from schemas.spec import AuditSpec
+from schemas.sweep import Sweep
 from schemas.tables import Role, Verdict, invalid_count
 
 PREFIXES = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -122,18 +126,22 @@ def reduce(spec: AuditSpec, enrolment: Enrolment, store: RunStore, cluster: Clus
     with ProgressBar("reducing", spec.samples, "samples") as bar:
         run = ReduceRun(spec, store, cluster, lambda report: bar.advance(report.rows))
         reduction = reduce_run(spec, enrolment.table, run, attributes)
-    write_tables(reduction, verdict_fingerprint(spec, enrolment.fingerprint), store)
+    write_tables(spec, reduction, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return reduction
 
 
-def write_tables(reduction: Reduction, fingerprint: Fingerprint, store: RunStore) -> None:
-    """Write `neighbours.parquet`, `scores.parquet` and `over_representation.parquet`."""
+def write_tables(spec: AuditSpec, reduction: Reduction, fingerprint: Fingerprint, store: RunStore) -> None:
+    """Write `neighbours.parquet`, `scores.parquet`, `over_representation.parquet`, and, of a sweep,
+    `settings.parquet`."""
     frame = reduction.frame
-    for path, table in (
-        (NEIGHBOURS_FILE, neighbours_table(frame.gallery, reduction.partials)),
-        (SCORES_FILE, scores_table(frame, reduction.partials, reduction.judgements)),
-        (OVER_REPRESENTATION_FILE, over_representation_table(frame, reduction.hits)),
-    ):
+    tables = {
+        NEIGHBOURS_FILE: neighbours_table(frame.gallery, reduction.partials),
+        SCORES_FILE: scores_table(frame, reduction.partials, reduction.judgements),
+        OVER_REPRESENTATION_FILE: over_representation_table(frame, reduction.hits),
+    }
+    if reduction.settings:
+        tables[SETTINGS_FILE] = settings_table(spec.generator.sweep, reduction)
+    for path, table in tables.items():
         rows = table.num_rows
         footer = Footer(
             table=path.removesuffix(".parquet"), fingerprint=dict(fingerprint.fields), stop_id=rows, rows=rows
@@ -169,7 +177,9 @@ def reduce_run(
         fdr = spec.membership.fdr
         hits = [explain_hits(frame, one, partials[one.recognizer], support, fdr) for one in hits]
     population = _population(gallery, samples)
-    return Reduction(frame, points, partials, judgements, hits, population, prefixes, _drifts(frame))
+    settings = _settings(spec, frame, makers, thresholds, run)
+    drifts = _drifts(frame)
+    return Reduction(frame, points, partials, judgements, hits, population, prefixes, drifts, settings)
 
 
 def _cuts(samples: int) -> tuple[int, ...]:
@@ -234,13 +244,52 @@ def _prefix_scores(
         evidences = {name: makers[name].evidence(found[name][place], samples[name]) for name in makers}
         book = score_book(evidences, spec.membership.scores, None, frame)
         for (recognizer, name), values in book.items():
-            one = calibrate(frame, values)
-            decisions = decide(
-                one.p_value, one.floor, fdr=spec.membership.fdr, correction=spec.membership.correction
-            )
+            one, decisions = decided(spec, frame, values)
             flagged = sum(decision.verdict is Verdict.LEAKED for decision in decisions)
             prefixes.append(Prefix(cut, recognizer, name, one.score, flagged))
     return book, prefixes
+
+
+def decided(
+    spec: AuditSpec, frame: Frame, values: NDArray[np.float64]
+) -> tuple[Calibrated, Sequence[Decision]]:
+    """The p-values and verdicts that the scores of photos lead to, before explaining away."""
+    one = calibrate(frame, values)
+    fdr, correction = spec.membership.fdr, spec.membership.correction
+    return one, decide(one.p_value, one.floor, fdr=fdr, correction=correction)
+
+
+def _settings(
+    spec: AuditSpec,
+    frame: Frame,
+    makers: Mapping[str, EvidenceMaker],
+    thresholds: Mapping[str, float],
+    run: ReduceRun,
+) -> list[SettingScores]:
+    """Each setting of a sweep, scored by its own samples; none without a sweep."""
+    count = len(Sweep(spec.generator.sweep).settings)
+    found: list[SettingScores] = []
+    for setting in range(count if count > 1 else 0):
+        partials = run.search_setting(thresholds, frame.levels, count, setting)
+        found += _of_setting(spec, frame, makers, setting, partials, run)
+    return found
+
+
+def _of_setting(
+    spec: AuditSpec,
+    frame: Frame,
+    makers: Mapping[str, EvidenceMaker],
+    setting: int,
+    partials: Mapping[str, Partial],
+    run: ReduceRun,
+) -> Iterator[SettingScores]:
+    if not all(one.samples for one in partials.values()):
+        return
+    near = run.gather({name: _neighbour_ids(one.neighbours) for name, one in partials.items()})
+    evidences = {name: makers[name].evidence(one, near[name]) for name, one in partials.items()}
+    samples = min(one.samples for one in partials.values())
+    for (recognizer, name), values in score_book(evidences, spec.membership.scores, None, frame).items():
+        yield SettingScores(setting, samples, recognizer, name, *decided(spec, frame, values))
 
 
 def _scales(frame: Frame, book: Book, spec: AuditSpec) -> dict[str, Scale] | None:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distributed.enrolled import EnrolledGallery
-from distributed.judgement import Frame, HitCounts, Judgement
+from distributed.judgement import Calibrated, Frame, HitCounts, Judgement
 from distributed.reduce.drift import Drift
 from distributed.reduce.neighbours import Partial
 from distributed.reduce.population import Cluster as Crowd
 from distributed.reduce.population import IdentityCount
 from distributed.reduce.scores import OperatingPoint
+from distributed.reduce.verdicts import Decision
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,21 @@ class Prefix:
 
 
 @dataclass(frozen=True)
+class SettingScores:
+    """What the samples of one setting of a sweep show, by one recogniser × score, before explaining away.
+
+    samples: those with a template. calibrated, decisions: of m candidates; q-values are within the setting.
+    """
+
+    setting: int
+    samples: int
+    recognizer: str
+    score_name: str
+    calibrated: Calibrated
+    decisions: Sequence[Decision]
+
+
+@dataclass(frozen=True)
 class Reduction:
     """What the samples say of the gallery."""
 
@@ -49,6 +65,7 @@ class Reduction:
     population: Population | None
     prefixes: Sequence[Prefix]
     drifts: Sequence[Drift]
+    settings: Sequence[SettingScores] = ()
 
     @property
     def gallery(self) -> EnrolledGallery:

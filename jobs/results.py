@@ -54,10 +54,12 @@ from schemas.results import (
     RecognizerResult,
     SampleCounts,
     ScoreResult,
+    SettingResult,
     ShareResult,
     TprAtFprResult,
 )
 from schemas.spec import AuditSpec
+from schemas.sweep import Sweep
 from schemas.tables import Outcome, Role, Verdict
 
 PACKAGES = (
@@ -125,7 +127,7 @@ def collect_results(
         recognizers=_recognizers(spec, reduction),
         power=_power(reduction, spec),
         headline=HEADLINE,
-        scores=[_score(reduction, one, labels) for one in reduction.judgements],
+        scores=[_score(spec, reduction, one, labels) for one in reduction.judgements],
         over_represented=[result for one in reduction.hits for result in _over_represented(reduction, one)],
         population=_population(reduction),
         drift=[
@@ -239,7 +241,9 @@ def _match_rate(reduction: Reduction, spec: AuditSpec) -> float | None:
     return mated_match_rate(templates[cohort], reduction.gallery.identity[cohort], needed)
 
 
-def _score(reduction: Reduction, judgement: Judgement, labels: Mapping[str, bool] | None) -> ScoreResult:
+def _score(
+    spec: AuditSpec, reduction: Reduction, judgement: Judgement, labels: Mapping[str, bool] | None
+) -> ScoreResult:
     gallery, frame = reduction.gallery, reduction.frame
     names = [gallery.names[index] for index in frame.candidates]
     verdicts = judgement.verdicts()
@@ -259,7 +263,27 @@ def _score(reduction: Reduction, judgement: Judgement, labels: Mapping[str, bool
         inconclusive_reason=min(reasons, default=None),
         evaluation=None if labels is None else _evaluate(names, judgement.calibrated.score, labels),
         prefixes=_prefixes(reduction, judgement, names, labels),
+        settings=_settings(spec, reduction, judgement, names),
     )
+
+
+def _settings(
+    spec: AuditSpec, reduction: Reduction, judgement: Judgement, names: list[str]
+) -> list[SettingResult]:
+    settings = Sweep(spec.generator.sweep).settings
+    return [
+        SettingResult(
+            factors=dict(settings[one.setting]),
+            samples=one.samples,
+            flagged=[
+                name
+                for name, decision in zip(names, one.decisions, strict=True)
+                if decision.verdict is Verdict.LEAKED
+            ],
+        )
+        for one in reduction.settings
+        if (one.recognizer, one.score_name) == (judgement.recognizer, judgement.score_name)
+    ]
 
 
 def _of_largest_p(judgement: Judgement, bounds: list[float]) -> float | None:

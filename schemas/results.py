@@ -120,6 +120,15 @@ class PrefixResult(_Frozen):
     roc_auc: float | None
 
 
+class SettingResult(_Frozen):
+    """What the samples of one setting of a sweep show. `flagged`: at the FDR within the setting, before
+    explaining away."""
+
+    factors: dict[str, bool | int | float | str]
+    samples: int
+    flagged: list[str]
+
+
 class OverRepresentedResult(_Frozen):
     """A candidate with more hits than the spread of the cohort's rates explains, by a model of its tail."""
 
@@ -194,6 +203,7 @@ class ScoreResult(_Frozen):
     inconclusive_reason: str | None
     evaluation: EvaluationResult | None
     prefixes: list[PrefixResult]
+    settings: list[SettingResult]
 
 
 class LedgerResult(_Frozen):

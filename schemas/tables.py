@@ -149,6 +149,25 @@ SCORES_SCHEMA = pa.schema(
     ]
 )
 
+
+def settings_schema(factors: Mapping[str, Sequence[FactorValue]]) -> pa.Schema:
+    """`settings.parquet`: one row per setting of a sweep × candidate × recogniser × score."""
+    return pa.schema(
+        [
+            pa.field("setting", pa.int32(), nullable=False),
+            *_factor_fields(factors),
+            pa.field("identity", pa.string(), nullable=False),
+            pa.field("recognizer", pa.string(), nullable=False),
+            pa.field("score_name", pa.string(), nullable=False),
+            pa.field("samples", pa.int64(), nullable=False),
+            pa.field("score", pa.float64(), nullable=False),
+            pa.field("p_value", pa.float64(), nullable=False),
+            pa.field("q_value", pa.float64()),
+            pa.field("verdict", pa.string(), nullable=False),
+        ]
+    )
+
+
 OVER_REPRESENTATION_SCHEMA = pa.schema(
     [
         pa.field("identity", pa.string(), nullable=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,32 @@ def tiny_generator(path: Path, *, dim: int = 8, size: int = 32, seed: int = 0) -
     return _save(path, nodes, constants, ("z", ["n", dim]), ("image", ["n", 3, size, size]))
 
 
+def tiny_labelled_generator(
+    path: Path, *, dim: int = 8, size: int = 32, seed: int = 0, batch: str | int = "n"
+) -> Path:
+    """Latents N × dim, int64 classes N of two, and numbers N to images.
+
+    With class 0 and number 1 it is tiny_generator. The number scales the image; class 1 replaces what the latent says by something else.
+    """
+    weights = np.random.default_rng(seed).standard_normal((dim, 3 * size * size)).astype(np.float32)
+    other = np.random.default_rng(seed + 1).standard_normal((dim, 3 * size * size)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["label"], ["is_other"], to=TensorProto.BOOL),
+        helper.make_node("Unsqueeze", ["is_other", "one"], ["column"]),
+        helper.make_node("MatMul", ["z", "w"], ["plain"]),
+        helper.make_node("MatMul", ["z", "v"], ["other"]),
+        helper.make_node("Where", ["column", "other", "plain"], ["flat"]),
+        helper.make_node("Tanh", ["flat"], ["bounded"]),
+        helper.make_node("Unsqueeze", ["psi", "one"], ["scale"]),
+        helper.make_node("Mul", ["bounded", "scale"], ["scaled"]),
+        helper.make_node("Reshape", ["scaled", "shape"], ["image"]),
+    ]
+    shape, one = np.array([-1, 3, size, size], np.int64), np.array([1], np.int64)
+    constants: dict[str, np.ndarray] = {"w": weights, "v": other, "shape": shape, "one": one}
+    inputs = [("label", TensorProto.INT64, [batch]), ("psi", TensorProto.FLOAT, [batch])]
+    return _save(path, nodes, constants, ("z", [batch, dim]), ("image", [batch, 3, size, size]), inputs)
+
+
 def tiny_recognizer(path: Path, *, size: int = 112, dim: int = 16, seed: int = 0) -> Path:
     """Images N × 3 × size × size to templates N × dim."""
     cells = 3 * (size // 16) ** 2
@@ -41,11 +68,15 @@ def _save(
     constants: dict[str, np.ndarray],
     given: tuple[str, list[str | int]],
     made: tuple[str, list[str | int]],
+    others: Sequence[tuple[str, int, list[str | int]]] = (),
 ) -> Path:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info(given[0], TensorProto.FLOAT, given[1])],
+        [
+            helper.make_tensor_value_info(given[0], TensorProto.FLOAT, given[1]),
+            *(helper.make_tensor_value_info(*one) for one in others),
+        ],
         [helper.make_tensor_value_info(made[0], TensorProto.FLOAT, made[1])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
