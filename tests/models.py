@@ -29,7 +29,8 @@ def tiny_labelled_generator(
 ) -> Path:
     """Latents N × dim, int64 classes N of two, and numbers N to images.
 
-    With class 0 and number 1 it is tiny_generator. The number scales the image; class 1 replaces what the latent says by something else.
+    With class 0 and number 1 it is tiny_generator. The number scales the image; class 1 replaces what the
+    latent says by something else.
     """
     weights = np.random.default_rng(seed).standard_normal((dim, 3 * size * size)).astype(np.float32)
     other = np.random.default_rng(seed + 1).standard_normal((dim, 3 * size * size)).astype(np.float32)
