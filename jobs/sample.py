@@ -9,6 +9,7 @@ from distributed.fingerprints import sampling_fingerprint
 from distributed.lock import run_lock
 from distributed.run_record import record_run
 from distributed.sampling.adapters import image_count
+from distributed.sampling.trust import require_trust
 from distributed.shard_index import ShardRun
 from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
@@ -41,7 +42,7 @@ def sample(spec: AuditSpec, store: RunStore, cluster: Cluster) -> ShardsMade:
     Raises SpecError or a subclass for what the spec names and cannot be used, WrongRunError if the output
     belongs to another spec, ShardsLostError, and InvalidSamplesError past `limits.invalid_samples`.
     """
-    require_enough_images(spec)
+    require_usable_generator(spec)
     fingerprint = sampling_fingerprint(spec)
     record_run(store, spec, fingerprint)
     shards = plan_shards(spec.samples, spec.shard_size)
@@ -53,8 +54,11 @@ def sample(spec: AuditSpec, store: RunStore, cluster: Cluster) -> ShardsMade:
     return made
 
 
-def require_enough_images(spec: AuditSpec) -> None:
-    """Raise SpecError if the generator has an end, and more samples are asked for."""
+def require_usable_generator(spec: AuditSpec) -> None:
+    """Raise TrustError for code that the spec does not name, SpecError if the generator has an end, and more
+    samples are asked for."""
+    if spec.generator.is_code:
+        require_trust(spec.generator)
     there = image_count(spec.generator)
     if there is not None and there < spec.samples:
         raise SpecError(f"the generator has {there} images: lower samples from {spec.samples}")

@@ -15,7 +15,7 @@ from jobs.findings import refused_lines
 from jobs.finished import is_finished
 from jobs.reduce import reduce
 from jobs.results import write_results
-from jobs.sample import sample
+from jobs.sample import require_usable_generator, sample
 from jobs.top_matches import draw_top_matches
 from schemas.spec import AuditSpec
 
@@ -23,6 +23,7 @@ from schemas.spec import AuditSpec
 def audit(spec: AuditSpec, store: RunStore, cluster: Cluster) -> None:
     """Do what is not done yet of the whole audit. Raises what `enroll`, `sample` and `reduce` raise."""
     seconds: dict[str, float] = {}
+    require_usable_generator(spec)
     # The gallery is small, and what is wrong with it had better be known before the long work.
     with _timed(seconds, "enroll"):
         enrolment = enroll(spec, store, cluster)

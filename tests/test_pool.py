@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -144,6 +145,21 @@ def test_actors_end_with_the_run(tmp_path: Path) -> None:
 
 
 @with_ray
+def test_a_real_actor_that_hangs_is_ended(tmp_path: Path) -> None:
+    reports: Counter[int] = Counter()
+    lost = run_tasks(
+        [Numbered(0), Numbered(1)],
+        partial(start_one, Forgetful, tmp_path),
+        workers=1,
+        on_report=lambda report: reports.update([report[0]]),
+        deadline=8.0,
+    )
+    assert lost == [] and reports == Counter([0, 1])
+    pids = [int(one.name.split("-")[1]) for one in tmp_path.glob("0-*")]
+    assert len(set(pids)) == 2 and sum(Path(f"/proc/{pid}").exists() for pid in pids) <= 1
+
+
+@with_ray
 def test_a_task_that_sleeps_is_done_by_another_actor_and_the_sleeper_is_ended(tmp_path: Path) -> None:
     reports: dict[int, int] = {}
     tasks = [Numbered(index) for index in range(LEAST_FINISHED + 1)]
@@ -193,19 +209,23 @@ def simulated(
     workers: int,
     max_attempts: int = 3,
     usual: float = 60.0,
+    deadline: float = math.inf,
 ) -> Ran:
     """Tasks of `usual` seconds, but for the (index, attempt) in `fates`."""
     ran = Ran(SimulatedActors(lambda index, attempt: fates.get((index, attempt), Fate(usual))))
-    return carry_out(ran, shards=shards, workers=workers, max_attempts=max_attempts)
+    return carry_out(ran, shards=shards, workers=workers, max_attempts=max_attempts, deadline=deadline)
 
 
-def carry_out(ran: Ran, *, shards: int, workers: int, max_attempts: int = 3) -> Ran:
+def carry_out(
+    ran: Ran, *, shards: int, workers: int, max_attempts: int = 3, deadline: float = math.inf
+) -> Ran:
     ran.lost = Schedule(
         [Numbered(index) for index in range(shards)],
         ran.actors,
         workers=workers,
         on_report=lambda index: ran.reports.update([index]),
         max_attempts=max_attempts,
+        deadline=deadline,
     ).run()
     return ran
 
@@ -349,6 +369,23 @@ class Broken(SimulatedActors):
         if self.works[handle].index == 5:
             raise ModelError("the model is broken")
         return super().result(handle)
+
+
+def test_a_task_past_the_deadline_costs_an_attempt_and_its_actor() -> None:
+    hung = Fate(10_000.0)
+    ran = simulated({(0, 0): hung}, shards=3, workers=2, deadline=300.0)
+    first, second = ran.tries(0)
+    assert ran.reports == Counter(range(3)) and ran.lost == []
+    assert not first.useful and second.useful and 300 < first.stop - first.start < 303
+    assert second.start >= first.stop and second.actor != first.actor
+
+
+def test_a_task_that_always_hangs_is_given_up_and_the_rest_is_done() -> None:
+    fates = {(1, attempt): Fate(10_000.0) for attempt in range(3)}
+    ran = simulated(fates, shards=4, workers=2, deadline=300.0)
+    assert ran.reports == Counter([0, 2, 3])
+    assert [(one.index, one.attempts) for one in ran.lost] == [(1, 3)]
+    assert "not done after 300 s" in ran.lost[0].reason
 
 
 def test_an_expected_error_ends_everything_at_once() -> None:

@@ -74,7 +74,7 @@ def exported(path: Path, module: nn.Module) -> Path:
 
 def package(folder: Path, source: str = SOURCE) -> Path:
     """A folder with the module `tiny_faces.net`."""
-    (folder / "tiny_faces").mkdir(parents=True)
+    (folder / "tiny_faces").mkdir(parents=True, exist_ok=True)
     (folder / "tiny_faces" / "__init__.py").write_text("", encoding="utf-8")
     (folder / "tiny_faces" / "net.py").write_text(source, encoding="utf-8")
     return folder

@@ -1,0 +1,109 @@
+"""Whole audits of generators that are code: they crash and misbehave, and cost no more than an attempt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pyarrow.parquet as pq
+import pytest
+from onnx import numpy_helper
+
+from distributed.sampling.trust import code_digests
+from jobs.__main__ import main
+from jobs.exit_codes import ExitCode
+from tests.sampling.networks import package
+from tests.small_world import DIM, MEMBERS, SIZE, SmallWorld, file_bytes
+
+SOURCE = """
+import os
+import numpy as np
+import torch
+from torch import nn
+
+class Copy(nn.Module):
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = nn.Parameter(torch.from_numpy(np.load(weights)))
+
+    def forward(self, z):
+        MISBEHAVE
+        return torch.tanh(z @ self.weights).reshape(-1, 3, SIZE, SIZE)
+
+def make(weights):
+    return Copy(weights)
+"""
+
+
+@pytest.fixture
+def weights(small_world: SmallWorld) -> Path:
+    """Those of the small world's generator."""
+    model = onnx.load(str(small_world.folder / "generator.onnx"))
+    path = small_world.folder / "weights.npy"
+    np.save(path, numpy_helper.to_array(next(one for one in model.graph.initializer if one.name == "w")))
+    return path
+
+
+def spec_of(small_world: SmallWorld, weights: Path, misbehave: str = "pass", **changes: Any) -> str:
+    source = SOURCE.replace("SIZE", str(SIZE)).replace("MISBEHAVE", misbehave)
+    code = package(small_world.folder / "code", source)
+    generator = {
+        "kind": "module",
+        "code": "code",
+        "factory": "tiny_faces.net:make",
+        "arguments": {"weights": str(weights)},
+        "latent": {"dim": DIM},
+    }
+    bare = small_world.spec(generator=generator)
+    trust = [code_digests(bare.generator)[str(code)]]
+    return str(small_world.spec_path(generator=generator | {"trust": trust}, **changes))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_code_finds_whom_its_onnx_twin_finds(small_world: SmallWorld, weights: Path) -> None:
+    assert main(["audit", spec_of(small_world, weights)]) == ExitCode.OK
+    scores = pq.read_table(small_world.run / "scores.parquet").to_pylist()
+    flagged = {row["identity"] for row in scores if row["verdict"] == "leaked" and row["score_name"] == "max"}
+    assert flagged == {f"person-{index:03d}" for index in range(MEMBERS)}
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_crash_costs_an_attempt_and_no_byte(small_world: SmallWorld, weights: Path) -> None:
+    flag = small_world.folder / "crashed"
+    crash = f"if len(z) > 30 and not os.path.exists({str(flag)!r}): open({str(flag)!r}, 'w'); os.abort()"
+    assert main(["sample", spec_of(small_world, weights, crash)]) == ExitCode.OK
+    assert flag.exists()
+    crashed = file_bytes(small_world.run / "samples")
+    assert (
+        main(["sample", spec_of(SmallWorld(small_world.folder), weights, crash, output="runs/again")])
+        == ExitCode.OK
+    )
+    assert file_bytes(small_world.folder / "runs" / "again" / "samples") == crashed
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_run_whose_images_are_bad_fails_with_the_reason(
+    small_world: SmallWorld, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = "z = z.clone(); z[::10] = float('nan')"
+    spec = spec_of(small_world, weights, bad)
+    assert main(["sample", spec]) == ExitCode.FAILED
+    told = capsys.readouterr().err
+    assert "values that are no numbers" in told and "limits.invalid_samples, 1.00%" in told
+    assert (
+        main(["sample", spec_of(small_world, weights, bad, limits={"invalid_samples": 0.2})]) == ExitCode.OK
+    )
+    outcomes = pq.read_table(small_world.run / "samples")["outcome"].to_pylist()
+    assert 60 <= outcomes.count("not_finite") <= 120 and len(outcomes) == 600
+
+
+def test_code_that_is_not_trusted_stops_the_audit_before_anything_runs(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package(small_world.folder / "code")
+    generator = {"kind": "module", "code": "code", "factory": "tiny_faces.net:make", "latent": {"dim": DIM}}
+    assert main(["audit", str(small_world.spec_path(generator=generator))]) == ExitCode.BAD_SPEC
+    assert "generator.trust is empty" in capsys.readouterr().err
+    assert not small_world.run.exists() or not list(small_world.run.rglob("*.parquet"))
