@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
 import onnx
@@ -63,6 +64,11 @@ def digest_code(root: Path) -> str:
     if not files:
         raise ModelError(f"{root} holds no Python files; give the folder of the code")
     return digest_files(root, files)
+
+
+def torch_version() -> dict[str, str]:
+    """The field of a fingerprint that tells torch's version, without importing it."""
+    return {"version.torch": version("torch")}
 
 
 def _hidden(relative: Path) -> bool:

@@ -15,7 +15,7 @@ from tests.test_bench_reduce import numbers_of, rows_of
 def test_finished_audits_of_few_and_many_shards_are_timed(small_world: SmallWorld, tmp_path: Path) -> None:
     output = tmp_path / "restart.md"
     spec = str(small_world.spec_path())
-    code = main(["restart", spec, "--shards", "60", "40", "--repeats", "2", "--output", str(output)])
+    code = main(["restart", spec, "--shards", "60", "40", "--repeats", "1", "--output", str(output)])
     rows = rows_of(output.read_text(encoding="utf-8"))
     names = [row[0] for row in rows[:3]]
     few, many = (f"finished audit of {count} shards" for count in (40, 60))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
-from distributed.digests import digest_file
+from distributed.digests import digest_file, torch_version
 from distributed.sampling.generator import ImageSource
 from distributed.sampling.network import network_fields
-from distributed.sampling.torch_network import TorchImageGenerator, load_trusted
 from schemas.generators.torch import TorchExportGenerator
 
 
 def open_source(spec: TorchExportGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
     """Runs what the file wants: only where that may be."""
+    import torch
+
+    from distributed.sampling.torch_network import TorchImageGenerator, load_trusted
+
     module = load_trusted(
         spec.path,
         spec.trust,
@@ -26,8 +27,7 @@ def open_source(spec: TorchExportGenerator, seed: int, *, device: str, threads: 
 
 
 def fingerprint_fields(spec: TorchExportGenerator) -> dict[str, str]:
-    versions = {"version.torch": str(torch.__version__)}
-    return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | versions
+    return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | torch_version()
 
 
 def count(spec: TorchExportGenerator) -> None:

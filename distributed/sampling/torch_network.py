@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import reduce
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.network import NetworkInputs, output_problem, to_images
 from distributed.sampling.trust import trusted_bytes
 from schemas.errors import DeviceError, ModelError
 from schemas.generators.network import NetworkGenerator
+from schemas.generators.torch import ModuleGenerator
 
 Float32 = NDArray[np.float32]
 
@@ -102,3 +108,39 @@ def load_trusted(
         raise ModelError(
             f"{path} is not {what} ({type(error).__name__}: {last}): run `idleak inspect {path}`"
         ) from error
+
+
+def made_by_factory(spec: ModuleGenerator) -> torch.nn.Module:
+    """What the factory gives, with its weights.
+
+    Raises ModelError if it cannot be imported, fails, or gives no module, or if the weights do not fit.
+    """
+    name, _, path = spec.factory.partition(":")
+    sys.path.insert(0, spec.code)
+    try:
+        factory: Any = reduce(getattr, path.split("."), import_module(name))
+        made = factory(**spec.arguments)
+    except Exception as error:
+        raise ModelError(
+            f"generator.factory {spec.factory} of {spec.code} fails ({type(error).__name__}: {error}): "
+            "correct it, or generator.arguments"
+        ) from error
+    if not isinstance(made, torch.nn.Module):
+        raise ModelError(
+            f"generator.factory {spec.factory} gives a {type(made).__name__}, not a torch.nn.Module"
+        )
+    if spec.weights is not None:
+        _load_weights(made, Path(spec.weights))
+    return made
+
+
+def _load_weights(module: torch.nn.Module, path: Path) -> None:
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} is not a readable safetensors file: {error}") from error
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path} does not fit the module: {reason}") from error

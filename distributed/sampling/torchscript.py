@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from distributed.digests import digest_file
+from distributed.digests import digest_file, torch_version
 from distributed.sampling.generator import ImageSource
 from distributed.sampling.network import network_fields
-from distributed.sampling.torch_network import TorchImageGenerator, load_trusted
 from schemas.generators.torch import TorchscriptGenerator
 
 
 def open_source(spec: TorchscriptGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
     """Runs the file's code: only where that may be."""
+    import torch
+
+    from distributed.sampling.torch_network import TorchImageGenerator, load_trusted
+
     load: Any = torch.jit.load
     module = load_trusted(
         spec.path,
@@ -28,8 +29,7 @@ def open_source(spec: TorchscriptGenerator, seed: int, *, device: str, threads: 
 
 
 def fingerprint_fields(spec: TorchscriptGenerator) -> dict[str, str]:
-    versions = {"version.torch": str(torch.__version__)}
-    return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | versions
+    return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | torch_version()
 
 
 def count(spec: TorchscriptGenerator) -> None:

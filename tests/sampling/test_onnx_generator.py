@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from distributed.sampling.generator import InvalidImage
-from distributed.sampling.onnx_generator import OnnxImageGenerator
+from distributed.sampling.onnx_network import OnnxImageGenerator
 from schemas.errors import ModelError
 from schemas.generators.onnx import OnnxGenerator
 from tests.models import tiny_generator
