@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/idleak audit examples/demo/audit.yaml
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .

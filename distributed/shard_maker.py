@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,10 @@ BATCH_IMAGES = 32
 
 @dataclass(frozen=True)
 class ShardJob:
-    """All that an actor needs to make any shard of a run. `photos` given: the gallery's, not the samples'."""
+    """All that an actor needs to make any shard of a run.
+
+    photos: given for the gallery's, not the samples'. prepared: what `prepare_generator` has found out.
+    """
 
     spec: AuditSpec
     fingerprint: dict[str, str]
@@ -40,6 +44,7 @@ class ShardJob:
     device: str
     threads: int
     photos: tuple[Path, ...] | None = None
+    prepared: Any = None
 
 
 @dataclass(frozen=True)
@@ -168,8 +173,15 @@ def template_array(rows: NDArray[np.float32]) -> pa.FixedSizeListArray:
 def open_source(job: ShardJob) -> ImageSource:
     """The job's images: the generator's samples, or the gallery's photos."""
     if job.photos is not None:
-        return ImageFiles(job.photos)
-    return open_generator(job.spec.generator, job.spec.seed, device=job.device, threads=job.threads)
+        return ImageFiles(job.photos, job.spec.limits.pixels)
+    return open_generator(
+        job.spec.generator,
+        job.spec.seed,
+        device=job.device,
+        threads=job.threads,
+        pixels=job.spec.limits.pixels,
+        prepared=job.prepared,
+    )
 
 
 def typed(faces: FaceBatch, images: Sequence[Image | InvalidImage]) -> FaceBatch:

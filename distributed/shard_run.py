@@ -9,6 +9,7 @@ from functools import partial
 
 from distributed.cluster import Capacity, Cluster
 from distributed.pool import run_tasks
+from distributed.sampling.adapters import prepare_generator
 from distributed.shard_index import ShardRun, committed_outcomes, indexed_outcomes, write_index
 from distributed.shard_maker import ShardJob
 from distributed.store import RunStore
@@ -72,7 +73,8 @@ def make_missing(
 def job_of(run: ShardRun, capacity: Capacity) -> ShardJob:
     """What an actor needs to make the run's shards."""
     fields = dict(run.fingerprint.fields)
-    return ShardJob(run.spec, fields, run.prefix, capacity.device, capacity.threads, run.photos)
+    prepared = prepare_generator(run.spec.generator) if run.photos is None else None
+    return ShardJob(run.spec, fields, run.prefix, capacity.device, capacity.threads, run.photos, prepared)
 
 
 def require_none_lost(lost: Sequence[LostShard], what: str, planned: int) -> None:

@@ -16,8 +16,8 @@ from distributed.gallery import list_photos
 from distributed.judgement import Judgement
 from distributed.reduce.copies import COPY_P, Closest, closest, largest_mated
 from distributed.sampling.adapters import open_generator
+from distributed.sampling.decode import decode
 from distributed.sampling.generator import Image, InvalidImage
-from distributed.sampling.image_files import read_image
 from distributed.shard_maker import ShardJob, open_extractor
 from jobs.reduction import Reduction
 from schemas.results import EvidenceResult
@@ -112,7 +112,7 @@ class _Pictures:
     def _photo(self, row: int) -> NDArray[np.uint8] | None:
         name = self._gallery.names[int(self._gallery.identity[row])]
         path = self._paths.get((name, self._gallery.photos[row]))
-        return None if path is None else self._crop(self._photos, read_image(path))
+        return None if path is None else self._crop(self._photos, decode(path))
 
     def _crop(self, extractor: TemplateExtractor, image: Image | InvalidImage) -> NDArray[np.uint8] | None:
         """The aligned face, grey, COMPARED_SIZE square; None without one face."""

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from distributed.gallery import list_photos
 from distributed.sampling.adapters import open_generator
+from distributed.sampling.decode import decode
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
-from distributed.sampling.image_files import read_image
 from distributed.store import RunStore
 from jobs.findings import most_at_risk
 from schemas.layout import MATCHES_FILE, NEIGHBOURS_FILE
@@ -67,7 +67,7 @@ def _draw_person(
     for axis in line:
         axis.axis("off")
     photo = photos.get((person["identity"], nearest[0]["photo"])) if nearest else None
-    image = read_image(photo) if photo is not None else InvalidImage("enrolled without its photo")
+    image = decode(photo) if photo is not None else InvalidImage("enrolled without its photo")
     _show(line[0], image, f"{person['identity']}\n{person['verdict']}, p {person['p_value']:.4f}")
     samples = generator.sample(np.array([row["sample_id"] for row in nearest], np.int64))
     for axis, row, sample in zip(line[1:], nearest, samples, strict=False):

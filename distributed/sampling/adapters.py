@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.sampling.generator import Adapter, Image, ImageSource, InvalidImage
+from distributed.sampling.generator import (
+    DEFAULT_PIXELS,
+    Adapter,
+    Image,
+    ImageSource,
+    InvalidImage,
+    Loading,
+)
 from distributed.sampling.sandbox import SandboxedSource
 from distributed.sampling.trust import require_trust
 from schemas.generators import GeneratorSpec
@@ -22,10 +29,20 @@ MODULES = {
     "torch_export": "distributed.sampling.torch_export",
     "module": "distributed.sampling.python_module",
     "images": "distributed.sampling.image_files",
+    "webdataset": "distributed.sampling.webdataset",
+    "parquet": "distributed.sampling.parquet_images",
 }
 
 
-def open_generator(spec: GeneratorSpec, seed: int, *, device: str, threads: int) -> ImageSource:
+def open_generator(
+    spec: GeneratorSpec,
+    seed: int,
+    *,
+    device: str,
+    threads: int,
+    pixels: int = DEFAULT_PIXELS,
+    prepared: Any = None,
+) -> ImageSource:
     """The generator under audit, loaded; one that is code in a process of its own.
 
     Raises ModelError, SpecError or DeviceError if that cannot be.
@@ -33,12 +50,17 @@ def open_generator(spec: GeneratorSpec, seed: int, *, device: str, threads: int)
     if spec.is_code:
         require_trust(spec)
         return CheckedSource(SandboxedSource(spec, seed, device=device, threads=threads))
-    return CheckedSource(open_here(spec, seed, device=device, threads=threads))
+    return CheckedSource(open_here(spec, seed, Loading(device, threads, pixels, prepared)))
 
 
-def open_here(spec: GeneratorSpec, seed: int, *, device: str, threads: int) -> ImageSource:
+def open_here(spec: GeneratorSpec, seed: int, loading: Loading) -> ImageSource:
     """The generator, loaded in this process: one that is data, or this is the process made for its code."""
-    return _adapter(spec).open_source(spec, seed, device=device, threads=threads)
+    return _adapter(spec).open_source(spec, seed, loading)
+
+
+def prepare_generator(spec: GeneratorSpec) -> Any:
+    """What `open_generator` may be given as `prepared` in another process. Raises SpecError."""
+    return _adapter(spec).prepare(spec)
 
 
 def generator_fields(spec: GeneratorSpec) -> dict[str, str]:

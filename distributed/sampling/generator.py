@@ -15,6 +15,23 @@ Image = NDArray[np.uint8]
 """H × W × 3, uint8, RGB."""
 
 
+DEFAULT_PIXELS = 64_000_000
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a generator is to be loaded.
+
+    pixels: of a decoded image; a larger one is not decoded. prepared: what `prepare` gave in another process,
+    None if it is still to be found out.
+    """
+
+    device: str
+    threads: int
+    pixels: int = DEFAULT_PIXELS
+    prepared: Any = None
+
+
 @dataclass(frozen=True)
 class InvalidImage:
     """In place of an image that the source could not give; `reason` is one line."""
@@ -34,7 +51,7 @@ class ImageSource(Protocol):
 class Adapter(Protocol):
     """What the file of a kind of generator holds, under these names."""
 
-    def open_source(self, spec: Any, seed: int, *, device: str, threads: int) -> ImageSource:
+    def open_source(self, spec: Any, seed: int, loading: Loading) -> ImageSource:
         """The generator, loaded. Raises ModelError, SpecError or DeviceError if that cannot be."""
 
     def fingerprint_fields(self, spec: Any) -> dict[str, str]:
@@ -42,6 +59,9 @@ class Adapter(Protocol):
 
         Raises ModelError or SpecError for a file that is missing.
         """
+
+    def prepare(self, spec: Any) -> Any:
+        """What is found out once for all processes, to be pickled: an index of images, or None."""
 
     def count(self, spec: Any) -> int | None:
         """How many images there are; None if there is no end to them. Raises SpecError."""

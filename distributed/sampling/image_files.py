@@ -7,40 +7,46 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL import ImageOps
 
 from distributed.digests import digest_files
-from distributed.sampling.generator import Image, ImageSource, InvalidImage
+from distributed.sampling.decode import decode
+from distributed.sampling.generator import DEFAULT_PIXELS, Image, ImageSource, InvalidImage, Loading
 from schemas.errors import SpecError
 from schemas.generators.images import ImagesGenerator
 
 
-def open_source(spec: ImagesGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
-    """The folder as a source; the other arguments do not matter to it."""
-    return ImageFiles(list_images(Path(spec.path)))
+def open_source(spec: ImagesGenerator, seed: int, loading: Loading) -> ImageSource:
+    paths = loading.prepared if loading.prepared is not None else prepare(spec)
+    return ImageFiles(paths, loading.pixels)
 
 
 def fingerprint_fields(spec: ImagesGenerator) -> dict[str, str]:
-    root = Path(spec.path)
-    return {"sha256": digest_files(root, list_images(root))}
+    return {"sha256": digest_files(Path(spec.path), prepare(spec))}
+
+
+def prepare(spec: ImagesGenerator) -> list[Path]:
+    """The files in the order of their ids."""
+    return list_images(Path(spec.path))
 
 
 def count(spec: ImagesGenerator) -> int:
-    return len(list_images(Path(spec.path)))
+    return len(prepare(spec))
 
 
 def list_images(root: Path) -> list[Path]:
     """Every file below `root` that is not hidden, sorted by relative path in POSIX spelling.
 
-    Raises SpecError if `root` is no readable folder or holds no file.
+    Raises SpecError if `root` is no readable folder, holds no file, or holds a symbolic link.
     """
     if not root.is_dir():
         raise SpecError(f"{root} is not a folder; give a folder of images")
     try:
-        files = [path for path in root.rglob("*") if path.is_file() and not _hidden(path.relative_to(root))]
+        found = [path for path in root.rglob("*") if not _hidden(path.relative_to(root))]
     except OSError as error:
         raise SpecError(f"cannot list {root}: {error.strerror}; make it readable") from error
+    if link := next((path for path in found if path.is_symlink()), None):
+        raise SpecError(f"{link} is a symbolic link, which may lead anywhere: put the file itself there")
+    files = [path for path in found if path.is_file()]
     if not files:
         raise SpecError(f"{root} holds no images; give a folder with image files in it")
     return sorted(files, key=lambda path: path.relative_to(root).as_posix())
@@ -53,18 +59,9 @@ def _hidden(relative: Path) -> bool:
 class ImageFiles:
     """An image source whose id i is the i-th of a list of files."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
+    def __init__(self, paths: Sequence[Path], pixels: int = DEFAULT_PIXELS) -> None:
+        self._paths, self._pixels = paths, pixels
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """Decoded files as RGB, turned upright by their EXIF orientation."""
-        return [read_image(self._paths[index]) for index in ids]
-
-
-def read_image(path: Path) -> Image | InvalidImage:
-    """Decode one file to H × W × 3 uint8 RGB, or say why that cannot be done."""
-    try:
-        with PillowImage.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.uint8)
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        return InvalidImage(f"{type(error).__name__}: not a readable image")
+        return [decode(self._paths[index], self._pixels) for index in ids]

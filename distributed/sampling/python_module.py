@@ -5,20 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from distributed.digests import digest_code, digest_file, torch_version
-from distributed.sampling.generator import ImageSource
+from distributed.sampling.generator import ImageSource, Loading
 from distributed.sampling.network import network_fields
 from schemas.generators.torch import ModuleGenerator
 
 
-def open_source(spec: ModuleGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
+def open_source(spec: ModuleGenerator, seed: int, loading: Loading) -> ImageSource:
     """Imports and calls the user's code: only where that may be."""
     from distributed.sampling.torch_network import TorchImageGenerator, made_by_factory, require_device
     from distributed.sampling.trust import require_trust
 
-    require_device(device)
+    require_device(loading.device)
     require_trust(spec)
-    module = made_by_factory(spec).eval().to(device)
-    return TorchImageGenerator(module, spec, seed, name=spec.factory, device=device, threads=threads)
+    module = made_by_factory(spec).eval().to(loading.device)
+    return TorchImageGenerator(
+        module, spec, seed, name=spec.factory, device=loading.device, threads=loading.threads
+    )
 
 
 def fingerprint_fields(spec: ModuleGenerator) -> dict[str, str]:
@@ -30,6 +32,10 @@ def fingerprint_fields(spec: ModuleGenerator) -> dict[str, str]:
     if spec.weights is not None:
         fields["weights.sha256"] = digest_file(Path(spec.weights))
     return fields | network_fields(spec) | torch_version()
+
+
+def prepare(spec: ModuleGenerator) -> None:
+    """There is nothing to find out beforehand."""
 
 
 def count(spec: ModuleGenerator) -> None:

@@ -53,11 +53,12 @@ def _open(order: Mapping[str, Any]) -> Any:
     from pydantic import TypeAdapter
 
     from distributed.sampling.adapters import open_here
+    from distributed.sampling.generator import Loading
     from schemas.generators import GeneratorSpec
 
     # JSON has no tuples.
     spec: Any = TypeAdapter(GeneratorSpec).validate_json(json.dumps(order["spec"]))
-    return open_here(spec, order["seed"], device=order["device"], threads=order["threads"])
+    return open_here(spec, order["seed"], Loading(order["device"], order["threads"]))
 
 
 def _answer(answers: IO[bytes], source: Any, ids: Sequence[int]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from distributed.digests import digest_file, torch_version
-from distributed.sampling.generator import ImageSource
+from distributed.sampling.generator import ImageSource, Loading
 from distributed.sampling.network import network_fields
 from schemas.generators.torch import TorchExportGenerator
 
 
-def open_source(spec: TorchExportGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
+def open_source(spec: TorchExportGenerator, seed: int, loading: Loading) -> ImageSource:
     """Runs what the file wants: only where that may be."""
     import torch
 
@@ -19,15 +19,21 @@ def open_source(spec: TorchExportGenerator, seed: int, *, device: str, threads: 
     module = load_trusted(
         spec.path,
         spec.trust,
-        device,
-        lambda file: torch.export.load(file).module().to(device),
+        loading.device,
+        lambda file: torch.export.load(file).module().to(loading.device),
         "an exported program",
     )
-    return TorchImageGenerator(module, spec, seed, name=spec.path, device=device, threads=threads)
+    return TorchImageGenerator(
+        module, spec, seed, name=spec.path, device=loading.device, threads=loading.threads
+    )
 
 
 def fingerprint_fields(spec: TorchExportGenerator) -> dict[str, str]:
     return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | torch_version()
+
+
+def prepare(spec: TorchExportGenerator) -> None:
+    """There is nothing to find out beforehand."""
 
 
 def count(spec: TorchExportGenerator) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from distributed.digests import digest_file, torch_version
-from distributed.sampling.generator import ImageSource
+from distributed.sampling.generator import ImageSource, Loading
 from distributed.sampling.network import network_fields
 from schemas.generators.torch import TorchscriptGenerator
 
 
-def open_source(spec: TorchscriptGenerator, seed: int, *, device: str, threads: int) -> ImageSource:
+def open_source(spec: TorchscriptGenerator, seed: int, loading: Loading) -> ImageSource:
     """Runs the file's code: only where that may be."""
     import torch
 
@@ -21,15 +21,21 @@ def open_source(spec: TorchscriptGenerator, seed: int, *, device: str, threads: 
     module = load_trusted(
         spec.path,
         spec.trust,
-        device,
-        lambda file: load(file, map_location=device).eval(),
+        loading.device,
+        lambda file: load(file, map_location=loading.device).eval(),
         "a TorchScript file",
     )
-    return TorchImageGenerator(module, spec, seed, name=spec.path, device=device, threads=threads)
+    return TorchImageGenerator(
+        module, spec, seed, name=spec.path, device=loading.device, threads=loading.threads
+    )
 
 
 def fingerprint_fields(spec: TorchscriptGenerator) -> dict[str, str]:
     return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | torch_version()
+
+
+def prepare(spec: TorchscriptGenerator) -> None:
+    """There is nothing to find out beforehand."""
 
 
 def count(spec: TorchscriptGenerator) -> None:

@@ -9,10 +9,18 @@ from pydantic import Field
 from schemas.generators.base import Generator
 from schemas.generators.images import ImagesGenerator
 from schemas.generators.onnx import OnnxGenerator
+from schemas.generators.parquet import ParquetGenerator
 from schemas.generators.torch import ModuleGenerator, TorchExportGenerator, TorchscriptGenerator
+from schemas.generators.webdataset import WebdatasetGenerator
 
 GeneratorSpec = Annotated[
-    OnnxGenerator | TorchscriptGenerator | TorchExportGenerator | ModuleGenerator | ImagesGenerator,
+    OnnxGenerator
+    | TorchscriptGenerator
+    | TorchExportGenerator
+    | ModuleGenerator
+    | ImagesGenerator
+    | WebdatasetGenerator
+    | ParquetGenerator,
     Field(discriminator="kind"),
 ]
 KINDS: tuple[type[Generator], ...] = (
@@ -21,5 +29,7 @@ KINDS: tuple[type[Generator], ...] = (
     TorchExportGenerator,
     ModuleGenerator,
     ImagesGenerator,
+    WebdatasetGenerator,
+    ParquetGenerator,
 )
 """In the order of docs/generators.md."""

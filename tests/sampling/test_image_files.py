@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from distributed.sampling.decode import decode
 from distributed.sampling.generator import InvalidImage
-from distributed.sampling.image_files import ImageFiles, list_images, read_image
+from distributed.sampling.image_files import ImageFiles, list_images
 from schemas.errors import SpecError
 
 
@@ -28,7 +29,7 @@ def test_files_are_sorted_by_relative_path_and_hidden_ones_left_out(tmp_path: Pa
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "image.tiff"
     picture(mode).save(path)
-    image = read_image(path)
+    image = decode(path)
     assert isinstance(image, np.ndarray)
     assert image.shape == (3, 4, 3) and image.dtype == np.uint8
 
@@ -36,7 +37,7 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
 def test_png_keeps_every_pixel(tmp_path: Path) -> None:
     path = tmp_path / "image.png"
     picture().save(path)
-    np.testing.assert_array_equal(read_image(path), np.asarray(picture()))
+    np.testing.assert_array_equal(decode(path), np.asarray(picture()))
 
 
 def test_exif_orientation_is_obeyed(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_exif_orientation_is_obeyed(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     picture().save(path, exif=exif)
-    np.testing.assert_array_equal(read_image(path), np.rot90(np.asarray(picture()), -1))
+    np.testing.assert_array_equal(decode(path), np.rot90(np.asarray(picture()), -1))
 
 
 @pytest.mark.parametrize("keep", [0, 10, 40])
