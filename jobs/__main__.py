@@ -15,6 +15,7 @@ JOBS = {
     "reduce": "neighbours, scores, verdicts, results.json",
     "plan": "what an audit would cost and could find, without running it",
     "verify": "check every file of a run",
+    "inspect": "what a model file is, without running any of it, and the spec's block for it",
     "bench": "measure what idleak claims",
     "doctor": "check this machine",
     "spec": "print the reference of the spec's keys",

@@ -1,0 +1,371 @@
+"""What a model file or folder is, read without running or unpacking any of it."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import pickletools
+import re
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.protobuf.message import DecodeError
+from onnx.external_data_helper import uses_external_data
+from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
+
+from distributed.digests import digest_code, digest_file
+from distributed.onnx_graph import graph_inputs, shape_of
+from schemas.errors import ModelError
+
+MOST_BYTES = 1 << 28
+"""Of one member of an archive that is looked into."""
+
+MOST_MEMBERS = 100_000
+MOST_HEADER = 1 << 27
+TENSOR_TYPES = {6: "float16", 7: "float32", 8: "float64", 4: "int32", 5: "int64", 13: "bfloat16"}
+"""Those of torch.export's schema."""
+
+REACHING_OPS = ("from_file", "save", "load", "warn", "python_value", "os_", "system", "fork", "wait")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+DECIDE = "decide"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found. facts: pairs to print. risks: what it would import or run. block: for the spec."""
+
+    what: str
+    is_code: bool
+    digest: str
+    facts: Sequence[tuple[str, str]] = ()
+    risks: Sequence[str] = ()
+    block: Mapping[str, Any] | None = None
+    decide: Sequence[str] = field(default_factory=tuple)
+
+
+def inspect(path: Path) -> Inspection:
+    """Raises ModelError for what is missing, damaged, or of no kind that idleak knows."""
+    if path.is_symlink():
+        raise ModelError(f"{path} is a symbolic link: give the file or folder itself")
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise ModelError(f"there is no file or folder {path}: correct the path")
+    try:
+        return _file(path)
+    except (OSError, ValueError, KeyError, TypeError, struct.error, zipfile.BadZipFile, DecodeError) as error:
+        raise ModelError(f"{path} is damaged ({type(error).__name__}): fetch it again") from error
+
+
+def _folder(path: Path) -> Inspection:
+    names = [one.name for one in path.iterdir()]
+    if "model_index.json" in names:
+        return _diffusers(path)
+    for suffix, kind in ((".tar", "webdataset"), (".parquet", "parquet")):
+        if any(name.endswith(suffix) for name in names):
+            return _data(f"a folder of {suffix} files", kind, path)
+    if next(path.rglob("*.py"), None) is not None:
+        return _code(path)
+    if any(one.suffix.lower() in IMAGE_SUFFIXES for one in path.rglob("*")):
+        return _data("a folder of images", "images", path)
+    raise ModelError(f"{path} holds nothing that makes images: give a model, images or code")
+
+
+def _data(what: str, kind: str, path: Path, digest: str = "") -> Inspection:
+    return Inspection(what, False, digest, block={"kind": kind, "path": str(path)})
+
+
+def _file(path: Path) -> Inspection:
+    with path.open("rb") as file:
+        head = file.read(64)
+    readers: tuple[tuple[bool, Callable[[Path], Inspection]], ...] = (
+        (head[:4] == b"PK\x03\x04", _archive),
+        (head[:4] == b"PAR1", _parquet),
+        (head[:1] == b"\x80" and len(head) > 2 and head[1] <= 5, _pickle),
+        (head[8:9] == b"{", _safetensors),
+        (tarfile.is_tarfile(path), _tar),
+    )
+    for fits, read in readers:
+        if fits:
+            return read(path)
+    return _onnx(path)
+
+
+def _onnx(path: Path) -> Inspection:
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except DecodeError:
+        model = onnx.ModelProto()
+    if not model.graph.node:
+        raise ModelError(f"{path} is of no kind that idleak knows: give ONNX, torch, safetensors or images")
+    inputs = {one.name: shape_of(one) for one in graph_inputs(model.graph)}
+    types = {one.name: one.type.tensor_type.elem_type for one in graph_inputs(model.graph)}
+    outside = sorted(
+        {
+            entry.value
+            for tensor in model.graph.initializer
+            if uses_external_data(tensor)
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+    )
+    own = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
+    risks = (
+        [f"custom operators of {', '.join(own)}: onnxruntime has none, and idleak loads none"] if own else []
+    )
+    risks += [
+        f"weights outside its folder: {one}"
+        for one in outside
+        if Path(one).is_absolute() or ".." in Path(one).parts
+    ]
+    facts = [
+        *((f"input {name}", f"{_onnx_type(types[name])} {_shape(shape)}") for name, shape in inputs.items()),
+        *((f"output {one.name}", _shape(shape_of(one))) for one in model.graph.output),
+        *(("weights in", one) for one in outside),
+    ]
+    return Inspection("an ONNX file", False, _of_file(path), facts, risks, *_onnx_block(path, inputs, types))
+
+
+def _leaves(path: Path) -> bool:
+    return path.is_absolute() or ".." in path.parts
+
+
+def _onnx_type(code: int) -> str:
+    return onnx.TensorProto.DataType.Name(code).lower()
+
+
+def _shape(shape: Iterable[object]) -> str:
+    return "(" + ", ".join("any" if one is None else str(one) for one in shape) + ")"
+
+
+def _onnx_block(
+    path: Path, inputs: Mapping[str, tuple[int | None, ...]], types: Mapping[str, int]
+) -> tuple[dict[str, Any], list[str]]:
+    """The latent is the first float input with two axes; the rest are classes, numbers and latents."""
+    is_float = {name for name, one in types.items() if one == onnx.TensorProto.FLOAT}
+    wide = [name for name, shape in inputs.items() if len(shape) == 2 and name in is_float]
+    latent = next(iter(wide), None)
+    size = inputs[latent][1] if latent else None
+    block: dict[str, Any] = {"kind": "onnx", "path": str(path), "latent": {"dim": size or 512}}
+    decide = [] if size else ["latent.dim"]
+    others = {name: _input(name, shape, name in is_float) for name, shape in inputs.items() if name != latent}
+    if others:
+        block["inputs"] = others
+        decide += [f"inputs.{name}" for name in others]
+    return block | {"output": {"layout": "nchw", "range": [-1, 1]}}, [*decide, "output.range"]
+
+
+def _input(name: str, shape: Sequence[int | None], is_float: bool) -> dict[str, Any]:
+    if not is_float:
+        return {"kind": "class", "classes": 10}
+    if len(shape) == 2:
+        return {"kind": "latent", "dim": shape[1] or 512}
+    return {"kind": "number", "value": 1.0}
+
+
+def _of_file(path: Path) -> str:
+    return f"sha256:{digest_file(path)}"
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> list[str]:
+    names = archive.namelist()
+    if len(names) > MOST_MEMBERS:
+        raise ModelError(f"{path} has {len(names):,} members, more than a model has: it is not looked into")
+    return names
+
+
+def _bounded(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member's bytes, whatever its directory says of its size. Raises ModelError for a bomb."""
+    with archive.open(name) as file:
+        found = file.read(MOST_BYTES + 1)
+    if len(found) > MOST_BYTES:
+        raise ModelError(f"{name!r} unpacks to more than {MOST_BYTES >> 20} MiB: it is not read")
+    return found
+
+
+def _archive(path: Path) -> Inspection:
+    with zipfile.ZipFile(path) as archive:
+        names = _members(archive, path)
+        pickles = [name for name in names if name.endswith((".pkl", ".pt"))]
+        risks = [line for name in pickles for line in _pickle_risks(_bounded(archive, name))]
+        if any(name.endswith("/models/model.json") for name in names):
+            return _exported(path, archive, names, risks)
+        if any("/code/" in name for name in names):
+            return _torchscript(path, archive, names, risks)
+    facts = [("pickles", str(len(pickles)))]
+    return Inspection("a file that torch.save wrote, or a zip", True, _of_file(path), facts, risks)
+
+
+def _exported(path: Path, archive: zipfile.ZipFile, names: Sequence[str], risks: list[str]) -> Inspection:
+    model = json.loads(_bounded(archive, next(one for one in names if one.endswith("/models/model.json"))))
+    graph = model["graph_module"]["graph"]
+    specs = model["graph_module"]["signature"]["input_specs"]
+    arguments = [one["user_input"]["arg"] for one in specs if "user_input" in one]
+    inputs = [one["as_tensor"]["name"] for one in arguments if "as_tensor" in one]
+    outputs = [one["as_tensor"]["name"] for one in graph["outputs"] if "as_tensor" in one]
+    values = graph["tensor_values"]
+    facts = [(f"input {one}", _exported_shape(values[one])) for one in inputs]
+    facts += [(f"output {one}", _exported_shape(values[one])) for one in outputs]
+    dims = [_sizes(values[one]) for one in inputs]
+    dim = next((one[1] for one in dims if len(one) == 2), None)
+    risks = ["loading an exported program can run what its maker wants", *risks]
+    block = _torch_block("torch_export", path, dim if isinstance(dim, int) else None, inputs[1:])
+    return Inspection("an exported program (.pt2)", True, _of_file(path), facts, risks, *block)
+
+
+def _sizes(value: Mapping[str, Any]) -> list[int | None]:
+    return [one.get("as_int") for one in value["sizes"]]
+
+
+def _exported_shape(value: Mapping[str, Any]) -> str:
+    return f"{TENSOR_TYPES.get(value['dtype'], 'type ' + str(value['dtype']))} {_shape(_sizes(value))}"
+
+
+def _torchscript(path: Path, archive: zipfile.ZipFile, names: Sequence[str], risks: list[str]) -> Inspection:
+    sources = [_bounded(archive, name).decode(errors="replace") for name in names if name.endswith(".py")]
+    forwards = [found for text in sources for found in _forwards(text)]
+    main = max(forwards, key=len, default=[])
+    found = sorted({one for text in sources for one in _reaching(text)})
+    risks = [*(f"calls {one}" for one in found), *risks]
+    facts = [("source files", str(len(sources))), *((f"argument {name}", kind) for name, kind in main)]
+    block = _torch_block("torchscript", path, None, [name for name, _ in main[1:]])
+    return Inspection("a TorchScript file", True, _of_file(path), facts, risks, *block)
+
+
+def _forwards(text: str) -> Iterator[list[tuple[str, str]]]:
+    """The arguments, without self, and their types, of each method named forward."""
+    for arguments in re.findall(r"def forward\(self: [^,)]*,?\s*(.*?)\) -> ", text, re.S):
+        pairs = (one.split(":", 1) for one in arguments.split(",\n") if ":" in one)
+        yield [(name.strip(), kind.strip()) for name, kind in pairs]
+
+
+def _reaching(text: str) -> Iterator[str]:
+    """Calls in TorchScript that reach beyond tensors, and operators that are not torch's own."""
+    for name in re.findall(r"\b(?:torch|ops)\.([A-Za-z_][\w.]*)\(", text):
+        own = name.split(".")[0] in ("aten", "prim", "prims")
+        if name.rpartition(".")[2] in REACHING_OPS or ("." in name and not own):
+            yield name
+
+
+def _torch_block(
+    kind: str, path: Path, dim: int | None, others: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    block: dict[str, Any] = {"kind": kind, "path": str(path), "trust": _of_file(path)}
+    block["latent"] = {"dim": dim or 512}
+    decide = ["trust", *([] if dim else ["latent.dim"])]
+    if others:
+        block["inputs"] = {name: {"kind": "class", "classes": 10} for name in others}
+        decide += [f"inputs.{name}" for name in others]
+    return block | {"output": {"layout": "nchw", "range": [-1, 1]}}, [*decide, "output.range"]
+
+
+def _pickle(path: Path) -> Inspection:
+    with path.open("rb") as file:
+        content = file.read(8 * MOST_BYTES + 1)
+    if len(content) > 8 * MOST_BYTES:
+        raise ModelError(f"{path} is larger than {8 * MOST_BYTES >> 30} GiB: it is not looked into")
+    digest = _of_file(path)
+    facts = [("modules with their source inside", str(content.count(b"module_src")))]
+    block = {"kind": "stylegan", "path": str(path), "code": "stylegan3", "trust": [digest], "truncation": 1.0}
+    told = "a pickle, as NVlabs' networks are"
+    decide = ["code", "trust (the digest of `code`, too)", "truncation"]
+    return Inspection(told, True, digest, facts, _pickle_risks(content), block, decide)
+
+
+def _pickle_risks(content: bytes) -> list[str]:
+    """What a pickle would import, each once, the dangerous ones first."""
+    found: ScanResult = scan_pickle_bytes(io.BytesIO(content), "")
+    safety = {f"{one.module}.{one.name}": one.safety for one in found.globals}
+    dangerous = sorted(name for name, one in safety.items() if one is SafetyLevel.Dangerous)
+    others = sorted(safety.keys() - set(dangerous))
+    risks = [f"DANGEROUS: its pickle calls {one}" for one in dangerous]
+    if others:
+        risks.append(f"its pickle imports {', '.join(others)}")
+    if found.scan_err or not _is_whole(content):
+        risks.append("its pickle cannot be read to the end: what follows is not known")
+    return risks
+
+
+def _is_whole(content: bytes) -> bool:
+    try:
+        return any(opcode.name == "STOP" for opcode, _, _ in pickletools.genops(content))
+    except Exception:
+        # Whatever a hostile pickle makes the reader raise: it is not whole.
+        return False
+
+
+def _safetensors(path: Path) -> Inspection:
+    with path.open("rb") as file:
+        length = struct.unpack("<Q", file.read(8))[0]
+        if length > MOST_HEADER:
+            raise ModelError(f"{path} claims a header of {length:,} bytes: it is not looked into")
+        header = json.loads(file.read(length))
+    tensors = {name: one for name, one in header.items() if name != "__metadata__"}
+    facts = [("tensors", f"{len(tensors):,}")]
+    facts += [(name, f"{one['dtype']} {_shape(one['shape'])}") for name, one in list(tensors.items())[:5]]
+    block = {"kind": "module", "code": "code", "factory": "package.module:factory", "weights": str(path)}
+    rest = {"trust": "sha256:" + "0" * 64, "latent": {"dim": 512}}
+    decide = ["code", "factory", "trust (of the folder `code`)", "latent.dim"]
+    return Inspection("weights (safetensors)", False, _of_file(path), facts, (), block | rest, decide)
+
+
+def _parquet(path: Path) -> Inspection:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ModelError(f"{path} is no whole Parquet file: fetch it again") from error
+    facts = [("rows", f"{file.metadata.num_rows:,}"), ("columns", ", ".join(file.schema_arrow.names))]
+    names = file.schema_arrow.names
+    column = "image" if "image" in names else names[0]
+    block = {"kind": "parquet", "path": str(path), "column": column}
+    return Inspection("a Parquet file", False, _of_file(path), facts, (), block, ["column"])
+
+
+def _tar(path: Path) -> Inspection:
+    return _data("a tar file", "webdataset", path, _of_file(path))
+
+
+def _diffusers(path: Path) -> Inspection:
+    index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+    facts = [(name, str(index.get(f"_{name}"))) for name in ("class_name", "diffusers_version")]
+    risks = [f"code: {one.relative_to(path)}" for one in sorted(path.rglob("*.py"))]
+    risks += [
+        f"a pickle, which is not loaded: {one.relative_to(path)}"
+        for suffix in ("*.bin", "*.pt", "*.pkl", "*.ckpt")
+        for one in sorted(path.rglob(suffix))
+    ]
+    block = {"kind": "diffusers", "path": str(path)}
+    return Inspection("a diffusers pipeline", bool(risks), "", facts, risks, block)
+
+
+def _code(path: Path) -> Inspection:
+    digest = f"sha256:{digest_code(path)}"
+    imports: set[str] = set()
+    unread = []
+    for one in sorted(path.rglob("*.py")):
+        try:
+            imports |= set(_imports(ast.parse(one.read_text(encoding="utf-8"))))
+        except (SyntaxError, ValueError, OSError, RecursionError):
+            unread.append(f"cannot be read as Python: {one.relative_to(path)}")
+    facts = [("imports", ", ".join(sorted(imports)) or "nothing")]
+    block = {"kind": "module", "code": str(path), "factory": "package.module:factory", "trust": digest}
+    rest, decide = {"latent": {"dim": 512}}, ["factory", "trust", "latent.dim"]
+    return Inspection("a folder of Python code", True, digest, facts, unread, block | rest, decide)
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """The top-level names of what a source imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (one.name.split(".")[0] for one in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.split(".")[0]
