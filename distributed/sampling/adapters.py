@@ -28,6 +28,7 @@ MODULES = {
     "torchscript": "distributed.sampling.torchscript",
     "torch_export": "distributed.sampling.torch_export",
     "module": "distributed.sampling.python_module",
+    "stylegan": "distributed.sampling.stylegan",
     "images": "distributed.sampling.image_files",
     "webdataset": "distributed.sampling.webdataset",
     "parquet": "distributed.sampling.parquet_images",

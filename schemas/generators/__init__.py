@@ -10,6 +10,7 @@ from schemas.generators.base import Generator
 from schemas.generators.images import ImagesGenerator
 from schemas.generators.onnx import OnnxGenerator
 from schemas.generators.parquet import ParquetGenerator
+from schemas.generators.stylegan import StyleganGenerator
 from schemas.generators.torch import ModuleGenerator, TorchExportGenerator, TorchscriptGenerator
 from schemas.generators.webdataset import WebdatasetGenerator
 
@@ -18,6 +19,7 @@ GeneratorSpec = Annotated[
     | TorchscriptGenerator
     | TorchExportGenerator
     | ModuleGenerator
+    | StyleganGenerator
     | ImagesGenerator
     | WebdatasetGenerator
     | ParquetGenerator,
@@ -28,6 +30,7 @@ KINDS: tuple[type[Generator], ...] = (
     TorchscriptGenerator,
     TorchExportGenerator,
     ModuleGenerator,
+    StyleganGenerator,
     ImagesGenerator,
     WebdatasetGenerator,
     ParquetGenerator,
