@@ -29,6 +29,7 @@ MODULES = {
     "torch_export": "distributed.sampling.torch_export",
     "module": "distributed.sampling.python_module",
     "stylegan": "distributed.sampling.stylegan",
+    "diffusers": "distributed.sampling.diffusers_folder",
     "images": "distributed.sampling.image_files",
     "webdataset": "distributed.sampling.webdataset",
     "parquet": "distributed.sampling.parquet_images",

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.generators.base import Generator
+from schemas.generators.diffusers import DiffusersGenerator
 from schemas.generators.images import ImagesGenerator
 from schemas.generators.onnx import OnnxGenerator
 from schemas.generators.parquet import ParquetGenerator
@@ -20,6 +21,7 @@ GeneratorSpec = Annotated[
     | TorchExportGenerator
     | ModuleGenerator
     | StyleganGenerator
+    | DiffusersGenerator
     | ImagesGenerator
     | WebdatasetGenerator
     | ParquetGenerator,
@@ -31,6 +33,7 @@ KINDS: tuple[type[Generator], ...] = (
     TorchExportGenerator,
     ModuleGenerator,
     StyleganGenerator,
+    DiffusersGenerator,
     ImagesGenerator,
     WebdatasetGenerator,
     ParquetGenerator,
