@@ -1,9 +1,4 @@
-"""`idleak plan SPEC`: what an audit would cost and what it could find. Writes nothing.
-
-    Raises SpecError for a generator whose every answer costs.
-    """
-    if not spec.generator.repeatable:
-        raise SpecError(f"{spec.generator.kind} is not probed, as it may cost money; run the audit")
+"""`idleak plan SPEC`: what an audit would cost and what it could find. Writes nothing."""
 
 from __future__ import annotations
 
@@ -95,7 +90,7 @@ class Probe:
 def probe_worker(spec: AuditSpec, capacity: Capacity) -> Probe:
     """Sample and embed a few images as one worker would, after one batch to warm up. Writes nothing.
 
-    Raises SpecError for a generator whose every answer costs.
+    Raises SpecError for a generator whose every answer may cost money.
     """
     if not spec.generator.repeatable:
         raise SpecError(f"{spec.generator.kind} is not probed, as it may cost money; run the audit")

@@ -181,3 +181,10 @@ def test_an_audit_asks_once_for_each_sample_and_keeps_no_secret(
 
 def test_the_example_is_a_spec() -> None:
     assert load_spec(ROOT / "examples" / "generators" / "http.yaml").generator.kind == "http"
+
+
+def test_plan_asks_nothing(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving() as api:
+        generator = spec(api.url).model_dump(mode="json")
+        assert main(["plan", str(small_world.spec_path(generator=generator))]) == ExitCode.BAD_SPEC
+    assert api.requests == [] and "not probed" in capsys.readouterr().err
