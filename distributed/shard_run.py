@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from distributed.cluster import Capacity, Cluster
@@ -47,6 +47,8 @@ def make_missing(
     seconds: defaultdict[str, float] = defaultdict(float)
     if todo:
         capacity = cluster.capacity(run.spec.resources)
+        if run.spec.generator.one_worker and run.photos is None:
+            capacity = replace(capacity, workers=1)
         done = sum(shard.rows for shard in run.shards) - sum(shard.rows for shard in todo)
         announce(done, sum(shard.rows for shard in todo), capacity)
 

@@ -15,7 +15,7 @@ from distributed.embedding.extractor import TemplateExtractor
 from distributed.gallery import list_photos
 from distributed.judgement import Judgement
 from distributed.reduce.copies import COPY_P, Closest, closest, largest_mated
-from distributed.sampling.adapters import open_generator
+from distributed.sampling.adapters import open_again
 from distributed.sampling.decode import decode
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.shard_maker import ShardJob, open_extractor
@@ -88,7 +88,7 @@ class _Pictures:
 
     def __init__(self, spec: AuditSpec, reduction: Reduction, device: str) -> None:
         self._gallery = reduction.gallery
-        self._generator = open_generator(spec.generator, spec.seed, device=device, threads=1)
+        self._generator = open_again(spec.generator, spec.seed, device=device, threads=1)
         self._samples = open_extractor(ShardJob(spec, {}, "", device, 1))
         self._photos = open_extractor(ShardJob(spec, {}, "", device, 1, photos=()))
         self._paths: Mapping[tuple[str, str], Path] = {

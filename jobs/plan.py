@@ -26,6 +26,7 @@ from distributed.store import encode_table
 from jobs.command import spec_command
 from jobs.exit_codes import ExitCode
 from jobs.progress import format_seconds
+from schemas.errors import SpecError
 from schemas.shard import Footer, Shard, plan_shards
 from schemas.spec import AuditSpec
 from schemas.tables import Role
@@ -87,7 +88,12 @@ class Probe:
 
 
 def probe_worker(spec: AuditSpec, capacity: Capacity) -> Probe:
-    """Sample and embed a few images as one worker would, after one batch to warm up. Writes nothing."""
+    """Sample and embed a few images as one worker would, after one batch to warm up. Writes nothing.
+
+    Raises SpecError for a generator whose every answer may cost money.
+    """
+    if not spec.generator.repeatable:
+        raise SpecError(f"{spec.generator.kind} is not probed, as it may cost money; run the audit")
     embedder = ShardEmbedder(ShardJob(spec, {}, "", capacity.device, capacity.threads))
     warm = min(BATCH_IMAGES, spec.samples)
     embedder.embed(Shard(0, 0, warm))

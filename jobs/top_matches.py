@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from distributed.gallery import list_photos
-from distributed.sampling.adapters import open_generator
+from distributed.sampling.adapters import open_again
 from distributed.sampling.decode import decode
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from distributed.store import RunStore
@@ -31,7 +31,7 @@ INCHES = 1.5
 
 def draw_top_matches(spec: AuditSpec, headline: ScoreResult, store: RunStore, device: str) -> None:
     """Draw and store the picture. Samples are made again from their ids; the photo is the one they match."""
-    generator = open_generator(spec.generator, spec.seed, device=device, threads=1)
+    generator = open_again(spec.generator, spec.seed, device=device, threads=1)
     photos = {(photo.identity, photo.name): photo.path for photo in list_photos(spec.gallery)}
     rows = [
         (person, nearest_samples(store, headline.recognizer, person["identity"]))

@@ -33,6 +33,7 @@ MODULES = {
     "images": "distributed.sampling.image_files",
     "webdataset": "distributed.sampling.webdataset",
     "parquet": "distributed.sampling.parquet_images",
+    "http": "distributed.sampling.http_source",
 }
 
 
@@ -53,6 +54,21 @@ def open_generator(
         require_trust(spec)
         return CheckedSource(SandboxedSource(spec, seed, device=device, threads=threads))
     return CheckedSource(open_here(spec, seed, Loading(device, threads, pixels, prepared)))
+
+
+def open_again(spec: GeneratorSpec, seed: int, *, device: str, threads: int) -> ImageSource:
+    """To look at samples after the run: never asks a generator whose every answer costs. Errors as above."""
+    if not spec.repeatable:
+        return NothingKept()
+    return open_generator(spec, seed, device=device, threads=threads)
+
+
+class NothingKept:
+    """In place of a source whose answers were not kept."""
+
+    def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
+        """For each of `ids`, that there is none."""
+        return [InvalidImage("this answer was not kept")] * len(ids)
 
 
 def open_here(spec: GeneratorSpec, seed: int, loading: Loading) -> ImageSource:

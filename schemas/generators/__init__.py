@@ -8,6 +8,7 @@ from pydantic import Field
 
 from schemas.generators.base import Generator
 from schemas.generators.diffusers import DiffusersGenerator
+from schemas.generators.http import HttpGenerator
 from schemas.generators.images import ImagesGenerator
 from schemas.generators.onnx import OnnxGenerator
 from schemas.generators.parquet import ParquetGenerator
@@ -24,7 +25,8 @@ GeneratorSpec = Annotated[
     | DiffusersGenerator
     | ImagesGenerator
     | WebdatasetGenerator
-    | ParquetGenerator,
+    | ParquetGenerator
+    | HttpGenerator,
     Field(discriminator="kind"),
 ]
 KINDS: tuple[type[Generator], ...] = (
@@ -37,5 +39,6 @@ KINDS: tuple[type[Generator], ...] = (
     ImagesGenerator,
     WebdatasetGenerator,
     ParquetGenerator,
+    HttpGenerator,
 )
 """In the order of docs/generators.md."""

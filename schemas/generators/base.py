@@ -50,6 +50,12 @@ class Generator(Frozen):
     seeded: ClassVar[bool] = True
     """Can sample i be made again from its id?"""
 
+    repeatable: ClassVar[bool] = True
+    """May a sample be asked for again, after the run?"""
+
+    one_worker: ClassVar[bool] = False
+    """Must one worker make all samples, so that limits hold for the whole run?"""
+
     is_code: ClassVar[bool] = False
     """Does loading it run code that came with it?"""
 
