@@ -18,7 +18,7 @@ from distributed.embedding.extractor import FaceBatch, TemplateExtractor
 from distributed.embedding.locator import AlignedCrops, DetectorLocator, FixedLandmarks, Locator
 from distributed.embedding.recognizer import Recognizer
 from distributed.embedding.zoo import resolve_model
-from distributed.sampling.adapters import open_generator
+from distributed.sampling.adapters import CheckedSource, open_generator
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from distributed.sampling.image_files import ImageFiles
 from distributed.store import RunStore
@@ -26,7 +26,7 @@ from schemas.generators.base import FactorValue
 from schemas.shard import Footer, Shard, ShardReport
 from schemas.spec import AuditSpec, FacesSpec
 from schemas.sweep import Sweep
-from schemas.tables import factor_column, samples_schema, template_column
+from schemas.tables import DIGEST_COLUMN, factor_column, samples_schema, template_column
 
 BATCH_IMAGES = 32
 
@@ -49,11 +49,15 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class EmbeddedShard:
-    """A shard before it is written; `reasons` says why images are invalid."""
+    """A shard before it is written.
+
+    reasons: why images are invalid. digests: of the images as they came, where they cannot be made again.
+    """
 
     faces: FaceBatch
     seconds: dict[str, float]
     reasons: Sequence[str]
+    digests: Sequence[str | None] | None = None
 
 
 class ShardEmbedder:
@@ -62,6 +66,7 @@ class ShardEmbedder:
     def __init__(self, job: ShardJob) -> None:
         """Raises ModelError or DeviceError if a model cannot be loaded on the job's device."""
         self._source = open_source(job)
+        self.answering = self._source.answering if isinstance(self._source, CheckedSource) else None
         self._extractor = open_extractor(job)
 
     @property
@@ -73,6 +78,8 @@ class ShardEmbedder:
         """Outcomes and templates of the shard's images, in the order of ids."""
         seconds = dict.fromkeys(("generate", *self._extractor.timings), 0.0)
         before = dict(self._extractor.timings)
+        if self.answering is not None:
+            self.answering.expect(shard.ids)
         parts: list[FaceBatch] = []
         reasons: list[str] = []
         for ids in batches(shard):
@@ -83,7 +90,8 @@ class ShardEmbedder:
             reasons += [f"{id_}: {one.reason}" for id_, one in pairs if isinstance(one, InvalidImage)]
             parts.append(typed(self._extractor.extract([_or_none(one) for one in images]), images))
         seconds |= {stage: total - before[stage] for stage, total in self._extractor.timings.items()}
-        return EmbeddedShard(concatenate(parts), seconds, reasons)
+        digests = None if self.answering is None else self.answering.digests(shard.ids)
+        return EmbeddedShard(concatenate(parts), seconds, reasons, digests)
 
 
 class ShardMaker:
@@ -102,7 +110,10 @@ class ShardMaker:
         footer = self._footer(shard, embedded.faces)
         start = time.perf_counter()
         path = f"{self._job.prefix}/{shard.file_name}"
-        size = self._store.write_table(path, samples_table(shard, embedded.faces, self._factors), footer)
+        table = samples_table(shard, embedded.faces, self._factors, embedded.digests)
+        size = self._store.write_table(path, table, footer)
+        if self._embedder.answering is not None:
+            self._embedder.answering.release(shard.ids)
         seconds = embedded.seconds | {"write": time.perf_counter() - start}
         example = next(iter(embedded.reasons), None)
         return ShardReport(
@@ -145,11 +156,15 @@ def batches(shard: Shard) -> Iterator[NDArray[np.int64]]:
 
 
 def samples_table(
-    shard: Shard, faces: FaceBatch, factors: Mapping[str, Sequence[FactorValue]] | None = None
+    shard: Shard,
+    faces: FaceBatch,
+    factors: Mapping[str, Sequence[FactorValue]] | None = None,
+    digests: Sequence[str | None] | None = None,
 ) -> pa.Table:
-    """The shard as a table with the columns of `samples_schema`."""
-    ids, factors = np.arange(shard.first_id, shard.stop_id, dtype=np.int64), factors or {}
-    schema = samples_schema({name: rows.shape[1] for name, rows in faces.templates.items()}, factors)
+    """The shard as a table with the columns of `samples_schema`; `digests` where answers were digested."""
+    ids, factors = shard.ids, factors or {}
+    dimensions = {name: rows.shape[1] for name, rows in faces.templates.items()}
+    schema = samples_schema(dimensions, factors, digests=digests is not None)
     scores = pa.array(faces.detection_score, mask=np.isnan(faces.detection_score))
     columns = {
         "sample_id": pa.array(ids),
@@ -159,6 +174,8 @@ def samples_table(
     }
     sweep = Sweep(factors)
     columns |= {factor_column(name): pa.array(sweep.column(name, ids)) for name in factors}
+    if digests is not None:
+        columns[DIGEST_COLUMN] = pa.array(digests, pa.string())
     columns |= {template_column(name): template_array(rows) for name, rows in faces.templates.items()}
     return pa.table(columns, schema=schema)
 
@@ -181,6 +198,7 @@ def open_source(job: ShardJob) -> ImageSource:
         threads=job.threads,
         pixels=job.spec.limits.pixels,
         prepared=job.prepared,
+        run=job.spec.output,
     )
 
 

@@ -112,7 +112,7 @@ def benched(spec: AuditSpec, folder: str) -> AuditSpec:
 
 
 def _require_here(spec: AuditSpec) -> None:
-    if image_count(spec.generator) is not None:
+    if image_count(spec.generator) is not None or not spec.generator.repeatable:
         raise SpecError(
             "bench pipeline draws as many samples as it needs: give a spec with an onnx generator"
         )

@@ -88,7 +88,7 @@ class _Pictures:
 
     def __init__(self, spec: AuditSpec, reduction: Reduction, device: str) -> None:
         self._gallery = reduction.gallery
-        self._generator = open_again(spec.generator, spec.seed, device=device, threads=1)
+        self._generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
         self._samples = open_extractor(ShardJob(spec, {}, "", device, 1))
         self._photos = open_extractor(ShardJob(spec, {}, "", device, 1, photos=()))
         self._paths: Mapping[tuple[str, str], Path] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ from distributed.store import encode_table
 from jobs.command import spec_command
 from jobs.exit_codes import ExitCode
 from jobs.progress import format_seconds
-from schemas.errors import SpecError
+from schemas.generators.http import HttpGenerator
 from schemas.shard import Footer, Shard, plan_shards
 from schemas.spec import AuditSpec
 from schemas.tables import Role
@@ -63,6 +64,8 @@ def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
 
 def _work_rows(spec: AuditSpec, capacity: Capacity) -> list[tuple[str, str]]:
     """What there is to do, and what it costs, by a probe of one worker."""
+    if isinstance(spec.generator, HttpGenerator):
+        return _bill_rows(spec.samples, spec.generator)
     shards = plan_shards(spec.samples, spec.shard_size)
     probe = probe_worker(spec, capacity)
     seconds = spec.samples * probe.seconds_per_sample / capacity.workers
@@ -79,6 +82,18 @@ def _work_rows(spec: AuditSpec, capacity: Capacity) -> list[tuple[str, str]]:
     ]
 
 
+def _bill_rows(samples: int, generator: HttpGenerator) -> list[tuple[str, str]]:
+    """What asking an API costs, by the spec alone: nothing is sent."""
+    requests, budget = math.ceil(samples / generator.batch), generator.budget
+    enough = "enough" if requests <= budget.allowed else "NOT ENOUGH: raise it, or lower samples"
+    return [
+        ("requests", f"{requests:,} without retries, for {samples:,} samples; the API is not probed"),
+        ("budget", f"{budget.allowed:,} requests, {enough}"),
+        ("price", f"{requests * budget.price:,.2f}, and what retries cost"),
+        ("time to sample", f"at least {format_seconds(requests / generator.rate)} at {generator.rate:g}/s"),
+    ]
+
+
 @dataclass(frozen=True)
 class Probe:
     """What one sample costs one worker, measured."""
@@ -88,12 +103,7 @@ class Probe:
 
 
 def probe_worker(spec: AuditSpec, capacity: Capacity) -> Probe:
-    """Sample and embed a few images as one worker would, after one batch to warm up. Writes nothing.
-
-    Raises SpecError for a generator whose every answer may cost money.
-    """
-    if not spec.generator.repeatable:
-        raise SpecError(f"{spec.generator.kind} is not probed, as it may cost money; run the audit")
+    """Sample and embed a few images as one worker would, after one batch to warm up. Writes nothing."""
     embedder = ShardEmbedder(ShardJob(spec, {}, "", capacity.device, capacity.threads))
     warm = min(BATCH_IMAGES, spec.samples)
     embedder.embed(Shard(0, 0, warm))

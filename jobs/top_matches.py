@@ -31,7 +31,7 @@ INCHES = 1.5
 
 def draw_top_matches(spec: AuditSpec, headline: ScoreResult, store: RunStore, device: str) -> None:
     """Draw and store the picture. Samples are made again from their ids; the photo is the one they match."""
-    generator = open_again(spec.generator, spec.seed, device=device, threads=1)
+    generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
     photos = {(photo.identity, photo.name): photo.path for photo in list_photos(spec.gallery)}
     rows = [
         (person, nearest_samples(store, headline.recognizer, person["identity"]))

@@ -10,6 +10,7 @@ from distributed.cluster import Cluster
 from distributed.labels import require_usable_labels
 from distributed.store import RunStore
 from distributed.verdict_fingerprint import verdict_fingerprint
+from jobs.answers import drop_answers
 from jobs.enroll import enroll
 from jobs.findings import refused_lines
 from jobs.finished import is_finished
@@ -39,6 +40,7 @@ def audit(spec: AuditSpec, store: RunStore, cluster: Cluster) -> None:
     device = cluster.capacity(spec.resources).device
     fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
     results = write_results(spec, made, enrolment, reduction, fingerprint, store, seconds, device)
+    drop_answers(spec.generator, store)
     draw_top_matches(spec, results.scores[results.headline], store, device)
 
 

@@ -48,3 +48,7 @@ class DamagedError(IdleakError):
 
 class ShardsLostError(IdleakError):
     """Some shards were not made after all their attempts."""
+
+
+class BudgetSpentError(ShardsLostError):
+    """The run may send no more requests to a generator that costs money."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from schemas.tables import SCHEMA_VERSION
@@ -21,6 +23,10 @@ class Shard:
     @property
     def rows(self) -> int:
         return self.stop_id - self.first_id
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        return np.arange(self.first_id, self.stop_id, dtype=np.int64)
 
     @property
     def file_name(self) -> str:

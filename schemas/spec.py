@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,6 +20,7 @@ from pydantic import (
 from schemas.errors import SpecError
 from schemas.frozen import Frozen
 from schemas.generators import GeneratorSpec
+from schemas.generators.http import HttpGenerator
 
 INSIGHTFACE_PREFIX = "insightface:"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -247,6 +249,13 @@ class AuditSpec(Frozen):
             raise ValueError("gallery.detector is true, so faces.detector must be given")
         if set(self.membership.strata) - {QUALITY} and self.gallery.attributes is None:
             raise ValueError("membership.strata names columns, so gallery.attributes must be given")
+        if isinstance(self.generator, HttpGenerator):
+            least = math.ceil(self.shard_size / self.generator.batch) / self.generator.rate
+            if least > self.limits.shard_seconds / 2:
+                raise ValueError(
+                    f"at generator.rate a shard takes {least:,.0f} s, over half of limits.shard_seconds: "
+                    "lower shard_size or raise that limit"
+                )
         if "consensus" in self.membership.scores and len(self.faces.recognizers) < 2:
             raise ValueError("the score consensus needs two or more faces.recognizers")
         return self

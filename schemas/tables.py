@@ -12,6 +12,7 @@ from schemas.generators.base import FactorValue
 SCHEMA_VERSION = 2
 TEMPLATE_PREFIX = "template_"
 FACTOR_PREFIX = "factor_"
+DIGEST_COLUMN = "answer_sha256"
 
 
 class Outcome(StrEnum):
@@ -81,11 +82,15 @@ def _factor_fields(factors: Mapping[str, Sequence[FactorValue]]) -> list[pa.Fiel
 
 
 def samples_schema(
-    dimensions: Mapping[str, int], factors: Mapping[str, Sequence[FactorValue]] | None = None
+    dimensions: Mapping[str, int],
+    factors: Mapping[str, Sequence[FactorValue]] | None = None,
+    *,
+    digests: bool = False,
 ) -> pa.Schema:
     """`samples/shard-*.parquet`: one row per sample id. `dimensions`: recogniser name -> template length.
 
-    `factors`: those of the generator, with all their values.
+    `factors`: those of the generator, with all their values. `digests`: images cannot be made again, so that
+    a digest of each is kept.
     """
     return pa.schema(
         [
@@ -94,6 +99,7 @@ def samples_schema(
             pa.field("faces", pa.int16(), nullable=False),
             pa.field("detection_score", pa.float32()),
             *_factor_fields(factors or {}),
+            *([pa.field(DIGEST_COLUMN, pa.string())] if digests else []),
             *_template_fields(dimensions),
         ]
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +25,7 @@ class Api:
     def __init__(self, answer: Callable[[dict[str, Any], int], Answer]) -> None:
         self.answer, self.url = answer, ""
         self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.times: list[float] = []
         self.lock = threading.Lock()
 
 
@@ -44,29 +47,49 @@ def in_json(body: dict[str, Any], number: int) -> Answer:
 
 
 @contextmanager
-def serving(answer: Callable[[dict[str, Any], int], Answer] = good) -> Iterator[Api]:
+def serving(
+    answer: Callable[[dict[str, Any], int], Answer] = good,
+    *,
+    tls: ssl.SSLContext | None = None,
+    drip: float = 0.0,
+) -> Iterator[Api]:
+    """A server on this machine. drip: seconds between the bytes of its answers."""
     api = Api(answer)
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer({"path": self.path})
+
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _answer(self, body: dict[str, Any]) -> None:
             with api.lock:
                 api.requests.append((dict(self.headers), body))
+                api.times.append(time.monotonic())
                 number = len(api.requests)
             status, headers, content = api.answer(body, number)
             self.send_response(status)
             for name, value in ({"Content-Length": str(len(content))} | headers).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            try:
+                for part in [content[at : at + 1] for at in range(len(content))] if drip else [content]:
+                    self.wfile.write(part)
+                    time.sleep(drip)
+            except OSError:
+                """The client has had enough."""
 
         def log_message(self, format: str, *args: Any) -> None:
             """Silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    api.url = f"http://127.0.0.1:{server.server_port}/generate"
+    host = "http://127.0.0.1" if tls is None else "https://localhost"
+    api.url = f"{host}:{server.server_port}/generate"
     try:
         yield api
     finally:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from distributed.sampling.generator import (
     DEFAULT_PIXELS,
     Adapter,
+    AnsweringSource,
     Image,
     ImageSource,
     InvalidImage,
@@ -20,6 +21,7 @@ from distributed.sampling.sandbox import SandboxedSource
 from distributed.sampling.trust import require_trust
 from schemas.generators import GeneratorSpec
 from schemas.generators.base import Generator
+from schemas.generators.http import HttpGenerator
 from schemas.tables import Outcome
 
 # Imported when first used: some need libraries that others can do without.
@@ -45,6 +47,7 @@ def open_generator(
     threads: int,
     pixels: int = DEFAULT_PIXELS,
     prepared: Any = None,
+    run: str = "",
 ) -> ImageSource:
     """The generator under audit, loaded; one that is code in a process of its own.
 
@@ -53,22 +56,19 @@ def open_generator(
     if spec.is_code:
         require_trust(spec)
         return CheckedSource(SandboxedSource(spec, seed, device=device, threads=threads))
-    return CheckedSource(open_here(spec, seed, Loading(device, threads, pixels, prepared)))
+    return CheckedSource(open_here(spec, seed, Loading(device, threads, pixels, prepared, run)))
 
 
-def open_again(spec: GeneratorSpec, seed: int, *, device: str, threads: int) -> ImageSource:
-    """To look at samples after the run: never asks a generator whose every answer costs. Errors as above."""
-    if not spec.repeatable:
-        return NothingKept()
-    return open_generator(spec, seed, device=device, threads=threads)
+def open_again(spec: GeneratorSpec, seed: int, *, device: str, run: str) -> ImageSource:
+    """To look at a run's samples when it is over. Errors as above.
 
+    A generator whose every answer costs is not asked: what was kept of its answers is shown.
+    """
+    if isinstance(spec, HttpGenerator):
+        from distributed.sampling.http_source import open_kept
 
-class NothingKept:
-    """In place of a source whose answers were not kept."""
-
-    def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
-        """For each of `ids`, that there is none."""
-        return [InvalidImage("this answer was not kept")] * len(ids)
+        return open_kept(spec, Loading(device, 1, run=run))
+    return open_generator(spec, seed, device=device, threads=1)
 
 
 def open_here(spec: GeneratorSpec, seed: int, loading: Loading) -> ImageSource:
@@ -103,6 +103,7 @@ class CheckedSource:
 
     def __init__(self, source: ImageSource) -> None:
         self._source = source
+        self.answering = source if isinstance(source, AnsweringSource) else None
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """As the source gives them; where it gives too few, the rest are missing."""

@@ -9,6 +9,9 @@ import httpx
 
 from schemas.errors import ModelError
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 def checked_address(url: httpx.URL, *, local: bool) -> str:
     """The numeric address to connect to. `local`: this machine is allowed, and nothing else.
@@ -23,7 +26,17 @@ def checked_address(url: httpx.URL, *, local: bool) -> str:
         raise ConnectionError(f"the name {url.host} has no address") from None
     addresses = [ipaddress.ip_address(one[4][0]) for one in found]
     for one in addresses:
-        mapped = getattr(one, "ipv4_mapped", None) or one
-        if not (mapped.is_loopback if local else mapped.is_global and not mapped.is_multicast):
+        reached = _reached(one)
+        if not (reached.is_loopback if local else reached.is_global and not reached.is_multicast):
             raise ModelError(f"{url.host} leads to {one}, which is not allowed; correct generator.url")
     return str(addresses[0])
+
+
+def _reached(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for, by any of the ways to write one in the other."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    teredo = address.teredo[1] if address.teredo else None
+    return address.ipv4_mapped or address.sixtofour or teredo or address

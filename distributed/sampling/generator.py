@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,13 +24,14 @@ class Loading:
     """How a generator is to be loaded.
 
     pixels: of a decoded image; a larger one is not decoded. prepared: what `prepare` gave in another process,
-    None if it is still to be found out.
+    None if it is still to be found out. run: folder or prefix of the run, for what must outlive a process.
     """
 
     device: str
     threads: int
     pixels: int = DEFAULT_PIXELS
     prepared: Any = None
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,26 @@ class ImageSource(Protocol):
     def sample(self, ids: NDArray[np.int64]) -> Sequence[Image | InvalidImage]:
         """One image, or the reason why there is none, for each of `ids` (any order, repeats allowed)."""
         ...
+
+
+class AnsweringSource(ABC):
+    """A source whose images cannot be had again: it is told what will be needed, and what is done with."""
+
+    @abstractmethod
+    def expect(self, ids: NDArray[np.int64]) -> None:
+        """These will be sampled, in this order."""
+
+    @abstractmethod
+    def sample(self, ids: NDArray[np.int64]) -> Sequence[Image | InvalidImage]:
+        """As of an ImageSource."""
+
+    @abstractmethod
+    def digests(self, ids: NDArray[np.int64]) -> list[str | None]:
+        """The sha256 of each sampled image's bytes, hexadecimal; None where there are none."""
+
+    @abstractmethod
+    def release(self, ids: NDArray[np.int64]) -> None:
+        """What was made of these is committed."""
 
 
 class Adapter(Protocol):

@@ -4,51 +4,46 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
-import tenacity
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
-from distributed.sampling.addresses import checked_address
-from distributed.sampling.generator import Image, InvalidImage, Loading
+from distributed.sampling.answers import Answer, AnswerBook, Spending
+from distributed.sampling.decode import decode
+from distributed.sampling.generator import AnsweringSource, Image, InvalidImage, Loading
+from distributed.sampling.http_client import HttpClient, RefusedError, Request, RetryLaterError
+from distributed.sampling.pace import Pace
 from distributed.sampling.secrets import with_secrets
-from schemas.errors import ModelError
 from schemas.generators.base import Setting
-from schemas.generators.http import LOOPBACK, HttpGenerator
+from schemas.generators.http import PLACEHOLDER, HttpGenerator
 from schemas.sweep import Sweep
 from schemas.tables import Outcome
 
-REDIRECTS = 3
-LONGEST_WAIT = 300.0
-TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-IN_PRINT = ("url", "method", "headers", "body", "image", "withheld_status", "answer_bytes")
+IN_PRINT = ("url", "method", "headers", "body", "image", "batch", "withheld_status", "answer_bytes")
+AHEAD = 64
+"""Images that are asked for before they are needed: the API must not wait for the recogniser."""
 
-
-class RetryLaterError(Exception):
-    """Asking again may help; `wait`: seconds that the server asked for."""
-
-    def __init__(self, message: str, wait: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-class TooLongError(Exception):
-    """The answer is longer than the spec allows."""
+PATIENCE = 8
+IMAGES = ("image/", "application/octet-stream", "binary/octet-stream")
+JSON = ("application/json", "+json", "text/json")
+UNUSABLE = (ValueError, KeyError, IndexError, TypeError, httpx.InvalidURL, RecursionError)
 
 
 def open_source(spec: HttpGenerator, seed: int, loading: Loading) -> HttpSource:
     """The API as a source; asks nothing yet. Raises SpecError for a secret that is not there."""
-    return HttpSource(spec, seed)
+    return HttpSource(spec, seed, loading)
+
+
+def open_kept(spec: HttpGenerator, loading: Loading) -> KeptAnswers:
+    """The answers that a run has kept, as a source that asks nothing."""
+    return KeptAnswers(AnswerBook(spec, loading.run), loading.pixels)
 
 
 def fingerprint_fields(spec: HttpGenerator) -> dict[str, str]:
@@ -64,160 +59,191 @@ def count(spec: HttpGenerator) -> None:
     return None
 
 
-class Pace:
-    """Lets a fixed number of requests through each second, evenly spaced."""
+class KeptAnswers:
+    """An image source of answers that were kept."""
 
-    def __init__(self, rate: float) -> None:
-        self._gap, self._next, self._lock = 1.0 / rate, 0.0, threading.Lock()
-
-    def wait(self) -> None:
-        """Return when the next request may be sent."""
-        with self._lock:
-            now = time.monotonic()
-            start = max(now, self._next)
-            self._next = start + self._gap
-        time.sleep(start - now)
-
-
-class HttpSource:
-    """An image source that asks an API once for every sample."""
-
-    def __init__(self, spec: HttpGenerator, seed: int) -> None:
-        self._spec, self._seed, self._sweep, self._pace = spec, seed, Sweep(spec.factors), Pace(spec.rate)
-        self._headers = {name: with_secrets(value) for name, value in spec.headers.items()}
-        _filled(spec.body, {})
-        timeout = httpx.Timeout(spec.read_seconds, connect=spec.connect_seconds)
-        self._client = httpx.Client(timeout=timeout, trust_env=False, follow_redirects=False)
-        self._local = httpx.URL(spec.url).host in LOOPBACK
+    def __init__(self, book: AnswerBook, pixels: int) -> None:
+        self._book, self._pixels = book, pixels
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
-        """In the order of ids. Raises RetryLaterError if an answer did not come, ModelError if none can."""
-        draws, settings = self._sweep.draws(ids), self._sweep.settings_of(ids)
-        values = [
-            {"index": int(one), "seed": sample_seed(self._seed, int(draw))} | dict(setting)
-            for one, draw, setting in zip(ids, draws, settings, strict=True)
-        ]
-        with ThreadPoolExecutor(self._spec.concurrency) as pool:
-            waiting = [pool.submit(self._one, one) for one in values]
-            try:
-                return [one.result() for one in waiting]
-            finally:
-                pool.shutdown(cancel_futures=True)
+        """The image of each id, or that its answer was not kept."""
+        found = [self._book.get(int(one)) for one in ids]
+        gone = InvalidImage("this answer was not kept")
+        return [gone if one is None else _image(one, self._pixels) for one in found]
 
-    def _one(self, values: Setting) -> Image | InvalidImage:
-        backoff = tenacity.wait_random_exponential(multiplier=0.5, max=60)
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._spec.attempts),
-            wait=lambda state: max(backoff(state), _asked_wait(state)),
-            retry=tenacity.retry_if_exception_type(RetryLaterError),
-            reraise=True,
-        )
+
+class HttpSource(AnsweringSource):
+    """An image source that asks an API once for every sample, ahead of need, and writes each answer down."""
+
+    def __init__(self, spec: HttpGenerator, seed: int, loading: Loading) -> None:
+        self._spec, self._pixels = spec, loading.pixels
+        self._book, self._spending = AnswerBook(spec, loading.run), Spending(spec, loading.run)
+        self._api = Api(spec, seed, self._spending)
+        self._sweep = Sweep(spec.factors)
+        self._pool = ThreadPoolExecutor(spec.concurrency)
+        self._waiting: deque[list[int]] = deque()
+        self._asked: dict[int, Future[dict[int, Answer]]] = {}
+        self._digests: dict[int, str | None] = {}
+
+    def expect(self, ids: NDArray[np.int64]) -> None:
+        """Begin to ask for these, in their order; what was expected before is no longer."""
+        self._forget()
+        self._digests = {}
+        self._waiting = deque(self._groups(ids))
+        self._fill()
+
+    def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
+        """In the order of ids. Raises RetryLaterError if an answer did not come, ModelError if none can, and
+        BudgetSpentError; answers that came all the same are written down."""
+        wanted = list(dict.fromkeys(int(one) for one in ids))
+        if not self._expected.issuperset(wanted):
+            self.expect(np.array(wanted, np.int64))
         try:
-            return retrying(self._ask, values)
-        except TooLongError:
-            return InvalidImage("the answer is longer than generator.answer_bytes", Outcome.TOO_LARGE)
+            found = {one: self._take(one) for one in wanted}
+        except BaseException:
+            self._forget()
+            self._spending.close()
+            raise
+        return [found[int(one)] for one in ids]
 
-    def _ask(self, values: Setting) -> Image | InvalidImage:
-        spec = self._spec
-        key = hashlib.sha256(f"{self._seed} {values['index']}".encode()).hexdigest()
-        content = None if spec.body is None else json.dumps(_filled(spec.body, values)).encode()
-        headers = self._headers | {spec.idempotency_header: key}
+    def digests(self, ids: NDArray[np.int64]) -> list[str | None]:
+        """The sha256 of each image as it was sent, hexadecimal; None where there is none."""
+        return [self._digests[int(one)] for one in ids]
+
+    def release(self, ids: NDArray[np.int64]) -> None:
+        """These are embedded and committed: their answers go, unless they may become evidence."""
+        self._spending.close()
+        if self._spec.keep == "nothing":
+            self._book.delete([int(one) for one in ids])
+
+    @property
+    def _expected(self) -> set[int]:
+        return self._asked.keys() | {one for group in self._waiting for one in group}
+
+    def _groups(self, ids: NDArray[np.int64]) -> Iterator[list[int]]:
+        """Ids that share a request: at most `batch`, of one setting, by their first id."""
+        by_setting: dict[int, list[int]] = {}
+        for one in ids.tolist():
+            by_setting.setdefault(one % len(self._sweep.settings), []).append(one)
+        size = self._spec.batch
+        parts = [rows[at : at + size] for rows in by_setting.values() for at in range(0, len(rows), size)]
+        return iter(sorted(parts))
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._asked) < max(AHEAD, 2 * self._spec.concurrency):
+            self._submit()
+
+    def _submit(self) -> None:
+        group = self._waiting.popleft()
+        future = self._pool.submit(self._answered, group)
+        self._asked |= dict.fromkeys(group, future)
+
+    def _take(self, one: int) -> Image | InvalidImage:
+        while one not in self._asked:
+            self._submit()
+        answer = self._asked[one].result()[one]
+        del self._asked[one]
+        self._digests[one] = answer.sha256
+        self._fill()
+        return _image(answer, self._pixels)
+
+    def _forget(self) -> None:
+        """Ask for no more, and wait for what is under way: it is paid for."""
+        for one in self._asked.values():
+            one.cancel()
+        wait(self._asked.values())
+        self._waiting, self._asked = deque(), {}
+
+    def _answered(self, group: Sequence[int]) -> dict[int, Answer]:
+        """The answers of a group: those that are written down already, and the others from the API."""
+        known = {one: self._book.get(one) for one in group}
+        missing = [one for one in group if known[one] is None]
+        fresh = dict(zip(missing, self._api.ask(missing), strict=True)) if missing else {}
+        for one, answer in fresh.items():
+            self._book.put(one, answer)
+        return {one: answer for one, answer in (known | fresh).items() if answer is not None}
+
+
+class Api:
+    """What is sent to the API, and where the images are in its answers."""
+
+    def __init__(self, spec: HttpGenerator, seed: int, spending: Spending) -> None:
+        """Raises SpecError for a secret that is not there, ModelError for a `ca` that is not."""
+        self._spec, self._seed, self._sweep, self._spending = spec, seed, Sweep(spec.factors), spending
+        self._headers = {name: with_secrets(value) for name, value in spec.headers.items()}
+        filled(spec.body, {})
+        self._client = HttpClient(spec, Pace(spec.rate, max(PATIENCE, 2 * spec.concurrency)))
+
+    def ask(self, ids: Sequence[int]) -> list[Answer]:
+        """One answer for each id; all ids have one setting. Raises what `HttpClient.fetch` raises."""
+        try:
+            body = self._client.fetch(self._request(ids), self._kinds, self._spending.spend)
+        except RefusedError as error:
+            return [Answer(outcome=error.outcome, reason=str(error))] * len(ids)
+        if self._spec.image.pointer is None:
+            return [Answer(body)]
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError):
+            return [_unusable("the answer is no JSON")] * len(ids)
+        return [self._picked(content, self._spec.image.pointer, place) for place in range(len(ids))]
+
+    @property
+    def _kinds(self) -> tuple[str, ...]:
+        return IMAGES if self._spec.image.kind == "raw" else JSON
+
+    def _request(self, ids: Sequence[int]) -> Request:
+        first = np.array(ids[:1], np.int64)
+        draw = int(self._sweep.draws(first)[0])
+        values = dict(self._sweep.settings_of(first)[0])
+        values |= {"index": ids[0], "seed": sample_seed(self._seed, draw), "count": len(ids)}
+        named = " ".join(str(one) for one in [self._seed, *ids])
+        key = hashlib.sha256(named.encode()).hexdigest()
+        url, body = filled_url(self._spec.url, values), self._spec.body
+        content = None if body is None else json.dumps(filled(body, values)).encode()
+        headers = self._headers | {self._spec.idempotency_header: key}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        answer = self._fetch(spec.method, httpx.URL(spec.url), headers, content)
-        if isinstance(answer, InvalidImage):
-            return answer
+        return Request(self._spec.method, httpx.URL(url), headers, content)
+
+    def _picked(self, content: Any, pointer: str, place: int) -> Answer:
+        """The image at one place of an answer."""
+        where = pointer.replace("{position}", str(place))
         try:
-            return self._image(answer)
-        except (ValueError, KeyError, IndexError, TypeError, OSError, SyntaxError, httpx.InvalidURL) as error:
-            return InvalidImage(f"{type(error).__name__}: not the image that generator.image describes")
-
-    def _image(self, answer: bytes) -> Image | InvalidImage:
-        where = self._spec.image
-        if where.pointer is None:
-            return decoded(answer)
-        found = at_pointer(json.loads(answer), where.pointer)
-        if where.kind == "base64":
-            return decoded(base64.b64decode(found, validate=True))
-        # The secrets are for the API, not for whom an answer names.
-        picture = self._fetch("GET", httpx.URL(found), {}, None)
-        return picture if isinstance(picture, InvalidImage) else decoded(picture)
-
-    def _fetch(
-        self, method: str, url: httpx.URL, headers: dict[str, str], content: bytes | None
-    ) -> bytes | InvalidImage:
-        home = url
-        for _ in range(REDIRECTS + 1):
-            same = (url.scheme, url.host, url.port) == (home.scheme, home.host, home.port)
-            status, told, answer = self._send(method, url, headers if same else {}, content if same else None)
-            if status not in (301, 302, 303, 307, 308):
-                return self._accepted(status, told, answer)
-            url = url.join(told.get("location", ""))
-            if status not in (307, 308):
-                method, content = "GET", None
-        raise ModelError(f"the API redirects more than {REDIRECTS} times; correct generator.url")
-
-    def _send(
-        self, method: str, url: httpx.URL, headers: dict[str, str], content: bytes | None
-    ) -> tuple[int, httpx.Headers, bytes]:
-        address = checked_address(url, local=self._local)
-        self._pace.wait()
-        host = {"Host": url.netloc.decode("ascii")}
-        pinned = url.copy_with(host=address)
-        extensions = {"sni_hostname": url.host}
+            found = at_pointer(content, where)
+        except UNUSABLE:
+            missing = f"the answer holds nothing at {where}"
+            return Answer(outcome=Outcome.MISSING, reason=missing)
         try:
-            with self._client.stream(
-                method, pinned, headers=headers | host, content=content, extensions=extensions
-            ) as answer:
-                body = b"" if answer.status_code >= 300 else self._body(answer)
-                return answer.status_code, answer.headers, body
-        except (httpx.HTTPError, OSError) as error:
-            # Without its text and its cause: they may hold a header.
-            raise RetryLaterError(f"{url.host}: {type(error).__name__}") from None
+            if self._spec.image.kind == "base64":
+                return Answer(base64.b64decode(found, validate=True))
+            # The secrets are for the API, not for whom an answer names.
+            return Answer(self._client.fetch(Request("GET", httpx.URL(found), {}), IMAGES, _nothing))
+        except RefusedError as error:
+            return Answer(outcome=error.outcome, reason=str(error))
+        except RetryLaterError as error:
+            return Answer(outcome=Outcome.MISSING, reason=f"the address in the answer failed: {error}")
+        except UNUSABLE as error:
+            return _unusable(f"{type(error).__name__}: not the {self._spec.image.kind} that was expected")
 
-    def _body(self, answer: httpx.Response) -> bytes:
-        held = bytearray()
-        for chunk in answer.iter_bytes():
-            held += chunk
-            if len(held) > self._spec.answer_bytes:
-                raise TooLongError
-        return bytes(held)
 
-    def _accepted(self, status: int, told: httpx.Headers, answer: bytes) -> bytes | InvalidImage:
-        if status in self._spec.withheld_status:
-            return InvalidImage(f"the API refused with status {status}", Outcome.WITHHELD)
-        if status in (401, 403):
-            raise ModelError(f"the API answered {status}: correct the secret that generator.headers name")
-        if status in TRANSIENT:
-            raise RetryLaterError(f"the API answered {status}", retry_after(told.get("retry-after", "")))
-        if status >= 300:
-            return InvalidImage(f"the API answered {status}")
-        if told.get("content-type", "").startswith("text/"):
-            return InvalidImage("the API answered with text")
-        return answer
+def _nothing() -> None:
+    """A download costs no request of the budget."""
+
+
+def _unusable(reason: str) -> Answer:
+    return Answer(outcome=Outcome.INVALID_IMAGE, reason=reason)
+
+
+def _image(answer: Answer, pixels: int) -> Image | InvalidImage:
+    if answer.outcome is not None:
+        return InvalidImage(answer.reason, answer.outcome)
+    return decode(answer.content, pixels)
 
 
 def sample_seed(seed: int, draw: int) -> int:
     """From 0 to 2^31 - 1: a function of both."""
     return int.from_bytes(hashlib.sha256(f"{seed} {draw}".encode()).digest()[:4], "big") >> 1
-
-
-def retry_after(text: str) -> float:
-    """Seconds, from a number or an HTTP date; 0 if it is neither."""
-    try:
-        wait = float(text) if text.isdigit() else _until(text)
-    except (ValueError, TypeError):
-        return 0.0
-    return min(max(wait, 0.0), LONGEST_WAIT)
-
-
-def _until(text: str) -> float:
-    return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-
-
-def _asked_wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return error.wait if isinstance(error, RetryLaterError) else 0.0
 
 
 def at_pointer(content: Any, pointer: str) -> Any:
@@ -228,25 +254,23 @@ def at_pointer(content: Any, pointer: str) -> Any:
     return content
 
 
-def decoded(content: bytes) -> Image:
-    """H × W × 3 uint8 RGB. Raises OSError, ValueError or SyntaxError for what is no image."""
-    try:
-        with PillowImage.open(io.BytesIO(content)) as image:
-            return np.asarray(image.convert("RGB"), np.uint8)
-    except PillowImage.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
+def filled_url(url: str, values: Setting) -> str:
+    """The address with its placeholders replaced, each escaped."""
+    return PLACEHOLDER.sub(lambda found: quote(str(values.get(found[1], found[0])), safe=""), url)
 
 
-def _filled(part: Any, values: Setting) -> Any:
-    """The template with its placeholders replaced; one that is a whole text keeps its value's type."""
+def filled(part: Any, values: Setting) -> Any:
+    """The template with its placeholders and secrets replaced; a whole placeholder keeps its value's type."""
     if isinstance(part, dict):
-        return {name: _filled(one, values) for name, one in part.items()}
+        return {name: filled(one, values) for name, one in part.items()}
     if isinstance(part, list):
-        return [_filled(one, values) for one in part]
+        return [filled(one, values) for one in part]
     if not isinstance(part, str):
         return part
-    for name, value in values.items():
-        if part == f"{{{name}}}":
-            return value
-        part = part.replace(f"{{{name}}}", str(value))
-    return with_secrets(part)
+    if (whole := PLACEHOLDER.fullmatch(part)) and whole[1] in values:
+        return values[whole[1]]
+    # Cut at the placeholders first, so that a value that looks like a secret stays what it is.
+    pieces = PLACEHOLDER.split(part)
+    return "".join(
+        str(values.get(one, f"{{{one}}}")) if at % 2 else with_secrets(one) for at, one in enumerate(pieces)
+    )
