@@ -52,11 +52,13 @@ def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
 def _open(order: Mapping[str, Any]) -> Any:
     from pydantic import TypeAdapter
 
+    from distributed.allocator import keep_freed_memory
     from distributed.sampling.adapters import open_here
     from distributed.sampling.generator import Loading
     from schemas.generators import GeneratorSpec
 
     # JSON has no tuples.
+    keep_freed_memory()
     spec: Any = TypeAdapter(GeneratorSpec).validate_json(json.dumps(order["spec"]))
     return open_here(spec, order["seed"], Loading(order["device"], order["threads"]))
 

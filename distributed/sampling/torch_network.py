@@ -59,11 +59,7 @@ class TorchImageGenerator:
         others = {name: self._tensor(value) for name, value in self._inputs.others(ids).items()}
         with torch.inference_mode():
             try:
-                made = (
-                    self._module(latents, **others)
-                    if self._keywords
-                    else self._module(latents, *others.values())
-                )
+                made = self._call(latents, others)
             except (RuntimeError, TypeError, ValueError) as error:
                 raise ModelError(_refusal(self._name, latents, others, error)) from error
         if not isinstance(made, torch.Tensor):
