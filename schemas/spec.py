@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -261,6 +262,15 @@ class AuditSpec(Frozen):
         return self
 
 
+class GeneratorOnly(Frozen):
+    """A file that `idleak inspect` has printed the block of, and nothing else."""
+
+    generator: GeneratorSpec
+
+
+Spec = TypeVar("Spec", bound=Frozen)
+
+
 def is_remote(location: str) -> bool:
     return location.startswith(REMOTE_SCHEMES)
 
@@ -270,6 +280,20 @@ def load_spec(path: Path) -> AuditSpec:
 
     Raises SpecError, one line for all bad fields: each with its name, its value and what was expected.
     """
+    spec = _validated(AuditSpec, _read_yaml(path), path)
+    return with_absolute_paths(spec, path.resolve().parent)
+
+
+def load_generator(path: Path) -> GeneratorSpec:
+    """The generator of an audit's spec, or of a file that holds `generator` alone. Raises as `load_spec`."""
+    raw = _read_yaml(path)
+    if raw.keys() != {"generator"}:
+        return load_spec(path).generator
+    generator = _validated(GeneratorOnly, raw, path).generator
+    return generator.with_paths(lambda one: _absolute(one, path.resolve().parent))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -278,11 +302,14 @@ def load_spec(path: Path) -> AuditSpec:
         raise SpecError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise SpecError(f"{path} must hold the keys of an audit spec, not a {type(raw).__name__}")
+    return raw
+
+
+def _validated(kind: type[Spec], raw: Mapping[str, Any], path: Path) -> Spec:
     try:
-        spec = AuditSpec.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         raise SpecError(f"{path}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
-    return with_absolute_paths(spec, path.resolve().parent)
 
 
 def _explain(detail: Any) -> str:
@@ -296,13 +323,17 @@ def _explain(detail: Any) -> str:
     return f"{field}: {message}{value}"
 
 
+def _absolute(location: str, base: Path) -> str:
+    if location.startswith(INSIGHTFACE_PREFIX) or is_remote(location):
+        return location
+    return os.path.normpath(base / location)
+
+
 def with_absolute_paths(spec: AuditSpec, base: Path) -> AuditSpec:
     """The same spec with every path absolute; `insightface:` names and bucket addresses stay as they are."""
 
     def absolute(location: str) -> str:
-        if location.startswith(INSIGHTFACE_PREFIX) or is_remote(location):
-            return location
-        return os.path.normpath(base / location)
+        return _absolute(location, base)
 
     def people(source: PeopleSpec) -> PeopleSpec:
         images = source.images and absolute(source.images)
