@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from distributed.stopping import sigterm_heeded
 from jobs.exit_codes import ExitCode, code_of
 from schemas.errors import IdleakError
 from schemas.spec import AuditSpec, load_spec
@@ -25,7 +26,8 @@ def spec_command(
 def guarded(run: Callable[[], ExitCode]) -> int:
     """Turn an expected error into one line on stderr, and into its exit code."""
     try:
-        return run()
+        with sigterm_heeded():
+            return run()
     except IdleakError as error:
         print(f"idleak: {error}", file=sys.stderr)
         return code_of(error)

@@ -10,12 +10,15 @@ from schemas.errors import (
     LockedError,
     ShardsLostError,
     SpecError,
+    StoppedError,
+    StoreError,
     WrongRunError,
 )
 
 
 class ExitCode(IntEnum):
-    """0 success; 1 failed; 2 bad spec; 3 shards lost; 4 files missing or damaged; 5 refused."""
+    """0 success; 1 failed; 2 bad spec; 3 shards lost; 4 files missing or damaged; 5 refused;
+    75 stopped, or the store was out of reach: the same command goes on."""
 
     OK = 0
     FAILED = 1
@@ -23,6 +26,7 @@ class ExitCode(IntEnum):
     SHARDS_LOST = 3
     DAMAGED = 4
     REFUSED = 5
+    RETRY = 75
     INTERRUPTED = 130
 
 
@@ -31,6 +35,7 @@ _CODES: list[tuple[type[IdleakError] | tuple[type[IdleakError], ...], ExitCode]]
     (ShardsLostError, ExitCode.SHARDS_LOST),
     (DamagedError, ExitCode.DAMAGED),
     ((WrongRunError, LockedError), ExitCode.REFUSED),
+    ((StoppedError, StoreError), ExitCode.RETRY),
 ]
 
 
