@@ -14,6 +14,7 @@ JOBS = {
     "enroll": "embed the gallery's photos",
     "reduce": "neighbours, scores, verdicts, results.json",
     "plan": "what an audit would cost and could find, without running it",
+    "status": "how far a run is, from another terminal",
     "verify": "check every file of a run",
     "inspect": "what a model file is, without running any of it, and the spec's block for it",
     "convert": "a generator that is code as ONNX or safetensors, once",

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from distributed.stopping import sigterm_heeded
+from distributed.store import RunStore
 from jobs.exit_codes import ExitCode, code_of
-from schemas.errors import IdleakError
-from schemas.spec import AuditSpec, load_spec
+from schemas.errors import IdleakError, SpecError
+from schemas.spec import AuditSpec, is_remote, load_spec
 
 
 def spec_command(
@@ -21,6 +22,13 @@ def spec_command(
     parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
     arguments = parser.parse_args(argv)
     return guarded(lambda: run(load_spec(arguments.spec)))
+
+
+def existing_run(location: str) -> RunStore:
+    """The run at a folder or bucket address. Raises SpecError if there is no such folder."""
+    if not is_remote(location) and not Path(location).is_dir():
+        raise SpecError(f"{location} is not a folder; give the `output` of a spec")
+    return RunStore(location)
 
 
 def guarded(run: Callable[[], ExitCode]) -> int:
