@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
+import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
 
 import psutil
 
@@ -24,7 +30,8 @@ def run_lock(store: RunStore) -> Iterator[None]:
     """
     me = _myself()
     if not store.create(LOCK_FILE, me):
-        _take_over(store, me)
+        with _one_at_a_time(store.location):
+            _take_over(store, me)
     try:
         yield
     finally:
@@ -48,7 +55,25 @@ def lock_holder(store: RunStore) -> Holder | None:
     return Holder(found["host"], found["pid"], _has_ended(found))
 
 
+@contextmanager
+def _one_at_a_time(location: str) -> Iterator[None]:
+    """Of this machine's processes, which alone can tell that a holder on it has ended.
+
+    Else one could delete the lock that another has just taken over. The system frees it when its holder ends.
+    """
+    name = hashlib.sha256(location.encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"idleak-{os.getuid()}-{name}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _take_over(store: RunStore, me: bytes) -> None:
+    if store.create(LOCK_FILE, me):
+        return
     holder = json.loads(store.read(LOCK_FILE))
     if not _has_ended(holder):
         raise LockedError(
@@ -62,7 +87,9 @@ def _take_over(store: RunStore, me: bytes) -> None:
 
 def _myself() -> bytes:
     me = psutil.Process()
-    return json.dumps({"host": socket.gethostname(), "pid": me.pid, "started": me.create_time()}).encode()
+    # The token tells one lock of a process from another.
+    told = {"host": socket.gethostname(), "pid": me.pid, "started": me.create_time(), "token": uuid4().hex}
+    return json.dumps(told).encode()
 
 
 def _has_ended(holder: dict[str, object]) -> bool:

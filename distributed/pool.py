@@ -36,6 +36,9 @@ LEAST_FINISHED = 5
 RECENT_TASKS = 99
 """The median is over so many tasks: what asking for it costs does not grow with the run."""
 
+NODE_LOST = "node has died"
+"""What Ray says of an actor whose machine is gone."""
+
 ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -58,6 +61,14 @@ class TaskFailedError(Exception):
 
 class ActorDiedError(Exception):
     """A task ended with its actor. The message is one line."""
+
+
+class NodeLostError(ActorDiedError):
+    """The actor's machine is gone: no fault of the task."""
+
+
+class DeadDeviceError(Exception):
+    """A task's actor can do no more work, and must end: its device is lost to its process."""
 
 
 class Actors(Protocol[TaskT_contra, ActorT, HandleT]):
@@ -107,10 +118,13 @@ class RayActors(Generic[TaskT]):
         try:
             return ray.get(handle, timeout=GET_SECONDS)
         except RayActorError as error:
-            raise ActorDiedError(_reason(error)) from error
+            lost = NODE_LOST in str(error)
+            raise (NodeLostError if lost else ActorDiedError)(_reason(error)) from error
         except RayError as error:
             if isinstance(error, RayTaskError) and isinstance(error.cause, IdleakError):
                 raise error.cause from None
+            if isinstance(error, RayTaskError) and isinstance(error.cause, DeadDeviceError):
+                raise ActorDiedError(_reason(error)) from error
             raise TaskFailedError(_reason(error)) from error
 
     def end(self, actors: Collection[ActorHandle[Any]]) -> None:
@@ -289,6 +303,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
             report = self._actors.result(handle)
         except ActorDiedError as error:
             self._alive.discard(attempt.actor)
+            self._actors.end([attempt.actor])
             self._failed(attempt, error)
         except TaskFailedError as error:
             self._idle.append(attempt.actor)
@@ -301,7 +316,11 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
 
     def _failed(self, attempt: _Attempt[TaskT, ActorT, HandleT], error: Exception) -> None:
         """Charge the task, unless its other attempt may still succeed."""
-        if not self._handles[attempt.task.index]:
+        if self._handles[attempt.task.index]:
+            return
+        if isinstance(error, NodeLostError):
+            self._queue.fresh.appendleft(attempt.task)
+        else:
             self._queue.failed(attempt.task, attempt.actor, str(error))
 
     def _settle(self, task: TaskT) -> None:

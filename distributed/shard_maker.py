@@ -18,6 +18,7 @@ from distributed.embedding.extractor import FaceBatch, TemplateExtractor
 from distributed.embedding.locator import AlignedCrops, DetectorLocator, FixedLandmarks, Locator
 from distributed.embedding.recognizer import Recognizer
 from distributed.embedding.zoo import resolve_model
+from distributed.memory_errors import is_out_of_memory
 from distributed.sampling.adapters import CheckedSource, open_generator
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from distributed.sampling.image_files import ImageFiles
@@ -68,6 +69,7 @@ class ShardEmbedder:
         self._source = open_source(job)
         self.answering = self._source.answering if isinstance(self._source, CheckedSource) else None
         self._extractor = open_extractor(job)
+        self.images_at_once = BATCH_IMAGES
 
     @property
     def batches(self) -> dict[str, int]:
@@ -83,15 +85,35 @@ class ShardEmbedder:
         parts: list[FaceBatch] = []
         reasons: list[str] = []
         for ids in batches(shard):
-            start = time.perf_counter()
-            images = self._source.sample(ids)
-            seconds["generate"] += time.perf_counter() - start
-            pairs = zip(ids, images, strict=True)
-            reasons += [f"{id_}: {one.reason}" for id_, one in pairs if isinstance(one, InvalidImage)]
-            parts.append(typed(self._extractor.extract([_or_none(one) for one in images]), images))
+            parts += self._embedded(ids, seconds, reasons)
         seconds |= {stage: total - before[stage] for stage, total in self._extractor.timings.items()}
         digests = None if self.answering is None else self.answering.digests(shard.ids)
         return EmbeddedShard(concatenate(parts), seconds, reasons, digests)
+
+    def _embedded(
+        self, ids: NDArray[np.int64], seconds: dict[str, float], reasons: list[str]
+    ) -> list[FaceBatch]:
+        """The batch, in parts that memory suffices for: no image depends on the others."""
+        parts = []
+        for first in range(0, len(ids), self.images_at_once):
+            some = ids[first : first + self.images_at_once]
+            try:
+                parts.append(self._together(some, seconds, reasons))
+            except Exception as error:
+                if not is_out_of_memory(error) or len(some) == 1:
+                    raise
+                self.images_at_once = len(some) // 2
+                return parts + self._embedded(ids[first:], seconds, reasons)
+        return parts
+
+    def _together(self, ids: NDArray[np.int64], seconds: dict[str, float], reasons: list[str]) -> FaceBatch:
+        start = time.perf_counter()
+        images = self._source.sample(ids)
+        seconds["generate"] += time.perf_counter() - start
+        faces = typed(self._extractor.extract([_or_none(one) for one in images]), images)
+        pairs = zip(ids, images, strict=True)
+        reasons += [f"{id_}: {one.reason}" for id_, one in pairs if isinstance(one, InvalidImage)]
+        return faces
 
 
 class ShardMaker:
@@ -117,7 +139,14 @@ class ShardMaker:
         seconds = embedded.seconds | {"write": time.perf_counter() - start}
         example = next(iter(embedded.reasons), None)
         return ShardReport(
-            shard.index, shard.rows, footer.outcomes, size, seconds, example, self._embedder.batches
+            shard.index,
+            shard.rows,
+            footer.outcomes,
+            size,
+            seconds,
+            example,
+            self._embedder.batches,
+            self._embedder.images_at_once,
         )
 
     def _footer(self, shard: Shard, faces: FaceBatch) -> Footer:

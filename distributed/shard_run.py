@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from distributed.cluster import Capacity, Cluster
+from distributed.lost_shards import set_aside
 from distributed.pool import run_tasks
 from distributed.sampling.adapters import prepare_generator
 from distributed.shard_index import ShardRun, committed_outcomes, indexed_outcomes, write_index
@@ -66,6 +67,7 @@ def make_missing(
             on_report=collect,
             deadline=run.spec.limits.shard_seconds,
         )
+        set_aside(store, run.prefix, lost)
         require_none_lost(lost, run.prefix, len(run.shards))
     counts = count_outcomes(list(outcomes.values()))
     write_index(run, store, counts)
@@ -85,5 +87,5 @@ def require_none_lost(lost: Sequence[LostShard], what: str, planned: int) -> Non
         details = "; ".join(f"{one.index} after {one.attempts} attempts ({one.reason})" for one in lost)
         raise ShardsLostError(
             f"{len(lost)} of {planned} shards of {what} were lost: {details}. The others are kept: "
-            "run the same command to try these again"
+            "run the same command, or `idleak retry` with the run, to try these again"
         )

@@ -61,14 +61,25 @@ class RunStore:
         _sync((folder / path).parent)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Put `data` at `path` unless something is there already; False if so. Atomic between processes."""
+        """Put `data` at `path` unless something else is there already; False if so. Atomic between processes.
+
+        A store whose answer was lost is asked again, and then says that something is there: what we put.
+        """
         try:
             self._store.put(path, data, mode="create")
         except AlreadyExistsError:
-            return False
+            return self._holds(path, data)
         except (BaseError, OSError) as error:
             raise StoreError(_cannot("write", f"{self.location}/{path}", error)) from error
         return True
+
+    def _holds(self, path: str, data: bytes) -> bool:
+        try:
+            return bytes(self._store.get(path).bytes()) == data
+        except FileNotFoundError:
+            return False
+        except (BaseError, OSError) as error:
+            raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
 
     def read(self, path: str) -> bytes:
         """The bytes at `path`. Raises StoreError if there are none."""

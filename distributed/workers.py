@@ -12,6 +12,8 @@ import ray
 from ray.actor import ActorHandle
 
 from distributed.allocator import keep_freed_memory
+from distributed.memory_errors import is_dead_device
+from distributed.pool import DeadDeviceError
 from schemas.shard import Shard, ShardReport
 
 if TYPE_CHECKING:
@@ -35,7 +37,12 @@ class ShardWorker:
             keep_freed_memory()
             cv2.setNumThreads(self._job.threads)
             self._maker = ShardMaker(self._job)
-        return self._maker.make(shard)
+        try:
+            return self._maker.make(shard)
+        except Exception as error:
+            if is_dead_device(error):
+                raise DeadDeviceError(str(error)) from error
+            raise
 
 
 class ReduceWorker:

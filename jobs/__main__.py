@@ -16,6 +16,8 @@ JOBS = {
     "plan": "what an audit would cost and could find, without running it",
     "status": "how far a run is, from another terminal",
     "verify": "check every file of a run",
+    "repair": "make the damaged and missing shards of a run again",
+    "retry": "try the shards again that were set aside",
     "inspect": "what a model file is, without running any of it, and the spec's block for it",
     "convert": "a generator that is code as ONNX or safetensors, once",
     "bench": "measure what idleak claims",

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from distributed.cluster import Capacity, Cluster
 from distributed.progress_record import ProgressRecord
 from distributed.shard_index import ShardRun
+from distributed.shard_maker import BATCH_IMAGES
 from distributed.shard_run import ShardsMade, make_missing
 from distributed.store import RunStore
 from schemas.shard import ShardReport
@@ -107,11 +108,15 @@ def make_with_progress(
             records.append(ProgressRecord(store, title, done, todo))
 
         picked: dict[str, int] = {}
+        least = [BATCH_IMAGES]
 
         def advance(report: ShardReport) -> None:
             for name in report.batches.keys() - picked.keys():
                 print(f"{title}: {name} takes {report.batches[name]} crops at once", file=sys.stderr)
             picked.update(report.batches)
+            least.append(report.images_at_once or BATCH_IMAGES)
+            if least[-1] < min(least[:-1]):
+                print(f"{title}: memory ran out; {least[-1]} images at once from now on", file=sys.stderr)
             bars[0].advance(report.rows)
             records[0].add(report)
             on_report(report)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from distributed.lock import Holder, lock_holder
+from distributed.lost_shards import shards_set_aside
 from distributed.progress_record import read_progress
 from distributed.run_record import read_record
 from distributed.shard_index import ShardRun, committed_outcomes
@@ -38,6 +39,8 @@ def _run(store: RunStore) -> ExitCode:
     print(f"{store.location}: {_state(holder, finished)}")
     if recorded:
         print("\n".join(_sample_lines(store)))
+        for one in shards_set_aside(store, SAMPLES_PREFIX):
+            print(f"  shard {one.index} was set aside after {one.attempts} attempts: {one.reason}")
     if progress is not None:
         print("\n".join(_stage_lines(progress, is_running=holder is not None and not holder.has_ended)))
     if finished:

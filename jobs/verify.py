@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from distributed.run_record import RunRecord, read_record
 from distributed.store import RunStore
@@ -14,7 +16,7 @@ from jobs.exit_codes import ExitCode
 from schemas.errors import DamagedError, StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import GALLERY_FILE, SAMPLES_PREFIX
-from schemas.shard import Shard, count_outcomes, plan_shards
+from schemas.shard import Footer, Shard, count_outcomes, plan_shards
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,36 +34,53 @@ def _run(location: str) -> ExitCode:
         print(problem)
     shards = len(plan_shards(record.spec.samples, record.spec.shard_size))
     if problems:
-        print(f"{len(problems)} problems in {location}; run the audit again to make what is missing")
+        print(f"{len(problems)} problems in {location}; `idleak repair {location}` makes its shards again")
         return ExitCode.DAMAGED
     print(f"{location}: {shards} shards and {GALLERY_FILE} are complete and match their checksums")
     return ExitCode.OK
 
 
-def find_problems(store: RunStore, record: RunRecord) -> Iterator[str]:
-    """One line for each file that is missing, damaged, unexpected, or of another spec."""
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one file. is_foreign: it is not of this run, so that it must not be touched."""
+
+    path: str
+    what: str
+    is_foreign: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+def find_problems(store: RunStore, record: RunRecord) -> Iterator[Problem]:
+    """Each file that is missing, damaged, unexpected, or of another spec."""
     shards = plan_shards(record.spec.samples, record.spec.shard_size)
     planned = {f"{SAMPLES_PREFIX}/{shard.file_name}": shard for shard in shards}
     there = store.sizes(SAMPLES_PREFIX)
     for path, shard in planned.items():
         if path not in there:
-            yield f"{path}: missing"
+            yield Problem(path, "missing")
         elif problem := _shard_problem(store, path, shard, Fingerprint(record.fingerprint)):
-            yield f"{path}: {problem}"
+            yield problem
     for path in sorted(there.keys() - planned.keys()):
-        yield f"{path}: not part of this run's plan"
-    if problem := _gallery_problem(store):
-        yield f"{GALLERY_FILE}: {problem}"
+        yield Problem(path, "not part of this run's plan", is_foreign=True)
+    if what := _gallery_problem(store):
+        yield Problem(GALLERY_FILE, what)
 
 
-def _shard_problem(store: RunStore, path: str, shard: Shard, fingerprint: Fingerprint) -> str | None:
+def _shard_problem(store: RunStore, path: str, shard: Shard, fingerprint: Fingerprint) -> Problem | None:
     try:
         footer = store.read_footer(path)
         table = store.read_table(path)
-    except (DamagedError, StoreError):
-        return "damaged: delete it, then run the audit again"
+    except DamagedError:
+        return Problem(path, "damaged")
     if differences := fingerprint.differences(Fingerprint(footer.fingerprint)):
-        return f"of another spec: {'; '.join(differences)}"
+        return Problem(path, f"of another spec: {'; '.join(differences)}", is_foreign=True)
+    what = _content_problem(footer, table, shard)
+    return None if what is None else Problem(path, what)
+
+
+def _content_problem(footer: Footer, table: pa.Table, shard: Shard) -> str | None:
     ids = table["sample_id"].to_numpy()
     if not np.array_equal(ids, np.arange(shard.first_id, shard.stop_id)):
         return f"its ids are not {shard.first_id} to {shard.stop_id - 1}"

@@ -43,7 +43,7 @@ def plan_shards(samples: int, shard_size: int) -> list[Shard]:
 class ShardReport:
     """What an actor tells the driver of a finished shard. Never arrays.
 
-    batches: recogniser name -> crops that it takes at once.
+    batches: recogniser name -> crops that it takes at once. images_at_once: fewer where memory ran out.
     """
 
     index: int
@@ -53,6 +53,7 @@ class ShardReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
     invalid_example: str | None = None
     batches: Mapping[str, int] = field(default_factory=dict)
+    images_at_once: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -73,3 +74,30 @@ def test_an_error_releases_the_lock(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), run_lock(RunStore(str(tmp_path))):
         raise ZeroDivisionError
     assert not (tmp_path / LOCK_FILE).exists()
+
+
+TAKE = """
+import sys, time
+from distributed.lock import run_lock
+from distributed.store import RunStore
+from schemas.errors import LockedError
+while time.time() < float(sys.argv[2]):
+    pass
+try:
+    with run_lock(RunStore(sys.argv[1])):
+        print("held", flush=True)
+        time.sleep(1)
+except LockedError:
+    print("refused")
+"""
+
+
+def test_of_many_that_find_a_dead_holder_one_takes_over(tmp_path: Path) -> None:
+    for _ in range(3):
+        (tmp_path / LOCK_FILE).write_text(json.dumps({"host": socket.gethostname(), "pid": 0, "started": 0}))
+        begin = str(time.time() + 3)
+        command = [sys.executable, "-c", TAKE, str(tmp_path), begin]
+        racers = [subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) for _ in range(6)]
+        said = sorted(one.communicate(timeout=60)[0].strip() for one in racers)
+        assert said == ["held"] + ["refused"] * 5
+        assert not (tmp_path / LOCK_FILE).exists()

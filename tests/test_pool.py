@@ -15,7 +15,14 @@ import ray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distributed.pool import LEAST_FINISHED, Schedule, run_tasks
+from distributed.pool import (
+    LEAST_FINISHED,
+    ActorDiedError,
+    DeadDeviceError,
+    NodeLostError,
+    Schedule,
+    run_tasks,
+)
 from jobs.bench_scheduler import Fate, Numbered, SimulatedActors, SimulatedCluster, Work
 from schemas.errors import ModelError
 from schemas.shard import LostShard
@@ -405,3 +412,47 @@ def test_a_report_that_cannot_be_taken_ends_everything() -> None:
     with pytest.raises(OSError, match="the disk is full"):
         Schedule([Numbered(0), Numbered(1)], actors, workers=2, on_report=full).run()
     assert [life.stop for life in actors.lives] == [60.0, 60.0]
+
+
+class Spot(SimulatedActors):
+    """Actors that die do so with their machine."""
+
+    def result(self, handle: int) -> int:
+        try:
+            return super().result(handle)
+        except ActorDiedError as error:
+            raise NodeLostError(str(error)) from error
+
+
+def test_a_lost_machine_is_not_charged_to_its_task() -> None:
+    lost = {(3, attempt) for attempt in range(5)}
+    ran = Ran(Spot(lambda index, attempt: Fate(60.0, kills=(index, attempt) in lost)))
+    carry_out(ran, shards=5, workers=2)
+    assert ran.lost == [] and ran.reports == Counter(range(5)) and len(ran.tries(3)) == 6
+
+
+class DeadDevice:
+    """An actor whose every task fails as with CUDA's sticky errors, until it is another process."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def run(self, task: Numbered) -> int:
+        (self._folder / f"{task.index}-{os.getpid()}").touch()
+        if len(list(self._folder.glob("0-*"))) == 1:
+            raise DeadDeviceError("CUDA error: an illegal memory access was encountered")
+        return task.index
+
+
+@with_ray
+def test_an_actor_whose_device_is_lost_ends_and_another_takes_over(tmp_path: Path) -> None:
+    reports: Counter[int] = Counter()
+    lost = run_tasks(
+        [Numbered(0)],
+        partial(start_one, DeadDevice, tmp_path),
+        workers=1,
+        on_report=lambda index: reports.update([index]),
+    )
+    assert lost == [] and reports == Counter([0])
+    pids = {int(path.name.partition("-")[2]) for path in tmp_path.glob("0-*")}
+    assert len(pids) == 2 and all_end(pids)
