@@ -14,6 +14,7 @@ JOBS = {
     "enroll": "embed the gallery's photos",
     "reduce": "neighbours, scores, verdicts, results.json",
     "plan": "what an audit would cost and could find, without running it",
+    "nightly": "repeat the audits of a fleet, and tell what is new",
     "verify": "check every file of a run",
     "inspect": "what a model file is, without running any of it, and the spec's block for it",
     "bench": "measure what idleak claims",

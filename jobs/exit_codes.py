@@ -15,7 +15,8 @@ from schemas.errors import (
 
 
 class ExitCode(IntEnum):
-    """0 success; 1 failed; 2 bad spec; 3 shards lost; 4 files missing or damaged; 5 refused."""
+    """0 success; 1 failed; 2 bad spec; 3 shards lost; 4 files missing or damaged; 5 refused;
+    6 new findings."""
 
     OK = 0
     FAILED = 1
@@ -23,6 +24,7 @@ class ExitCode(IntEnum):
     SHARDS_LOST = 3
     DAMAGED = 4
     REFUSED = 5
+    NEW_FINDINGS = 6
     INTERRUPTED = 130
 
 

@@ -270,19 +270,34 @@ def load_spec(path: Path) -> AuditSpec:
 
     Raises SpecError, one line for all bad fields: each with its name, its value and what was expected.
     """
+    return parse_spec(read_keys(path, "an audit spec"), path, path.resolve().parent)
+
+
+def read_keys(path: Path, what: str) -> dict[str, Any]:
+    """The keys of a YAML file that holds `what`. Raises SpecError if it cannot be read or holds no keys."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read the spec {path}: {error}; give an audit's YAML file") from error
+        raise SpecError(f"cannot read the spec {path}: {error}; give the YAML file of {what}") from error
     except yaml.YAMLError as error:
         raise SpecError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise SpecError(f"{path} must hold the keys of an audit spec, not a {type(raw).__name__}")
+        raise SpecError(f"{path} must hold the keys of {what}, not a {type(raw).__name__}")
+    return raw
+
+
+def parse_spec(raw: dict[str, Any], source: object, base: Path) -> AuditSpec:
+    """The spec of these keys, its paths relative to `base`. Raises SpecError, which begins with `source`."""
     try:
         spec = AuditSpec.model_validate(raw)
     except ValidationError as error:
-        raise SpecError(f"{path}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
-    return with_absolute_paths(spec, path.resolve().parent)
+        raise SpecError(f"{source}: {explain(error)}") from error
+    return with_absolute_paths(spec, base)
+
+
+def explain(error: ValidationError) -> str:
+    """All bad fields, in one line."""
+    return "; ".join(_explain(detail) for detail in error.errors())
 
 
 def _explain(detail: Any) -> str:
