@@ -14,9 +14,18 @@ from scipy.stats import ks_2samp
 from distributed.night_state import NightState
 from jobs.night_comparison import accept, compare_findings, drift_since
 from schemas.errors import DamagedError
-from schemas.nights import Accepted, Comparison, Finding, NightEvidence
+from schemas.nights import Accepted, Comparison, Finding, NightEvidence, NightRecord
 
 FIRST, SECOND = date(2026, 11, 1), date(2026, 11, 2)
+EMPTY: dict[str, Any] = {
+    "accepted": None,
+    "new": [],
+    "known": [],
+    "resolved": [],
+    "pending": [],
+    "gone": [],
+    "drift": [],
+}
 
 
 def evidence(night: date, findings: Sequence[str] = (), **changes: Any) -> NightEvidence:
@@ -134,3 +143,15 @@ def test_damaged_nights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "nights" / "notes.json").write_text("{}")
     with pytest.raises(DamagedError, match="not named by a date"):
         state.latest()
+
+
+def test_nights_are_kept_in_a_bucket_as_in_a_folder(bucket: str) -> None:
+    state = NightState(f"{bucket}/gan")
+    assert state.latest() is None and state.accepted() is None and state.told() == set()
+    for night in (FIRST, SECOND):
+        state.write(NightRecord(key="gan", night=night, outcome="skipped", started="", seconds=0, missed=[]))
+    latest = state.latest()
+    assert latest is not None and latest.night == SECOND
+    accept(state, evidence(FIRST), Comparison(**EMPTY), "a person", SECOND)
+    kept = state.accepted()
+    assert kept is not None and kept.evidence == evidence(FIRST)

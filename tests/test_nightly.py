@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,17 @@ import pytest
 import yaml
 
 from distributed.night_state import NightState
+from distributed.store import RunStore
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
-from jobs.nightly import accept_night, run_fleet
+from jobs.night import do_night
+from jobs.nightly import Auditor, accept_night, run_fleet
+from schemas.fingerprint import Fingerprint
 from schemas.fleet import Fleet, load_fleet
 from schemas.nights import Comparison, FleetReport, NightRecord, ReportEntry
+from schemas.spec import AuditSpec
 from tests.models import tiny_generator
+from tests.processes import finish, start_job
 from tests.small_world import DIM, MEMBERS, SmallWorld, file_bytes
 from tests.test_lock import hold
 
@@ -164,6 +170,26 @@ def test_a_night_adds_samples_and_makes_no_shard_again(world: SmallWorld) -> Non
     assert run_fleet(load_fleet(world.folder / "fleet.yaml"), night(3)) == ExitCode.NEW_FINDINGS
     assert record(world, 3).outcome == "skipped" and shards(world) == after
     assert len(told(world)) == 1
+
+
+def test_a_night_that_crashed_at_its_end_grows_no_further_and_spends_no_more(world: SmallWorld) -> None:
+    fleet = write_fleet(world, per_night=MORE, maximum=1200)
+    with ExitStack() as stack:
+        auditor = Auditor(stack)
+
+        def crash(spec: AuditSpec, store: RunStore, gallery: Fingerprint) -> None:
+            auditor.audit(spec, store, gallery)
+            raise OSError(28, "No space left on device")
+
+        entry = do_night(fleet, fleet.entries[0], night(2), crash)
+    assert entry.record is not None and entry.record.failure is not None
+    assert "No space left" in entry.record.failure.detail
+    after = shards(world)
+    assert run_fleet(fleet, night(3)) == ExitCode.NEW_FINDINGS
+    third = record(world, 3)
+    assert third.missed == [] and third.evidence is not None
+    assert (third.evidence.samples, third.evidence.fresh, third.evidence.ledger_night) == (800, MORE, 2)
+    assert shards(world) == after
 
 
 def test_a_generator_that_begins_to_leak_is_told_of_once_and_its_repair_seen(small_world: SmallWorld) -> None:
@@ -345,3 +371,20 @@ def test_bad_commands_get_one_line(
     (printed,) = capsys.readouterr().err.splitlines()
     assert line in printed
     assert not (small_world.folder / "nightly").exists()
+
+
+def test_a_fleet_is_kept_in_a_bucket_and_started_as_a_command(small_world: SmallWorld, bucket: str) -> None:
+    write_fleet(small_world)
+    path = small_world.folder / "fleet.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"state": bucket}), encoding="utf-8")
+    code, printed = finish(start_job("nightly", path))
+    assert code == ExitCode.NEW_FINDINGS, printed
+    assert "person-" not in printed
+    (call,) = told(small_world)
+    assert call["arguments"] == [f"{bucket}/nightly.json"]
+    tonight = date.fromisoformat(call["report"]["night"])
+    assert run_fleet(load_fleet(path), tonight) == ExitCode.NEW_FINDINGS
+    assert run_fleet(load_fleet(path), tonight + timedelta(days=1)) == ExitCode.NEW_FINDINGS
+    latest = NightState(f"{bucket}/gan").latest()
+    assert latest is not None and latest.outcome == "skipped"
+    assert not (small_world.folder / "nightly").exists() and len(told(small_world)) == 1
