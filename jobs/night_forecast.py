@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import date
 
@@ -13,12 +14,13 @@ from jobs.night import state_of
 from jobs.night_plan import NightPlan, missed_nights, plan_night
 from jobs.plan import capacity_here, work_rows
 from schemas.fleet import Entry, Fleet
+from schemas.generators.http import HttpGenerator
 
 
 def forecast(fleet: Fleet, tonight: date) -> ExitCode:
     """Print a table for each key. Raises what is wrong with the first key that could not be audited."""
     for entry in fleet.entries:
-        table = Table("", entry.key, title=None, show_header=True)
+        table = Table("", entry.key)
         for name, text in _rows(fleet, entry, tonight):
             table.add_row(name, text)
         Console().print(table)
@@ -42,7 +44,16 @@ def _rows(fleet: Fleet, entry: Entry, tonight: date) -> Iterator[tuple[str, str]
     if plan.fresh:
         only_fresh = plan.spec.model_copy(update={"samples": plan.fresh})
         yield from work_rows(only_fresh, capacity_here(plan.spec))
+        yield from _bill_rows(plan)
     yield "run", plan.spec.output
+
+
+def _bill_rows(plan: NightPlan) -> Iterator[tuple[str, str]]:
+    generator = plan.spec.generator
+    if isinstance(generator, HttpGenerator):
+        requests = math.ceil(plan.spec.samples / generator.batch)
+        told = f"{requests:,} requests without retries, of a budget of {generator.budget.allowed:,}"
+        yield "all nights of it", told
 
 
 def _reason(plan: NightPlan) -> str:

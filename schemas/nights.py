@@ -102,7 +102,7 @@ class NightRecord(_Frozen):
     changed: list[str] = []
     evidence: NightEvidence | None = None
     comparison: Comparison | None = None
-    accepted: bool = Field(False, description="it became the accepted night, having nothing new")
+    accepted: bool = Field(False, description="it is the accepted night, having nothing new")
     failure: Failure | None = None
 
 

@@ -35,6 +35,7 @@ def test_the_example_fleet_holds_every_key_and_loads() -> None:
     assert set(raw) == set(FleetSpec.model_fields)
     assert set(raw["audits"][0]) == set(FleetAudit.model_fields)
     assert load_fleet(path).entries[0].spec.resources.workers == 2
+    assert (path.parent / raw["hook"][1]).is_file()
 
 
 def test_every_key_is_described() -> None:
