@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from jobs.exit_codes import ExitCode
 from jobs.night import state_of
@@ -20,7 +20,7 @@ from schemas.generators.http import HttpGenerator
 def forecast(fleet: Fleet, tonight: date) -> ExitCode:
     """Print a table for each key. Raises what is wrong with the first key that could not be audited."""
     for entry in fleet.entries:
-        table = Table("", entry.key)
+        table = Table("", Column(entry.key, overflow="fold"))
         for name, text in _rows(fleet, entry, tonight):
             table.add_row(name, text)
         Console().print(table)

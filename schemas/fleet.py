@@ -140,12 +140,17 @@ def _entry(one: FleetAudit, path: Path, folder: Path) -> Entry:
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of both; maps are merged, of anything else the one above counts."""
+    """The keys of both; maps are merged unless their `kind` differs, of all else the one above counts."""
     found = dict(below)
     for key, value in above.items():
-        both_maps = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
-        found[key] = merged(found[key], value) if both_maps else value
+        found[key] = merged(found[key], value) if _mergeable(found.get(key), value) else value
     return found
+
+
+def _mergeable(below: object, above: object) -> bool:
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return False
+    return above.get("kind", below.get("kind")) == below.get("kind")
 
 
 def _require_whole_shards(entry: Entry, source: str) -> None:

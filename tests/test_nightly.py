@@ -345,6 +345,18 @@ def test_a_dry_run_of_a_grown_audit_counts_what_is_fresh(
     assert file_bytes(world.folder, "**/*.*") == before
 
 
+def test_a_dry_run_asks_no_api_and_counts_the_bill_of_all_nights(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    # Nobody listens there.
+    api = {"kind": "http", "url": "http://127.0.0.1:9/image", "method": "GET", "budget": {"requests": 700}}
+    write_fleet(small_world, overrides={"generator": api})
+    assert main(["nightly", "--dry-run", str(small_world.folder / "fleet.yaml")]) == ExitCode.OK
+    printed = capsys.readouterr().out
+    assert "600 requests without retries, of a budget of 700" in printed and "is not probed" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [

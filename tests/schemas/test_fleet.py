@@ -41,6 +41,12 @@ def test_overrides_reach_to_any_depth_and_leave_the_rest(tmp_path: Path) -> None
     assert (spec.membership.scores, spec.membership.topk, spec.samples) == (("max",), 4, 800)
 
 
+def test_a_generator_of_another_kind_replaces_the_whole_of_the_specs(tmp_path: Path) -> None:
+    images = {"kind": "images", "path": "pictures"}
+    spec = load_fleet(write(tmp_path, overrides={"generator": images})).entries[0].spec
+    assert spec.generator.model_dump() == images | {"path": str(tmp_path / "audits" / "pictures")}
+
+
 def test_samples_grow_to_the_maximum_and_never_shrink(tmp_path: Path) -> None:
     entry = load_fleet(write(tmp_path, per_night=200, maximum=1100)).entries[0]
     assert [entry.grown(one) for one in (100, 600, 1000, 1100, 2000)] == [600, 800, 1100, 1100, 2000]
