@@ -150,7 +150,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def _mergeable(below: object, above: object) -> bool:
     if not isinstance(below, Mapping) or not isinstance(above, Mapping):
         return False
-    return above.get("kind", below.get("kind")) == below.get("kind")
+    return bool(above.get("kind", below.get("kind")) == below.get("kind"))
 
 
 def _require_whole_shards(entry: Entry, source: str) -> None:

@@ -28,6 +28,7 @@ from tests.models import tiny_generator
 from tests.processes import finish, start_job
 from tests.small_world import DIM, MEMBERS, SmallWorld, file_bytes
 from tests.test_lock import hold
+from tests.test_resume import wait_for
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -400,3 +401,19 @@ def test_a_fleet_is_kept_in_a_bucket_and_started_as_a_command(small_world: Small
     latest = NightState(f"{bucket}/gan").latest()
     assert latest is not None and latest.outcome == "skipped"
     assert not (small_world.folder / "nightly").exists() and len(told(small_world)) == 1
+
+
+def test_a_killed_night_is_gone_on_with_and_meanwhile_refused_to_others(small_world: SmallWorld) -> None:
+    write_fleet(small_world, samples=3000)
+    path = small_world.folder / "fleet.yaml"
+    first = start_job("nightly", path)
+    wait_for(lambda: len(shards(small_world)) >= 3, first)
+    code, printed = finish(start_job("nightly", path))
+    assert code == ExitCode.REFUSED and f"process {first.pid} on" in printed
+    first.kill()
+    finish(first)
+    before = shards(small_world)
+    assert len(before) < 30 and not list(state(small_world).glob("nights/*"))
+    assert run_fleet(load_fleet(path), FIRST) == ExitCode.NEW_FINDINGS
+    after = shards(small_world)
+    assert len(after) == 30 and before.items() <= after.items()
