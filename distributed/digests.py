@@ -9,8 +9,8 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx.external_data_helper import uses_external_data
 
+from distributed.onnx_weights import weights_files
 from schemas.errors import ModelError
 
 SOURCES = frozenset({".py", ".pyc", ".pyd", ".so", ".pth", ".c", ".cpp", ".cu", ".cuh", ".h"})
@@ -19,7 +19,7 @@ SOURCES = frozenset({".py", ".pyc", ".pyd", ".so", ".pth", ".c", ".cpp", ".cu", 
 def digest_model(path: Path) -> str:
     """Sha256 of an ONNX file and of the files beside it that hold its weights, if any.
 
-    Raises ModelError if a file is missing, or the file is no ONNX.
+    Raises ModelError if a file is missing or lies outside the folder, or the file is no ONNX.
     """
     digest = digest_file(path)
     try:
@@ -28,16 +28,10 @@ def digest_model(path: Path) -> str:
         raise ModelError(
             f"{path} is not a readable ONNX file (truncated?): fetch it again and compare its sha256"
         ) from error
-    names = {
-        entry.value
-        for tensor in model.graph.initializer
-        if uses_external_data(tensor)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    if not names:
+    files = weights_files(path, model)
+    if not files:
         return digest
-    return digest_lines([digest, *(f"{name}\0{digest_file(path.parent / name)}" for name in sorted(names))])
+    return digest_lines([digest, *(f"{name}\0{digest_file(file)}" for name, file in files.items())])
 
 
 def digest_file(path: Path) -> str:

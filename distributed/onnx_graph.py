@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from distributed.onnx_weights import weights_files, weights_names
 from schemas.errors import ModelError
 
 # An anchor head exported for one image: N×C×H×W is turned to H×W×N×C before it is flattened to rows.
@@ -38,12 +39,19 @@ def unreadable(path: Path, reason: Exception) -> ModelError:
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """The file's graph. Raises ModelError if it is missing, truncated, or no ONNX model."""
+    """The file's graph, with the weights that lie beside it.
+
+    Raises ModelError if it is missing, truncated, or no ONNX model, or names weights outside its folder.
+    """
     require_file(path)
     try:
-        model = onnx.load(str(path))
-    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
+        model = onnx.load(str(path), load_external_data=False)
+        weights_files(path, model)
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, DecodeError, onnx.checker.ValidationError) as error:
         raise unreadable(path, error) from error
+    if left := weights_names(model):
+        raise ModelError(f"{path} has values in {left[0]!r} that onnx does not read: save them in the model")
     if not model.graph.node:
         raise unreadable(path, ValueError("it holds no graph"))
     return model

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.actor import ActorHandle
 
+from distributed.allocator import keep_freed_memory
 from schemas.shard import Shard, ShardReport
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class ShardWorker:
 
             from distributed.shard_maker import ShardMaker
 
+            keep_freed_memory()
             cv2.setNumThreads(self._job.threads)
             self._maker = ShardMaker(self._job)
         return self._maker.make(shard)

@@ -17,6 +17,7 @@ JOBS = {
     "nightly": "repeat the audits of a fleet, and tell what is new",
     "verify": "check every file of a run",
     "inspect": "what a model file is, without running any of it, and the spec's block for it",
+    "convert": "a generator that is code as ONNX or safetensors, once",
     "bench": "measure what idleak claims",
     "doctor": "check this machine",
     "spec": "print the reference of the spec's keys",

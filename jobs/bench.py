@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.bench_generators import bench_generators
 from jobs.bench_pipeline import bench_pipeline
 from jobs.bench_reduce import Sizes, bench_reduce
 from jobs.bench_restart import bench_restart
@@ -24,6 +25,9 @@ def main(argv: Sequence[str]) -> int:
     )
     _pipeline_options(
         benches.add_parser("pipeline", help="images to templates, against insightface, onnxruntime, Ray Data")
+    )
+    _generators_options(
+        benches.add_parser("generators", help="each kind of generator, against its model called directly")
     )
     _reduce_options(
         benches.add_parser("reduce", help="the search, against matrix products, FAISS, numpy and torch")
@@ -49,6 +53,18 @@ def _pipeline_options(pipeline: argparse.ArgumentParser) -> None:
     pipeline.add_argument("--images", type=_positive, default=128, help="for each contender, or its worker")
     _speed_options(pipeline, repeats=5)
     pipeline.set_defaults(run=_run_pipeline)
+
+
+def _generators_options(generators: argparse.ArgumentParser) -> None:
+    generators.add_argument("--images", type=_positive, default=256, help="of one repeat")
+    generators.add_argument(
+        "--stylegan-code",
+        type=Path,
+        metavar="FOLDER",
+        help="a checkout of NVlabs/stylegan3, for that kind",
+    )
+    _speed_options(generators, repeats=5)
+    generators.set_defaults(run=_run_generators)
 
 
 def _reduce_options(reduce: argparse.ArgumentParser) -> None:
@@ -92,6 +108,11 @@ def _run_worlds(chosen: argparse.Namespace) -> ExitCode:
 def _run_pipeline(chosen: argparse.Namespace) -> ExitCode:
     spec = load_spec(chosen.spec)
     return bench_pipeline(spec, chosen.images, chosen.repeats, chosen.output, chosen.command)
+
+
+def _run_generators(chosen: argparse.Namespace) -> ExitCode:
+    code = chosen.stylegan_code and chosen.stylegan_code.resolve()
+    return bench_generators(chosen.images, chosen.repeats, code, chosen.output, chosen.command)
 
 
 def _run_reduce(chosen: argparse.Namespace) -> ExitCode:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
 
 from schemas.errors import SpecError
 from schemas.frozen import Frozen
-from schemas.spec import NAME_PATTERN, AuditSpec, explain, is_remote, parse_spec, read_keys
+from schemas.spec import NAME_PATTERN, AuditSpec, is_remote, parse_spec, read_keys, validated
 
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
@@ -109,10 +109,7 @@ def load_fleet(path: Path) -> Fleet:
     Raises SpecError, one line: a fleet with one bad spec does not start.
     """
     folder = path.resolve().parent
-    try:
-        fleet = FleetSpec.model_validate(read_keys(path, "a fleet"))
-    except ValidationError as error:
-        raise SpecError(f"{path}: {explain(error)}") from error
+    fleet = validated(FleetSpec, read_keys(path, "a fleet"), path)
     return Fleet(
         name=fleet.name,
         folder=folder,

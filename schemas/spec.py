@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -261,6 +262,15 @@ class AuditSpec(Frozen):
         return self
 
 
+class GeneratorOnly(Frozen):
+    """A file that `idleak inspect` has printed the block of, and nothing else."""
+
+    generator: GeneratorSpec
+
+
+Spec = TypeVar("Spec", bound=Frozen)
+
+
 def is_remote(location: str) -> bool:
     return location.startswith(REMOTE_SCHEMES)
 
@@ -271,6 +281,20 @@ def load_spec(path: Path) -> AuditSpec:
     Raises SpecError, one line for all bad fields: each with its name, its value and what was expected.
     """
     return parse_spec(read_keys(path, "an audit spec"), path, path.resolve().parent)
+
+
+def parse_spec(raw: Mapping[str, Any], source: object, base: Path) -> AuditSpec:
+    """The spec of these keys, its paths relative to `base`. Raises SpecError, which begins with `source`."""
+    return with_absolute_paths(validated(AuditSpec, raw, source), base)
+
+
+def load_generator(path: Path) -> GeneratorSpec:
+    """The generator of an audit's spec, or of a file that holds `generator` alone. Raises as `load_spec`."""
+    raw = read_keys(path, "an audit spec")
+    if raw.keys() != {"generator"}:
+        return load_spec(path).generator
+    generator = validated(GeneratorOnly, raw, path).generator
+    return generator.with_paths(lambda one: _absolute(one, path.resolve().parent))
 
 
 def read_keys(path: Path, what: str) -> dict[str, Any]:
@@ -286,18 +310,12 @@ def read_keys(path: Path, what: str) -> dict[str, Any]:
     return raw
 
 
-def parse_spec(raw: dict[str, Any], source: object, base: Path) -> AuditSpec:
-    """The spec of these keys, its paths relative to `base`. Raises SpecError, which begins with `source`."""
+def validated(kind: type[Spec], raw: Mapping[str, Any], source: object) -> Spec:
+    """The keys as values. Raises SpecError, one line that begins with `source`, for all bad fields."""
     try:
-        spec = AuditSpec.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
-        raise SpecError(f"{source}: {explain(error)}") from error
-    return with_absolute_paths(spec, base)
-
-
-def explain(error: ValidationError) -> str:
-    """All bad fields, in one line."""
-    return "; ".join(_explain(detail) for detail in error.errors())
+        raise SpecError(f"{source}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
 
 
 def _explain(detail: Any) -> str:
@@ -311,13 +329,17 @@ def _explain(detail: Any) -> str:
     return f"{field}: {message}{value}"
 
 
+def _absolute(location: str, base: Path) -> str:
+    if location.startswith(INSIGHTFACE_PREFIX) or is_remote(location):
+        return location
+    return os.path.normpath(base / location)
+
+
 def with_absolute_paths(spec: AuditSpec, base: Path) -> AuditSpec:
     """The same spec with every path absolute; `insightface:` names and bucket addresses stay as they are."""
 
     def absolute(location: str) -> str:
-        if location.startswith(INSIGHTFACE_PREFIX) or is_remote(location):
-            return location
-        return os.path.normpath(base / location)
+        return _absolute(location, base)
 
     def people(source: PeopleSpec) -> PeopleSpec:
         images = source.images and absolute(source.images)

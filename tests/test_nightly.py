@@ -403,17 +403,19 @@ def test_a_fleet_is_kept_in_a_bucket_and_started_as_a_command(small_world: Small
     assert not (small_world.folder / "nightly").exists() and len(told(small_world)) == 1
 
 
-def test_a_killed_night_is_gone_on_with_and_meanwhile_refused_to_others(small_world: SmallWorld) -> None:
-    write_fleet(small_world, samples=3000)
-    path = small_world.folder / "fleet.yaml"
-    first = start_job("nightly", path)
-    wait_for(lambda: len(shards(small_world)) >= 3, first)
-    code, printed = finish(start_job("nightly", path))
-    assert code == ExitCode.REFUSED and f"process {first.pid} on" in printed
-    first.kill()
-    finish(first)
+def test_a_killed_night_is_gone_on_with_and_meanwhile_refused_to_others(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = write_fleet(small_world, samples=3000)
+    process = start_job("nightly", small_world.folder / "fleet.yaml")
+    wait_for(lambda: len(shards(small_world)) >= 3, process)
+    assert run_fleet(fleet, FIRST) == ExitCode.REFUSED
+    assert f"process {process.pid} on" in capsys.readouterr().out
+    process.kill()
+    finish(process)
     before = shards(small_world)
-    assert len(before) < 30 and not list(state(small_world).glob("nights/*"))
-    assert run_fleet(load_fleet(path), FIRST) == ExitCode.NEW_FINDINGS
+    assert len(before) < 30, "the night was killed too late to show anything"
+    assert not list(state(small_world).glob("nights/*"))
+    assert run_fleet(fleet, FIRST) == ExitCode.NEW_FINDINGS
     after = shards(small_world)
     assert len(after) == 30 and before.items() <= after.items()

@@ -79,13 +79,15 @@ def arguments(call: Mapping[str, FactorValue]) -> dict[str, Any]:
 
 def _loaded(spec: DiffusersGenerator) -> Any:
     loader: Any = diffusers.DiffusionPipeline
+    diffusers.utils.logging.disable_progress_bar()
     try:
         return loader.from_pretrained(
             spec.path,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
-            torch_dtype=getattr(torch, spec.dtype),
+            dtype=getattr(torch, spec.dtype),
+            low_cpu_mem_usage=False,
         )
     except Exception as error:
         first = next(iter(str(error).splitlines()), "")

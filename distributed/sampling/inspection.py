@@ -19,11 +19,11 @@ import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 from google.protobuf.message import DecodeError
-from onnx.external_data_helper import uses_external_data
 from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
 
 from distributed.digests import digest_code, digest_file
 from distributed.onnx_graph import graph_inputs, shape_of
+from distributed.onnx_weights import leads_out, weights_names
 from schemas.errors import ModelError
 
 MOST_BYTES = 1 << 28
@@ -109,34 +109,18 @@ def _onnx(path: Path) -> Inspection:
         raise ModelError(f"{path} is of no kind that idleak knows: give ONNX, torch, safetensors or images")
     inputs = {one.name: shape_of(one) for one in graph_inputs(model.graph)}
     types = {one.name: one.type.tensor_type.elem_type for one in graph_inputs(model.graph)}
-    outside = sorted(
-        {
-            entry.value
-            for tensor in model.graph.initializer
-            if uses_external_data(tensor)
-            for entry in tensor.external_data
-            if entry.key == "location"
-        }
-    )
+    outside = weights_names(model)
     own = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
     risks = (
         [f"custom operators of {', '.join(own)}: onnxruntime has none, and idleak loads none"] if own else []
     )
-    risks += [
-        f"weights outside its folder: {one}"
-        for one in outside
-        if Path(one).is_absolute() or ".." in Path(one).parts
-    ]
+    risks += [f"weights outside its folder: {one}" for one in outside if leads_out(one)]
     facts = [
         *((f"input {name}", f"{_onnx_type(types[name])} {_shape(shape)}") for name, shape in inputs.items()),
         *((f"output {one.name}", _shape(shape_of(one))) for one in model.graph.output),
         *(("weights in", one) for one in outside),
     ]
     return Inspection("an ONNX file", False, _of_file(path), facts, risks, *_onnx_block(path, inputs, types))
-
-
-def _leaves(path: Path) -> bool:
-    return path.is_absolute() or ".." in path.parts
 
 
 def _onnx_type(code: int) -> str:

@@ -27,7 +27,7 @@ from schemas.generators.base import Generator
 from schemas.tables import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
-LOAD_SECONDS, SAMPLE_SECONDS, END_SECONDS = 600.0, 600.0, 5.0
+LOAD_SECONDS, SAMPLE_SECONDS, CONVERT_SECONDS, END_SECONDS = 600.0, 600.0, 1800.0, 5.0
 HEADER = struct.Struct("<Q")
 LONGEST_HEADER = 1 << 24
 LAST_BYTES = 2000
@@ -90,6 +90,18 @@ class SandboxedSource:
             self.close()
             raise
 
+    def convert(self, to: str) -> tuple[memoryview, dict[str, Any]]:
+        """The generator in the format `to`, and what a spec of it must say beside what this one does.
+
+        Raises ModelError if that cannot be, GeneratorCrashedError as `sample`.
+        """
+        child = self._started()
+        try:
+            return child.convert(to, CONVERT_SECONDS)
+        except GeneratorCrashedError:
+            self.close()
+            raise
+
     def close(self) -> None:
         """End the process."""
         if self._child is not None:
@@ -131,6 +143,11 @@ class _Child:
         self._send({"ids": ids.tolist()})
         header, body = self._answer(seconds)
         return list(_images(header["images"], body))
+
+    def convert(self, to: str, seconds: float) -> tuple[memoryview, dict[str, Any]]:
+        self._send({"convert": to})
+        header, body = self._answer(seconds)
+        return body, header["facts"]
 
     def _send(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None

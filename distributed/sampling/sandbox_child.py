@@ -15,7 +15,7 @@ HEADER = struct.Struct("<Q")
 
 
 def main() -> None:
-    """Read an order, then lists of ids, until the parent goes away."""
+    """Read an order, then requests, until the parent goes away."""
     # Before anything else starts a thread: only a process with a single one may leave its namespaces.
     network = not _leave_network()
     answers, requests = _own_streams()
@@ -27,7 +27,11 @@ def main() -> None:
     _send(answers, {"network": network, "bytes": 0})
     while request := _receive(requests):
         try:
-            _answer(answers, source, request["ids"])
+            if "convert" in request:
+                content, facts = source.convert(request["convert"])
+                _send(answers, {"facts": facts, "bytes": len(content)}, [content])
+            else:
+                _answer(answers, source, request["ids"])
         except Exception as error:
             _send(answers, _told(error))
 
@@ -52,11 +56,13 @@ def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
 def _open(order: Mapping[str, Any]) -> Any:
     from pydantic import TypeAdapter
 
+    from distributed.allocator import keep_freed_memory
     from distributed.sampling.adapters import open_here
     from distributed.sampling.generator import Loading
     from schemas.generators import GeneratorSpec
 
     # JSON has no tuples.
+    keep_freed_memory()
     spec: Any = TypeAdapter(GeneratorSpec).validate_json(json.dumps(order["spec"]))
     return open_here(spec, order["seed"], Loading(order["device"], order["threads"]))
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.latents import standard_normal, stream_of, uniform_integers
+from distributed.sampling.onnx_export import to_onnx
 from distributed.sampling.torch_network import require_device
 from distributed.sampling.trust import code_digests, require_trust, trusted_bytes
 from schemas.errors import ModelError
@@ -52,6 +53,29 @@ class StyleganImages:
         for places in self._batches(ids):
             images |= dict(zip(places, self._run(ids[places]), strict=True))
         return [images[place] for place in range(len(ids))]
+
+    def convert(self, to: str) -> tuple[bytes, dict[str, Any]]:
+        """`G_ema` as `onnx`, with the spec's truncation and transform, and what its spec must say.
+
+        Raises ModelError if that cannot be.
+        """
+        dim, classes = int(self._network.z_dim), int(self._network.c_dim)
+        inputs = {"latent": torch.zeros(2, dim)}
+        inputs |= {"label": torch.eye(classes)[[0, -1]]} if classes else {}
+        return to_onnx(self._network, self._call, inputs, self._spec.path), {
+            "network": {"latent": {"dim": dim}} | (self._label_fields(classes) if classes else {})
+        }
+
+    def _call(self, network: Any, latent: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+        label = latent.new_zeros(latent.shape[0], 0) if label is None else label
+        images: torch.Tensor = network(
+            latent, label, truncation_psi=self._spec.truncation, noise_mode="const"
+        )
+        return images
+
+    def _label_fields(self, classes: int) -> dict[str, Any]:
+        label = {"kind": "class", "classes": classes, "encoding": "one_hot", "value": self._spec.label}
+        return {"inputs": {"label": label}, "factors": dict(self._spec.factors)}
 
     def _batches(self, ids: NDArray[np.int64]) -> list[list[int]]:
         """Places in `ids`, one truncation in each part."""

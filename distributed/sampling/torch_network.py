@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.network import NetworkInputs, output_problem, to_images
+from distributed.sampling.onnx_export import to_onnx, to_safetensors
 from distributed.sampling.trust import trusted_bytes
 from schemas.errors import DeviceError, ModelError
 from schemas.generators.network import NetworkGenerator
@@ -28,25 +29,23 @@ Float32 = NDArray[np.float32]
 class TorchImageGenerator:
     """Sample i: the module's image for the i-th latent of the seed.
 
-    The latent is the module's first argument; the spec's `inputs` are keyword arguments, or, where a format
-    has none, the further ones in their order.
+    The latent is the module's first argument; the spec's `inputs` are keyword arguments.
     """
 
     def __init__(
         self,
-        module: Callable[..., Any],
+        module: Any,
         spec: NetworkGenerator,
         seed: int,
         *,
         name: str,
         device: str,
         threads: int,
-        keywords: bool = True,
     ) -> None:
         """`name`: of the file, for errors. Raises ModelError if the module does not give RGB images."""
         torch.set_num_threads(threads)
         self._module, self._spec, self._name = module, spec, name
-        self._inputs, self._device, self._keywords = NetworkInputs(spec, seed), device, keywords
+        self._inputs, self._device = NetworkInputs(spec, seed), device
         if problem := output_problem(self._run(np.zeros(1, np.int64)), spec.output):
             raise ModelError(f"{name} {problem}")
 
@@ -54,16 +53,29 @@ class TorchImageGenerator:
         """The images of `ids`; one that cannot be an image is invalid."""
         return to_images(self._run(ids), self._spec.output)
 
+    def convert(self, to: str) -> tuple[bytes, dict[str, Any]]:
+        """The module as `onnx`, or its weights as `safetensors`; nothing that the spec does not say.
+
+        Raises ModelError if that cannot be.
+        """
+        if to == "safetensors":
+            return to_safetensors(self._module), {}
+        latents, others = self._tensors(np.arange(2))
+        # In ONNX the latent has a name, which no other input may have.
+        inputs = {unused_name("latent", others): latents} | others
+        names = list(others)
+        return to_onnx(
+            self._module,
+            lambda module, latent, *rest: module(latent, **dict(zip(names, rest, strict=True))),
+            inputs,
+            self._name,
+        ), {}
+
     def _run(self, ids: NDArray[np.int64]) -> Float32:
-        latents = self._tensor(self._inputs.latents(ids))
-        others = {name: self._tensor(value) for name, value in self._inputs.others(ids).items()}
+        latents, others = self._tensors(ids)
         with torch.inference_mode():
             try:
-                made = (
-                    self._module(latents, **others)
-                    if self._keywords
-                    else self._module(latents, *others.values())
-                )
+                made = self._module(latents, **others)
             except (RuntimeError, TypeError, ValueError) as error:
                 raise ModelError(_refusal(self._name, latents, others, error)) from error
         if not isinstance(made, torch.Tensor):
@@ -71,13 +83,19 @@ class TorchImageGenerator:
         images: Float32 = made.to("cpu", torch.float32).numpy()
         return images
 
-    def _call(self, latents: torch.Tensor, others: dict[str, torch.Tensor]) -> Any:
-        if self._keywords:
-            return self._module(latents, **others)
-        return self._module(latents, *others.values())
+    def _tensors(self, ids: NDArray[np.int64]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        others = self._inputs.others(ids).items()
+        return self._tensor(self._inputs.latents(ids)), {name: self._tensor(one) for name, one in others}
 
     def _tensor(self, value: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(value).to(self._device)
+
+
+def unused_name(name: str, taken: Collection[str]) -> str:
+    """`name`, with underscores until it is not `taken`."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _refusal(name: str, latents: torch.Tensor, others: dict[str, torch.Tensor], error: Exception) -> str:
