@@ -14,6 +14,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
 
+from distributed.stopping import heed_sigterm
 from schemas.errors import DeviceError, SpecError
 from schemas.spec import ResourcesSpec
 
@@ -65,6 +66,7 @@ class Cluster:
             _start_local()
         else:
             _join(address)
+        heed_sigterm()
 
 
 def _start_local() -> None:

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psutil
 
@@ -28,6 +29,23 @@ def run_lock(store: RunStore) -> Iterator[None]:
         yield
     finally:
         store.delete(LOCK_FILE)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has a run's lock. has_ended: it ran on this machine, and is no more."""
+
+    host: str
+    pid: int
+    has_ended: bool
+
+
+def lock_holder(store: RunStore) -> Holder | None:
+    """None if nobody has the lock."""
+    if not store.exists(LOCK_FILE):
+        return None
+    found = json.loads(store.read(LOCK_FILE))
+    return Holder(found["host"], found["pid"], _has_ended(found))
 
 
 def _take_over(store: RunStore, me: bytes) -> None:

@@ -15,7 +15,8 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from schemas.errors import IdleakError
+from distributed.stopping import stop_requested
+from schemas.errors import IdleakError, StoppedError
 from schemas.shard import LostShard
 
 WAIT_SECONDS = 1.0
@@ -131,8 +132,8 @@ class _Queue(Generic[TaskT, ActorT]):
     failures: dict[int, int] = field(default_factory=dict)
     lost: list[LostShard] = field(default_factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.fresh or self.again)
+    def __len__(self) -> int:
+        return len(self.fresh) + sum(map(len, self.again.values()))
 
     def suits(self, actor: ActorT) -> bool:
         """Is there a task that this very actor has not just failed?"""
@@ -186,10 +187,11 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         max_attempts: int = MAX_ATTEMPTS,
         copy_after: float = COPY_AFTER,
         deadline: float = math.inf,
+        stop: Callable[[], bool] = stop_requested,
     ) -> None:
         self._queue: _Queue[TaskT, ActorT] = _Queue(deque(tasks), max_attempts)
         self._actors, self._workers, self._on_report = actors, workers, on_report
-        self._copy_after, self._deadline = copy_after, deadline
+        self._copy_after, self._deadline, self._stop = copy_after, deadline, stop
         self._alive: set[ActorT] = set()
         self._idle: deque[ActorT] = deque()
         self._running: dict[HandleT, _Attempt[TaskT, ActorT, HandleT]] = {}
@@ -199,17 +201,25 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         self._recent: deque[float] = deque(maxlen=RECENT_TASKS)
 
     def run(self) -> list[LostShard]:
-        """The tasks that were lost, by index. All actors have ended when this returns or raises."""
+        """The tasks that were lost, by index. All actors have ended when this returns or raises.
+
+        Raises StoppedError once `stop` says so, the tasks under way are done, and others are left.
+        """
         try:
-            while self._queue or self._running:
-                self._hand_out()
-                self._copy_stragglers()
+            while (self._queue and not self._stop()) or self._running:
+                if not self._stop():
+                    self._hand_out()
+                    self._copy_stragglers()
                 for handle in self._actors.wait(self._running.keys(), WAIT_SECONDS):
                     if handle in self._running:
                         self._collect(handle)
                 self._end_overdue()
         finally:
             self._actors.end(self._alive)
+        if self._queue:
+            raise StoppedError(
+                f"stopped with {len(self._queue):,} shards to do; run the same command to go on"
+            )
         return sorted(self._queue.lost, key=lambda lost: lost.index)
 
     def _hand_out(self) -> None:

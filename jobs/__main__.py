@@ -15,6 +15,7 @@ JOBS = {
     "reduce": "neighbours, scores, verdicts, results.json",
     "plan": "what an audit would cost and could find, without running it",
     "nightly": "repeat the audits of a fleet, and tell what is new",
+    "status": "how far a run is, from another terminal",
     "verify": "check every file of a run",
     "inspect": "what a model file is, without running any of it, and the spec's block for it",
     "convert": "a generator that is code as ONNX or safetensors, once",

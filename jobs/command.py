@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from distributed.stopping import sigterm_heeded
+from distributed.store import RunStore
 from jobs.exit_codes import ExitCode, code_of
-from schemas.errors import IdleakError
-from schemas.spec import AuditSpec, load_spec
+from schemas.errors import IdleakError, SpecError
+from schemas.spec import AuditSpec, is_remote, load_spec
 
 
 def spec_command(
@@ -22,10 +24,18 @@ def spec_command(
     return guarded(lambda: run(load_spec(arguments.spec)))
 
 
+def existing_run(location: str) -> RunStore:
+    """The run at a folder or bucket address. Raises SpecError if there is no such folder."""
+    if not is_remote(location) and not Path(location).is_dir():
+        raise SpecError(f"{location} is not a folder; give the `output` of a spec")
+    return RunStore(location)
+
+
 def guarded(run: Callable[[], ExitCode]) -> int:
     """Turn an expected error into one line on stderr, and into its exit code."""
     try:
-        return run()
+        with sigterm_heeded():
+            return run()
     except IdleakError as error:
         print(f"idleak: {error}", file=sys.stderr)
         return code_of(error)

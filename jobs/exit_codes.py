@@ -10,13 +10,15 @@ from schemas.errors import (
     LockedError,
     ShardsLostError,
     SpecError,
+    StoppedError,
+    StoreError,
     WrongRunError,
 )
 
 
 class ExitCode(IntEnum):
     """0 success; 1 failed; 2 bad spec; 3 shards lost; 4 files missing or damaged; 5 refused;
-    6 new findings."""
+    6 new findings; 75 stopped, or the store was out of reach: the same command goes on."""
 
     OK = 0
     FAILED = 1
@@ -25,6 +27,7 @@ class ExitCode(IntEnum):
     DAMAGED = 4
     REFUSED = 5
     NEW_FINDINGS = 6
+    RETRY = 75
     INTERRUPTED = 130
 
 
@@ -33,6 +36,7 @@ _CODES: list[tuple[type[IdleakError] | tuple[type[IdleakError], ...], ExitCode]]
     (ShardsLostError, ExitCode.SHARDS_LOST),
     (DamagedError, ExitCode.DAMAGED),
     ((WrongRunError, LockedError), ExitCode.REFUSED),
+    ((StoppedError, StoreError), ExitCode.RETRY),
 ]
 
 

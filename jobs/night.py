@@ -12,12 +12,13 @@ from distributed.lock import run_lock
 from distributed.night_state import NightState
 from distributed.reduce.calibration import flaggable_count
 from distributed.reduce.spending import night_level
+from distributed.stopping import stop_requested
 from distributed.store import RunStore
 from jobs.exit_codes import ExitCode, code_of
 from jobs.findings import read_results
 from jobs.night_comparison import accept, compare, compare_findings, headline_scores, nameless
 from jobs.night_plan import NightPlan, key_location, missed_nights, plan_night
-from schemas.errors import DeviceError, IdleakError, LockedError, TrustError, WrongRunError
+from schemas.errors import DeviceError, IdleakError, LockedError, StoppedError, TrustError, WrongRunError
 from schemas.fingerprint import Fingerprint
 from schemas.fleet import Entry, Fleet
 from schemas.nights import Comparison, Failure, NightEvidence, NightRecord, ReportEntry, Share
@@ -56,8 +57,11 @@ def state_of(fleet: Fleet, entry: Entry) -> NightState:
 def do_night(fleet: Fleet, entry: Entry, night: date, run_audit: RunAudit) -> ReportEntry:
     """Do what this night asks of the key, unless it has been done; a failed night is tried again.
 
-    An error of the night is kept in its record. Raises StoreError if the state cannot be written.
+    An error of the night is kept in its record. Raises StoreError if the state cannot be written, and
+    StoppedError if the process was told to stop; then there is no record, and the same command goes on.
     """
+    if stop_requested():
+        raise StoppedError(f"stopped before {entry.key}: run the same command to go on")
     state = state_of(fleet, entry)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
@@ -99,6 +103,8 @@ def _attempt(night: Night, run_audit: RunAudit) -> NightRecord:
             return _compared(night, "skipped", evidence, missed)
         evidence = _audited(night, plan, run_audit)
         return _compared(night, "audited", evidence, missed, plan.changed)
+    except StoppedError:
+        raise
     # Whatever it is, it must not cost the other keys their night.
     except Exception as error:
         return night.record(missed, outcome="failed", failure=failure_of(error))

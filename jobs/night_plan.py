@@ -15,7 +15,7 @@ from distributed.sampling.adapters import generator_fields, image_count
 from distributed.store import RunStore
 from distributed.verdict_fingerprint import verdict_fingerprint
 from jobs.finished import is_finished
-from schemas.errors import StoreError
+from schemas.errors import WrongRunError
 from schemas.fingerprint import Fingerprint
 from schemas.fleet import Entry, Fleet
 from schemas.nights import NightEvidence
@@ -87,13 +87,13 @@ def plan_night(fleet: Fleet, entry: Entry, state: NightState) -> NightPlan:
 def missed_nights(fleet: Fleet, state: NightState, tonight: date) -> list[date]:
     """The nights since the last one that were due and did not come, the earliest first.
 
-    Raises StoreError if there is a night after this one.
+    Raises WrongRunError if there is a night after this one.
     """
     latest = state.latest()
     if latest is None:
         return []
     if latest.night > tonight:
-        raise StoreError(
+        raise WrongRunError(
             f"{state.location} has a night of {latest.night}, and this one is {tonight}: set the clock"
         )
     earlier = next((one for one in state.records() if one.night < tonight), None)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distributed.cluster import Capacity, Cluster
+from distributed.progress_record import ProgressRecord
 from distributed.shard_index import ShardRun
 from distributed.shard_run import ShardsMade, make_missing
 from distributed.store import RunStore
@@ -94,6 +95,7 @@ def make_with_progress(
     """Make a run's missing shards, and show how that goes."""
     with ExitStack() as stack:
         bars: list[ProgressBar] = []
+        records: list[ProgressRecord] = []
 
         def announce(done: int, todo: int, capacity: Capacity) -> None:
             print(
@@ -102,6 +104,7 @@ def make_with_progress(
                 file=sys.stderr,
             )
             bars.append(stack.enter_context(ProgressBar(title, todo, "images")))
+            records.append(ProgressRecord(store, title, done, todo))
 
         picked: dict[str, int] = {}
 
@@ -110,6 +113,7 @@ def make_with_progress(
                 print(f"{title}: {name} takes {report.batches[name]} crops at once", file=sys.stderr)
             picked.update(report.batches)
             bars[0].advance(report.rows)
+            records[0].add(report)
             on_report(report)
 
         return make_missing(run, store, cluster, advance, announce)

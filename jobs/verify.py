@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from distributed.run_record import RunRecord, read_record
 from distributed.store import RunStore
-from jobs.command import guarded
+from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
-from schemas.errors import DamagedError, SpecError, StoreError
+from schemas.errors import DamagedError, StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import GALLERY_FILE, SAMPLES_PREFIX
 from schemas.shard import Shard, count_outcomes, plan_shards
-from schemas.spec import is_remote
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,9 +25,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(location: str) -> ExitCode:
-    if not is_remote(location) and not Path(location).is_dir():
-        raise SpecError(f"{location} is not a folder; give the `output` of a spec")
-    store = RunStore(location)
+    store = existing_run(location)
     record = read_record(store)
     problems = list(find_problems(store, record))
     for problem in problems:

@@ -46,6 +46,10 @@ class DamagedError(IdleakError):
     """A file of the run is truncated or does not match its checksums."""
 
 
+class StoppedError(IdleakError):
+    """The run was told to stop, and has stopped in good order."""
+
+
 class ShardsLostError(IdleakError):
     """Some shards were not made after all their attempts."""
 

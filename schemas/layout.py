@@ -4,6 +4,7 @@ from __future__ import annotations
 
 RECORD_FILE = "run.json"
 LOCK_FILE = "run.lock"
+PROGRESS_FILE = "progress.json"
 SAMPLES_PREFIX = "samples"
 INDEX_FILE = "samples.json"
 ENROLLING_PREFIX = "enrolling"

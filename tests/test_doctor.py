@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from distributed.sampling.landlock import landlock_version
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
 from jobs.shadowing import shadowing
@@ -19,6 +20,12 @@ def test_this_machine_is_ready_for_the_cpu(capsys: pytest.CaptureFixture[str]) -
     assert "CPU: ready" in printed and "missing" not in printed
     for package in ("onnxruntime", "ray", "torch", "pyarrow"):
         assert package in printed
+
+
+def test_whether_code_can_be_kept_from_files_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("no Landlock" in printed) == (landlock_version() == 0) and "Landlock" in printed
 
 
 def test_what_a_gpu_would_need_is_said(capsys: pytest.CaptureFixture[str]) -> None:

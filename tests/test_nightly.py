@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -270,7 +271,7 @@ def test_missed_nights_are_told_once_and_not_made_up_for(
 
 
 def test_a_clock_that_was_set_back_is_noticed(world: SmallWorld) -> None:
-    assert run_fleet(write_fleet(world), night(0)) == ExitCode.FAILED
+    assert run_fleet(write_fleet(world), night(0)) == ExitCode.REFUSED
     failure = record(world, 0).failure
     assert failure is not None and "set the clock" in failure.detail
 
@@ -419,3 +420,22 @@ def test_a_killed_night_is_gone_on_with_and_meanwhile_refused_to_others(
     assert run_fleet(fleet, FIRST) == ExitCode.NEW_FINDINGS
     after = shards(small_world)
     assert len(after) == 30 and before.items() <= after.items()
+
+
+def test_a_night_that_is_told_to_stop_begins_no_other_audit_and_goes_on_later(
+    small_world: SmallWorld,
+) -> None:
+    write_fleet(small_world, samples=3000)
+    path = small_world.folder / "fleet.yaml"
+    raw = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(raw | {"audits": [*raw["audits"], raw["audits"][0] | {"key": "other"}]}))
+    process = start_job("nightly", path)
+    wait_for(lambda: len(shards(small_world)) >= 3, process)
+    process.send_signal(signal.SIGTERM)
+    code, printed = finish(process)
+    assert code == ExitCode.RETRY, printed
+    before = shards(small_world)
+    assert len(before) < 30 and not list(state(small_world).glob("nights/*"))
+    assert not (small_world.folder / "nightly" / "other").exists()
+    assert run_fleet(load_fleet(path).only("gan"), FIRST) == ExitCode.NEW_FINDINGS
+    assert before.items() <= shards(small_world).items()

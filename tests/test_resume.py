@@ -107,3 +107,38 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_lock(world: SmallWor
     assert code == ExitCode.INTERRUPTED
     assert "run the same command to go on" in output
     assert not (run / "run.lock").exists()
+
+
+def test_the_first_sigterm_lets_the_shards_under_way_end(
+    world: SmallWorld, clean_bytes: dict[str, bytes]
+) -> None:
+    spec, run = world.spec_path("drained", **PLAN), world.folder / "runs" / "drained"
+    process = start_job("audit", spec)
+    wait_for(partial(has_shards, run, 3), process)
+    process.send_signal(signal.SIGTERM)
+    code, output = finish(process)
+    assert code == ExitCode.RETRY, output
+    done = shards_of(run)
+    assert 3 <= done < SHARDS and f"stopped with {SHARDS - done} shards to do" in output
+    assert not (run / "run.lock").exists() and not list(run.rglob("*.partial"))
+    code, output = finish(start_job("audit", spec))
+    assert code == ExitCode.OK and f"{done * 100:,} there already" in output
+    assert file_bytes(run) == clean_bytes
+
+
+def test_the_second_sigterm_ends_within_five_seconds(world: SmallWorld) -> None:
+    spec, run = world.spec_path("ended", **PLAN), world.folder / "runs" / "ended"
+    process = start_job("audit", spec)
+    wait_for(partial(has_shards, run, 3), process)
+    for worker in workers_of(process):
+        # What is under way never ends now.
+        worker.suspend()
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    assert process.poll() is None
+    start = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    code, _ = finish(process)
+    assert time.monotonic() - start < 5.5 and code != ExitCode.OK
+    code, output = finish(start_job("audit", spec))
+    assert code == ExitCode.OK, output

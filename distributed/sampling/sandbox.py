@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import shutil
@@ -14,6 +15,7 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -26,6 +28,7 @@ from schemas.errors import DeviceError, IdleakError, ModelError, SpecError
 from schemas.generators.base import Generator
 from schemas.tables import Outcome
 
+LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 LOAD_SECONDS, SAMPLE_SECONDS, CONVERT_SECONDS, END_SECONDS = 600.0, 600.0, 1800.0, 5.0
 HEADER = struct.Struct("<Q")
@@ -57,8 +60,9 @@ class SandboxedSource:
 
     The child gets the generator's part of the spec and the seed: no gallery, no run folder, none of the
     parent's environment but KEPT_VARIABLES, a home and a working folder of its own, and, where the platform
-    allows it, no network (`network` says whether it has one). It runs as the same user: what that user may
-    read, it may read too.
+    allows it, no network (`network` says whether it has one) and no files but `readable_paths` and those of
+    Python and the system (`confined` says so). Where that is not so, it runs as the same user, and may read
+    what that user may; this is said once in the log.
     """
 
     def __init__(
@@ -76,10 +80,13 @@ class SandboxedSource:
             "seed": seed,
             "device": device,
             "threads": threads,
+            "readable": readable_paths(spec),
         }
         self._threads, self._sample_seconds = threads, sample_seconds
         self._child: _Child | None = None
-        self.network = self._started().network
+        self.network, self.confined = self._started().network, self._started().confined
+        if not self.confined:
+            _say_unconfined()
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """As the adapter gives them. Raises GeneratorCrashedError if its process ends or takes too long."""
@@ -137,7 +144,7 @@ class _Child:
         except BaseException:
             self.end()
             raise
-        self.network = bool(header.get("network"))
+        self.network, self.confined = bool(header.get("network")), bool(header.get("confined"))
 
     def sample(self, ids: NDArray[np.int64], seconds: float) -> list[Image | InvalidImage]:
         self._send({"ids": ids.tolist()})
@@ -192,6 +199,25 @@ class _Child:
         return GeneratorCrashedError(f"the generator's process {what}: {last}")
 
 
+def readable_paths(spec: Generator) -> list[str]:
+    """The files and folders that the generator's code may read: those that the generator's spec names.
+
+    A text in `arguments` counts if it is an absolute path: it is how a factory is told of its files.
+    """
+    named = [getattr(spec, one) for one in spec.paths]
+    arguments = getattr(spec, "arguments", {}).values()
+    told = [one for one in arguments if isinstance(one, str) and Path(one).is_absolute()]
+    return [one for one in (*named, *told) if one]
+
+
+@cache
+def _say_unconfined() -> None:
+    LOG.warning(
+        "this system has no Landlock (Linux 5.13 or newer): a generator's code may read what this user may, "
+        "so run code that you do not know as a user who cannot read the gallery"
+    )
+
+
 def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Kill the process and all that it has started."""
     with suppress(ProcessLookupError):
@@ -213,6 +239,8 @@ def _environment(folder: Path, threads: int) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "PYTHONPYCACHEPREFIX": str(folder),
         "HF_HUB_OFFLINE": "1",
+        # torch names a folder after the user, and would look him up in files.
+        "LOGNAME": "generator",
     }
     return kept | limits | own
 

@@ -8,10 +8,26 @@ import os
 import struct
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
+
+# Both before the files are left: their folder, the root, is not listed afterwards.
+import distributed
+import schemas
+from distributed.sampling.landlock import confine
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 HEADER = struct.Struct("<Q")
+LIBRARY_VARIABLES = ("LD_LIBRARY_PATH", "CUDA_HOME")
+SYSTEM = [
+    Path(one)
+    for one in (
+        *("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime"),
+        *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version", "/proc/devices"),
+        *("/proc/driver/nvidia", "/proc/sys/vm", "/sys/devices", "/sys/bus/pci", "/sys/fs/cgroup"),
+    )
+]
+DEVICES = [Path("/dev", one) for one in ("null", "zero", "full", "random", "urandom")]
 
 
 def main() -> None:
@@ -20,11 +36,13 @@ def main() -> None:
     network = not _leave_network()
     answers, requests = _own_streams()
     try:
-        source = _open(_receive(requests))
+        order = _receive(requests)
+        confined = _leave_files([Path(one) for one in order["readable"]])
+        source = _open(order)
     except Exception as error:
         _send(answers, _told(error))
         return
-    _send(answers, {"network": network, "bytes": 0})
+    _send(answers, {"network": network, "confined": confined, "bytes": 0})
     while request := _receive(requests):
         try:
             if "convert" in request:
@@ -42,6 +60,23 @@ def _leave_network() -> bool:
         return False
     libc = ctypes.CDLL(None, use_errno=True)
     return any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+
+
+def _leave_files(readable: Sequence[Path]) -> bool:
+    """Whether this process can now read nothing but `readable` and what Python and torch are made of.
+
+    It writes to its own folder only. Of idleak's root, where a gallery may lie, it keeps its own packages;
+    those that are imported already are found again below it, others elsewhere.
+    """
+    root = Path(__file__).resolve().parents[2]
+    python = [Path(one) for one in (sys.prefix, sys.base_prefix, *sys.path) if one and Path(one) != root]
+    libraries = [
+        Path(one) for name in LIBRARY_VARIABLES for one in os.environ.get(name, "").split(":") if one
+    ]
+    own = [Path(schemas.__file__ or "").parent, Path(distributed.__file__ or "").parent]
+    here = Path.cwd()
+    kept = [one for one in (*SYSTEM, *python, *libraries, *own, *readable) if one != here]
+    return confine(kept, [here], [*DEVICES, *Path("/dev").glob("nvidia*")])
 
 
 def _own_streams() -> tuple[IO[bytes], IO[bytes]]:

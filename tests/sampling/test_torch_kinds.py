@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from distributed.sampling.adapters import generator_fields, open_generator
 from distributed.sampling.generator import InvalidImage
+from distributed.sampling.landlock import SCOPED_SINCE, landlock_version
 from distributed.sampling.latents import standard_normal
 from distributed.sampling.sandbox import GeneratorCrashedError, SandboxedSource
 from distributed.sampling.trust import code_digests
@@ -159,38 +160,118 @@ def test_a_factory_that_fails_is_told_in_one_line(tmp_path: Path, body: str, say
 SEEING = """
 import json, os, socket
 
-class Spy(nn.Module):
-    def forward(self, z):
-        print("this must not reach the parent")
-        found = {"environment": sorted(os.environ), "folder": os.getcwd(), "home": os.path.expanduser("~")}
-        try:
-            socket.create_connection(("127.0.0.1", $PORT), timeout=2).close()
-            found["network"] = True
-        except OSError:
-            found["network"] = False
-        with open("$REPORT", "w") as file:
-            json.dump(found, file)
-        return torch.zeros(len(z), 3, 16, 16) + z[:, :1, None, None].clamp(-1, 1) * torch.linspace(0, 1, 16)
-
 def bad():
-    return Spy()
+    print("this must not reach the parent")
+    found = {"environment": sorted(os.environ), "folder": os.getcwd(), "home": os.path.expanduser("~")}
+    try:
+        socket.create_connection(("127.0.0.1", $PORT), timeout=2).close()
+        found["network"] = True
+    except OSError:
+        found["network"] = False
+    raise ValueError(json.dumps(found))
 """
+
+
+def seen(spec: Any) -> dict[str, Any]:
+    """What the factory says in the error that it raises: it can write nothing that is read by others."""
+    with pytest.raises(ModelError) as error:
+        SandboxedSource(spec, SEED, device="cpu", threads=1)
+    text = str(error.value)
+    found: dict[str, Any] = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    return found
 
 
 def test_code_sees_no_secrets_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "canary")
-    report = tmp_path / "report.json"
-    source = SEEING.replace("$PORT", str(server.getsockname()[1])).replace("$REPORT", str(report))
-    spec = module_spec(tmp_path, source)
-    opened = SandboxedSource(spec, SEED, device="cpu", threads=1)
-    assert len(opened.sample(IDS)) == len(IDS)
-    found = json.loads(report.read_text())
+    found = seen(module_spec(tmp_path, SEEING.replace("$PORT", str(server.getsockname()[1]))))
     assert not {"AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN"} & set(found["environment"])
     assert found["folder"] == found["home"] != str(Path.home())
+    opened = SandboxedSource(module_spec(tmp_path, CRASHING), SEED, device="cpu", threads=1)
     assert found["network"] == opened.network
+    opened.close()
     server.close()
+
+
+REACHING = """
+import errno, json, os, subprocess
+
+def attempt(action):
+    try:
+        action()
+        return "done"
+    except subprocess.CalledProcessError:
+        return "denied"
+    except OSError as error:
+        return "denied" if error.errno in (errno.EPERM, errno.EACCES, errno.EXDEV) else repr(error)
+
+def write(path):
+    with open(path, "w") as file:
+        file.write("1")
+
+def bad(given):
+    secret = $SECRET
+    os.symlink(secret, "link")
+    parent = f"/proc/{os.getppid()}"
+    actions = {
+        "read": lambda: open(secret).read(),
+        "read by a link": lambda: open("link").read(),
+        "read by another program": lambda: subprocess.run(["cat", secret], check=True, capture_output=True),
+        "read by its root": lambda: open("/proc/self/root" + secret).read(),
+        "list": lambda: os.listdir(os.path.dirname(secret)),
+        "list the root of idleak": lambda: os.listdir(os.environ["PYTHONPATH"]),
+        "change": lambda: write(secret),
+        "shorten": lambda: os.truncate(secret, 0),
+        "make": lambda: write(os.path.dirname(secret) + "/new"),
+        "remove": lambda: os.remove(secret),
+        "move": lambda: os.rename(secret, "here"),
+        "link": lambda: os.link(secret, "hard"),
+        "change its own code": lambda: write(__file__),
+        "the parent's environment": lambda: open(parent + "/environ").read(),
+        "the parent's memory": lambda: open(parent + "/mem").read(1),
+        "passwords": lambda: open("/etc/passwd").read(),
+        "shared memory": lambda: os.listdir("/dev/shm"),
+        "own code": lambda: open(__file__).read(),
+        "own folder": lambda: write("mine"),
+        "its file": lambda: open(given).read(),
+        "its file's neighbour": lambda: open(given + ".other").read(),
+    }
+    raise ValueError(json.dumps({name: attempt(action) for name, action in actions.items()}))
+"""
+
+
+@pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock")
+def test_code_reaches_no_files_but_its_own(tmp_path: Path) -> None:
+    secret = tmp_path / "gallery" / "person.png"
+    secret.parent.mkdir()
+    secret.write_text("canary")
+    given = tmp_path / "given"
+    for path in (given, tmp_path / "given.other"):
+        path.write_text("data")
+    code = package(tmp_path / "code", SOURCE + REACHING.replace("$SECRET", repr(str(secret))))
+    fields = {"kind": "module", "code": str(code), "factory": "tiny_faces.net:bad"}
+    found = seen(trusting(**fields, arguments={"given": str(given)}))
+    mine = ("own code", "own folder", "its file")
+    assert found == {name: "done" if name in mine else "denied" for name in found}
+    assert secret.read_text() == "canary" and [one.name for one in secret.parent.iterdir()] == ["person.png"]
+
+
+SIGNALLING = """
+import json, os
+
+def bad():
+    try:
+        os.kill(os.getppid(), 0)
+        raise ValueError(json.dumps({"signal": "sent"}))
+    except PermissionError:
+        raise ValueError(json.dumps({"signal": "denied"}))
+"""
+
+
+@pytest.mark.skipif(landlock_version() < SCOPED_SINCE, reason="this kernel's Landlock knows no scopes")
+def test_code_sends_no_signal_to_its_parent(tmp_path: Path) -> None:
+    assert seen(module_spec(tmp_path, SIGNALLING)) == {"signal": "denied"}
 
 
 CRASHING = """

@@ -1,0 +1,91 @@
+"""`idleak status RUN`: how far a run is, from another terminal; also one that is over or was killed."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from distributed.lock import Holder, lock_holder
+from distributed.progress_record import read_progress
+from distributed.run_record import read_record
+from distributed.shard_index import ShardRun, committed_outcomes
+from distributed.store import RunStore
+from jobs.command import existing_run, guarded
+from jobs.exit_codes import ExitCode
+from jobs.findings import read_results
+from jobs.progress import format_seconds
+from schemas.errors import StoreError
+from schemas.fingerprint import Fingerprint
+from schemas.layout import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
+from schemas.progress import StageProgress
+from schemas.shard import count_outcomes, plan_shards
+from schemas.tables import invalid_count
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="idleak status", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
+    location: str = parser.parse_args(argv).run
+    return guarded(lambda: _run(existing_run(location)))
+
+
+def _run(store: RunStore) -> ExitCode:
+    holder, progress = lock_holder(store), read_progress(store)
+    recorded, finished = store.exists(RECORD_FILE), store.exists(RESULTS_FILE)
+    if not (holder or progress or recorded):
+        raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
+    print(f"{store.location}: {_state(holder, finished)}")
+    if recorded:
+        print("\n".join(_sample_lines(store)))
+    if progress is not None:
+        print("\n".join(_stage_lines(progress, is_running=holder is not None and not holder.has_ended)))
+    if finished:
+        print(f"  results.json was made in: {_jobs_times(read_results(store).seconds)}")
+    return ExitCode.OK
+
+
+def _jobs_times(seconds: Mapping[str, float]) -> str:
+    """Of the jobs; the stages of their shards overlap, and are left out."""
+    jobs = {name: spent for name, spent in seconds.items() if "." not in name}
+    return ", ".join(f"{name} {format_seconds(spent)}" for name, spent in jobs.items())
+
+
+def _state(holder: Holder | None, finished: bool) -> str:
+    if holder is None:
+        return "finished" if finished else "stopped; run the same command to go on"
+    if holder.has_ended:
+        return f"process {holder.pid} was killed at work on it; run the same command to go on"
+    return f"process {holder.pid} on {holder.host} works on it"
+
+
+def _sample_lines(store: RunStore) -> Iterator[str]:
+    """What is there, by the files themselves."""
+    record = read_record(store)
+    shards = plan_shards(record.spec.samples, record.spec.shard_size)
+    made = committed_outcomes(
+        ShardRun(record.spec, Fingerprint(record.fingerprint), SAMPLES_PREFIX, shards), store
+    )
+    outcomes = count_outcomes(list(made.values()))
+    done, all_ = sum(outcomes.values()), record.spec.samples
+    yield f"  samples: {done:,} of {all_:,} ({done / all_:.0%}), {len(made):,} of {len(shards):,} shards"
+    if outcomes:
+        yield f"  outcomes: {_counts(outcomes)}; {invalid_count(outcomes):,} are no images"
+
+
+def _counts(outcomes: Mapping[str, int]) -> str:
+    ordered = sorted(outcomes.items(), key=lambda one: -one[1])
+    return ", ".join(f"{count:,} {name}" for name, count in ordered)
+
+
+def _stage_lines(progress: StageProgress, *, is_running: bool) -> Iterator[str]:
+    """What the process at work wrote last."""
+    ago = format_seconds(max(0.0, time.time() - progress.updated))
+    yield f"  {progress.stage}: {progress.done:,} of {progress.todo:,} images made, as of {ago} ago"
+    if progress.rate is not None:
+        left = (progress.todo - progress.done) / progress.rate
+        rest = f", {format_seconds(left)} left" if is_running and left else ""
+        yield f"  rate: {progress.rate:,.1f} images/s{rest}"
+    if total := sum(progress.seconds.values()):
+        shares = sorted(progress.seconds.items(), key=lambda one: -one[1])
+        yield "  workers' time: " + ", ".join(f"{name} {spent / total:.0%}" for name, spent in shares)

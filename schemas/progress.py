@@ -1,0 +1,30 @@
+"""How far a stage of a run is, for whoever looks on."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StageProgress(BaseModel):
+    """What the process that works on a run last wrote of it.
+
+    started, updated: seconds since 1970. there: images that were there when it began. todo: images to make
+    from then on, done: those made, with outcomes and seconds of the workers, by stage of an image.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    started: float
+    updated: float
+    there: int
+    todo: int
+    done: int
+    outcomes: dict[str, int]
+    seconds: dict[str, float]
+
+    @property
+    def rate(self) -> float | None:
+        """Images per second; None until there are some."""
+        spent = self.updated - self.started
+        return self.done / spent if self.done and spent > 0 else None
