@@ -72,6 +72,16 @@ def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
     return Enrolment(table, fingerprint)
 
 
+def drop_other_gallery(store: RunStore, fingerprint: Fingerprint) -> None:
+    """Delete the run's gallery, whole or begun, if it is not of this fingerprint: for runs that outlive it.
+
+    Nothing of it is kept elsewhere, as people who have left a gallery have a right to be gone.
+    """
+    for path in [*filter(store.exists, [GALLERY_FILE]), *store.sizes(ENROLLING_PREFIX)]:
+        if store.read_footer(path).fingerprint != fingerprint.fields:
+            store.delete(path)
+
+
 def _embed_photos(
     spec: AuditSpec, photos: Sequence[Photo], fingerprint: Fingerprint, store: RunStore, cluster: Cluster
 ) -> pa.Table:

@@ -18,7 +18,7 @@ from schemas.errors import (
 
 class ExitCode(IntEnum):
     """0 success; 1 failed; 2 bad spec; 3 shards lost; 4 files missing or damaged; 5 refused;
-    75 stopped, or the store was out of reach: the same command goes on."""
+    6 new findings; 75 stopped, or the store was out of reach: the same command goes on."""
 
     OK = 0
     FAILED = 1
@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     SHARDS_LOST = 3
     DAMAGED = 4
     REFUSED = 5
+    NEW_FINDINGS = 6
     RETRY = 75
     INTERRUPTED = 130
 

@@ -40,14 +40,19 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(spec: AuditSpec) -> ExitCode:
-    here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-    capacity = size_pool(spec.resources, here)
+    capacity = capacity_here(spec)
     people = count_photos(spec)
     table = Table("", "plan", show_header=False)
-    for name, text in [*_work_rows(spec, capacity), *_power_rows(spec, people)]:
+    for name, text in [*work_rows(spec, capacity), *_power_rows(spec, people)]:
         table.add_row(name, text)
     Console().print(table)
     return ExitCode.OK
+
+
+def capacity_here(spec: AuditSpec) -> Capacity:
+    """What this machine alone has. Raises what `size_pool` raises."""
+    here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    return size_pool(spec.resources, here)
 
 
 def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
@@ -62,7 +67,7 @@ def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
     return found
 
 
-def _work_rows(spec: AuditSpec, capacity: Capacity) -> list[tuple[str, str]]:
+def work_rows(spec: AuditSpec, capacity: Capacity) -> list[tuple[str, str]]:
     """What there is to do, and what it costs, by a probe of one worker."""
     if isinstance(spec.generator, HttpGenerator):
         return _bill_rows(spec.samples, spec.generator)

@@ -1,4 +1,4 @@
-"""`idleak spec`: print the reference of the spec's keys, or of the kinds of generators, as Markdown."""
+"""`idleak spec`: print the reference of its keys, of the kinds of generators, or of a fleet, as Markdown."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import argparse
 from collections.abc import Sequence
 
 from jobs.exit_codes import ExitCode
-from schemas.reference import generator_reference, spec_reference
+from schemas.reference import fleet_reference, generator_reference, spec_reference
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="idleak spec", description=__doc__)
-    parser.add_argument("--generators", action="store_true", help="the keys of each kind of generator")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--generators", action="store_true", help="the keys of each kind of generator")
+    which.add_argument("--fleet", action="store_true", help="the keys of a fleet of nightly audits")
     chosen = parser.parse_args(argv)
-    print(generator_reference() if chosen.generators else spec_reference(), end="")
+    told = generator_reference if chosen.generators else fleet_reference if chosen.fleet else spec_reference
+    print(told(), end="")
     return ExitCode.OK

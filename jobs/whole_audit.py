@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from distributed.cluster import Cluster
@@ -21,15 +21,18 @@ from jobs.top_matches import draw_top_matches
 from schemas.spec import AuditSpec
 
 
-def audit(spec: AuditSpec, store: RunStore, cluster: Cluster) -> None:
-    """Do what is not done yet of the whole audit. Raises what `enroll`, `sample` and `reduce` raise."""
+def audit(spec: AuditSpec, store: RunStore, cluster: Cluster, say: Callable[[str], object] = print) -> None:
+    """Do what is not done yet of the whole audit. Raises what `enroll`, `sample` and `reduce` raise.
+
+    `say` gets a line, which names the identity, for each photo that is refused.
+    """
     seconds: dict[str, float] = {}
     require_usable_generator(spec)
     # The gallery is small, and what is wrong with it had better be known before the long work.
     with _timed(seconds, "enroll"):
         enrolment = enroll(spec, store, cluster)
     for line in refused_lines(enrolment.table):
-        print(line)
+        say(line)
     require_usable_labels(spec, enrolment.table)
     with _timed(seconds, "sample"):
         made = sample(spec, store, cluster)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
+from schemas.fleet import FleetSpec
 from schemas.generators import KINDS
 from schemas.spec import AuditSpec
 
@@ -26,6 +27,11 @@ def generator_reference() -> str:
     """A Markdown section for each kind of generator."""
     parts = [f"### `{_kind(one)}`\n\n{_table(one, 'generator.')}" for one in KINDS]
     return "\n".join(parts)
+
+
+def fleet_reference() -> str:
+    """A Markdown table: one row per key of a fleet."""
+    return _table(FleetSpec, "")
 
 
 def _kind(model: type[BaseModel]) -> str:
@@ -80,6 +86,8 @@ def _name_of(annotation: Any) -> str:
         return _tuple_name(parts)
     if origin is dict:
         return f"map of {_name_of(parts[1])}"
+    if annotation is JsonValue:
+        return "value"
     names = {str: "text", int: "whole number", float: "number", bool: "true | false", type(None): "null"}
     return names.get(annotation) or _name_of(parts[0] if parts else str)
 

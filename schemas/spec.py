@@ -280,36 +280,42 @@ def load_spec(path: Path) -> AuditSpec:
 
     Raises SpecError, one line for all bad fields: each with its name, its value and what was expected.
     """
-    spec = _validated(AuditSpec, _read_yaml(path), path)
-    return with_absolute_paths(spec, path.resolve().parent)
+    return parse_spec(read_keys(path, "an audit spec"), path, path.resolve().parent)
+
+
+def parse_spec(raw: Mapping[str, Any], source: object, base: Path) -> AuditSpec:
+    """The spec of these keys, its paths relative to `base`. Raises SpecError, which begins with `source`."""
+    return with_absolute_paths(validated(AuditSpec, raw, source), base)
 
 
 def load_generator(path: Path) -> GeneratorSpec:
     """The generator of an audit's spec, or of a file that holds `generator` alone. Raises as `load_spec`."""
-    raw = _read_yaml(path)
+    raw = read_keys(path, "an audit spec")
     if raw.keys() != {"generator"}:
         return load_spec(path).generator
-    generator = _validated(GeneratorOnly, raw, path).generator
+    generator = validated(GeneratorOnly, raw, path).generator
     return generator.with_paths(lambda one: _absolute(one, path.resolve().parent))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_keys(path: Path, what: str) -> dict[str, Any]:
+    """The keys of a YAML file that holds `what`. Raises SpecError if it cannot be read or holds no keys."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read the spec {path}: {error}; give an audit's YAML file") from error
+        raise SpecError(f"cannot read the spec {path}: {error}; give the YAML file of {what}") from error
     except yaml.YAMLError as error:
         raise SpecError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise SpecError(f"{path} must hold the keys of an audit spec, not a {type(raw).__name__}")
+        raise SpecError(f"{path} must hold the keys of {what}, not a {type(raw).__name__}")
     return raw
 
 
-def _validated(kind: type[Spec], raw: Mapping[str, Any], path: Path) -> Spec:
+def validated(kind: type[Spec], raw: Mapping[str, Any], source: object) -> Spec:
+    """The keys as values. Raises SpecError, one line that begins with `source`, for all bad fields."""
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise SpecError(f"{path}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+        raise SpecError(f"{source}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
 
 
 def _explain(detail: Any) -> str:
