@@ -4,14 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check install gpu clean
+.PHONY: demo test soak check install gpu clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo/gallery.py examples/demo/gallery
 	$(BIN)/idleak audit examples/demo/audit.yaml
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What is too slow for every change.
+soak: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 check: $(READY)
 	$(BIN)/ruff check .

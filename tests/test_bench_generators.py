@@ -16,6 +16,7 @@ NETWORKS = ["onnx", "torchscript", "torch_export", "module", "diffusers"]
 KINDS = [*NETWORKS, "images", "webdataset", "parquet", "http"]
 
 
+@pytest.mark.slow
 def test_every_kind_is_timed_beside_its_own_model(tmp_path: Path) -> None:
     output = tmp_path / "generators.md"
     code = main(["generators", "--images", "40", "--repeats", "1", "--output", str(output)])

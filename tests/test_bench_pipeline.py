@@ -97,6 +97,7 @@ def test_every_contender_is_measured(
     assert not list(detected.parent.glob("**/.bench-*")) and not (detected.parent / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_without_a_detector_the_peers_that_need_one_are_left_out(
     small_world: SmallWorld, tmp_path: Path

@@ -221,6 +221,7 @@ def test_a_generator_that_begins_to_leak_is_told_of_once_and_its_repair_seen(sma
     assert len(told(small_world)) == 1
 
 
+@pytest.mark.slow
 def test_a_person_who_leaves_the_gallery_is_gone_and_no_sample_is_made_again(world: SmallWorld) -> None:
     fleet = settle(world)
     before = shards(world)
@@ -294,6 +295,7 @@ def test_a_failed_night_names_nobody_in_the_log_and_is_tried_again(
     assert record(world, 2).outcome == "audited"
 
 
+@pytest.mark.slow
 def test_one_audit_that_fails_costs_the_others_nothing(world: SmallWorld) -> None:
     fleet = write_fleet(world)
     broken = {"key": "broken", "spec": "audit.yaml", "overrides": {"generator": {"path": "nowhere.onnx"}}}
@@ -387,6 +389,7 @@ def test_bad_commands_get_one_line(
     assert not (small_world.folder / "nightly").exists()
 
 
+@pytest.mark.slow
 def test_a_fleet_is_kept_in_a_bucket_and_started_as_a_command(small_world: SmallWorld, bucket: str) -> None:
     write_fleet(small_world)
     path = small_world.folder / "fleet.yaml"
@@ -422,6 +425,7 @@ def test_a_killed_night_is_gone_on_with_and_meanwhile_refused_to_others(
     assert len(after) == 30 and before.items() <= after.items()
 
 
+@pytest.mark.slow
 def test_a_night_that_is_told_to_stop_begins_no_other_audit_and_goes_on_later(
     small_world: SmallWorld,
 ) -> None:

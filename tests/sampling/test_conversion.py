@@ -99,6 +99,7 @@ def test_the_onnx_file_gives_the_images_of_the_code(
     assert b"tiny_faces" not in out.read_bytes() and str(tmp_path).encode() not in out.read_bytes()
 
 
+@pytest.mark.slow
 def test_code_that_fixes_the_batch_is_run_one_by_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,6 +119,7 @@ def test_code_that_fixes_the_batch_is_run_one_by_one(
     assert np.abs(images(printed) - images(block)).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_file_that_says_what_it_takes_needs_no_spec(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,6 +176,7 @@ def bad():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"),
     [
