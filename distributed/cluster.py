@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -19,6 +20,12 @@ from schemas.errors import DeviceError, SpecError
 from schemas.spec import ResourcesSpec
 
 CONNECT_SECONDS = 10.0
+
+LOOK_SECONDS = 5.0
+"""How often a run looks whether its cluster has grown or shrunk."""
+
+Machine = Mapping[str, float]
+"""Ray's resource names -> amounts, of one machine."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self._mine = False
+        self._joined = False
 
     def __enter__(self) -> Self:
         return self
@@ -50,11 +58,21 @@ class Cluster:
         """Turn `auto` into numbers, from what the cluster has. Connects to Ray if that has not been done.
 
         One thread per worker is the default, and the fastest. Raises SpecError if more workers are asked for
-        than the cluster has room for, DeviceError if CUDA is asked for and no node has a GPU.
+        than the cluster has room for, DeviceError if CUDA is asked for and no node has a GPU; neither on a
+        joined cluster that may grow.
         """
         self._connect()
-        totals: Callable[[], dict[str, float]] = ray.cluster_resources
-        return size_pool(resources, totals())
+        return size_pool(resources, machines(), grows=self._joined)
+
+    def room(self, resources: ResourcesSpec, capacity: Capacity) -> Callable[[], int]:
+        """How many workers a run may have when this is called; `auto`: what the cluster has room for."""
+        if isinstance(resources.workers, int):
+            workers = resources.workers
+            return lambda: workers
+        if resources.grow_to is not None and self._joined:
+            most = resources.grow_to
+            return lambda: most
+        return _Looked(capacity)
 
     def _connect(self) -> None:
         """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; keep one that is up here."""
@@ -66,6 +84,7 @@ class Cluster:
             _start_local()
         else:
             _join(address)
+            self._joined = True
         heed_sigterm()
 
 
@@ -98,14 +117,43 @@ def _require_listener(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
-def size_pool(resources: ResourcesSpec, available: dict[str, float]) -> Capacity:
-    """The pool for a cluster that has `available` (Ray's resource names -> amounts)."""
-    gpus = int(available.get("GPU", 0))
-    device = resolve_device(resources.device, gpus)
-    threads = 1 if resources.threads_per_worker == "auto" else resources.threads_per_worker
-    room = int(available.get("CPU", 0)) // threads
+class _Looked:
+    """The room for workers when it was last looked up."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._looked = -LOOK_SECONDS
+        self._room = 0
+
+    def __call__(self) -> int:
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._room = room_on(machines(), self._capacity.device, self._capacity.threads)
+            self._looked = time.monotonic()
+        return self._room
+
+
+def machines() -> list[Machine]:
+    """What each live machine of the cluster has in all, in use or not."""
+    nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
+    return [node["Resources"] for node in nodes() if node["Alive"]]
+
+
+def room_on(available: Sequence[Machine], device: str, threads: int) -> int:
+    """How many actors of so many CPU threads each, and one GPU each on CUDA, fit."""
+    rooms = [int(one.get("CPU", 0)) // threads for one in available]
     if device == "cuda":
-        room = min(room, gpus)
+        rooms = [min(room, int(one.get("GPU", 0))) for room, one in zip(rooms, available, strict=True)]
+    return sum(rooms)
+
+
+def size_pool(resources: ResourcesSpec, available: Sequence[Machine], *, grows: bool = False) -> Capacity:
+    """The pool for a cluster of the machines `available`, which can get more of them if it `grows`."""
+    threads = 1 if resources.threads_per_worker == "auto" else resources.threads_per_worker
+    if grows and resources.grow_to is not None:
+        room = room_on(available, resources.device, threads)
+        return Capacity(resources.device, max(1, min(room, resources.grow_to)), threads)
+    device = resolve_device(resources.device, sum(int(one.get("GPU", 0)) for one in available))
+    room = room_on(available, device, threads)
     workers = room if resources.workers == "auto" else resources.workers
     if room == 0 or workers > room:
         raise SpecError(

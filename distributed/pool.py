@@ -7,13 +7,13 @@ import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Generic, Protocol, TypeVar
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from distributed.stopping import stop_requested
 from schemas.errors import IdleakError, StoppedError
@@ -35,6 +35,12 @@ LEAST_FINISHED = 5
 
 RECENT_TASKS = 99
 """The median is over so many tasks: what asking for it costs does not grow with the run."""
+
+START_SECONDS = 30.0
+"""What an actor may take to start before a failed task goes back to the idle actor that failed it."""
+
+ROOM_SECONDS = 900.0
+"""How long a run waits for a machine with room for a worker, when it has none."""
 
 NODE_LOST = "node has died"
 """What Ray says of an actor whose machine is gone."""
@@ -63,6 +69,10 @@ class ActorDiedError(Exception):
     """A task ended with its actor. The message is one line."""
 
 
+class ActorUnreachableError(Exception):
+    """A task's actor does not answer: it is dead, or its machine is, or neither. The message is one line."""
+
+
 class NodeLostError(ActorDiedError):
     """The actor's machine is gone: no fault of the task."""
 
@@ -77,17 +87,23 @@ class Actors(Protocol[TaskT_contra, ActorT, HandleT]):
     def now(self) -> float:
         """Seconds since some moment; never falls."""
 
-    def start(self) -> ActorT:
-        """Start an actor; it may be given a task before it is up."""
+    def start(self) -> tuple[ActorT, HandleT]:
+        """Start an actor; the handle ends once it is up, and with ActorDiedError if it cannot start."""
 
     def submit(self, actor: ActorT, task: TaskT_contra) -> HandleT:
         """Have an actor run a task, the only one in flight on it."""
+
+    def probe(self, actor: ActorT) -> HandleT:
+        """Find out whether an actor is alive; the handle ends with ActorDiedError if it is not."""
 
     def wait(self, handles: Collection[HandleT], timeout: float) -> Sequence[HandleT]:
         """Some of `handles` whose tasks have ended; none if none has ended after `timeout` seconds."""
 
     def result(self, handle: HandleT) -> Any:
-        """What the ended task returned. Raises TaskFailedError, ActorDiedError, or the task's IdleakError."""
+        """What the ended task returned.
+
+        Raises TaskFailedError, ActorDiedError, ActorUnreachableError, or the task's IdleakError.
+        """
 
     def end(self, actors: Collection[ActorT]) -> None:
         """End actors, and with them what they are doing."""
@@ -103,20 +119,30 @@ class RayActors(Generic[TaskT]):
     def now(self) -> float:
         return time.monotonic()
 
-    def start(self) -> ActorHandle[Any]:
-        return self._spawn()
+    def start(self) -> tuple[ActorHandle[Any], Any]:
+        actor = self._spawn()
+        return actor, self.probe(actor)
+
+    def probe(self, actor: Any) -> Any:
+        self._latest[actor] = actor.__ray_ready__.remote()
+        return self._latest[actor]
 
     def submit(self, actor: Any, task: TaskT) -> Any:
         self._latest[actor] = actor.run.remote(task)
         return self._latest[actor]
 
     def wait(self, handles: Collection[Any], timeout: float) -> Sequence[Any]:
+        if not handles:
+            time.sleep(timeout)
+            return []
         ready, _ = ray.wait(list(handles), num_returns=1, timeout=timeout)
         return ready
 
     def result(self, handle: Any) -> Any:
         try:
             return ray.get(handle, timeout=GET_SECONDS)
+        except ActorUnavailableError as error:
+            raise ActorUnreachableError(_reason(error)) from error
         except RayActorError as error:
             lost = NODE_LOST in str(error)
             raise (NodeLostError if lost else ActorDiedError)(_reason(error)) from error
@@ -182,6 +208,8 @@ class _Attempt(Generic[TaskT, ActorT, HandleT]):
     actor: ActorT
     handle: HandleT
     start: float
+    in_doubt: bool = False
+    """Its actor could not be reached; the handle is that of the question whether it is alive."""
 
 
 class Schedule(Generic[TaskT, ActorT, HandleT]):
@@ -196,17 +224,27 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         tasks: Sequence[TaskT],
         actors: Actors[TaskT, ActorT, HandleT],
         *,
-        workers: int,
+        workers: Callable[[], int],
         on_report: Callable[[Any], None],
+        on_workers: Callable[[int], None] = lambda workers: None,
         max_attempts: int = MAX_ATTEMPTS,
         copy_after: float = COPY_AFTER,
         deadline: float = math.inf,
+        room_seconds: float = ROOM_SECONDS,
         stop: Callable[[], bool] = stop_requested,
     ) -> None:
         self._queue: _Queue[TaskT, ActorT] = _Queue(deque(tasks), max_attempts)
-        self._actors, self._workers, self._on_report = actors, workers, on_report
+        self._actors, self._workers, self._on_report, self._on_workers = (
+            actors,
+            workers,
+            on_report,
+            on_workers,
+        )
         self._copy_after, self._deadline, self._stop = copy_after, deadline, stop
+        self._room_seconds = room_seconds
+        self._no_room_since: float | None = None
         self._alive: set[ActorT] = set()
+        self._starting: dict[HandleT, tuple[ActorT, float]] = {}
         self._idle: deque[ActorT] = deque()
         self._running: dict[HandleT, _Attempt[TaskT, ActorT, HandleT]] = {}
         self._handles: dict[int, list[HandleT]] = {}
@@ -217,15 +255,20 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
     def run(self) -> list[LostShard]:
         """The tasks that were lost, by index. All actors have ended when this returns or raises.
 
-        Raises StoppedError once `stop` says so, the tasks under way are done, and others are left.
+        Raises StoppedError once `stop` says so, the tasks under way are done, and others are left; and if for
+        `room_seconds` there is no actor at all.
         """
         try:
             while (self._queue and not self._stop()) or self._running:
                 if not self._stop():
                     self._hand_out()
+                    self._start_actors()
                     self._copy_stragglers()
-                for handle in self._actors.wait(self._running.keys(), WAIT_SECONDS):
-                    if handle in self._running:
+                    self._require_room()
+                for handle in self._actors.wait(self._awaited(), WAIT_SECONDS):
+                    if handle in self._starting:
+                        self._is_up(handle)
+                    elif handle in self._running:
                         self._collect(handle)
                 self._end_overdue()
         finally:
@@ -243,20 +286,63 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
                 self._to_copy.append(attempt)
 
     def _free_actor(self) -> ActorT | None:
-        """An actor for a waiting task: an idle one, or a new one while there are fewer than `workers`.
-
-        None where it is better to wait: a failed task goes to the actor that failed it only if no other is at
-        work that it could be given to next.
+        """An idle actor for a waiting task. None where it is better to wait: a failed task goes to the actor
+        that failed it only if no other is at work, or starting, that it could be given to next.
         """
         if self._idle and not self._queue.suits(self._idle[-1]):
             self._idle.rotate()
-        if self._idle and self._queue.suits(self._idle[-1]):
+        if self._idle and (self._queue.suits(self._idle[-1]) or not (self._running or self._another_soon())):
             return self._idle.pop()
-        if len(self._alive) < self._workers:
-            actor = self._actors.start()
+        return None
+
+    def _another_soon(self) -> bool:
+        """Is another actor about to be up, or is there room to start one?"""
+        begun = [since for _, since in self._starting.values()]
+        return max(begun, default=-math.inf) > self._actors.now() - START_SECONDS or (
+            not begun and len(self._alive) < self._workers()
+        )
+
+    def _start_actors(self) -> None:
+        """One for each task that waits, while there is room: the idle ones do not suit what is left."""
+        while len(self._starting) < len(self._queue) and len(self._alive) < self._workers():
+            actor, handle = self._actors.start()
             self._alive.add(actor)
-            return actor
-        return self._idle.pop() if self._idle and not self._running else None
+            self._starting[handle] = (actor, self._actors.now())
+
+    def _is_up(self, handle: HandleT) -> None:
+        """The actor can take a task. One that cannot start costs a task an attempt, and gives the reason."""
+        actor, begun = self._starting.pop(handle)
+        try:
+            self._actors.result(handle)
+        except ActorUnreachableError:
+            self._starting[self._actors.probe(actor)] = (actor, begun)
+        except ActorDiedError as error:
+            self._gone(actor)
+            if self._queue and not isinstance(error, NodeLostError):
+                self._queue.failed(self._queue.take(actor), actor, str(error))
+        else:
+            self._idle.append(actor)
+            self._on_workers(len(self._alive) - len(self._starting))
+
+    def _gone(self, *actors: ActorT) -> None:
+        self._alive.difference_update(actors)
+        self._actors.end(actors)
+
+    def _awaited(self) -> Collection[HandleT]:
+        return self._running.keys() | self._starting.keys() if self._starting else self._running.keys()
+
+    def _require_room(self) -> None:
+        """Raise StoppedError if for long nothing runs and nothing could, because no machine has room."""
+        if self._running or self._idle or not self._queue:
+            self._no_room_since = None
+            return
+        now = self._actors.now()
+        self._no_room_since = now if self._no_room_since is None else self._no_room_since
+        if now - self._no_room_since > self._room_seconds:
+            raise StoppedError(
+                f"no machine has had room for a worker for {self._room_seconds:g} s; {len(self._queue):,} "
+                "shards are left to do: run the same command once one has"
+            )
 
     def _submit(self, actor: ActorT, task: TaskT) -> _Attempt[TaskT, ActorT, HandleT]:
         handle = self._actors.submit(actor, task)
@@ -284,8 +370,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
                 return
             del self._running[attempt.handle]
             self._handles[attempt.task.index].remove(attempt.handle)
-            self._alive.discard(attempt.actor)
-            self._actors.end([attempt.actor])
+            self._gone(attempt.actor)
             self._failed(attempt, TimeoutError(f"not done after {self._deadline:g} s, its worker was ended"))
 
     def _patience(self) -> float:
@@ -301,9 +386,12 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         others.remove(handle)
         try:
             report = self._actors.result(handle)
+            if attempt.in_doubt:
+                raise TaskFailedError("its worker could not be reached for a while")
+        except ActorUnreachableError:
+            self._doubt(attempt)
         except ActorDiedError as error:
-            self._alive.discard(attempt.actor)
-            self._actors.end([attempt.actor])
+            self._gone(attempt.actor)
             self._failed(attempt, error)
         except TaskFailedError as error:
             self._idle.append(attempt.actor)
@@ -313,6 +401,12 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
             self._recent.append(self._actors.now() - attempt.start)
             self._settle(attempt.task)
             self._on_report(report)
+
+    def _doubt(self, attempt: _Attempt[TaskT, ActorT, HandleT]) -> None:
+        """Ask after the actor, and leave it until then what the task is charged."""
+        handle = self._actors.probe(attempt.actor)
+        self._running[handle] = replace(attempt, handle=handle, start=self._actors.now(), in_doubt=True)
+        self._handles[attempt.task.index].append(handle)
 
     def _failed(self, attempt: _Attempt[TaskT, ActorT, HandleT], error: Exception) -> None:
         """Charge the task, unless its other attempt may still succeed."""
@@ -325,32 +419,41 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
 
     def _settle(self, task: TaskT) -> None:
         """The task is done: whoever else is at it is ended, since an actor cannot drop a task."""
-        losers = [self._running.pop(handle).actor for handle in self._handles.pop(task.index)]
-        self._alive.difference_update(losers)
-        self._actors.end(losers)
+        self._gone(*[self._running.pop(handle).actor for handle in self._handles.pop(task.index)])
 
 
 def run_tasks(
     tasks: Sequence[TaskT],
     spawn: Callable[[], ActorHandle[Any]],
     *,
-    workers: int,
+    workers: Callable[[], int],
     on_report: Callable[[Any], None],
+    on_workers: Callable[[int], None] = lambda workers: None,
     max_attempts: int = MAX_ATTEMPTS,
     deadline: float = math.inf,
+    room_seconds: float = ROOM_SECONDS,
 ) -> list[LostShard]:
-    """Have `workers` actors `run` each task once; report each result; the tasks lost after `max_attempts`.
+    """Have actors `run` each task once; report each result; the tasks lost after `max_attempts`.
 
-    One task is in flight per actor. An actor that dies is replaced, its task charged one attempt; one
-    whose task takes longer than `deadline` seconds is ended, and that is the same. A failed
-    task is done again next, by another actor if there is one. Tasks must be idempotent: at the run's end, one
-    that takes much longer than others is given to an idle actor too; the first result is reported. An
-    IdleakError that a task raises is not a matter of luck: it ends the run at once and is raised here, as is
-    whatever `on_report` raises. All actors are ended before this returns.
+    There are at most `workers()` actors, which is asked again and again: a cluster may grow and shrink. When
+    another is up, `on_workers` is called with the number of those that are. One task is in flight per actor.
+    An actor that dies is replaced, its task charged one attempt; one whose task takes longer than `deadline`
+    seconds is ended, and that is the same. A failed task is done again next, by another actor if there is
+    one. Tasks must be idempotent: at the run's end, one that takes much longer than others is given to an
+    idle actor too; the first result is reported. An IdleakError that a task raises is not a matter of luck:
+    it ends the run at once and is raised here, as is whatever `on_report` raises; StoppedError where there
+    was room for no actor for `room_seconds`. All actors are ended before this returns.
     """
     actors: RayActors[TaskT] = RayActors(spawn)
     schedule = Schedule(
-        tasks, actors, workers=workers, on_report=on_report, max_attempts=max_attempts, deadline=deadline
+        tasks,
+        actors,
+        workers=workers,
+        on_report=on_report,
+        on_workers=on_workers,
+        max_attempts=max_attempts,
+        deadline=deadline,
+        room_seconds=room_seconds,
     )
     return schedule.run()
 

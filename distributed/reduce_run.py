@@ -160,7 +160,9 @@ class ReduceRun:
             report(ReduceMaker(job).make(groups[0]))
             return
         actor = partial(spawn, ReduceWorker, job)
-        lost = run_tasks(groups, actor, workers=capacity.workers, on_report=report)
+        resources = self.spec.resources
+        room = self.cluster.room(resources, capacity)
+        lost = run_tasks(groups, actor, workers=room, on_report=report, room_seconds=resources.wait_seconds)
         require_none_lost(lost, PARTIALS_PREFIX, len(groups))
 
     def _read(self, group: ShardGroup) -> Arrays:

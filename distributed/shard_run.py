@@ -35,11 +35,13 @@ def make_missing(
     cluster: Cluster,
     on_report: Callable[[ShardReport], None],
     announce: Callable[[int, int, Capacity], None],
+    on_workers: Callable[[int], None] = lambda workers: None,
 ) -> ShardsMade:
     """Make the missing shards on the cluster, which is connected to only if there are any.
 
     `announce(rows there already, rows to make, capacity)` is called before the work, `on_report` after each
-    shard. Raises ShardsLostError naming the shards that could not be made.
+    shard, `on_workers` with the number of workers when another is up. Raises ShardsLostError naming the
+    shards that could not be made, StoppedError if the run was stopped or no machine had room for it.
     """
     if (indexed := indexed_outcomes(run, store)) is not None:
         return ShardsMade(indexed, len(run.shards), 0, {})
@@ -48,8 +50,10 @@ def make_missing(
     seconds: defaultdict[str, float] = defaultdict(float)
     if todo:
         capacity = cluster.capacity(run.spec.resources)
+        room = cluster.room(run.spec.resources, capacity)
         if run.spec.generator.one_worker and run.photos is None:
             capacity = replace(capacity, workers=1)
+            room = _one
         done = sum(shard.rows for shard in run.shards) - sum(shard.rows for shard in todo)
         announce(done, sum(shard.rows for shard in todo), capacity)
 
@@ -63,8 +67,10 @@ def make_missing(
         lost = run_tasks(
             todo,
             new_actor,
-            workers=capacity.workers,
+            workers=room,
             on_report=collect,
+            on_workers=on_workers,
+            room_seconds=run.spec.resources.wait_seconds,
             deadline=run.spec.limits.shard_seconds,
         )
         set_aside(store, run.prefix, lost)
@@ -72,6 +78,10 @@ def make_missing(
     counts = count_outcomes(list(outcomes.values()))
     write_index(run, store, counts)
     return ShardsMade(counts, len(run.shards), len(todo), dict(seconds))
+
+
+def _one() -> int:
+    return 1
 
 
 def job_of(run: ShardRun, capacity: Capacity) -> ShardJob:

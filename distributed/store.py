@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ FOOTER_KEY = b"idleak"
 PARTIAL_SUFFIX = ".partial"
 ROW_GROUP_ROWS = 65_536
 FOOTER_READ_BYTES = 65_536
+CREATE_ATTEMPTS = 5
+CONFLICT_SECONDS = 0.5
 
 
 class RunStore:
@@ -63,21 +66,28 @@ class RunStore:
     def create(self, path: str, data: bytes) -> bool:
         """Put `data` at `path` unless something else is there already; False if so. Atomic between processes.
 
-        A store whose answer was lost is asked again, and then says that something is there: what we put.
+        A store whose answer was lost is asked again, and then says that something is there: what we put. One
+        that refuses while nothing is there (HTTP 409: another was about to put something) is asked again.
         """
-        try:
-            self._store.put(path, data, mode="create")
-        except AlreadyExistsError:
-            return self._holds(path, data)
-        except (BaseError, OSError) as error:
-            raise StoreError(_cannot("write", f"{self.location}/{path}", error)) from error
-        return True
+        for _ in range(CREATE_ATTEMPTS):
+            try:
+                self._store.put(path, data, mode="create")
+                return True
+            except AlreadyExistsError as error:
+                conflict = error
+            except (BaseError, OSError) as error:
+                raise StoreError(_cannot("write", f"{self.location}/{path}", error)) from error
+            found = self._content(path)
+            if found is not None:
+                return found == data
+            time.sleep(CONFLICT_SECONDS)
+        raise StoreError(_cannot("write", f"{self.location}/{path}", conflict)) from conflict
 
-    def _holds(self, path: str, data: bytes) -> bool:
+    def _content(self, path: str) -> bytes | None:
         try:
-            return bytes(self._store.get(path).bytes()) == data
+            return bytes(self._store.get(path).bytes())
         except FileNotFoundError:
-            return False
+            return None
         except (BaseError, OSError) as error:
             raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
 

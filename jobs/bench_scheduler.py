@@ -105,9 +105,18 @@ class SimulatedActors:
     def now(self) -> float:
         return self._now
 
-    def start(self) -> int:
+    def start(self) -> tuple[int, int]:
+        actor = len(self.lives)
         self.lives.append(Life(self._now, self._now + self._start_seconds))
-        return len(self.lives) - 1
+        handle = -1 - actor
+        heapq.heappush(self._ends, (self.lives[actor].up + self._one_way, handle))
+        return actor, handle
+
+    def probe(self, actor: int) -> int:
+        """Answered at once: simulated actors are never out of reach."""
+        handle = -1 - actor
+        heapq.heappush(self._ends, (self._now + 2 * self._one_way, handle))
+        return handle
 
     def submit(self, actor: int, task: Numbered) -> int:
         before = self._attempts.setdefault(task.index, [])
@@ -135,6 +144,8 @@ class SimulatedActors:
         return [handle]
 
     def result(self, handle: int) -> int:
+        if handle < 0:
+            return handle
         work = self.works[handle]
         if work.fate.kills:
             self.lives[work.actor].stop = work.stop
@@ -222,7 +233,9 @@ def simulate(cluster: SimulatedCluster, shards: int, seed: int, copy_after: floa
         round_trip=cluster.round_trip,
     )
     tasks = [Numbered(index) for index in range(shards)]
-    Schedule(tasks, actors, workers=cluster.workers, on_report=lambda _: None, copy_after=copy_after).run()
+    Schedule(
+        tasks, actors, workers=lambda: cluster.workers, on_report=lambda _: None, copy_after=copy_after
+    ).run()
     return account(actors, cluster.workers)
 
 

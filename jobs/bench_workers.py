@@ -101,7 +101,7 @@ def ray_rate(job: ShardJob, images: int, workers: int) -> float:
         meeting = Meeting(Path(folder), workers)
         clocked = ClockedJob(**vars(job), meeting=meeting)
         lost = run_tasks(
-            shards, partial(spawn, ClockedWorker, clocked), workers=workers, on_report=stints.append
+            shards, partial(spawn, ClockedWorker, clocked), workers=lambda: workers, on_report=stints.append
         )
     require_none_lost(lost, job.prefix, len(shards))
     return steady_rate(stints)

@@ -52,7 +52,7 @@ def _run(spec: AuditSpec) -> ExitCode:
 def capacity_here(spec: AuditSpec) -> Capacity:
     """What this machine alone has. Raises what `size_pool` raises."""
     here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-    return size_pool(spec.resources, here)
+    return size_pool(spec.resources, [here])
 
 
 def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:

@@ -96,6 +96,7 @@ def make_with_progress(
     """Make a run's missing shards, and show how that goes."""
     with ExitStack() as stack:
         bars: list[ProgressBar] = []
+        most: list[int] = []
         records: list[ProgressRecord] = []
 
         def announce(done: int, todo: int, capacity: Capacity) -> None:
@@ -104,6 +105,7 @@ def make_with_progress(
                 f"{capacity.threads} threads on {capacity.device}",
                 file=sys.stderr,
             )
+            most.append(capacity.workers)
             bars.append(stack.enter_context(ProgressBar(title, todo, "images")))
             records.append(ProgressRecord(store, title, done, todo))
 
@@ -121,4 +123,9 @@ def make_with_progress(
             records[0].add(report)
             on_report(report)
 
-        return make_missing(run, store, cluster, advance, announce)
+        def more(workers: int) -> None:
+            if workers > max(most):
+                print(f"{title}: {workers} workers now", file=sys.stderr)
+            most.append(workers)
+
+        return make_missing(run, store, cluster, advance, announce, more)

@@ -203,12 +203,26 @@ class ResourcesSpec(Frozen):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: CUDA where there is one; cuda: fail rather than fall back"
     )
-    workers: Auto | PositiveInt = Field("auto", description="actors; auto: what the cluster has room for")
+    workers: Auto | PositiveInt = Field(
+        "auto", description="actors; auto: what the cluster has room for, as it grows and shrinks"
+    )
+    grow_to: PositiveInt | None = Field(
+        None, description="workers to ask an autoscaling cluster for; those that are there begin"
+    )
+    wait_seconds: float = Field(
+        900, gt=0, description="how long a run without any machine waits for one before it stops"
+    )
     threads_per_worker: Auto | PositiveInt = Field("auto", description="CPU threads of one actor; auto: 1")
     batch: Auto | PositiveInt = Field(
         "auto",
         description="crops a recogniser takes at once; auto: the fastest of a probe that changes no bit",
     )
+
+    @model_validator(mode="after")
+    def _growth_is_of_something(self) -> Self:
+        if self.grow_to is not None and (self.device == "auto" or self.workers != "auto"):
+            raise ValueError("resources.grow_to needs resources.device, cpu or cuda, and workers: auto")
+        return self
 
 
 class LimitsSpec(Frozen):

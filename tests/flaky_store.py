@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 Fault = Callable[[str, str, int], str | None]
-"""Method, path and number of a request -> `error`, `busy`, `lost`, `slow`, or None for no fault."""
+"""Method, path and number of a request -> a key of STATUS, `lost`, `slow`, or None for no fault."""
 
-STATUS = {"error": 500, "busy": 503}
+STATUS = {"error": 500, "busy": 503, "conflict": 409, "precondition": 412}
 
 
 @contextmanager

@@ -31,23 +31,43 @@ def resources(**given: object) -> ResourcesSpec:
 
 
 def test_auto_is_one_thread_a_worker_and_all_cores() -> None:
-    assert size_pool(resources(), {"CPU": 16.0}) == Capacity("cpu", 16, 1)
-    assert size_pool(resources(threads_per_worker=3), {"CPU": 16.0}) == Capacity("cpu", 5, 3)
-    assert size_pool(resources(workers=2), {"CPU": 16.0}) == Capacity("cpu", 2, 1)
+    assert size_pool(resources(), [{"CPU": 16.0}]) == Capacity("cpu", 16, 1)
+    assert size_pool(resources(threads_per_worker=3), [{"CPU": 16.0}]) == Capacity("cpu", 5, 3)
+    assert size_pool(resources(workers=2), [{"CPU": 16.0}]) == Capacity("cpu", 2, 1)
 
 
 def test_auto_takes_the_gpus_where_there_are_any() -> None:
-    assert size_pool(resources(), {"CPU": 16.0, "GPU": 4.0}) == Capacity("cuda", 4, 1)
-    assert size_pool(resources(device="cpu"), {"CPU": 16.0, "GPU": 4.0}) == Capacity("cpu", 16, 1)
+    assert size_pool(resources(), [{"CPU": 16.0, "GPU": 4.0}]) == Capacity("cuda", 4, 1)
+    assert size_pool(resources(device="cpu"), [{"CPU": 16.0, "GPU": 4.0}]) == Capacity("cpu", 16, 1)
 
 
 def test_what_the_cluster_has_no_room_for_is_refused() -> None:
     with pytest.raises(SpecError, match="has room for 16: lower"):
-        size_pool(resources(workers=17), {"CPU": 16.0})
+        size_pool(resources(workers=17), [{"CPU": 16.0}])
     with pytest.raises(SpecError, match="has room for 0"):
-        size_pool(resources(threads_per_worker=32), {"CPU": 16.0})
+        size_pool(resources(threads_per_worker=32), [{"CPU": 16.0}])
     with pytest.raises(DeviceError, match="no GPU was found"):
         resolve_device("cuda", 0)
+
+
+def test_a_worker_is_on_one_machine() -> None:
+    machines = [{"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 8.0, "GPU": 1.0}, {"memory": 1.0}]
+    assert size_pool(resources(device="cpu", threads_per_worker=2), machines) == Capacity("cpu", 6, 2)
+    assert size_pool(resources(threads_per_worker=2), machines) == Capacity("cuda", 1, 2)
+
+
+def test_a_cluster_that_grows_may_begin_with_nothing() -> None:
+    asked = resources(device="cuda", grow_to=8)
+    assert size_pool(asked, [], grows=True) == Capacity("cuda", 1, 1)
+    assert size_pool(asked, [{"CPU": 4.0, "GPU": 2.0}] * 2, grows=True) == Capacity("cuda", 4, 1)
+    with pytest.raises(DeviceError, match="no GPU was found"):
+        size_pool(asked, [{"CPU": 4.0}])
+
+
+@pytest.mark.parametrize("given", [{"grow_to": 2}, {"grow_to": 2, "device": "cuda", "workers": 3}])
+def test_growth_needs_a_device_and_no_other_number_of_workers(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"resources\.grow_to"):
+        resources(**given)
 
 
 def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,14 @@ from hypothesis import strategies as st
 from distributed.pool import (
     LEAST_FINISHED,
     ActorDiedError,
+    ActorUnreachableError,
     DeadDeviceError,
     NodeLostError,
     Schedule,
     run_tasks,
 )
 from jobs.bench_scheduler import Fate, Numbered, SimulatedActors, SimulatedCluster, Work
-from schemas.errors import ModelError
+from schemas.errors import ModelError, StoppedError
 from schemas.shard import LostShard
 
 with_ray = pytest.mark.usefixtures("ray_session")
@@ -110,7 +112,10 @@ def run(tmp_path: Path, indices: list[int]) -> tuple[Counter[int], list[Any]]:
     reports: Counter[int] = Counter()
     tasks = [Numbered(index) for index in indices]
     lost = run_tasks(
-        tasks, partial(start_one, Flaky, tmp_path), workers=2, on_report=lambda index: reports.update([index])
+        tasks,
+        partial(start_one, Flaky, tmp_path),
+        workers=lambda: 2,
+        on_report=lambda index: reports.update([index]),
     )
     return reports, lost
 
@@ -133,7 +138,9 @@ def test_poison_is_given_up_after_three_attempts_and_named_while_the_rest_is_don
 
 @with_ray
 def test_an_actor_that_cannot_start_says_why(tmp_path: Path) -> None:
-    lost = run_tasks([Numbered(0)], partial(start_one, Stillborn, tmp_path), workers=1, on_report=print)
+    lost = run_tasks(
+        [Numbered(0)], partial(start_one, Stillborn, tmp_path), workers=lambda: 1, on_report=print
+    )
     assert [(one.index, one.attempts) for one in lost] == [(0, 3)]
     assert "no room at all" in lost[0].reason and "\n" not in lost[0].reason
 
@@ -157,7 +164,7 @@ def test_a_real_actor_that_hangs_is_ended(tmp_path: Path) -> None:
     lost = run_tasks(
         [Numbered(0), Numbered(1)],
         partial(start_one, Forgetful, tmp_path),
-        workers=1,
+        workers=lambda: 1,
         on_report=lambda report: reports.update([report[0]]),
         deadline=8.0,
     )
@@ -172,7 +179,10 @@ def test_a_task_that_sleeps_is_done_by_another_actor_and_the_sleeper_is_ended(tm
     tasks = [Numbered(index) for index in range(LEAST_FINISHED + 1)]
     start = time.monotonic()
     lost = run_tasks(
-        tasks, partial(start_one, Forgetful, tmp_path), workers=2, on_report=lambda one: reports.update([one])
+        tasks,
+        partial(start_one, Forgetful, tmp_path),
+        workers=lambda: 2,
+        on_report=lambda one: reports.update([one]),
     )
     assert time.monotonic() - start < 60 and lost == []
     assert sorted(reports) == list(range(LEAST_FINISHED + 1))
@@ -185,7 +195,9 @@ def test_a_task_that_sleeps_is_done_by_another_actor_and_the_sleeper_is_ended(tm
 def test_one_task_at_a_time_per_actor(tmp_path: Path) -> None:
     seen: list[int] = []
     tasks = [Numbered(index) for index in range(8)]
-    assert run_tasks(tasks, partial(start_one, Slow, tmp_path), workers=2, on_report=seen.append) == []
+    assert (
+        run_tasks(tasks, partial(start_one, Slow, tmp_path), workers=lambda: 2, on_report=seen.append) == []
+    )
     assert max(seen) <= 2 and len(seen) == 8
 
 
@@ -194,7 +206,7 @@ def test_no_tasks_need_no_actor(tmp_path: Path) -> None:
     def never() -> Any:
         raise AssertionError("no actor is needed")
 
-    assert run_tasks([], never, workers=2, on_report=print) == []
+    assert run_tasks([], never, workers=lambda: 2, on_report=print) == []
 
 
 @dataclass
@@ -204,6 +216,7 @@ class Ran:
     actors: SimulatedActors
     reports: Counter[int] = field(default_factory=Counter)
     lost: list[LostShard] = field(default_factory=list)
+    workers: list[int] = field(default_factory=list)
 
     def tries(self, index: int) -> list[Work]:
         return [work for work in self.actors.works if work.index == index]
@@ -229,7 +242,7 @@ def carry_out(
     ran.lost = Schedule(
         [Numbered(index) for index in range(shards)],
         ran.actors,
-        workers=workers,
+        workers=lambda: workers,
         on_report=lambda index: ran.reports.update([index]),
         max_attempts=max_attempts,
         deadline=deadline,
@@ -373,7 +386,7 @@ class Broken(SimulatedActors):
     """Task 5 says that there is no use in going on."""
 
     def result(self, handle: int) -> int:
-        if self.works[handle].index == 5:
+        if handle >= 0 and self.works[handle].index == 5:
             raise ModelError("the model is broken")
         return super().result(handle)
 
@@ -410,7 +423,7 @@ def test_a_report_that_cannot_be_taken_ends_everything() -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="the disk is full"):
-        Schedule([Numbered(0), Numbered(1)], actors, workers=2, on_report=full).run()
+        Schedule([Numbered(0), Numbered(1)], actors, workers=lambda: 2, on_report=full).run()
     assert [life.stop for life in actors.lives] == [60.0, 60.0]
 
 
@@ -429,6 +442,80 @@ def test_a_lost_machine_is_not_charged_to_its_task() -> None:
     ran = Ran(Spot(lambda index, attempt: Fate(60.0, kills=(index, attempt) in lost)))
     carry_out(ran, shards=5, workers=2)
     assert ran.lost == [] and ran.reports == Counter(range(5)) and len(ran.tries(3)) == 6
+
+
+def grown(
+    workers: Callable[[float], int], *, shards: int, start_seconds: float = 0.0, room_seconds: float = 900.0
+) -> Ran:
+    """Tasks of 60 seconds on a cluster that has room for so many workers at a time in seconds."""
+    ran = Ran(SimulatedActors(lambda index, attempt: Fate(60.0), start_seconds=start_seconds))
+    Schedule(
+        [Numbered(index) for index in range(shards)],
+        ran.actors,
+        workers=lambda: workers(ran.actors.now()),
+        on_report=lambda index: ran.reports.update([index]),
+        on_workers=ran.workers.append,
+        room_seconds=room_seconds,
+    ).run()
+    return ran
+
+
+def test_machines_that_come_later_are_used_at_once() -> None:
+    ran = grown(lambda now: 1 if now < 90 else 4, shards=20)
+    assert ran.reports == Counter(range(20)) and ran.workers == [1, 2, 3, 4]
+    assert [life.start // 10 for life in ran.actors.lives] == [0.0, 9.0, 9.0, 9.0]
+    assert 390 <= ran.actors.now() < 393
+
+
+def test_a_run_without_a_machine_waits_for_one() -> None:
+    ran = grown(lambda now: 0 if now < 600 else 2, shards=4)
+    assert ran.reports == Counter(range(4)) and 720 <= ran.actors.now() < 725
+
+
+@pytest.mark.parametrize(("room", "start_seconds"), [(0, 0.0), (3, math.inf)])
+def test_a_run_that_finds_no_machine_stops_and_says_so(room: int, start_seconds: float) -> None:
+    with pytest.raises(StoppedError, match="no machine has had room for a worker for 300 s; 4 shards"):
+        grown(lambda now: room, shards=4, start_seconds=start_seconds, room_seconds=300.0)
+
+
+def test_no_more_workers_are_started_than_tasks_wait() -> None:
+    ran = grown(lambda now: 100, shards=3, start_seconds=20.0)
+    assert len(ran.actors.lives) == 3 and ran.actors.now() == 80.0
+
+
+class OutOfReach(SimulatedActors):
+    """Task 3's actor does not answer, twice; then it is told whether it was lost with its machine."""
+
+    def __init__(self, *, lost: bool) -> None:
+        super().__init__(lambda index, attempt: Fate(60.0))
+        self._lost = lost
+        self._asked: dict[int, int] = {}
+        self.doubts = 0
+
+    def probe(self, actor: int) -> int:
+        handle = super().probe(actor)
+        self._asked[handle] = actor
+        return handle
+
+    def result(self, handle: int) -> int:
+        first_try = handle >= 0 and self.works[handle].index == 3 and self.doubts == 0
+        if first_try or (handle in self._asked and self.doubts < 2):
+            self.doubts += 1
+            raise ActorUnreachableError("socket closed")
+        if handle in self._asked and self._lost:
+            raise NodeLostError("its node has died")
+        return super().result(handle)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_an_actor_out_of_reach_is_asked_after_before_its_task_is_charged(lost: bool) -> None:
+    ran = Ran(OutOfReach(lost=lost))
+    carry_out(ran, shards=5, workers=2, max_attempts=1 if lost else 2)
+    assert ran.lost == [] and ran.reports == Counter(range(5)) and len(ran.tries(3)) == 2
+    assert len(ran.actors.lives) == (3 if lost else 2)
+    if not lost:
+        again = carry_out(Ran(OutOfReach(lost=False)), shards=5, workers=2, max_attempts=1)
+        assert again.lost == [LostShard(3, 1, "its worker could not be reached for a while")]
 
 
 class DeadDevice:
@@ -450,7 +537,7 @@ def test_an_actor_whose_device_is_lost_ends_and_another_takes_over(tmp_path: Pat
     lost = run_tasks(
         [Numbered(0)],
         partial(start_one, DeadDevice, tmp_path),
-        workers=1,
+        workers=lambda: 1,
         on_report=lambda index: reports.update([index]),
     )
     assert lost == [] and reports == Counter([0])

@@ -9,6 +9,7 @@ import pytest
 
 from distributed.store import RunStore
 from jobs.exit_codes import ExitCode
+from schemas.errors import StoreError
 from tests.flaky_store import proxy
 from tests.processes import finish, start_job
 from tests.small_world import SmallWorld, file_bytes
@@ -52,6 +53,33 @@ def test_a_creation_whose_answer_is_lost_is_ours(bucket: str, monkeypatch: pytes
         assert store.create("lock", b"mine") and lost
         assert not store.create("lock", b"theirs")
         assert store.read("lock") == b"mine"
+
+
+@pytest.mark.parametrize("refusal", ["conflict", "precondition"])
+def test_a_creation_refused_while_nothing_is_there_is_tried_again(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    puts: list[int] = []
+
+    def fault(method: str, path: str, number: int) -> str | None:
+        puts.extend([number] if method == "PUT" else [])
+        return refusal if method == "PUT" and len(puts) == 1 else None
+
+    with proxy(os.environ["AWS_ENDPOINT_URL"], fault) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        store = RunStore(bucket)
+        assert store.create("lock", b"mine") and len(puts) == 2
+        assert not store.create("lock", b"theirs")
+
+
+def test_a_store_that_refuses_for_good_is_an_error(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(method: str, path: str, number: int) -> str | None:
+        return "conflict" if method == "PUT" else None
+
+    with proxy(os.environ["AWS_ENDPOINT_URL"], fault) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(StoreError, match="cannot write"):
+            RunStore(bucket).create("lock", b"mine")
 
 
 def test_a_store_that_is_gone_says_so(small_world: SmallWorld, bucket: str) -> None:
