@@ -100,7 +100,7 @@ def _start_local() -> None:
 
 def _join(address: str) -> None:
     try:
-        _require_listener(address)
+        require_listener(address.removeprefix("ray://"))
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).split("\n")[0]
@@ -110,11 +110,12 @@ def _join(address: str) -> None:
         ) from error
 
 
-def _require_listener(address: str) -> None:
-    """Raise OSError at once where nobody listens: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+def require_listener(address: str, port: int | None = None) -> None:
+    """Raise OSError at once where nobody listens: Ray itself would try for minutes. port: if it has none."""
+    host, _, given = address.rpartition(":") if address.rpartition(":")[2].isdigit() else (address, "", "")
+    if given or port is not None:
+        number = int(given) if given else port
+        socket.create_connection((host.strip("[]"), number), timeout=CONNECT_SECONDS).close()
 
 
 class _Looked:

@@ -14,6 +14,7 @@ JOBS = {
     "enroll": "embed the gallery's photos",
     "reduce": "neighbours, scores, verdicts, results.json",
     "plan": "what an audit would cost and could find, without running it",
+    "submit": "run an audit as a job of a Ray cluster, follow it, stop it",
     "nightly": "repeat the audits of a fleet, and tell what is new",
     "status": "how far a run is, from another terminal",
     "verify": "check every file of a run",

@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from distributed.lock import run_lock
 from distributed.store import RunStore
-from jobs.command import spec_command
+from jobs.command import NAMELESS_ERRORS, guarded
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings, refused_lines
 from jobs.finished import is_finished
-from schemas.layout import GALLERY_FILE
-from schemas.spec import AuditSpec
+from schemas.errors import IdleakError
+from schemas.layout import ERROR_FILE, GALLERY_FILE
+from schemas.spec import AuditSpec, load_spec
 
 
 def main(argv: Sequence[str]) -> int:
-    return spec_command("audit", __doc__, argv, _run)
+    parser = argparse.ArgumentParser(prog="idleak audit", description=__doc__)
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
+    parser.add_argument(
+        "--unnamed", action="store_true", help="print nobody's name: for logs that others than auditors read"
+    )
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: _run(load_spec(arguments.spec), named=not arguments.unnamed))
 
 
-def _run(spec: AuditSpec) -> ExitCode:
+def _run(spec: AuditSpec, *, named: bool) -> ExitCode:
     store = RunStore(spec.output)
-    with run_lock(store):
+    with run_lock(store), nullcontext() if named else _unnamed(store):
         if is_finished(spec, store):
-            for line in refused_lines(store.read_table(GALLERY_FILE)):
-                print(line)
+            _say_refused(refused_lines(store.read_table(GALLERY_FILE)), named=named)
         else:
-            _do(spec, store)
-    print_findings(store)
+            _do(spec, store, named=named)
+    print_findings(store, named=named)
     return ExitCode.OK
 
 
-def _do(spec: AuditSpec, store: RunStore) -> None:
+def _do(spec: AuditSpec, store: RunStore, *, named: bool) -> None:
     # Imported only here: a finished audit needs no Ray, no models and no FAISS, and is told in a second.
     from distributed.cluster import Cluster
     from jobs.whole_audit import audit
 
     with Cluster() as cluster:
-        audit(spec, store, cluster)
+        audit(spec, store, cluster, lambda lines: _say_refused(lines, named=named))
+
+
+def _say_refused(lines: Sequence[str], *, named: bool) -> None:
+    for line in lines if named else [f"refused photos: {len(lines)}"] if lines else []:
+        print(line)
+
+
+@contextmanager
+def _unnamed(store: RunStore) -> Iterator[None]:
+    """Keep an error whose message may name somebody in the run's folder, and tell where it is."""
+    try:
+        yield
+    except NAMELESS_ERRORS:
+        raise
+    except IdleakError as error:
+        store.write(ERROR_FILE, f"{error}\n".encode())
+        raise type(error)(
+            f"{type(error).__name__}: {ERROR_FILE} in {store.location} says what, and may name people"
+        ) from error
+    store.delete(ERROR_FILE)

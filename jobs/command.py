@@ -10,8 +10,29 @@ from pathlib import Path
 from distributed.stopping import sigterm_heeded
 from distributed.store import RunStore
 from jobs.exit_codes import ExitCode, code_of
-from schemas.errors import IdleakError, SpecError
+from schemas.errors import (
+    ClusterError,
+    DeviceError,
+    IdleakError,
+    LockedError,
+    SpecError,
+    StoppedError,
+    StoreError,
+    TrustError,
+    WrongRunError,
+)
 from schemas.spec import AuditSpec, is_remote, load_spec
+
+NAMELESS_ERRORS = (
+    ClusterError,
+    DeviceError,
+    LockedError,
+    StoppedError,
+    StoreError,
+    TrustError,
+    WrongRunError,
+)
+"""Their messages name no photo and no identity, so that a log may hold them."""
 
 
 def spec_command(
@@ -31,7 +52,7 @@ def existing_run(location: str) -> RunStore:
     return RunStore(location)
 
 
-def guarded(run: Callable[[], ExitCode]) -> int:
+def guarded(run: Callable[[], ExitCode | int]) -> int:
     """Turn an expected error into one line on stderr, and into its exit code."""
     try:
         with sigterm_heeded():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -51,13 +51,16 @@ def most_at_risk(store: RunStore, headline: ScoreResult, count: int = MOST_AT_RI
     return rows
 
 
-def print_findings(store: RunStore) -> None:
-    """Print the identities most at risk, the verdicts, the evaluation if any, and where the files are."""
+def print_findings(store: RunStore, *, named: bool = True) -> None:
+    """Print the identities most at risk, the verdicts, the evaluation if any, and where the files are.
+
+    Nobody's name is among it unless `named`.
+    """
     results = read_results(store)
     headline = results.scores[results.headline]
-    console = Console()
-    console.print(_risk_table(most_at_risk(store, headline), headline))
-    for line in summary_lines(results, headline):
+    if named:
+        Console().print(_risk_table(most_at_risk(store, headline), headline))
+    for line in summary_lines(results, headline, named=named):
         print(line)
     print(f"files: {', '.join(path for path in store.sizes() if '/' not in path)} in {store.location}")
 
@@ -80,7 +83,7 @@ def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Tab
     return table
 
 
-def summary_lines(results: AuditResults, headline: ScoreResult) -> list[str]:
+def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool = True) -> list[str]:
     """Verdicts, power, detection rate and evaluation, a line each."""
     counts = ", ".join(f"{count} {verdict}" for verdict, count in headline.verdicts.items())
     power = results.power
@@ -95,10 +98,14 @@ def summary_lines(results: AuditResults, headline: ScoreResult) -> list[str]:
         )
     if headline.inconclusive_reason:
         lines.append(f"inconclusive: {headline.inconclusive_reason}")
-    lines += [_over_represented_line(one) for one in results.over_represented]
-    lines += [
-        f"{name} resembles {other}, whose samples explain it" for name, other in headline.resembles.items()
-    ]
+    lines += (
+        list(_named_lines(results, headline))
+        if named
+        else [
+            f"over-represented: {len(results.over_represented)}; explained by another's samples: "
+            f"{len(headline.resembles)}"
+        ]
+    )
     lines += [_setting_line(one) for one in headline.settings]
     lines += _evidence_lines(results)
     lines += _power_lines(results)
@@ -117,6 +124,12 @@ def summary_lines(results: AuditResults, headline: ScoreResult) -> list[str]:
         if people.refused:
             lines.append(f"refused photos of the {role}: {people.refused}, of {people.photos}")
     return lines + [_evaluation_line(one) for one in results.scores if one.evaluation is not None]
+
+
+def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
+    yield from map(_over_represented_line, results.over_represented)
+    for name, other in headline.resembles.items():
+        yield f"{name} resembles {other}, whose samples explain it"
 
 
 def _over_represented_line(one: OverRepresentedResult) -> str:

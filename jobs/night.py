@@ -14,20 +14,18 @@ from distributed.reduce.calibration import flaggable_count
 from distributed.reduce.spending import night_level
 from distributed.stopping import stop_requested
 from distributed.store import RunStore
+from jobs.command import NAMELESS_ERRORS
 from jobs.exit_codes import ExitCode, code_of
 from jobs.findings import read_results
 from jobs.night_comparison import accept, compare, compare_findings, headline_scores, nameless
 from jobs.night_plan import NightPlan, key_location, missed_nights, plan_night
-from schemas.errors import DeviceError, IdleakError, LockedError, StoppedError, TrustError, WrongRunError
+from schemas.errors import IdleakError, LockedError, StoppedError, WrongRunError
 from schemas.fingerprint import Fingerprint
 from schemas.fleet import Entry, Fleet
 from schemas.nights import Comparison, Failure, NightEvidence, NightRecord, ReportEntry, Share
 from schemas.results import AuditResults, SampleCounts
 from schemas.spec import AuditSpec
 from schemas.tables import Outcome
-
-NAMELESS_ERRORS = (DeviceError, LockedError, TrustError, WrongRunError)
-"""Their messages name no photo and no identity, so that a log may hold them."""
 
 RunAudit = Callable[[AuditSpec, RunStore, Fingerprint], None]
 """Do what is not done yet of an audit in its store, with a gallery of this fingerprint."""

@@ -104,7 +104,7 @@ class Auditor:
         if self._cluster is None:
             self._cluster = self._stack.enter_context(Cluster())
         drop_other_gallery(store, gallery)
-        audit(spec, store, self._cluster, say=lambda line: None)
+        audit(spec, store, self._cluster, lambda lines: None)
 
 
 def exit_code(entries: Sequence[ReportEntry]) -> ExitCode:

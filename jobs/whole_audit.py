@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from distributed.cluster import Cluster
@@ -21,18 +21,19 @@ from jobs.top_matches import draw_top_matches
 from schemas.spec import AuditSpec
 
 
-def audit(spec: AuditSpec, store: RunStore, cluster: Cluster, say: Callable[[str], object] = print) -> None:
+def audit(
+    spec: AuditSpec, store: RunStore, cluster: Cluster, on_refused: Callable[[Sequence[str]], object]
+) -> None:
     """Do what is not done yet of the whole audit. Raises what `enroll`, `sample` and `reduce` raise.
 
-    `say` gets a line, which names the identity, for each photo that is refused.
+    `on_refused` gets a line, which names the identity, for each photo that is refused.
     """
     seconds: dict[str, float] = {}
     require_usable_generator(spec)
     # The gallery is small, and what is wrong with it had better be known before the long work.
     with _timed(seconds, "enroll"):
         enrolment = enroll(spec, store, cluster)
-    for line in refused_lines(enrolment.table):
-        say(line)
+    on_refused(refused_lines(enrolment.table))
     require_usable_labels(spec, enrolment.table)
     with _timed(seconds, "sample"):
         made = sample(spec, store, cluster)

@@ -26,6 +26,10 @@ class DeviceError(IdleakError):
     """The device that was asked for cannot run the model. Never answered by falling back to another."""
 
 
+class ClusterError(IdleakError):
+    """The cluster that a job was to run on is not there, or does not let us in."""
+
+
 class InvalidSamplesError(IdleakError):
     """The generator gave too many images that are none."""
 

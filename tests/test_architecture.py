@@ -13,7 +13,12 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("schemas", "distributed", "jobs")
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 HEAVY = {"ray", "torch", "faiss", "onnxruntime", "onnx", "cv2"}
-RAY_FILES = {"distributed/workers.py", "distributed/pool.py", "distributed/cluster.py"}
+RAY_FILES = {
+    "distributed/workers.py",
+    "distributed/pool.py",
+    "distributed/cluster.py",
+    "distributed/submission.py",
+}
 # Ray Data is one of the things that the pipeline is measured against.
 RAY_PEERS = {"jobs/bench_peers.py"}
 LIBRARIES = ("sampling", "embedding", "reduce")

@@ -30,6 +30,7 @@ def test_every_kind_is_timed_beside_its_own_model(tmp_path: Path) -> None:
     assert len(bars) == len(KINDS) and code == int(any(row[-1] == "FAILS" for row in bars))
 
 
+@pytest.mark.slow
 def test_a_checkout_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = main(["generators", "--images", "4", "--repeats", "1", "--stylegan-code", str(tmp_path)])
     assert code == ExitCode.BAD_SPEC and "--stylegan-code" in capsys.readouterr().err

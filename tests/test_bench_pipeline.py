@@ -84,6 +84,7 @@ def check_report(path: Path, code: int, expected: list[str], bars: int) -> str:
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_every_contender_is_measured(
     detected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from tests.small_world import SmallWorld
 from tests.test_bench_reduce import numbers_of, rows_of
 
 
+@pytest.mark.slow
 def test_finished_audits_of_few_and_many_shards_are_timed(small_world: SmallWorld, tmp_path: Path) -> None:
     output = tmp_path / "restart.md"
     spec = str(small_world.spec_path())

@@ -104,6 +104,7 @@ def test_code_finds_whom_its_onnx_twin_finds(small_world: SmallWorld, weights: P
 
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["torchscript", "torch_export"])
 def test_a_saved_network_finds_whom_its_onnx_twin_finds(
     small_world: SmallWorld, weights: Path, kind: str
@@ -118,6 +119,7 @@ def test_a_saved_network_finds_whom_its_onnx_twin_finds(
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_people_whose_photos_a_network_pickle_makes_are_found(small_world: SmallWorld) -> None:
     code = checkout(small_world.folder / "checkout")
     generator = {"kind": "stylegan", "path": str(network(code)), "code": str(code), "seeds": "nvlabs"}

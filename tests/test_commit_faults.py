@@ -16,7 +16,12 @@ from tests.small_world import SmallWorld, file_bytes
 
 PLAN: dict[str, Any] = {"resources": {"device": "cpu", "workers": 2, "threads_per_worker": 1}}
 VICTIM = "shard-000003.parquet"
-POINTS = ["before_sync", "after_sync", "before_folder_sync", "after_folder_sync"]
+POINTS = [
+    pytest.param("before_sync", marks=pytest.mark.slow),
+    "after_sync",
+    "before_folder_sync",
+    pytest.param("after_folder_sync", marks=pytest.mark.slow),
+]
 
 
 def faulty(kill: str, mark: Path | None = None) -> dict[str, str]:

@@ -44,7 +44,7 @@ def test_the_demo_finds_its_members_and_above_all_the_one_with_ten_times_the_pho
     )
     store = RunStore(spec.output)
     with Cluster() as cluster:
-        audit(spec, store, cluster)
+        audit(spec, store, cluster, print)
     results = read_results(store)
     headline = results.scores[results.headline]
     assert headline.evaluation is not None

@@ -21,7 +21,7 @@ from tests.flaky_store import proxy
 from tests.processes import ROOT, finish
 from tests.small_world import SmallWorld, file_bytes
 
-SHARDS = 50
+SHARDS = 36
 PLAN: dict[str, Any] = {
     "samples": SHARDS * 100,
     "shard_size": 100,

@@ -40,7 +40,7 @@ def small_audit(name: str, gallery: Path, output: Path, samples: int) -> AuditRe
     spec = spec.model_copy(update={"samples": samples, "shard_size": 128, "output": str(output)})
     store = RunStore(spec.output)
     with Cluster() as cluster:
-        audit(spec, store, cluster)
+        audit(spec, store, cluster, print)
     return read_results(store)
 
 

@@ -80,7 +80,11 @@ def of_kind(kind: str, folder: Path) -> dict[str, Any]:
     return module(folder, arguments=arguments, inputs=inputs, factors={"psi": [0.5, 1.0]})
 
 
-@pytest.mark.parametrize("kind", ["torchscript", "torch_export", "module", "stylegan"])
+def slow(kind: str) -> Any:
+    return pytest.param(kind, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("kind", ["torchscript", slow("torch_export"), "module", slow("stylegan")])
 def test_the_onnx_file_gives_the_images_of_the_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:

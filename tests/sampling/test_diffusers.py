@@ -248,6 +248,7 @@ def test_folders_with_code_or_pickles_are_refused(ddim: Path, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_a_pipeline_is_audited(small_world: SmallWorld, ddim: Path) -> None:
     given = {"kind": "diffusers", "path": str(ddim), "steps": 1}
     landmarks = (np.array(LANDMARKS) / 2).tolist()

@@ -57,6 +57,7 @@ def test_seeds_are_those_of_nvlabs(code: Path) -> None:
     assert not np.array_equal(images(generator(path, code, truncation=0.7), [0, 3]), wanted)
 
 
+@pytest.mark.slow
 def test_classes_and_truncations_are_crossed_with_samples(code: Path) -> None:
     path = network(code, classes=3)
     factors = {"truncation": [0.5, 1.0], "label": [0, 2]}
