@@ -1,6 +1,7 @@
 # Everything a person or CI starts. `make demo` and `make test` need Python 3.11, make and a package index.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
+EXTRAS ?= cpu,diffusers,dev
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -28,7 +29,7 @@ install: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "idleak needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,diffusers,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	$(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt opencv-python-headless
 	touch $@

@@ -1,0 +1,26 @@
+# docker build --target cpu -t idleak:cpu .
+# docker build --target gpu -t idleak:gpu .
+FROM python:3.11-slim-bookworm AS base
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 RAY_USAGE_STATS_ENABLED=0
+# KubeRay's probes call wget.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends make wget \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 1000 idleak
+WORKDIR /opt/idleak
+COPY pyproject.toml constraints.txt Makefile README.md ./
+COPY distributed distributed
+COPY jobs jobs
+COPY schemas schemas
+
+FROM base AS cpu
+RUN make install VENV=/opt/venv EXTRAS=cpu,diffusers
+ENV PATH=/opt/venv/bin:$PATH
+USER idleak
+ENTRYPOINT ["idleak"]
+
+FROM base AS gpu
+RUN make gpu VENV=/opt/venv EXTRAS=cpu,diffusers
+ENV PATH=/opt/venv/bin:$PATH NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER idleak
+ENTRYPOINT ["idleak"]
