@@ -17,6 +17,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 
 from distributed.stopping import stop_requested
 from schemas.errors import IdleakError, StoppedError
+from schemas.events import What, WorkEvent
 from schemas.shard import LostShard
 
 WAIT_SECONDS = 1.0
@@ -87,6 +88,9 @@ class Actors(Protocol[TaskT_contra, ActorT, HandleT]):
     def now(self) -> float:
         """Seconds since some moment; never falls."""
 
+    def name(self, actor: ActorT) -> str:
+        """What Ray's own tools call it."""
+
     def start(self) -> tuple[ActorT, HandleT]:
         """Start an actor; the handle ends once it is up, and with ActorDiedError if it cannot start."""
 
@@ -118,6 +122,9 @@ class RayActors(Generic[TaskT]):
 
     def now(self) -> float:
         return time.monotonic()
+
+    def name(self, actor: Any) -> str:
+        return str(actor._actor_id.hex())
 
     def start(self) -> tuple[ActorHandle[Any], Any]:
         actor = self._spawn()
@@ -226,7 +233,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         *,
         workers: Callable[[], int],
         on_report: Callable[[Any], None],
-        on_workers: Callable[[int], None] = lambda workers: None,
+        on_event: Callable[[WorkEvent], None] = lambda event: None,
         max_attempts: int = MAX_ATTEMPTS,
         copy_after: float = COPY_AFTER,
         deadline: float = math.inf,
@@ -234,12 +241,8 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         stop: Callable[[], bool] = stop_requested,
     ) -> None:
         self._queue: _Queue[TaskT, ActorT] = _Queue(deque(tasks), max_attempts)
-        self._actors, self._workers, self._on_report, self._on_workers = (
-            actors,
-            workers,
-            on_report,
-            on_workers,
-        )
+        self._actors, self._workers = actors, workers
+        self._on_report, self._on_event = on_report, on_event
         self._copy_after, self._deadline, self._stop = copy_after, deadline, stop
         self._room_seconds = room_seconds
         self._no_room_since: float | None = None
@@ -319,10 +322,10 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         except ActorDiedError as error:
             self._gone(actor)
             if self._queue and not isinstance(error, NodeLostError):
-                self._queue.failed(self._queue.take(actor), actor, str(error))
+                self._charge(self._queue.take(actor), actor, error)
         else:
             self._idle.append(actor)
-            self._on_workers(len(self._alive) - len(self._starting))
+            self._tell(What.UP, actor)
 
     def _gone(self, *actors: ActorT) -> None:
         self._alive.difference_update(actors)
@@ -359,6 +362,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
                 if self._actors.now() - attempt.start < self._patience():
                     return
                 self._copied.add(attempt.task.index)
+                self._tell(What.COPIED, attempt.actor, attempt.task)
                 self._submit(self._idle.pop(), attempt.task)
             self._to_copy.popleft()
 
@@ -398,7 +402,9 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
             self._failed(attempt, error)
         else:
             self._idle.append(attempt.actor)
-            self._recent.append(self._actors.now() - attempt.start)
+            seconds = self._actors.now() - attempt.start
+            self._recent.append(seconds)
+            self._tell(What.DONE, attempt.actor, attempt.task, seconds=seconds)
             self._settle(attempt.task)
             self._on_report(report)
 
@@ -414,8 +420,22 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
             return
         if isinstance(error, NodeLostError):
             self._queue.fresh.appendleft(attempt.task)
+            self._tell(What.MACHINE_LOST, attempt.actor, attempt.task)
         else:
-            self._queue.failed(attempt.task, attempt.actor, str(error))
+            self._charge(attempt.task, attempt.actor, error)
+
+    def _charge(self, task: TaskT, actor: ActorT, error: Exception) -> None:
+        self._queue.failed(task, actor, str(error))
+        attempts = self._queue.failures[task.index]
+        spent = attempts == self._queue.max_attempts
+        what = What.SET_ASIDE if spent else What.FAILED
+        self._tell(what, actor, task, attempts=attempts, error=_kind(error))
+
+    def _tell(self, what: What, actor: ActorT, task: TaskT | None = None, **told: Any) -> None:
+        shard = -1 if task is None else task.index
+        up = len(self._alive) - len(self._starting)
+        name = self._actors.name(actor)
+        self._on_event(WorkEvent(what, up, len(self._queue), shard=shard, worker=name, **told))
 
     def _settle(self, task: TaskT) -> None:
         """The task is done: whoever else is at it is ended, since an actor cannot drop a task."""
@@ -428,21 +448,21 @@ def run_tasks(
     *,
     workers: Callable[[], int],
     on_report: Callable[[Any], None],
-    on_workers: Callable[[int], None] = lambda workers: None,
+    on_event: Callable[[WorkEvent], None] = lambda event: None,
     max_attempts: int = MAX_ATTEMPTS,
     deadline: float = math.inf,
     room_seconds: float = ROOM_SECONDS,
 ) -> list[LostShard]:
     """Have actors `run` each task once; report each result; the tasks lost after `max_attempts`.
 
-    There are at most `workers()` actors, which is asked again and again: a cluster may grow and shrink. When
-    another is up, `on_workers` is called with the number of those that are. One task is in flight per actor.
-    An actor that dies is replaced, its task charged one attempt; one whose task takes longer than `deadline`
-    seconds is ended, and that is the same. A failed task is done again next, by another actor if there is
-    one. Tasks must be idempotent: at the run's end, one that takes much longer than others is given to an
-    idle actor too; the first result is reported. An IdleakError that a task raises is not a matter of luck:
-    it ends the run at once and is raised here, as is whatever `on_report` raises; StoppedError where there
-    was room for no actor for `room_seconds`. All actors are ended before this returns.
+    There are at most `workers()` actors, which is asked again and again: a cluster may grow and shrink. What
+    happens is told to `on_event`. One task is in flight per actor. An actor that dies is replaced, its task
+    charged one attempt; one whose task takes longer than `deadline` seconds is ended, and that is the same. A
+    failed task is done again next, by another actor if there is one. Tasks must be idempotent: at the run's
+    end, one that takes much longer than others is given to an idle actor too; the first result is reported.
+    An IdleakError that a task raises is not a matter of luck: it ends the run at once and is raised here, as
+    is whatever `on_report` raises; StoppedError where there was room for no actor for `room_seconds`. All
+    actors are ended before this returns.
     """
     actors: RayActors[TaskT] = RayActors(spawn)
     schedule = Schedule(
@@ -450,12 +470,18 @@ def run_tasks(
         actors,
         workers=workers,
         on_report=on_report,
-        on_workers=on_workers,
+        on_event=on_event,
         max_attempts=max_attempts,
         deadline=deadline,
         room_seconds=room_seconds,
     )
     return schedule.run()
+
+
+def _kind(error: Exception) -> str:
+    """The kind of a task's own error, else of what became of its actor."""
+    cause = error.__cause__.cause if isinstance(error.__cause__, RayTaskError) else error
+    return type(cause).__name__
 
 
 def _reason(error: Exception) -> str:

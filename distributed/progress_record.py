@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from distributed.store import RunStore
 from schemas.errors import DamagedError, StoreError
+from schemas.events import What, WorkEvent
 from schemas.layout import PROGRESS_FILE
 from schemas.progress import StageProgress
 from schemas.shard import ShardReport
@@ -26,7 +27,13 @@ class ProgressRecord:
         self._started, self._done = time.time(), 0
         self._outcomes: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._what: Counter[What] = Counter()
+        self._workers = 0
         self._write()
+
+    def event(self, event: WorkEvent) -> None:
+        self._workers = event.workers
+        self._what[event.what] += 1
 
     def add(self, report: ShardReport) -> None:
         self._done += report.rows
@@ -54,6 +61,9 @@ class ProgressRecord:
             done=self._done,
             outcomes=dict(self._outcomes),
             seconds=dict(self._seconds),
+            workers=self._workers,
+            tried_again=self._what[What.FAILED] + self._what[What.MACHINE_LOST],
+            set_aside=self._what[What.SET_ASIDE],
         )
 
 

@@ -28,6 +28,7 @@ from distributed.reduce_maker import (
 from distributed.shard_run import require_none_lost
 from distributed.store import RunStore
 from distributed.workers import ReduceWorker, spawn
+from schemas.events import WorkEvent
 from schemas.layout import PARTIALS_PREFIX
 from schemas.shard import Shard, ShardReport, plan_shards
 from schemas.spec import AuditSpec
@@ -60,6 +61,7 @@ class ReduceRun:
     store: RunStore
     cluster: Cluster
     on_report: OnReport
+    on_event: Callable[[WorkEvent], None] = lambda event: None
 
     def search(
         self,
@@ -162,7 +164,14 @@ class ReduceRun:
         actor = partial(spawn, ReduceWorker, job)
         resources = self.spec.resources
         room = self.cluster.room(resources, capacity)
-        lost = run_tasks(groups, actor, workers=room, on_report=report, room_seconds=resources.wait_seconds)
+        lost = run_tasks(
+            groups,
+            actor,
+            workers=room,
+            on_report=report,
+            on_event=self.on_event,
+            room_seconds=resources.wait_seconds,
+        )
         require_none_lost(lost, PARTIALS_PREFIX, len(groups))
 
     def _read(self, group: ShardGroup) -> Arrays:

@@ -16,6 +16,7 @@ from distributed.shard_maker import ShardJob
 from distributed.store import RunStore
 from distributed.workers import ShardWorker, spawn
 from schemas.errors import ShardsLostError
+from schemas.events import WorkEvent
 from schemas.shard import LostShard, ShardReport, count_outcomes
 
 
@@ -35,12 +36,12 @@ def make_missing(
     cluster: Cluster,
     on_report: Callable[[ShardReport], None],
     announce: Callable[[int, int, Capacity], None],
-    on_workers: Callable[[int], None] = lambda workers: None,
+    on_event: Callable[[WorkEvent], None],
 ) -> ShardsMade:
     """Make the missing shards on the cluster, which is connected to only if there are any.
 
     `announce(rows there already, rows to make, capacity)` is called before the work, `on_report` after each
-    shard, `on_workers` with the number of workers when another is up. Raises ShardsLostError naming the
+    shard, `on_event` with what becomes of shards and workers. Raises ShardsLostError naming the
     shards that could not be made, StoppedError if the run was stopped or no machine had room for it.
     """
     if (indexed := indexed_outcomes(run, store)) is not None:
@@ -69,7 +70,7 @@ def make_missing(
             new_actor,
             workers=room,
             on_report=collect,
-            on_workers=on_workers,
+            on_event=on_event,
             room_seconds=run.spec.resources.wait_seconds,
             deadline=run.spec.limits.shard_seconds,
         )

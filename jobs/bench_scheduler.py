@@ -105,6 +105,9 @@ class SimulatedActors:
     def now(self) -> float:
         return self._now
 
+    def name(self, actor: int) -> str:
+        return str(actor)
+
     def start(self) -> tuple[int, int]:
         actor = len(self.lives)
         self.lives.append(Life(self._now, self._now + self._start_seconds))

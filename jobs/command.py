@@ -10,6 +10,7 @@ from pathlib import Path
 from distributed.stopping import sigterm_heeded
 from distributed.store import RunStore
 from jobs.exit_codes import ExitCode, code_of
+from jobs.log import configure_log
 from schemas.errors import (
     ClusterError,
     DeviceError,
@@ -55,6 +56,7 @@ def existing_run(location: str) -> RunStore:
 def guarded(run: Callable[[], ExitCode | int]) -> int:
     """Turn an expected error into one line on stderr, and into its exit code."""
     try:
+        configure_log()
         with sigterm_heeded():
             return run()
     except IdleakError as error:

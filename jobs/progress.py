@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distributed.cluster import Capacity, Cluster
+from distributed.metrics import RunMetrics
 from distributed.progress_record import ProgressRecord
 from distributed.shard_index import ShardRun
 from distributed.shard_maker import BATCH_IMAGES
 from distributed.shard_run import ShardsMade, make_missing
 from distributed.store import RunStore
+from jobs.log import tell
+from schemas.events import What, WorkEvent
 from schemas.shard import ShardReport
+from schemas.spec import AuditSpec
 
 PLAIN_SECONDS = 10.0
 
@@ -26,8 +33,8 @@ PLAIN_SECONDS = 10.0
 class ProgressBar:
     """Counts `total` units of `title`; shows done, rate and time left. A context manager."""
 
-    def __init__(self, title: str, total: int, unit: str) -> None:
-        self._title, self._total, self._unit = title, total, unit
+    def __init__(self, title: str, total: int, unit: str, fields: Mapping[str, Any]) -> None:
+        self._title, self._total, self._unit, self._fields = title, total, unit, fields
         self._done = 0
         self._start = self._shown = time.monotonic()
         self._bar = _bar(title, total) if sys.stderr.isatty() else None
@@ -53,7 +60,9 @@ class ProgressBar:
             return
         if self._done >= self._total or time.monotonic() - self._shown >= PLAIN_SECONDS:
             self._shown = time.monotonic()
-            print(self._line(rate), file=sys.stderr, flush=True)
+            left = (self._total - self._done) / rate
+            fields = {"done": self._done, "total": self._total, "rate": rate, "seconds_left": left}
+            tell("progress", self._line(rate), **fields, **self._fields)
 
     def _line(self, rate: float) -> str:
         left = format_seconds((self._total - self._done) / rate)
@@ -86,6 +95,94 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+class Stage:
+    """What people, logs, metrics and `idleak status` are told of a stage of a run. A context manager."""
+
+    def __init__(self, title: str, store: RunStore, spec: AuditSpec, unit: str = "images") -> None:
+        self._title, self._store, self._unit = title, store, unit
+        run = hashlib.sha256(store.location.encode()).hexdigest()[:12]
+        self._fields = {"run": run, "stage": title}
+        self._metrics = RunMetrics(run, title, spec.generator.kind)
+        self._stack = ExitStack()
+        self._bar: ProgressBar | None = None
+        self._record: ProgressRecord | None = None
+        self._most_workers = 0
+        self._picked: dict[str, int] = {}
+        self._images_at_once = BATCH_IMAGES
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        if self._record is not None:
+            self._metrics.end()
+
+    def begin(self, done: int, todo: int, capacity: Capacity | None = None) -> None:
+        """There is work, of `todo` units, and `done` are there already."""
+        if capacity is not None:
+            self._most_workers = capacity.workers
+            where = f"{capacity.workers} workers × {capacity.threads} threads on {capacity.device}"
+            text = f"{self._title}: {todo:,} {self._unit} to do, {done:,} there already; {where}"
+            self._tell("begin", text, todo=todo, there=done, **asdict(capacity))
+        bar = ProgressBar(self._title, todo, self._unit, self._fields)
+        self._bar = self._stack.enter_context(bar)
+        self._record = ProgressRecord(self._store, self._title, done, todo)
+
+    def report(self, report: ShardReport) -> None:
+        assert self._bar is not None and self._record is not None
+        for name in report.batches.keys() - self._picked.keys():
+            crops = report.batches[name]
+            self._tell("batch", f"{self._title}: {name} takes {crops} crops at once", crops=crops)
+        self._picked.update(report.batches)
+        fewer = report.images_at_once or BATCH_IMAGES
+        if fewer < self._images_at_once:
+            text = f"{self._title}: memory ran out; {fewer} images at once from now on"
+            self._tell("memory_ran_out", text, logging.WARNING, images_at_once=fewer)
+            self._images_at_once = fewer
+        self._bar.advance(report.rows)
+        self._record.add(report)
+        self._metrics.report(report)
+
+    def event(self, event: WorkEvent) -> None:
+        self._metrics.event(event)
+        if self._record is not None:
+            self._record.event(event)
+        told = {key: value for key, value in asdict(event).items() if value not in ("", -1) and key != "what"}
+        level = LEVELS.get(event.what, logging.DEBUG)
+        if event.what is What.UP and event.workers > self._most_workers:
+            self._most_workers, level = event.workers, logging.INFO
+        self._tell(event.what, f"{self._title}: {_text(event)}", level, **told)
+
+    def _tell(self, event: str, text: str, level: int = logging.INFO, **fields: Any) -> None:
+        tell(event, text, level, **self._fields, **fields)
+
+
+LEVELS = {
+    What.FAILED: logging.WARNING,
+    What.MACHINE_LOST: logging.WARNING,
+    What.SET_ASIDE: logging.ERROR,
+}
+
+
+def _text(event: WorkEvent) -> str:
+    match event.what:
+        case What.UP:
+            return f"{event.workers} workers now"
+        case What.FAILED:
+            return f"shard {event.shard} failed ({event.error}), attempt {event.attempts}; it is tried again"
+        case What.SET_ASIDE:
+            return f"shard {event.shard} failed ({event.error}), attempt {event.attempts}; it is set aside"
+        case What.MACHINE_LOST:
+            return f"a machine was lost; shard {event.shard} is made again elsewhere"
+        case What.COPIED:
+            return f"shard {event.shard} takes long; another worker makes it too"
+        case What.DONE:
+            return f"shard {event.shard} is done"
+
+
 def make_with_progress(
     title: str,
     run: ShardRun,
@@ -93,39 +190,11 @@ def make_with_progress(
     cluster: Cluster,
     on_report: Callable[[ShardReport], None] = lambda report: None,
 ) -> ShardsMade:
-    """Make a run's missing shards, and show how that goes."""
-    with ExitStack() as stack:
-        bars: list[ProgressBar] = []
-        most: list[int] = []
-        records: list[ProgressRecord] = []
+    """Make a run's missing shards, and tell how that goes."""
+    with Stage(title, store, run.spec) as stage:
 
-        def announce(done: int, todo: int, capacity: Capacity) -> None:
-            print(
-                f"{title}: {todo:,} images to do, {done:,} there already; {capacity.workers} workers × "
-                f"{capacity.threads} threads on {capacity.device}",
-                file=sys.stderr,
-            )
-            most.append(capacity.workers)
-            bars.append(stack.enter_context(ProgressBar(title, todo, "images")))
-            records.append(ProgressRecord(store, title, done, todo))
+        def report(one: ShardReport) -> None:
+            stage.report(one)
+            on_report(one)
 
-        picked: dict[str, int] = {}
-        least = [BATCH_IMAGES]
-
-        def advance(report: ShardReport) -> None:
-            for name in report.batches.keys() - picked.keys():
-                print(f"{title}: {name} takes {report.batches[name]} crops at once", file=sys.stderr)
-            picked.update(report.batches)
-            least.append(report.images_at_once or BATCH_IMAGES)
-            if least[-1] < min(least[:-1]):
-                print(f"{title}: memory ran out; {least[-1]} images at once from now on", file=sys.stderr)
-            bars[0].advance(report.rows)
-            records[0].add(report)
-            on_report(report)
-
-        def more(workers: int) -> None:
-            if workers > max(most):
-                print(f"{title}: {workers} workers now", file=sys.stderr)
-            most.append(workers)
-
-        return make_missing(run, store, cluster, advance, announce, more)
+        return make_missing(run, store, cluster, report, stage.begin, stage.event)

@@ -56,7 +56,7 @@ from jobs.command import spec_command
 from jobs.enroll import Enrolment
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings
-from jobs.progress import ProgressBar
+from jobs.progress import Stage
 from jobs.reduction import Population, Prefix, Reduction, SettingScores
 from jobs.results import write_results
 from jobs.sample import require_few_invalid
@@ -123,8 +123,9 @@ def reduce(spec: AuditSpec, enrolment: Enrolment, store: RunStore, cluster: Clus
     They follow from the shards and the gallery, so earlier ones are replaced.
     """
     attributes = read_attributes(spec)
-    with ProgressBar("reducing", spec.samples, "samples") as bar:
-        run = ReduceRun(spec, store, cluster, lambda report: bar.advance(report.rows))
+    with Stage("reducing", store, spec, "samples") as stage:
+        stage.begin(0, spec.samples)
+        run = ReduceRun(spec, store, cluster, stage.report, stage.event)
         reduction = reduce_run(spec, enrolment.table, run, attributes)
     write_tables(spec, reduction, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return reduction

@@ -348,7 +348,7 @@ def in_process(
     spec: AuditSpec, grouped: Callable[[Sequence[Shard], Job], list[ShardGroup]] = two_groups
 ) -> InProcessRun:
     """The passes over a world's shards, in this process."""
-    return InProcessRun(spec, RunStore(spec.output), Cluster(), _ignore, grouped)
+    return InProcessRun(spec, RunStore(spec.output), Cluster(), _ignore, grouped=grouped)
 
 
 def _ignore(report: ShardReport) -> None:

@@ -84,11 +84,16 @@ def _counts(outcomes: Mapping[str, int]) -> str:
 def _stage_lines(progress: StageProgress, *, is_running: bool) -> Iterator[str]:
     """What the process at work wrote last."""
     ago = format_seconds(max(0.0, time.time() - progress.updated))
-    yield f"  {progress.stage}: {progress.done:,} of {progress.todo:,} images made, as of {ago} ago"
+    unit = "samples compared" if progress.stage == "reducing" else "images made"
+    yield f"  {progress.stage}: {progress.done:,} of {progress.todo:,} {unit}, as of {ago} ago"
     if progress.rate is not None:
         left = (progress.todo - progress.done) / progress.rate
         rest = f", {format_seconds(left)} left" if is_running and left else ""
-        yield f"  rate: {progress.rate:,.1f} images/s{rest}"
+        yield f"  rate: {progress.rate:,.1f} {unit.split()[0]}/s{rest}"
+    if is_running:
+        yield f"  workers: {progress.workers}"
+    if progress.tried_again or progress.set_aside:
+        yield f"  attempts that failed: {progress.tried_again}; shards set aside: {progress.set_aside}"
     if total := sum(progress.seconds.values()):
         shares = sorted(progress.seconds.items(), key=lambda one: -one[1])
         yield "  workers' time: " + ", ".join(f"{name} {spent / total:.0%}" for name, spent in shares)

@@ -9,7 +9,8 @@ class StageProgress(BaseModel):
     """What the process that works on a run last wrote of it.
 
     started, updated: seconds since 1970. there: images that were there when it began. todo: images to make
-    from then on, done: those made, with outcomes and seconds of the workers, by stage of an image.
+    from then on, done: those made, with outcomes and seconds of the workers, by stage of an image. workers:
+    those that were up; tried_again: attempts that failed; set_aside: shards given up.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,6 +23,9 @@ class StageProgress(BaseModel):
     done: int
     outcomes: dict[str, int]
     seconds: dict[str, float]
+    workers: int = 0
+    tried_again: int = 0
+    set_aside: int = 0
 
     @property
     def rate(self) -> float | None:

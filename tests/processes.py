@@ -10,13 +10,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def inherited_environment() -> dict[str, str]:
+    """That of the tests, less Ray's variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
+
 def start_job(job: str, argument: str | Path, **environment: str) -> subprocess.Popen[str]:
     """Start `idleak <job> <argument>` with `environment` added to that of the tests, less Ray's variables."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.Popen(
         [sys.executable, "-m", "jobs", job, str(argument)],
         cwd=ROOT,
-        env=inherited | environment,
+        env=inherited_environment() | environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

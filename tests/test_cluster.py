@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from distributed.cluster import Capacity, resolve_device, size_pool
 from jobs.exit_codes import ExitCode
 from schemas.errors import DeviceError, SpecError
 from schemas.spec import ResourcesSpec
-from tests.processes import ROOT, finish, start_job
+from tests.processes import ROOT, finish, inherited_environment, start_job
 from tests.small_world import SmallWorld
 
 # A Ray that stands apart from the test's own, as a cluster does; it ends when its standard input does.
@@ -71,10 +70,9 @@ def test_growth_needs_a_device_and_no_other_number_of_workers(given: dict[str, o
 
 
 def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     head = subprocess.Popen(
         [sys.executable, "-c", HEAD],
-        env=environment | {"RAY_USAGE_STATS_ENABLED": "0"},
+        env=inherited_environment() | {"RAY_USAGE_STATS_ENABLED": "0"},
         cwd=ROOT,
         text=True,
         stdin=subprocess.PIPE,

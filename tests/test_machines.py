@@ -18,7 +18,7 @@ from distributed.store import RunStore
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
 from tests.flaky_store import proxy
-from tests.processes import ROOT, finish
+from tests.processes import ROOT, finish, inherited_environment
 from tests.small_world import SmallWorld, file_bytes
 
 SHARDS = 36
@@ -67,17 +67,13 @@ sys.exit(main(["audit", sys.argv[1]]))
 """
 
 
-def inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-
-
 class Machines:
     """A cluster of two machines with a CPU each, in a process of its own. A context manager."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [sys.executable, "-c", CLUSTER],
-            env=inherited() | {"RAY_USAGE_STATS_ENABLED": "0"},
+            env=inherited_environment() | {"RAY_USAGE_STATS_ENABLED": "0"},
             cwd=ROOT,
             text=True,
             stdin=subprocess.PIPE,
@@ -136,7 +132,7 @@ def test_a_machine_that_joins_is_used_and_one_that_is_killed_costs_nothing(
     with Machines() as machines:
         audit = subprocess.Popen(
             [sys.executable, "-c", AUDIT, str(spec)],
-            env=inherited() | {"RAY_ADDRESS": machines.address},
+            env=inherited_environment() | {"RAY_ADDRESS": machines.address},
             cwd=ROOT,
             text=True,
             stdout=subprocess.PIPE,

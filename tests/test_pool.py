@@ -27,6 +27,7 @@ from distributed.pool import (
 )
 from jobs.bench_scheduler import Fate, Numbered, SimulatedActors, SimulatedCluster, Work
 from schemas.errors import ModelError, StoppedError
+from schemas.events import What, WorkEvent
 from schemas.shard import LostShard
 
 with_ray = pytest.mark.usefixtures("ray_session")
@@ -216,7 +217,7 @@ class Ran:
     actors: SimulatedActors
     reports: Counter[int] = field(default_factory=Counter)
     lost: list[LostShard] = field(default_factory=list)
-    workers: list[int] = field(default_factory=list)
+    events: list[WorkEvent] = field(default_factory=list)
 
     def tries(self, index: int) -> list[Work]:
         return [work for work in self.actors.works if work.index == index]
@@ -244,6 +245,7 @@ def carry_out(
         ran.actors,
         workers=lambda: workers,
         on_report=lambda index: ran.reports.update([index]),
+        on_event=ran.events.append,
         max_attempts=max_attempts,
         deadline=deadline,
     ).run()
@@ -454,7 +456,7 @@ def grown(
         ran.actors,
         workers=lambda: workers(ran.actors.now()),
         on_report=lambda index: ran.reports.update([index]),
-        on_workers=ran.workers.append,
+        on_event=ran.events.append,
         room_seconds=room_seconds,
     ).run()
     return ran
@@ -462,7 +464,9 @@ def grown(
 
 def test_machines_that_come_later_are_used_at_once() -> None:
     ran = grown(lambda now: 1 if now < 90 else 4, shards=20)
-    assert ran.reports == Counter(range(20)) and ran.workers == [1, 2, 3, 4]
+    assert ran.reports == Counter(range(20)) and [
+        one.workers for one in ran.events if one.what is What.UP
+    ] == [1, 2, 3, 4]
     assert [life.start // 10 for life in ran.actors.lives] == [0.0, 9.0, 9.0, 9.0]
     assert 390 <= ran.actors.now() < 393
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -22,7 +21,7 @@ import yaml
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
 from jobs.submit import _packed
-from tests.processes import ROOT
+from tests.processes import ROOT, inherited_environment
 from tests.small_world import SmallWorld, file_bytes
 
 TOKEN = "0123456789abcdef" * 2
@@ -57,8 +56,10 @@ class Head:
     token: Path
 
     def submit(self, *arguments: str | Path, token: bool = True) -> subprocess.Popen[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        environment |= {"RAY_AUTH_MODE": "token", "RAY_API_SERVER_ADDRESS": self.dashboard}
+        environment = inherited_environment() | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_API_SERVER_ADDRESS": self.dashboard,
+        }
         environment["HOME"] = str(self.token.parent)
         if token:
             environment["RAY_AUTH_TOKEN_PATH"] = str(self.token)
@@ -82,8 +83,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     token = tmp_path_factory.mktemp("token") / "token"
     token.write_text(TOKEN, encoding="utf-8")
     port, agent_port = free_ports(2)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {
+    environment = inherited_environment() | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -1,0 +1,63 @@
+"""What idleak says on stderr: lines for people, or, with IDLEAK_LOG=json, one JSON object a line.
+
+Lines name no identity and no photo.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from schemas.errors import SpecError
+
+LOG = logging.getLogger("idleak")
+VARIABLE = "IDLEAK_LOG"
+LOGGERS = ("idleak", "distributed", "jobs")
+
+
+def configure_log() -> None:
+    """Take the form that IDLEAK_LOG asks for. Raises SpecError if there is none such."""
+    form = os.environ.get(VARIABLE, "text")
+    if form not in ("text", "json"):
+        raise SpecError(f"{VARIABLE}={form}: set it to text or json")
+    handler = _Stderr()
+    handler.setFormatter(_Json() if form == "json" else logging.Formatter("%(message)s"))
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.DEBUG if form == "json" else logging.INFO)
+
+
+def tell(event: str, text: str, level: int = logging.INFO, /, **fields: Any) -> None:
+    """Say `text` to people; to machines `event` and its fields. DEBUG is for machines alone."""
+    LOG.log(level, text, extra={"event": event, "fields": fields})
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Whatever stderr is at the time."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        """Nothing to keep."""
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": getattr(record, "event", record.name),
+            "message": record.getMessage(),
+        }
+        return json.dumps(told | getattr(record, "fields", {}))
