@@ -43,6 +43,11 @@ class ProgressRecord:
         if self._done >= self._todo or time.monotonic() - self._written >= WRITE_SECONDS:
             self._write()
 
+    def close(self) -> None:
+        """Nobody works on the stage any more."""
+        self._workers = 0
+        self._write()
+
     def _write(self) -> None:
         """A look from outside is not worth a run: what cannot be written is told and passed over."""
         self._written = time.monotonic()

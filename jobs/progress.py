@@ -119,6 +119,7 @@ class Stage:
         self._stack.close()
         if self._record is not None:
             self._metrics.end()
+            self._record.close()
 
     def begin(self, done: int, todo: int, capacity: Capacity | None = None) -> None:
         """There is work, of `todo` units, and `done` are there already."""

@@ -83,6 +83,29 @@ def test_the_webhook_posts_counts_and_no_names() -> None:
     assert codes[0] == 0 and codes[1] != 0
 
 
+def test_the_mail_has_counts_and_no_names(tmp_path: Path) -> None:
+    program, sent = tmp_path / "sendmail", tmp_path / "sent"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" > {sent}\ncat >> {sent}\n', encoding="utf-8")
+    program.chmod(0o755)
+    report = {
+        "fleet": "ours",
+        "night": "2026-11-01",
+        "audits": [{"key": "gan", "untold": ["ada", "bob"]}, {"key": "other", "untold": []}],
+    }
+    environment = {"IDLEAK_SENDMAIL": str(program), "IDLEAK_MAIL_TO": "privacy@example.org"}
+    command = [sys.executable, str(DEPLOY / "hooks" / "mail.py"), "nightly.json"]
+    subprocess.run(command, input=json.dumps(report), env=os.environ | environment, text=True, check=True)
+    told = sent.read_text(encoding="utf-8")
+    assert told.startswith("-t -i\n") and "To: privacy@example.org\n" in told and "gan: 2 new" in told
+    assert "Subject: idleak: new findings in ours, 2026-11-01\n" in told and "nightly.json" in told
+    assert "ada" not in told and "other" not in told
+    program.write_text("#!/bin/sh\nexit 75\n", encoding="utf-8")
+    refused = subprocess.run(
+        command, input=json.dumps(report), env=os.environ | environment, text=True, stderr=subprocess.DEVNULL
+    )
+    assert refused.returncode != 0
+
+
 def _hook(port: int, report: dict[str, object]) -> int:
     return subprocess.run(
         [sys.executable, str(DEPLOY / "hooks" / "webhook.py"), "nightly.json"],
