@@ -102,7 +102,8 @@ class Stage:
         self._title, self._store, self._unit = title, store, unit
         run = hashlib.sha256(store.location.encode()).hexdigest()[:12]
         self._fields = {"run": run, "stage": title}
-        self._metrics = RunMetrics(run, title, spec.generator.kind)
+        recognizers = [one.name for one in spec.faces.recognizers]
+        self._metrics = RunMetrics(run, title, spec.generator.kind, recognizers)
         self._stack = ExitStack()
         self._bar: ProgressBar | None = None
         self._record: ProgressRecord | None = None
@@ -121,7 +122,8 @@ class Stage:
             self._metrics.end()
 
     def begin(self, done: int, todo: int, capacity: Capacity | None = None) -> None:
-        """There is work, of `todo` units, and `done` are there already."""
+        """There is work, of `todo` units, and `done` are there already. Begins anew with each pass."""
+        self._stack.close()
         if capacity is not None:
             self._most_workers = capacity.workers
             where = f"{capacity.workers} workers × {capacity.threads} threads on {capacity.device}"
@@ -130,6 +132,7 @@ class Stage:
         bar = ProgressBar(self._title, todo, self._unit, self._fields)
         self._bar = self._stack.enter_context(bar)
         self._record = ProgressRecord(self._store, self._title, done, todo)
+        self._metrics.begin(done, todo)
 
     def report(self, report: ShardReport) -> None:
         assert self._bar is not None and self._record is not None

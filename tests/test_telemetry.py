@@ -36,7 +36,8 @@ for _ in range(60):
         text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
     except OSError:
         continue
-    if 'stage="reducing"' in text and "ray_idleak_tasks_left" in text:
+    told = [line for line in text.splitlines() if line.startswith("ray_idleak_progress_ratio")]
+    if any('stage="reducing"' in line and line.endswith(" 1.0") for line in told):
         break
 open(sys.argv[2], "w").write(text)
 sys.exit(code)
@@ -78,6 +79,10 @@ def test_the_metrics_are_those_of_the_run(told: tuple[str, str]) -> None:
     assert values(metrics, "idleak_images_total", stage="enrolling", outcome="invalid_image") == [1.0]
     assert values(metrics, "idleak_tasks_total", stage="sampling", what="shard_done") == [6.0]
     assert values(metrics, "idleak_tasks_left", stage="sampling") == [0.0]
+    for stage in ("enrolling", "sampling", "reducing"):
+        assert values(
+            metrics, "idleak_progress_ratio", stage=stage, generator="onnx", recognizers="tiny"
+        ) == [1]
     assert values(metrics, "idleak_workers", stage="sampling") == [0.0]
     assert values(metrics, "idleak_task_seconds_count", stage="sampling") == [6.0]
     (seconds,) = values(metrics, "idleak_step_seconds_count", stage="sampling", step="embed")
