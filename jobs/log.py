@@ -32,6 +32,11 @@ def configure_log() -> None:
         logger.setLevel(logging.DEBUG if form == "json" else logging.INFO)
 
 
+def is_json() -> bool:
+    """Whether stderr is for machines."""
+    return os.environ.get(VARIABLE) == "json"
+
+
 def tell(event: str, text: str, level: int = logging.INFO, /, **fields: Any) -> None:
     """Say `text` to people; to machines `event` and its fields. DEBUG is for machines alone."""
     LOG.log(level, text, extra={"event": event, "fields": fields})

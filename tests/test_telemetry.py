@@ -135,5 +135,7 @@ def test_people_are_told_of_attempts_that_fail(
     )
     assert code == ExitCode.OK, output
     assert "sampling: shard 3 failed (ActorDiedError), attempt 1; it is tried again" in output
+    last = next(line for line in output.splitlines() if line.startswith("sampling: 600 of 600 images, "))
+    assert re.search(r"; \w+ \d+%, \w+ \d+%, \w+ \d+%; 1 attempts failed$", last)
     assert main(["status", str(small_world.run)]) == ExitCode.OK
     assert "reducing: 600 of 600 samples compared" in capsys.readouterr().out
