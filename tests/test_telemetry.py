@@ -108,6 +108,8 @@ def test_nobodys_name_is_in_logs_or_metrics(told: tuple[str, str]) -> None:
 
 def test_log_lines_are_json_with_run_shard_and_worker(told: tuple[str, str]) -> None:
     lines: list[dict[str, Any]] = [json.loads(one) for one in told[0].splitlines() if one.startswith("{")]
+    end = lines.pop()
+    assert (end["event"], end["exit_code"], end["error"], end["level"]) == ("end", 0, "", "info")
     shards = [one for one in lines if one["event"] == "shard_done" and one["stage"] == "sampling"]
     assert {one["shard"] for one in shards} == set(range(6))
     assert len({one["run"] for one in lines}) == 1 and all(len(one["worker"]) == 32 for one in shards)
@@ -122,6 +124,20 @@ def test_a_form_that_there_is_none_of_is_refused(
     monkeypatch.setenv("IDLEAK_LOG", "xml")
     assert main(["audit", str(small_world.spec_path())]) == ExitCode.BAD_SPEC
     assert "IDLEAK_LOG=xml: set it to text or json" in capsys.readouterr().err
+
+
+def test_a_log_for_machines_gets_the_kind_of_an_error_and_people_its_message(
+    small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IDLEAK_LOG", "json")
+    people = small_world.folder / "candidates"
+    (people / CANARY).mkdir()
+    (people / CANARY / "0.png").symlink_to(people / "person-000" / "0.png")
+    assert main(["enroll", str(small_world.spec_path())]) == ExitCode.BAD_SPEC
+    told, message = capsys.readouterr().err.splitlines()
+    end = json.loads(told)
+    assert (end["event"], end["exit_code"], end["error"], end["level"]) == ("end", 2, "SpecError", "error")
+    assert CANARY not in told and message.startswith("idleak: ") and CANARY in message
 
 
 def test_people_are_told_of_attempts_that_fail(
