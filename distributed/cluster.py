@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import time
@@ -14,9 +15,10 @@ from typing import Any, Self
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+from ray.exceptions import RayError
 
 from distributed.stopping import heed_sigterm
-from schemas.errors import DeviceError, SpecError
+from schemas.errors import ClusterLostError, DeviceError, SpecError
 from schemas.spec import ResourcesSpec
 
 CONNECT_SECONDS = 10.0
@@ -53,6 +55,10 @@ class Cluster:
         if self._mine:
             ray.shutdown()
             self._mine = False
+        if isinstance(error, RayError | ConnectionError):
+            raise ClusterLostError(
+                f"Ray has ended ({_first_line(error)}); run the same command to go on"
+            ) from error
 
     def capacity(self, resources: ResourcesSpec) -> Capacity:
         """Turn `auto` into numbers, from what the cluster has. Connects to Ray if that has not been done.
@@ -66,13 +72,9 @@ class Cluster:
 
     def room(self, resources: ResourcesSpec, capacity: Capacity) -> Callable[[], int]:
         """How many workers a run may have when this is called; `auto`: what the cluster has room for."""
-        if isinstance(resources.workers, int):
-            workers = resources.workers
-            return lambda: workers
-        if resources.grow_to is not None and self._joined:
-            most = resources.grow_to
-            return lambda: most
-        return _Looked(capacity)
+        grows = resources.grow_to if self._joined else None
+        most = resources.workers if isinstance(resources.workers, int) else grows
+        return _Room(capacity, most, asked=grows, is_own=not self._joined)
 
     def _connect(self) -> None:
         """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; keep one that is up here."""
@@ -89,13 +91,23 @@ class Cluster:
 
 
 def _start_local() -> None:
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _node_ip_address="127.0.0.1",
-    )
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address="127.0.0.1",
+        )
+    except Exception as error:
+        # Ray raises bare exceptions where one of its processes does not come up.
+        raise ClusterLostError(
+            f"Ray did not start ({_first_line(error)}); run the same command to try again"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _join(address: str) -> None:
@@ -118,19 +130,27 @@ def require_listener(address: str, port: int | None = None) -> None:
         socket.create_connection((host.strip("[]"), number), timeout=CONNECT_SECONDS).close()
 
 
-class _Looked:
-    """The room for workers when it was last looked up."""
+class _Room:
+    """The room for workers when it was last looked up: `most` of them at most.
 
-    def __init__(self, capacity: Capacity) -> None:
-        self._capacity = capacity
-        self._looked = -LOOK_SECONDS
+    asked: workers that the cluster is to grow to, which it learns from those that wait for a machine.
+    """
+
+    def __init__(self, capacity: Capacity, most: int | None, *, asked: int | None, is_own: bool) -> None:
+        self._capacity, self._most, self._asked, self._is_own = capacity, most, asked, is_own
+        self._looked = -math.inf
         self._room = 0
 
     def __call__(self) -> int:
+        """Raises ClusterLostError where a Ray of our own has no machine any more: no other will come."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._room = room_on(machines(), self._capacity.device, self._capacity.threads)
+            there = machines()
+            if self._is_own and not there:
+                raise ClusterLostError("Ray has ended on this machine; run the same command to go on")
+            self._room = room_on(there, self._capacity.device, self._capacity.threads)
             self._looked = time.monotonic()
-        return self._room
+        room = self._room if self._asked is None else self._asked
+        return room if self._most is None else min(room, self._most)
 
 
 def machines() -> list[Machine]:

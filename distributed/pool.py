@@ -307,7 +307,8 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
 
     def _start_actors(self) -> None:
         """One for each task that waits, while there is room: the idle ones do not suit what is left."""
-        while len(self._starting) < len(self._queue) and len(self._alive) < self._workers():
+        room = self._workers()
+        while len(self._starting) < len(self._queue) and len(self._alive) < room:
             actor, handle = self._actors.start()
             self._alive.add(actor)
             self._starting[handle] = (actor, self._actors.now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import uuid
 from pathlib import Path
@@ -50,7 +51,17 @@ class RunStore:
             else:
                 self._write_local(self.folder, path, data)
         except (BaseError, OSError) as error:
-            raise StoreError(_cannot("write", f"{self.location}/{path}", error)) from error
+            raise StoreError(self._cannot_write(path, len(data), error)) from error
+
+    def _cannot_write(self, path: str, size: int, error: Exception) -> str:
+        """What is needed there, and, on a disk, what there is."""
+        told = _cannot("write", f"{self.location}/{path}", error)
+        try:
+            free = None if self.folder is None else shutil.disk_usage(self.folder).free
+        except OSError:
+            free = None
+        room = "" if free is None else f", where {free:,} are free"
+        return f"{told}; it needs {size:,} bytes{room}"
 
     def _write_local(self, folder: Path, path: str, data: bytes) -> None:
         """obstore's own local put is atomic but not synced: a power cut could leave an empty file."""

@@ -54,6 +54,10 @@ class StoppedError(IdleakError):
     """The run was told to stop, and has stopped in good order."""
 
 
+class ClusterLostError(StoppedError):
+    """Ray did not start, or has ended under the run."""
+
+
 class ShardsLostError(IdleakError):
     """Some shards were not made after all their attempts."""
 

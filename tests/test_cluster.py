@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from distributed.cluster import Capacity, resolve_device, size_pool
+from distributed.cluster import Capacity, Cluster, resolve_device, size_pool
 from jobs.exit_codes import ExitCode
-from schemas.errors import DeviceError, SpecError
+from schemas.errors import ClusterLostError, DeviceError, SpecError
 from schemas.spec import ResourcesSpec
 from tests.processes import ROOT, finish, inherited_environment, start_job
 from tests.small_world import SmallWorld
@@ -67,6 +67,26 @@ def test_a_cluster_that_grows_may_begin_with_nothing() -> None:
 def test_growth_needs_a_device_and_no_other_number_of_workers(given: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"resources\.grow_to"):
         resources(**given)
+
+
+def test_room_follows_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[dict[str, float]] = [{"CPU": 3.0}]
+    monkeypatch.setattr("distributed.cluster.machines", lambda: list(there))
+    monkeypatch.setattr("distributed.cluster.LOOK_SECONDS", -1.0)
+    capacity, alone, joined = Capacity("cpu", 3, 1), Cluster(), Cluster()
+    joined._joined = True
+    follows, asks = (
+        joined.room(resources(), capacity),
+        joined.room(resources(device="cpu", grow_to=9), capacity),
+    )
+    few, own = joined.room(resources(workers=2), capacity), alone.room(resources(), capacity)
+    assert (follows(), asks(), few(), own()) == (3, 9, 2, 3)
+    there.append({"CPU": 4.0})
+    assert (follows(), asks(), few(), own()) == (7, 9, 2, 7)
+    there.clear()
+    assert (follows(), asks(), few()) == (0, 9, 0)
+    with pytest.raises(ClusterLostError, match="Ray has ended on this machine"):
+        own()
 
 
 def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> None:
