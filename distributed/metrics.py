@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from ray.util.metrics import Counter, Gauge, Histogram
@@ -9,7 +10,7 @@ from ray.util.metrics import Counter, Gauge, Histogram
 from schemas.events import What, WorkEvent
 from schemas.shard import ShardReport
 
-TAGS = ("run", "stage", "generator")
+TAGS = ("run", "stage", "generator", "recognizers")
 SECONDS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
 
 
@@ -20,6 +21,9 @@ def _instruments() -> dict[str, Counter | Gauge | Histogram]:
         Counter("idleak_tasks", "shards by what became of an attempt", (*TAGS, "what")),
         Counter("idleak_images", "images by outcome", (*TAGS, "outcome")),
         Counter("idleak_written_bytes", "bytes of committed shards", TAGS),
+        Gauge(
+            "idleak_progress_ratio", "share of a stage's images, or of a pass's samples, that is done", TAGS
+        ),
         Gauge("idleak_workers", "workers that are up", TAGS),
         Gauge("idleak_tasks_left", "shards that no worker has begun", TAGS),
         Gauge(
@@ -35,8 +39,15 @@ def _instruments() -> dict[str, Counter | Gauge | Histogram]:
 class RunMetrics:
     """The metrics of one stage of one run. run: a digest. None of the tags is a person's or a file's name."""
 
-    def __init__(self, run: str, stage: str, generator: str) -> None:
-        self._tags = {"run": run, "stage": stage, "generator": generator}
+    def __init__(self, run: str, stage: str, generator: str, recognizers: Sequence[str]) -> None:
+        tags = (run, stage, generator, "+".join(recognizers))
+        self._tags = dict(zip(TAGS, tags, strict=True))
+        self._done = self._planned = 0
+
+    def begin(self, done: int, todo: int) -> None:
+        """Of the stage's images, or of the samples of another pass over them."""
+        self._done, self._planned = done, done + todo
+        self._set("idleak_progress_ratio", done / self._planned)
 
     def event(self, event: WorkEvent) -> None:
         if event.what is not What.UP:
@@ -47,6 +58,8 @@ class RunMetrics:
         self._set("idleak_tasks_left", event.left)
 
     def report(self, report: ShardReport) -> None:
+        self._done += report.rows
+        self._set("idleak_progress_ratio", self._done / self._planned)
         for outcome, count in report.outcomes.items():
             self._count("idleak_images", count, outcome=outcome)
         self._count("idleak_written_bytes", report.bytes_written)

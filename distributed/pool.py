@@ -405,7 +405,8 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
             self._idle.append(attempt.actor)
             seconds = self._actors.now() - attempt.start
             self._recent.append(seconds)
-            self._tell(What.DONE, attempt.actor, attempt.task, seconds=seconds)
+            attempts = self._queue.failures.get(attempt.task.index, 0)
+            self._tell(What.DONE, attempt.actor, attempt.task, attempts=attempts, seconds=seconds)
             self._settle(attempt.task)
             self._on_report(report)
 
@@ -419,18 +420,19 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         """Charge the task, unless its other attempt may still succeed."""
         if self._handles[attempt.task.index]:
             return
+        seconds = self._actors.now() - attempt.start
         if isinstance(error, NodeLostError):
             self._queue.fresh.appendleft(attempt.task)
-            self._tell(What.MACHINE_LOST, attempt.actor, attempt.task)
+            self._tell(What.MACHINE_LOST, attempt.actor, attempt.task, seconds=seconds)
         else:
-            self._charge(attempt.task, attempt.actor, error)
+            self._charge(attempt.task, attempt.actor, error, seconds)
 
-    def _charge(self, task: TaskT, actor: ActorT, error: Exception) -> None:
+    def _charge(self, task: TaskT, actor: ActorT, error: Exception, seconds: float = 0.0) -> None:
         self._queue.failed(task, actor, str(error))
         attempts = self._queue.failures[task.index]
         spent = attempts == self._queue.max_attempts
         what = What.SET_ASIDE if spent else What.FAILED
-        self._tell(what, actor, task, attempts=attempts, error=_kind(error))
+        self._tell(what, actor, task, attempts=attempts, seconds=seconds, error=_kind(error))
 
     def _tell(self, what: What, actor: ActorT, task: TaskT | None = None, **told: Any) -> None:
         shard = -1 if task is None else task.index

@@ -34,29 +34,34 @@ class ProgressRecord:
     def event(self, event: WorkEvent) -> None:
         self._workers = event.workers
         self._what[event.what] += 1
+        self._write_now_and_then()
+
+    def end(self) -> None:
+        """Write down what came after the last report too: attempts that failed, shards set aside."""
+        self._workers = 0
+        self._write()
 
     def add(self, report: ShardReport) -> None:
         self._done += report.rows
         self._outcomes.update(report.outcomes)
         for name, spent in report.seconds.items():
             self._seconds[name] += spent
-        if self._done >= self._todo or time.monotonic() - self._written >= WRITE_SECONDS:
-            self._write()
+        self._write_now_and_then()
 
-    def close(self) -> None:
-        """Nobody works on the stage any more."""
-        self._workers = 0
-        self._write()
+    def _write_now_and_then(self) -> None:
+        if time.monotonic() - self._written >= WRITE_SECONDS:
+            self._write()
 
     def _write(self) -> None:
         """A look from outside is not worth a run: what cannot be written is told and passed over."""
         self._written = time.monotonic()
         try:
-            self._store.write(PROGRESS_FILE, self._now().model_dump_json(indent=2).encode())
+            self._store.write(PROGRESS_FILE, self.now().model_dump_json(indent=2).encode())
         except StoreError as error:
             LOG.warning("%s", error)
 
-    def _now(self) -> StageProgress:
+    def now(self) -> StageProgress:
+        """All that is known so far."""
         return StageProgress(
             stage=self._stage,
             started=self._started,

@@ -55,6 +55,7 @@ class ReduceRun:
     """The passes over one run's shards. Each gives the same bytes for any number of workers.
 
     All raise DamagedError for a shard that fails its checksums, ShardsLostError if a group cannot be reduced.
+    on_pass: called with the number of samples before each pass that shows its progress.
     """
 
     spec: AuditSpec
@@ -62,6 +63,7 @@ class ReduceRun:
     cluster: Cluster
     on_report: OnReport
     on_event: Callable[[WorkEvent], None] = lambda event: None
+    on_pass: Callable[[int], None] = lambda samples: None
 
     def search(
         self,
@@ -156,7 +158,10 @@ class ReduceRun:
             self.store.delete(path)
 
     def _reduce(self, job: Job, groups: Sequence[ShardGroup], capacity: Capacity) -> None:
-        report = self.on_report if isinstance(job, SearchJob) and job.settings == 1 else _ignore
+        shown = isinstance(job, SearchJob) and job.settings == 1
+        report = self.on_report if shown else _ignore
+        if shown:
+            self.on_pass(sum(shard.rows for group in groups for shard in group.shards))
         if len(groups) == 1 and capacity.device == "cpu":
             # An actor would take longer to start than the work takes.
             report(ReduceMaker(job).make(groups[0]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from distributed.stopping import sigterm_heeded
 from distributed.store import RunStore
 from jobs.exit_codes import ExitCode, code_of
-from jobs.log import configure_log
+from jobs.log import configure_log, tell_end
 from schemas.errors import (
     ClusterError,
     DeviceError,
@@ -54,14 +54,21 @@ def existing_run(location: str) -> RunStore:
 
 
 def guarded(run: Callable[[], ExitCode | int]) -> int:
-    """Turn an expected error into one line on stderr, and into its exit code."""
+    """Turn an expected error into one line on stderr, and into its exit code.
+
+    A log for machines gets the kind of the error alone: its message may name a photo, and so a person.
+    """
     try:
         configure_log()
         with sigterm_heeded():
-            return run()
+            code = run()
+        tell_end(code)
     except IdleakError as error:
+        code = code_of(error)
+        tell_end(code, type(error).__name__)
         print(f"idleak: {error}", file=sys.stderr)
-        return code_of(error)
     except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+        tell_end(code, KeyboardInterrupt.__name__)
         print("idleak: interrupted; finished shards are kept, run the same command to go on", file=sys.stderr)
-        return ExitCode.INTERRUPTED
+    return code

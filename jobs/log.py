@@ -1,6 +1,6 @@
 """What idleak says on stderr: lines for people, or, with IDLEAK_LOG=json, one JSON object a line.
 
-Lines name no identity and no photo.
+Lines name no identity and no photo; the error that ends a job may, and is told apart from them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,22 @@ def configure_log() -> None:
         logger.setLevel(logging.DEBUG if form == "json" else logging.INFO)
 
 
+def is_json() -> bool:
+    """Whether stderr is for machines."""
+    return os.environ.get(VARIABLE) == "json"
+
+
 def tell(event: str, text: str, level: int = logging.INFO, /, **fields: Any) -> None:
     """Say `text` to people; to machines `event` and its fields. DEBUG is for machines alone."""
     LOG.log(level, text, extra={"event": event, "fields": fields})
+
+
+def tell_end(code: int, error: str = "") -> None:
+    """Tell machines how a job ends: its exit code, and the kind of the error that ended it."""
+    if is_json():
+        level = logging.ERROR if error else logging.INFO
+        text = f"ended with exit code {int(code)}" + (f" ({error})" if error else "")
+        tell("end", text, level, exit_code=int(code), error=error)
 
 
 class _Stderr(logging.StreamHandler[TextIO]):

@@ -22,8 +22,10 @@ from distributed.shard_index import ShardRun
 from distributed.shard_maker import BATCH_IMAGES
 from distributed.shard_run import ShardsMade, make_missing
 from distributed.store import RunStore
-from jobs.log import tell
+from jobs.log import is_json, tell
+from schemas.errors import StoreError
 from schemas.events import What, WorkEvent
+from schemas.progress import StageProgress
 from schemas.shard import ShardReport
 from schemas.spec import AuditSpec
 
@@ -37,7 +39,7 @@ class ProgressBar:
         self._title, self._total, self._unit, self._fields = title, total, unit, fields
         self._done = 0
         self._start = self._shown = time.monotonic()
-        self._bar = _bar(title, total) if sys.stderr.isatty() else None
+        self._bar = _bar(title, total) if sys.stderr.isatty() and not is_json() else None
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -50,19 +52,19 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.stop()
 
-    def advance(self, count: int) -> None:
-        """Say that `count` more units are done."""
+    def advance(self, count: int, note: str = "") -> None:
+        """Say that `count` more units are done, and a note."""
         self._done += count
         rate = self._done / max(1e-9, time.monotonic() - self._start)
         if self._bar is not None:
             task = self._bar.task_ids[0]
-            self._bar.update(task, advance=count, rate=f"{rate:,.1f} {self._unit}/s")
+            self._bar.update(task, advance=count, rate=f"{rate:,.1f} {self._unit}/s", note=note)
             return
         if self._done >= self._total or time.monotonic() - self._shown >= PLAIN_SECONDS:
             self._shown = time.monotonic()
             left = (self._total - self._done) / rate
             fields = {"done": self._done, "total": self._total, "rate": rate, "seconds_left": left}
-            tell("progress", self._line(rate), **fields, **self._fields)
+            tell("progress", "; ".join(filter(None, [self._line(rate), note])), **fields, **self._fields)
 
     def _line(self, rate: float) -> str:
         left = format_seconds((self._total - self._done) / rate)
@@ -79,9 +81,10 @@ def _bar(title: str, total: int) -> Progress:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
     )
-    progress.add_task(title, total=total, rate="")
+    progress.add_task(title, total=total, rate="", note="")
     return progress
 
 
@@ -95,6 +98,20 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def format_shares(seconds: Mapping[str, float], most: int | None = None) -> str:
+    """`generate 61%, embed 30%`: the largest first, at most `most` of them."""
+    total = sum(seconds.values()) or 1.0
+    ordered = sorted(seconds.items(), key=lambda one: -one[1])[:most]
+    return ", ".join(f"{name} {spent / total:.0%}" for name, spent in ordered)
+
+
+def note(progress: StageProgress) -> str:
+    """Where the workers' time goes, and the attempts that failed, if any."""
+    failed = progress.tried_again + progress.set_aside
+    told = [format_shares(progress.seconds, most=3), f"{failed:,} attempts failed" if failed else ""]
+    return "; ".join(filter(None, told))
+
+
 class Stage:
     """What people, logs, metrics and `idleak status` are told of a stage of a run. A context manager."""
 
@@ -102,7 +119,8 @@ class Stage:
         self._title, self._store, self._unit = title, store, unit
         run = hashlib.sha256(store.location.encode()).hexdigest()[:12]
         self._fields = {"run": run, "stage": title}
-        self._metrics = RunMetrics(run, title, spec.generator.kind)
+        recognizers = [one.name for one in spec.faces.recognizers]
+        self._metrics = RunMetrics(run, title, spec.generator.kind, recognizers)
         self._stack = ExitStack()
         self._bar: ProgressBar | None = None
         self._record: ProgressRecord | None = None
@@ -119,10 +137,12 @@ class Stage:
         self._stack.close()
         if self._record is not None:
             self._metrics.end()
-            self._record.close()
+            if not isinstance(error, StoreError):
+                self._record.end()
 
     def begin(self, done: int, todo: int, capacity: Capacity | None = None) -> None:
-        """There is work, of `todo` units, and `done` are there already."""
+        """There is work, of `todo` units, and `done` are there already. Begins anew with each pass."""
+        self._stack.close()
         if capacity is not None:
             self._most_workers = capacity.workers
             where = f"{capacity.workers} workers × {capacity.threads} threads on {capacity.device}"
@@ -131,6 +151,7 @@ class Stage:
         bar = ProgressBar(self._title, todo, self._unit, self._fields)
         self._bar = self._stack.enter_context(bar)
         self._record = ProgressRecord(self._store, self._title, done, todo)
+        self._metrics.begin(done, todo)
 
     def report(self, report: ShardReport) -> None:
         assert self._bar is not None and self._record is not None
@@ -143,8 +164,8 @@ class Stage:
             text = f"{self._title}: memory ran out; {fewer} images at once from now on"
             self._tell("memory_ran_out", text, logging.WARNING, images_at_once=fewer)
             self._images_at_once = fewer
-        self._bar.advance(report.rows)
         self._record.add(report)
+        self._bar.advance(report.rows, note(self._record.now()))
         self._metrics.report(report)
 
     def event(self, event: WorkEvent) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -124,8 +125,8 @@ def reduce(spec: AuditSpec, enrolment: Enrolment, store: RunStore, cluster: Clus
     """
     attributes = read_attributes(spec)
     with Stage("reducing", store, spec, "samples") as stage:
-        stage.begin(0, spec.samples)
-        run = ReduceRun(spec, store, cluster, stage.report, stage.event)
+        begin = partial(stage.begin, 0)
+        run = ReduceRun(spec, store, cluster, stage.report, stage.event, begin)
         reduction = reduce_run(spec, enrolment.table, run, attributes)
     write_tables(spec, reduction, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return reduction

@@ -15,7 +15,7 @@ from distributed.store import RunStore
 from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
 from jobs.findings import read_results
-from jobs.progress import format_seconds
+from jobs.progress import format_seconds, format_shares
 from schemas.errors import StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
@@ -90,10 +90,9 @@ def _stage_lines(progress: StageProgress, *, is_running: bool) -> Iterator[str]:
         left = (progress.todo - progress.done) / progress.rate
         rest = f", {format_seconds(left)} left" if is_running and left else ""
         yield f"  rate: {progress.rate:,.1f} {unit.split()[0]}/s{rest}"
-    if is_running:
+    if is_running and progress.workers:
         yield f"  workers: {progress.workers}"
-    if progress.tried_again or progress.set_aside:
-        yield f"  attempts that failed: {progress.tried_again}; shards set aside: {progress.set_aside}"
-    if total := sum(progress.seconds.values()):
-        shares = sorted(progress.seconds.items(), key=lambda one: -one[1])
-        yield "  workers' time: " + ", ".join(f"{name} {spent / total:.0%}" for name, spent in shares)
+    if failed := progress.tried_again + progress.set_aside:
+        yield f"  attempts that failed: {failed:,}; shards set aside: {progress.set_aside:,}"
+    if progress.seconds:
+        yield f"  workers' time: {format_shares(progress.seconds)}"

@@ -21,7 +21,7 @@ class What(StrEnum):
 
 @dataclass(frozen=True)
 class WorkEvent:
-    """shard: of the task, -1 if none. attempts: those charged so far. seconds: of the attempt.
+    """shard: of the task, -1 if none. attempts: those that failed and were charged. seconds: of the attempt.
 
     error: the kind of the error and no more, as its message may name a photo, and so a person.
     workers: those that are up; left: tasks that wait.

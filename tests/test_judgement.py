@@ -119,8 +119,12 @@ def test_candidates_are_matched_with_as_many_photos(small_world: SmallWorld) -> 
     assert [group.photos for group in one.power.groups] == [1]
 
 
-def test_the_median_photo_can_set_the_neighbourhood(small_world: SmallWorld) -> None:
+def test_the_median_photo_can_set_the_neighbourhood(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
     audited(small_world, "median", membership=MEMBERSHIP | {"hit": "median"})
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("reducing: ")]
+    assert [line.partition(" samples,")[0] for line in told] == ["reducing: 600 of 600"] * 2, "two passes"
     table = small_world.folder / "runs" / "median" / "neighbours.parquet"
     scores = small_world.folder / "runs" / "median" / "scores.parquet"
     assert query(f"select count(*) from '{scores}' where score_name = 'hit_rate' and score > 0") >= [

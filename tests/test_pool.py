@@ -138,6 +138,29 @@ def test_poison_is_given_up_after_three_attempts_and_named_while_the_rest_is_don
 
 
 @with_ray
+def test_what_is_told_of_an_attempt_is_the_kind_of_its_error_and_no_more(tmp_path: Path) -> None:
+    events: list[WorkEvent] = []
+    run_tasks(
+        [Numbered(3), Numbered(5), Numbered(100)],
+        partial(start_one, Flaky, tmp_path),
+        workers=lambda: 1,
+        on_report=lambda index: None,
+        on_event=events.append,
+    )
+    told = [(one.shard, one.what, one.attempts, one.error) for one in events if one.what is not What.UP]
+    assert sorted(told) == [
+        (3, What.FAILED, 1, "OSError"),
+        (3, What.DONE, 1, ""),
+        (5, What.FAILED, 1, "ActorDiedError"),
+        (5, What.DONE, 1, ""),
+        (100, What.FAILED, 1, "OSError"),
+        (100, What.FAILED, 2, "OSError"),
+        (100, What.SET_ASIDE, 3, "OSError"),
+    ]
+    assert all(one.seconds > 0 for one in events if one.what is not What.UP)
+
+
+@with_ray
 def test_an_actor_that_cannot_start_says_why(tmp_path: Path) -> None:
     lost = run_tasks(
         [Numbered(0)], partial(start_one, Stillborn, tmp_path), workers=lambda: 1, on_report=print
@@ -444,6 +467,9 @@ def test_a_lost_machine_is_not_charged_to_its_task() -> None:
     ran = Ran(Spot(lambda index, attempt: Fate(60.0, kills=(index, attempt) in lost)))
     carry_out(ran, shards=5, workers=2)
     assert ran.lost == [] and ran.reports == Counter(range(5)) and len(ran.tries(3)) == 6
+    told = [one for one in ran.events if one.shard == 3]
+    assert [one.what for one in told] == [What.MACHINE_LOST] * 5 + [What.DONE]
+    assert all(60 <= one.seconds < 61 and one.attempts == 0 for one in told)
 
 
 def grown(

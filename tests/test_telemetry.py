@@ -36,7 +36,8 @@ for _ in range(60):
         text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
     except OSError:
         continue
-    if 'stage="reducing"' in text and "ray_idleak_tasks_left" in text:
+    told = [line for line in text.splitlines() if line.startswith("ray_idleak_progress_ratio")]
+    if any('stage="reducing"' in line and line.endswith(" 1.0") for line in told):
         break
 open(sys.argv[2], "w").write(text)
 sys.exit(code)
@@ -78,6 +79,10 @@ def test_the_metrics_are_those_of_the_run(told: tuple[str, str]) -> None:
     assert values(metrics, "idleak_images_total", stage="enrolling", outcome="invalid_image") == [1.0]
     assert values(metrics, "idleak_tasks_total", stage="sampling", what="shard_done") == [6.0]
     assert values(metrics, "idleak_tasks_left", stage="sampling") == [0.0]
+    for stage in ("enrolling", "sampling", "reducing"):
+        assert values(
+            metrics, "idleak_progress_ratio", stage=stage, generator="onnx", recognizers="tiny"
+        ) == [1]
     assert values(metrics, "idleak_workers", stage="sampling") == [0.0]
     assert values(metrics, "idleak_task_seconds_count", stage="sampling") == [6.0]
     (seconds,) = values(metrics, "idleak_step_seconds_count", stage="sampling", step="embed")
@@ -103,6 +108,8 @@ def test_nobodys_name_is_in_logs_or_metrics(told: tuple[str, str]) -> None:
 
 def test_log_lines_are_json_with_run_shard_and_worker(told: tuple[str, str]) -> None:
     lines: list[dict[str, Any]] = [json.loads(one) for one in told[0].splitlines() if one.startswith("{")]
+    end = lines.pop()
+    assert (end["event"], end["exit_code"], end["error"], end["level"]) == ("end", 0, "", "info")
     shards = [one for one in lines if one["event"] == "shard_done" and one["stage"] == "sampling"]
     assert {one["shard"] for one in shards} == set(range(6))
     assert len({one["run"] for one in lines}) == 1 and all(len(one["worker"]) == 32 for one in shards)
@@ -119,6 +126,20 @@ def test_a_form_that_there_is_none_of_is_refused(
     assert "IDLEAK_LOG=xml: set it to text or json" in capsys.readouterr().err
 
 
+def test_a_log_for_machines_gets_the_kind_of_an_error_and_people_its_message(
+    small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IDLEAK_LOG", "json")
+    people = small_world.folder / "candidates"
+    (people / CANARY).mkdir()
+    (people / CANARY / "0.png").symlink_to(people / "person-000" / "0.png")
+    assert main(["enroll", str(small_world.spec_path())]) == ExitCode.BAD_SPEC
+    told, message = capsys.readouterr().err.splitlines()
+    end = json.loads(told)
+    assert (end["event"], end["exit_code"], end["error"], end["level"]) == ("end", 2, "SpecError", "error")
+    assert CANARY not in told and message.startswith("idleak: ") and CANARY in message
+
+
 def test_people_are_told_of_attempts_that_fail(
     small_world: SmallWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,5 +151,7 @@ def test_people_are_told_of_attempts_that_fail(
     )
     assert code == ExitCode.OK, output
     assert "sampling: shard 3 failed (ActorDiedError), attempt 1; it is tried again" in output
+    last = next(line for line in output.splitlines() if line.startswith("sampling: 600 of 600 images, "))
+    assert re.search(r"; \w+ \d+%, \w+ \d+%, \w+ \d+%; 1 attempts failed$", last)
     assert main(["status", str(small_world.run)]) == ExitCode.OK
     assert "reducing: 600 of 600 samples compared" in capsys.readouterr().out
