@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from distributed.store import RunStore
 from jobs.exit_codes import ExitCode
 from tests.processes import finish, start_job
 from tests.small_world import SmallWorld, file_bytes
 
 
+@pytest.mark.slow
 def test_a_run_in_a_bucket_has_the_bytes_of_a_local_one(small_world: SmallWorld, bucket: str) -> None:
     assert finish(start_job("audit", small_world.spec_path("local")))[0] == ExitCode.OK
     code, output = finish(start_job("audit", small_world.spec_path("remote", output=bucket)))

@@ -85,6 +85,7 @@ def test_a_killed_worker_and_a_killed_driver_change_no_byte(
     assert not list(run.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_the_worker_that_died(world: SmallWorld, clean_bytes: dict[str, bytes]) -> None:
     spec, run = world.spec_path("worker", **PLAN), world.folder / "runs" / "worker"
     process = start_job("audit", spec)
