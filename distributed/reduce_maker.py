@@ -131,19 +131,27 @@ class ReduceMaker:
 
     def make(self, group: ShardGroup) -> ShardReport:
         """Reduce one group of shards into one file of partial results."""
-        start = time.perf_counter()
-        found = self._finder.find(self._templates(group))
+        seconds, start = {"read": 0.0}, time.perf_counter()
+        found = self._finder.find(self._templates(group, seconds))
+        written = time.perf_counter()
+        seconds["compare"] = written - start - seconds["read"]
         self._store.write(group.file_name, encode(found))
-        seconds = {"reduce": time.perf_counter() - start}
+        seconds["write"] = time.perf_counter() - written
         return ShardReport(group.index, sum(shard.rows for shard in group.shards), {}, 0, seconds)
 
-    def _templates(self, group: ShardGroup) -> Iterator[ShardTemplates]:
+    def _templates(self, group: ShardGroup, seconds: dict[str, float]) -> Iterator[ShardTemplates]:
         for shard in group.shards:
             for name in self._names:
-                column = template_column(name)
-                table = self._samples.read_table(f"{SAMPLES_PREFIX}/{shard.file_name}", ["sample_id", column])
-                table = table.filter(pc.is_valid(table[column]))
-                yield ShardTemplates(name, table["sample_id"].to_numpy(), template_rows(table, name))
+                start = time.perf_counter()
+                found = self._read(shard, name)
+                seconds["read"] += time.perf_counter() - start
+                yield found
+
+    def _read(self, shard: Shard, recognizer: str) -> ShardTemplates:
+        column = template_column(recognizer)
+        table = self._samples.read_table(f"{SAMPLES_PREFIX}/{shard.file_name}", ["sample_id", column])
+        table = table.filter(pc.is_valid(table[column]))
+        return ShardTemplates(recognizer, table["sample_id"].to_numpy(), template_rows(table, recognizer))
 
 
 class Searcher:

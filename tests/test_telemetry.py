@@ -87,6 +87,8 @@ def test_the_metrics_are_those_of_the_run(told: tuple[str, str]) -> None:
     assert values(metrics, "idleak_task_seconds_count", stage="sampling") == [6.0]
     (seconds,) = values(metrics, "idleak_step_seconds_count", stage="sampling", step="embed")
     assert seconds == 6.0 and values(metrics, "idleak_written_bytes_total", stage="sampling")[0] > 10_000
+    for step in ("read", "compare", "write"):
+        assert values(metrics, "idleak_step_seconds_count", stage="reducing", step=step) == [1.0]
     assert values(metrics, "idleak_crops_at_once", stage="sampling", recognizer="tiny")[0] >= 1
 
 
