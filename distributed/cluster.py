@@ -10,18 +10,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from distributed.stopping import heed_sigterm
-from schemas.errors import ClusterLostError, DeviceError, SpecError
+from schemas.errors import ClusterLostError, DeviceError, IdleakError, SpecError
 from schemas.spec import ResourcesSpec
 
 CONNECT_SECONDS = 10.0
+CALL_SECONDS = 3600.0
+
+T = TypeVar("T")
 
 LOOK_SECONDS = 5.0
 """How often a run looks whether its cluster has grown or shrunk."""
@@ -75,6 +78,20 @@ class Cluster:
         grows = resources.grow_to if self._joined else None
         most = resources.workers if isinstance(resources.workers, int) else grows
         return _Room(capacity, most, asked=grows, is_own=not self._joined)
+
+    def call(self, capacity: Capacity, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function of a module where the device is: here, or on a machine of the joined cluster that
+        has a GPU, as this one need not have any. Raises what the function raises.
+        """
+        if capacity.device == "cpu" or not self._joined:
+            return function(*arguments)
+        remote: Any = ray.remote(function)
+        called = remote.options(num_cpus=capacity.threads, num_gpus=1).remote(*arguments)
+        try:
+            found: T = ray.get(called, timeout=CALL_SECONDS)
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, IdleakError) else error) from None
+        return found
 
     def _connect(self) -> None:
         """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; keep one that is up here."""

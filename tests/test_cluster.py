@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +110,59 @@ def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> No
         assert head.poll() is None
     finally:
         head.communicate("", timeout=60)
+
+
+CALL = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from distributed.cluster import Capacity, Cluster
+from distributed.sampling.latents import standard_normal
+from schemas.spec import ResourcesSpec, load_spec
+def pid():
+    return os.getpid()
+with Cluster() as cluster:
+    capacity = cluster.capacity(ResourcesSpec(device="cuda"))
+    assert capacity == Capacity("cuda", 1, 1), capacity
+    here = os.getpid()
+    assert cluster.call(capacity, pid) != here
+    assert cluster.call(Capacity("cpu", 1, 1), pid) == here
+    ids = np.arange(5)
+    assert np.array_equal(cluster.call(capacity, standard_normal, 3, ids, 4), standard_normal(3, ids, 4))
+    cluster.call(capacity, load_spec, Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_what_needs_the_gpu_is_done_where_one_is(tmp_path: Path) -> None:
+    """The GPU is one in Ray's books alone."""
+    head = HEAD.replace('"num_cpus": 2', '"num_cpus": 2, "num_gpus": 1')
+    environment = inherited_environment() | {"RAY_USAGE_STATS_ENABLED": "0"}
+    cluster = subprocess.Popen(
+        [sys.executable, "-c", head],
+        env=environment,
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
+        done = subprocess.run(
+            [sys.executable, "-c", CALL, str(tmp_path / "none.yaml")],
+            env=environment | {"RAY_ADDRESS": address},
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        cluster.communicate("", timeout=60)
+    assert "schemas.errors.SpecError: cannot read the spec" in done.stderr, done.stderr
+    assert "AssertionError" not in done.stderr
 
 
 def test_an_address_where_nobody_listens_is_said_at_once(small_world: SmallWorld) -> None:
