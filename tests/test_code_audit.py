@@ -137,6 +137,7 @@ def test_people_whose_photos_a_network_pickle_makes_are_found(small_world: Small
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_a_crash_costs_an_attempt_and_no_byte(small_world: SmallWorld, weights: Path) -> None:
     # The code can write nothing that its next process would find, but it can change a mode.
     flag = small_world.folder / "crashed"

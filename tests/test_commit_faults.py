@@ -18,7 +18,7 @@ PLAN: dict[str, Any] = {"resources": {"device": "cpu", "workers": 2, "threads_pe
 VICTIM = "shard-000003.parquet"
 POINTS = [
     pytest.param("before_sync", marks=pytest.mark.slow),
-    "after_sync",
+    pytest.param("after_sync", marks=pytest.mark.slow),
     "before_folder_sync",
     pytest.param("after_folder_sync", marks=pytest.mark.slow),
 ]

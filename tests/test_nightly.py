@@ -407,6 +407,7 @@ def test_a_fleet_is_kept_in_a_bucket_and_started_as_a_command(small_world: Small
     assert not (small_world.folder / "nightly").exists() and len(told(small_world)) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_night_is_gone_on_with_and_meanwhile_refused_to_others(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,7 +84,7 @@ def slow(kind: str) -> Any:
     return pytest.param(kind, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("kind", ["torchscript", slow("torch_export"), "module", slow("stylegan")])
+@pytest.mark.parametrize("kind", ["torchscript", slow("torch_export"), slow("module"), slow("stylegan")])
 def test_the_onnx_file_gives_the_images_of_the_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
