@@ -90,6 +90,7 @@ def test_room_follows_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
         own()
 
 
+@pytest.mark.slow
 def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> None:
     head = subprocess.Popen(
         [sys.executable, "-c", HEAD],

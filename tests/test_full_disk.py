@@ -62,6 +62,7 @@ def test_a_full_disk_says_what_is_needed_and_loses_nothing(
     assert file_bytes(Path(f"{run}.kept")) == file_bytes(finished_template.run)
 
 
+@pytest.mark.slow
 def test_a_read_only_disk_says_so(small_world: SmallWorld) -> None:
     code, told, again, output = on_a_disk(small_world.run, "50m", "ro", small_world.spec_path())
     assert code == ExitCode.OK, told

@@ -61,10 +61,10 @@ def disturbed(spec: Path, luck: random.Random, told: list[str]) -> tuple[int, st
     return finish(process)
 
 
-def one_run(world: SmallWorld, place: int, luck: random.Random, told: list[str]) -> Path:
+def one_run(world: SmallWorld, place: int, kills: int, luck: random.Random, told: list[str]) -> Path:
     """The folder of a run that was disturbed a few times and then left alone."""
     spec = world.spec_path(f"run-{place}", **PLAN)
-    for _ in range(luck.randint(1, KILLS_OF_A_RUN)):
+    for _ in range(luck.randint(1, kills)):
         code, output = disturbed(spec, luck, told)
         told.append(f"exit code {code}")
         assert code in (ExitCode.OK, ExitCode.FAILED, ExitCode.RETRY, ExitCode.SHARDS_LOST) or code < 0, (
@@ -78,10 +78,14 @@ def one_run(world: SmallWorld, place: int, luck: random.Random, told: list[str])
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
-    "seconds", [pytest.param(20.0, id="short"), pytest.param(600.0, id="long", marks=pytest.mark.slow)]
+    ("seconds", "kills"),
+    [
+        pytest.param(0.0, 2, id="short"),
+        pytest.param(600.0, KILLS_OF_A_RUN, id="long", marks=pytest.mark.slow),
+    ],
 )
 def test_whatever_is_killed_the_same_command_gets_to_the_same_bytes(
-    small_world: SmallWorld, seconds: float
+    small_world: SmallWorld, seconds: float, kills: int
 ) -> None:
     seed = int(os.environ.get("IDLEAK_KILL_SEED", time.time_ns() % 2**32))
     print(f"IDLEAK_KILL_SEED={seed}")
@@ -93,7 +97,7 @@ def test_whatever_is_killed_the_same_command_gets_to_the_same_bytes(
     place = 0
     while place == 0 or time.monotonic() < end:
         told.append(f"run {place}:")
-        run = one_run(small_world, place, luck, told)
+        run = one_run(small_world, place, kills, luck, told)
         assert file_bytes(run) == clean, " ".join(told)
         place += 1
     print(" ".join(told))

@@ -64,6 +64,7 @@ def clean_bytes(world: SmallWorld) -> dict[str, bytes]:
     return dict(file_bytes(world.folder / "runs" / "clean"))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_and_a_killed_driver_change_no_byte(
     world: SmallWorld, clean_bytes: dict[str, bytes]
 ) -> None:

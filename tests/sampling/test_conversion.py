@@ -152,6 +152,7 @@ def bare(checkpoint):
 """
 
 
+@pytest.mark.slow
 def test_weights_of_a_module_become_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ("body.0.weight", "body.0.bias", "body.2.weight", "body.2.bias")
     weights = {name: one + 0.1 for name, one in zip(names, Plain().state_dict().values(), strict=True)}

@@ -115,7 +115,8 @@ def test_both_are_read_from_a_bucket(packed: Any, bucket: str) -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
-@pytest.mark.parametrize("kind", [pytest.param("webdataset", marks=pytest.mark.slow), "parquet"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
 def test_packed_images_are_audited_like_a_folder_of_them(small_world: SmallWorld, kind: str) -> None:
     source = open_generator(small_world.spec().generator, 7, device="cpu", threads=1)
     encoded = [png(np.asarray(one)) for one in source.sample(np.arange(150))]
