@@ -175,7 +175,8 @@ class Stage:
         told = {key: value for key, value in asdict(event).items() if value not in ("", -1) and key != "what"}
         level = LEVELS.get(event.what, logging.DEBUG)
         if event.what is What.UP and event.workers > self._most_workers:
-            self._most_workers, level = event.workers, logging.INFO
+            level = logging.INFO if self._most_workers else logging.DEBUG
+            self._most_workers = event.workers
         self._tell(event.what, f"{self._title}: {_text(event)}", level, **told)
 
     def _tell(self, event: str, text: str, level: int = logging.INFO, **fields: Any) -> None:
