@@ -4,6 +4,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,10 +92,11 @@ def test_room_follows_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
         own()
 
 
-@pytest.mark.slow
-def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> None:
-    head = subprocess.Popen(
-        [sys.executable, "-c", HEAD],
+@contextmanager
+def standing_cluster(script: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process of a Ray that stands apart, and its address."""
+    cluster = subprocess.Popen(
+        [sys.executable, "-c", script],
         env=inherited_environment() | {"RAY_USAGE_STATS_ENABLED": "0"},
         cwd=ROOT,
         text=True,
@@ -102,15 +105,21 @@ def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> No
         stderr=subprocess.DEVNULL,
     )
     try:
-        assert head.stdout is not None
-        address = head.stdout.readline().strip()
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
         assert address, "the cluster did not start"
+        yield cluster, address
+    finally:
+        cluster.communicate("", timeout=60)
+
+
+@pytest.mark.slow
+def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> None:
+    with standing_cluster(HEAD) as (cluster, address):
         code, output = finish(start_job("audit", small_world.spec_path(), RAY_ADDRESS=address))
         assert code == ExitCode.OK, output
         assert "5 leaked" in output
-        assert head.poll() is None
-    finally:
-        head.communicate("", timeout=60)
+        assert cluster.poll() is None
 
 
 CALL = """
@@ -137,31 +146,16 @@ with Cluster() as cluster:
 @pytest.mark.slow
 def test_what_needs_the_gpu_is_done_where_one_is(tmp_path: Path) -> None:
     """The GPU is one in Ray's books alone."""
-    head = HEAD.replace('"num_cpus": 2', '"num_cpus": 2, "num_gpus": 1')
-    environment = inherited_environment() | {"RAY_USAGE_STATS_ENABLED": "0"}
-    cluster = subprocess.Popen(
-        [sys.executable, "-c", head],
-        env=environment,
-        cwd=ROOT,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        assert cluster.stdout is not None
-        address = cluster.stdout.readline().strip()
+    with standing_cluster(HEAD.replace('"num_cpus": 2', '"num_cpus": 2, "num_gpus": 1')) as (_, address):
         done = subprocess.run(
             [sys.executable, "-c", CALL, str(tmp_path / "none.yaml")],
-            env=environment | {"RAY_ADDRESS": address},
+            env=inherited_environment() | {"RAY_ADDRESS": address},
             cwd=ROOT,
             text=True,
             capture_output=True,
             timeout=120,
             check=False,
         )
-    finally:
-        cluster.communicate("", timeout=60)
     assert "schemas.errors.SpecError: cannot read the spec" in done.stderr, done.stderr
     assert "AssertionError" not in done.stderr
 
