@@ -58,7 +58,8 @@ class Cluster:
         if self._mine:
             ray.shutdown()
             self._mine = False
-        if isinstance(error, RayError | ConnectionError):
+        # What a task raised is a fault of the task, not the end of Ray.
+        if isinstance(error, RayError | ConnectionError) and not isinstance(error, RayTaskError):
             raise ClusterLostError(
                 f"Ray has ended ({_first_line(error)}); run the same command to go on"
             ) from error

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ray.exceptions import RaySystemError, RayTaskError
 
 from distributed.cluster import Capacity, Cluster, resolve_device, size_pool
 from jobs.exit_codes import ExitCode
@@ -70,6 +72,15 @@ def test_a_cluster_that_grows_may_begin_with_nothing() -> None:
 def test_growth_needs_a_device_and_no_other_number_of_workers(given: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"resources\.grow_to"):
         resources(**given)
+
+
+def test_a_tasks_own_fault_is_not_the_end_of_ray() -> None:
+    task_error: Any = RayTaskError
+    system_error: Any = RaySystemError
+    fault = task_error("draw", "a traceback", ValueError("a fault of the task"))
+    Cluster().__exit__(RayTaskError, fault, None)
+    with pytest.raises(ClusterLostError, match="Ray has ended"):
+        Cluster().__exit__(RaySystemError, system_error("gone"), None)
 
 
 def test_room_follows_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -69,7 +69,7 @@ FILES: dict[str, tuple[Callable[[Path], Path], str, bool]] = {
     "folder": (pictures, "images", False),
     "code": (package, "module", True),
 }
-KNOWN = {kind.model_fields["kind"].annotation.__args__[0] for kind in KINDS}  # type: ignore[union-attr]
+KNOWN = {get_args(kind.model_fields["kind"].annotation)[0] for kind in KINDS}
 
 
 @pytest.mark.parametrize("name", FILES)

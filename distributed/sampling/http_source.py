@@ -101,6 +101,7 @@ class HttpSource(AnsweringSource):
         try:
             found = {one: self._take(one) for one in wanted}
         except BaseException:
+            # Ctrl-C too: requests under way are called off, what was spent is written down. Raised again.
             self._forget()
             self._spending.close()
             raise

@@ -283,7 +283,8 @@ def _is_whole(content: bytes) -> bool:
     try:
         return any(opcode.name == "STOP" for opcode, _, _ in pickletools.genops(content))
     except Exception:
-        # Whatever a hostile pickle makes the reader raise: it is not whole.
+        # pickletools promises no kinds of errors for bytes that are no pickle, and these may be made to break
+        # it. Whatever it raises says one thing: the pickle is not whole, and the caller tells so.
         return False
 
 

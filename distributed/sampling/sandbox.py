@@ -142,6 +142,7 @@ class _Child:
             self._send(order)
             header, _ = self._answer(LOAD_SECONDS)
         except BaseException:
+            # Also Ctrl-C: a process that runs code of others must not outlive who started it. Raised again.
             self.end()
             raise
         self.network, self.confined = bool(header.get("network")), bool(header.get("confined"))

@@ -101,6 +101,7 @@ def _members(files: ObjectFiles, name: str, stream: _Stream) -> Iterator[tuple[i
     """Offset and size of each image; links, devices, folders and files of other names do not count."""
     found = 0
     try:
+        # The stubs ask for all of a file; tarfile, told to stream, calls `read` alone, which is all there is.
         with tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload]
             for member in tar:
                 # tarfile keeps all it has seen, which a pass does not need.

@@ -65,8 +65,9 @@ class Trainer:
     """Both networks, their optimisers, and the average that is exported."""
 
     def __init__(self) -> None:
-        self.generator = Generator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
-        self.critic = discriminator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
+        # torch documents `to(memory_format=…)`; its stubs of Module.to leave it out.
+        self.generator = Generator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.critic = discriminator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: Generator = copy.deepcopy(self.generator).requires_grad_(False)
         self.generator_steps = torch.optim.Adam(self.generator.parameters(), RATE, betas=BETAS)
         self.critic_steps = torch.optim.Adam(self.critic.parameters(), RATE, betas=BETAS)
@@ -113,7 +114,8 @@ class Trainer:
 def advance(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """One optimiser step down the loss."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # not typed by torch
+    # torch has not annotated Tensor.backward, and strict mypy refuses calls of what is not annotated.
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
 
 

@@ -94,7 +94,8 @@ def augment(faces: Tensor) -> Tensor:
 
 def train(photos: NDArray[np.uint8], labels: Tensor) -> nn.Sequential:
     """Photos N × 56 × 56 × 3 with N labels; a network in evaluation mode."""
-    model: nn.Sequential = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
+    # torch documents `to(memory_format=…)`; its stubs of Module.to leave it out.
+    model: nn.Sequential = network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = MarginLoss(int(labels.max()) + 1)
     optimizer = torch.optim.AdamW([*model.parameters(), *loss.parameters()], lr=3e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, STEPS, pct_start=0.1)

@@ -26,18 +26,18 @@ def _kill(point: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _watched(descriptor: Any) -> None:
+def _watched(fd: Any) -> None:
     """In place of os.fsync: the file is synced before it gets its name, its folder after that."""
-    name = os.readlink(f"/proc/self/fd/{descriptor}")
-    is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+    name = os.readlink(f"/proc/self/fd/{fd}")
+    is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
     concerns = bool(_synced) if is_folder else TARGET in name
     if concerns:
         _kill("before_folder_sync" if is_folder else "before_sync")
-    _fsync(descriptor)
+    _fsync(fd)
     if concerns:
         _kill("after_folder_sync" if is_folder else "after_sync")
     _synced[:] = [name] if concerns and not is_folder else []
 
 
 if POINT:
-    os.fsync = _watched  # type: ignore[assignment]
+    os.fsync = _watched
