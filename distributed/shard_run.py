@@ -17,7 +17,7 @@ from distributed.store import RunStore
 from distributed.workers import ShardWorker, spawn
 from schemas.errors import ShardsLostError
 from schemas.events import WorkEvent
-from schemas.shard import LostShard, ShardReport, count_outcomes
+from schemas.shard import LostShard, Shard, ShardReport, count_outcomes
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,6 @@ def make_missing(
     todo = [shard for shard in run.shards if shard.index not in outcomes]
     seconds: defaultdict[str, float] = defaultdict(float)
     if todo:
-        capacity = cluster.capacity(run.spec.resources)
-        room = cluster.room(run.spec.resources, capacity)
-        if run.spec.generator.one_worker and run.photos is None:
-            capacity = replace(capacity, workers=1)
-            room = _one
-        done = sum(shard.rows for shard in run.shards) - sum(shard.rows for shard in todo)
-        announce(done, sum(shard.rows for shard in todo), capacity)
 
         def collect(report: ShardReport) -> None:
             outcomes[report.index] = dict(report.outcomes)
@@ -64,21 +57,38 @@ def make_missing(
                 seconds[stage] += spent
             on_report(report)
 
-        new_actor = partial(spawn, ShardWorker, job_of(run, capacity))
-        lost = run_tasks(
-            todo,
-            new_actor,
-            workers=room,
-            on_report=collect,
-            on_event=on_event,
-            room_seconds=run.spec.resources.wait_seconds,
-            deadline=run.spec.limits.shard_seconds,
-        )
+        lost = _make(run, todo, cluster, collect, announce, on_event)
         set_aside(store, run.prefix, lost)
         require_none_lost(lost, run.prefix, len(run.shards))
     counts = count_outcomes(list(outcomes.values()))
     write_index(run, store, counts)
     return ShardsMade(counts, len(run.shards), len(todo), dict(seconds))
+
+
+def _make(
+    run: ShardRun,
+    todo: Sequence[Shard],
+    cluster: Cluster,
+    on_report: Callable[[ShardReport], None],
+    announce: Callable[[int, int, Capacity], None],
+    on_event: Callable[[WorkEvent], None],
+) -> list[LostShard]:
+    """Have the cluster make some of a run's shards; those that were lost."""
+    capacity = cluster.capacity(run.spec.resources)
+    room = cluster.room(run.spec.resources, capacity)
+    if run.spec.generator.one_worker and run.photos is None:
+        capacity, room = replace(capacity, workers=1), _one
+    rows = sum(shard.rows for shard in todo)
+    announce(sum(shard.rows for shard in run.shards) - rows, rows, capacity)
+    return run_tasks(
+        todo,
+        partial(spawn, ShardWorker, job_of(run, capacity)),
+        workers=room,
+        on_report=on_report,
+        on_event=on_event,
+        deadline=run.spec.limits.shard_seconds,
+        room_seconds=run.spec.resources.wait_seconds,
+    )
 
 
 def _one() -> int:
