@@ -6,12 +6,13 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from distributed.vault import Vault
 from schemas.errors import SpecError
 from schemas.spec import QUALITY, AuditSpec
 
 
 def read_attributes(spec: AuditSpec) -> dict[str, dict[str, str]]:
-    """Column -> identity -> value, for the columns that `membership.strata` names besides `quality`.
+    """Column -> pseudonym -> value, for the columns that `membership.strata` names besides `quality`.
 
     Raises SpecError unless `gallery.attributes` is a CSV with the columns `identity` and those.
     """
@@ -20,7 +21,10 @@ def read_attributes(spec: AuditSpec) -> dict[str, dict[str, str]]:
         return {}
     assert spec.gallery.attributes is not None, "the spec's validators demand it"
     rows = _rows(Path(spec.gallery.attributes), ["identity", *columns])
-    return {name: {row["identity"]: row[name] or "unknown" for row in rows} for name in columns}
+    people = [Vault(spec.protection).identity_pseudonym(row["identity"]) for row in rows]
+    return {
+        name: {one: row[name] or "unknown" for one, row in zip(people, rows, strict=True)} for name in columns
+    }
 
 
 def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from distributed.reduce.matching import photo_ranks
 from distributed.store import RunStore
+from distributed.vault import Vault
 from schemas.errors import SpecError
 from schemas.shard import Footer
 from schemas.tables import Outcome, Role, template_column
@@ -43,11 +44,12 @@ class EnrolledGallery:
         return np.flatnonzero([one is role for one in self.roles]).astype(np.int64)
 
 
-def read_gallery(path: Path, role: Role) -> tuple[Footer, pa.Table]:
-    """One side of an earlier `gallery.parquet`. Raises SpecError if it is not there or has no such side."""
+def read_gallery(path: Path, role: Role, vault: Vault | None = None) -> tuple[Footer, pa.Table]:
+    """One side of an earlier `gallery.parquet`. Raises SpecError if it is not there or has no such side, or
+    without the key that it was encrypted under."""
     if not path.is_file():
         raise SpecError(f"there is no {path}; correct the gallery's parquet, or enroll from images")
-    store = RunStore(str(path.parent))
+    store = RunStore(str(path.parent), vault)
     footer, table = store.read_footer(path.name), store.read_table(path.name)
     table = table.filter(pc.equal(table["role"], role)).replace_schema_metadata(None)
     if table.num_rows == 0:

@@ -29,10 +29,15 @@ def sampling_fingerprint(spec: AuditSpec) -> Fingerprint:
     return Fingerprint(fields | _versions())
 
 
-def gallery_fingerprint(spec: AuditSpec, photos: Sequence[Photo]) -> Fingerprint:
-    """Everything that changes a byte of `gallery.parquet`, for sources that are folders and sources that are
-    an earlier `gallery.parquet` alike."""
+def gallery_fingerprint(
+    spec: AuditSpec, photos: Sequence[Photo], key_id: str, erased: frozenset[str] = frozenset()
+) -> Fingerprint:
+    """Everything that changes a value in `gallery.parquet`, for sources that are folders and sources that are
+    an earlier `gallery.parquet` alike. photos: under pseudonyms of the key `key_id`."""
     fields = recognizer_fields(spec.faces) | {"gallery.photos": _digest_photos(photos)}
+    fields |= {"protection.key": key_id}
+    if erased:
+        fields["gallery.erased"] = digest_lines(sorted(erased))
     for role in ("candidates", "cohort"):
         parquet = getattr(spec.gallery, role).parquet
         if parquet is not None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.enrolled import accepted
+from distributed.vault import Vault
 from schemas.errors import SpecError
 from schemas.spec import AuditSpec
 from schemas.tables import Role
@@ -16,14 +17,17 @@ from schemas.tables import Role
 COLUMNS = ["identity", "member"]
 
 
-def read_labels(path: Path) -> dict[str, bool]:
-    """Identity -> member. Raises SpecError unless the file is a CSV `identity,member` with 0 or 1."""
+def read_labels(path: Path, vault: Vault) -> dict[str, bool]:
+    """Pseudonym -> member. Raises SpecError unless the file is a CSV `identity,member` with 0 or 1."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             if reader.fieldnames != COLUMNS:
                 raise SpecError(f"{path} must begin with the line identity,member, not {reader.fieldnames}")
-            return {row["identity"]: _member(row["member"], path, reader.line_num) for row in reader}
+            return {
+                vault.identity_pseudonym(row["identity"]): _member(row["member"], path, reader.line_num)
+                for row in reader
+            }
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SpecError(f"cannot read the labels {path}: {error}; correct gallery.labels") from error
 
@@ -32,7 +36,7 @@ def require_usable_labels(spec: AuditSpec, gallery: pa.Table) -> None:
     """Raise SpecError, before the long work, if the spec's labels cannot serve to evaluate its verdicts."""
     if spec.gallery.labels is None:
         return
-    labels = read_labels(Path(spec.gallery.labels))
+    labels = read_labels(Path(spec.gallery.labels), Vault(spec.protection))
     candidates = accepted(gallery.filter(pc.equal(gallery["role"], Role.CANDIDATE)))
     known = [labels[name] for name in set(candidates["identity"].to_pylist()) if name in labels]
     if len(set(known)) < 2:

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from distributed.enrolled import EnrolledGallery, enrolled_gallery, template_rows
 from distributed.reduce.explaining import supported
 from distributed.reduce.neighbours import Neighbours, NeighbourSearch, Partial, empty, merge, search
-from distributed.store import RunStore
+from distributed.store import open_run
 from schemas.layout import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
 from schemas.shard import Shard, ShardReport
 from schemas.spec import AuditSpec
@@ -31,13 +31,13 @@ Arrays = dict[str, NDArray[Any]]
 class SearchJob:
     """Compare the whole gallery with all samples.
 
-    samples: where the shards are, the run itself or a reference run. thresholds: recogniser name ->
+    samples: the run whose shards are searched, this one or a reference. thresholds: recogniser name ->
     similarity of a hit. levels: as in `search`. cuts: rising sample ids; what is found among the ids
     below each is told. settings and setting: only samples whose id is `setting` modulo `settings` count.
     """
 
     spec: AuditSpec
-    samples: str
+    samples: AuditSpec
     thresholds: Mapping[str, float]
     levels: tuple[int, ...]
     cuts: tuple[int, ...]
@@ -119,8 +119,8 @@ class ReduceMaker:
         faiss.omp_set_num_threads(job.threads)
         threadpool_limits(job.threads, "blas")
         self._names = [one.name for one in job.spec.faces.recognizers]
-        self._store = RunStore(job.spec.output)
-        self._samples = RunStore(job.samples) if isinstance(job, SearchJob) else self._store
+        self._store = open_run(job.spec)
+        self._samples = open_run(job.samples) if isinstance(job, SearchJob) else self._store
         self._finder = self._open(job)
 
     def _open(self, job: Job) -> Finder:
@@ -135,7 +135,7 @@ class ReduceMaker:
         found = self._finder.find(self._templates(group, seconds))
         written = time.perf_counter()
         seconds["compare"] = written - start - seconds["read"]
-        self._store.write(group.file_name, encode(found))
+        self._store.write_sealed(group.file_name, encode(found))
         seconds["write"] = time.perf_counter() - written
         return ShardReport(group.index, sum(shard.rows for shard in group.shards), {}, 0, seconds)
 

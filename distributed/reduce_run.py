@@ -76,9 +76,7 @@ class ReduceRun:
         this one; its ids from the last cut on do not count."""
         source = self.spec if reference is None else reference
         capacity = self._capacity()
-        job = SearchJob(
-            self.spec, source.output, dict(thresholds), levels, cuts, capacity.device, capacity.threads
-        )
+        job = SearchJob(self.spec, source, dict(thresholds), levels, cuts, capacity.device, capacity.threads)
         planned = plan_shards(source.samples, source.shard_size)
         shards = [shard for shard in planned if shard.first_id < cuts[-1]]
         return self._merged(job, shards, capacity)
@@ -90,7 +88,7 @@ class ReduceRun:
         capacity = self._capacity()
         job = SearchJob(
             self.spec,
-            self.spec.output,
+            self.spec,
             dict(thresholds),
             levels,
             (self.spec.samples,),
@@ -180,7 +178,7 @@ class ReduceRun:
         require_none_lost(lost, PARTIALS_PREFIX, len(groups))
 
     def _read(self, group: ShardGroup) -> Arrays:
-        return decode(self.store.read(group.file_name))
+        return decode(self.store.read_sealed(group.file_name))
 
 
 def _ignore(report: ShardReport) -> None:

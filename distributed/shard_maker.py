@@ -22,7 +22,7 @@ from distributed.memory_errors import is_out_of_memory
 from distributed.sampling.adapters import CheckedSource, open_generator
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from distributed.sampling.image_files import ImageFiles
-from distributed.store import RunStore
+from distributed.store import open_run
 from schemas.generators.base import FactorValue
 from schemas.shard import Footer, Shard, ShardReport
 from schemas.spec import AuditSpec, FacesSpec
@@ -122,7 +122,7 @@ class ShardMaker:
     def __init__(self, job: ShardJob) -> None:
         """Raises ModelError or DeviceError if a model cannot be loaded on the job's device."""
         self._job = job
-        self._store = RunStore(job.spec.output)
+        self._store = open_run(job.spec)
         self._embedder = ShardEmbedder(job)
         self._factors = job.spec.generator.sweep if job.photos is None else {}
 

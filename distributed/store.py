@@ -7,7 +7,7 @@ import shutil
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,9 +15,10 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 from pydantic import ValidationError
 
-from schemas.errors import DamagedError, StoreError
+from distributed.vault import Vault
+from schemas.errors import DamagedError, SpecError, StoreError
 from schemas.shard import Footer
-from schemas.spec import is_remote
+from schemas.spec import AuditSpec, is_remote
 from schemas.tables import TEMPLATE_PREFIX
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ CONFLICT_SECONDS = 0.5
 class RunStore:
     """The folder, or the bucket prefix, that holds one run."""
 
-    def __init__(self, location: str) -> None:
-        """Raises StoreError if the folder cannot be made, or the address is none that obstore knows."""
-        self.location = location
+    def __init__(self, location: str, vault: Vault | None = None) -> None:
+        """vault: encrypts templates. Raises StoreError if the folder cannot be made, or the address is none
+        that obstore knows."""
+        self.location, self.vault = location, vault
         self.folder = None if is_remote(location) else Path(location)
         try:
             self._store = from_url(location) if self.folder is None else LocalStore(self.folder, mkdir=True)
@@ -151,8 +153,9 @@ class RunStore:
         return sorted(committed, key=lambda entry: entry["path"])
 
     def write_table(self, path: str, table: pa.Table, footer: Footer) -> int:
-        """Commit a table with its footer; the number of bytes written."""
-        data = encode_table(table, footer)
+        """Commit a table with its footer, its templates encrypted if the run's are; the bytes written."""
+        vault = self.vault if self.vault is not None and self.vault.protection.encrypt else None
+        data = encode_table(table, footer, vault)
         self.write(path, data)
         return len(data)
 
@@ -178,17 +181,48 @@ class RunStore:
         return tail
 
     def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
-        """The table at `path`, its page checksums verified. Raises DamagedError where they fail."""
-        data = self.read(path)
+        """The table at `path`, its page checksums verified. Raises DamagedError where they fail, SpecError
+        without the key that its templates were encrypted under."""
+        data = pa.BufferReader(self.read(path))
         try:
-            file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+            file = pq.ParquetFile(data, page_checksum_verification=True)
+            if (key := _encrypted_under(file)) is not None:
+                decryption = self._required_vault(key, path).decryption()
+                file = pq.ParquetFile(data, page_checksum_verification=True, decryption_properties=decryption)
             return file.read(columns=columns)
         except (pa.ArrowException, OSError) as error:
             raise DamagedError(_damaged(path)) from error
 
+    def _required_vault(self, key: str, path: str) -> Vault:
+        if self.vault is None:
+            raise SpecError(f"{path} in {self.location} is encrypted: give the spec that it was made by")
+        self.vault.require(key, path)
+        return self.vault
 
-def encode_table(table: pa.Table, footer: Footer) -> bytes:
-    """Parquet bytes: a function of the table, the footer and the pyarrow version alone.
+    def write_sealed(self, path: str, data: bytes) -> None:
+        """As `write`, encrypted if the run's templates are."""
+        vault = self.vault
+        self.write(path, data if vault is None or not vault.protection.encrypt else vault.seal(data, path))
+
+    def read_sealed(self, path: str) -> bytes:
+        """The inverse of `write_sealed`."""
+        vault, data = self.vault, self.read(path)
+        return data if vault is None or not vault.protection.encrypt else vault.open(data, path)
+
+
+def open_run(spec: AuditSpec) -> RunStore:
+    """The files of a spec's run, under its key. Raises as `RunStore`."""
+    return RunStore(spec.output, Vault(spec.protection))
+
+
+def _encrypted_under(file: pq.ParquetFile) -> str | None:
+    """The key that a table's templates were encrypted under, as its footer tells."""
+    told = (file.metadata.metadata or {}).get(FOOTER_KEY)
+    return None if told is None else Footer.model_validate_json(told).encrypted_under
+
+
+def encode_table(table: pa.Table, footer: Footer, vault: Vault | None = None) -> bytes:
+    """Parquet bytes: a function of the table, the footer and the pyarrow version alone, unless encrypted.
 
     Templates are stored plain: they do not compress, a dictionary of them only costs, and DuckDB refuses
     byte-stream split for float16. All other columns get a dictionary and zstd.
@@ -196,6 +230,10 @@ def encode_table(table: pa.Table, footer: Footer) -> bytes:
     scalar = [name for name in table.column_names if not name.startswith(TEMPLATE_PREFIX)]
     paths = {name: name if name in scalar else f"{name}.list.element" for name in table.column_names}
     compression = {path: "zstd" if name in scalar else "none" for name, path in paths.items()}
+    encryption: Any = None
+    if vault is not None and len(scalar) < len(paths):
+        footer = footer.model_copy(update={"encrypted_under": vault.master})
+        encryption = vault.encryption([path for name, path in paths.items() if name not in scalar])
     metadata = {**(table.schema.metadata or {}), FOOTER_KEY: footer.model_dump_json().encode()}
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -205,6 +243,7 @@ def encode_table(table: pa.Table, footer: Footer) -> bytes:
         compression=compression,
         use_dictionary=scalar,
         write_page_checksum=True,
+        encryption_properties=encryption,
     )
     return bytes(sink.getvalue())
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from distributed.lock import run_lock
 from distributed.store import RunStore
-from jobs.command import NAMELESS_ERRORS, guarded
+from jobs.authorisation import add_override
+from jobs.command import NAMELESS_ERRORS, acting, guarded
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings, refused_lines
 from jobs.finished import is_finished
@@ -24,13 +24,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--unnamed", action="store_true", help="print nobody's name: for logs that others than auditors read"
     )
+    add_override(parser)
     arguments = parser.parse_args(argv)
-    return guarded(lambda: _run(load_spec(arguments.spec), named=not arguments.unnamed))
+    named, override = not arguments.unnamed, arguments.override_authorisation
+    return guarded(lambda: _run(load_spec(arguments.spec), override, named=named))
 
 
-def _run(spec: AuditSpec, *, named: bool) -> ExitCode:
-    store = RunStore(spec.output)
-    with run_lock(store), nullcontext() if named else _unnamed(store):
+def _run(spec: AuditSpec, override: str | None, *, named: bool) -> ExitCode:
+    with acting("audit", spec, override) as store, nullcontext() if named else _unnamed(store):
         if is_finished(spec, store):
             _say_refused(refused_lines(store.read_table(GALLERY_FILE)), named=named)
         else:

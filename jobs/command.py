@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from distributed.lock import run_lock
+from distributed.run_record import read_record
 from distributed.stopping import sigterm_heeded
-from distributed.store import RunStore
+from distributed.store import RunStore, open_run
+from distributed.tombstone import require_not_purged
+from distributed.trail import record
+from distributed.vault import Vault
+from jobs.authorisation import add_override, permit
 from jobs.exit_codes import ExitCode, code_of
 from jobs.log import configure_log, tell_end
 from schemas.errors import (
@@ -22,6 +29,7 @@ from schemas.errors import (
     TrustError,
     WrongRunError,
 )
+from schemas.layout import RECORD_FILE
 from schemas.spec import AuditSpec, is_remote, load_spec
 
 NAMELESS_ERRORS = (
@@ -46,11 +54,45 @@ def spec_command(
     return guarded(lambda: run(load_spec(arguments.spec)))
 
 
+def act_command(
+    name: str, text: str | None, argv: Sequence[str], run: Callable[[AuditSpec, RunStore], ExitCode]
+) -> int:
+    """Run a job that works on a spec's run: by somebody's word, alone, and recorded in the run's trail."""
+    parser = argparse.ArgumentParser(prog=f"idleak {name}", description=text)
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
+    add_override(parser)
+    arguments = parser.parse_args(argv)
+
+    def act() -> ExitCode:
+        spec = load_spec(arguments.spec)
+        with acting(name, spec, arguments.override_authorisation) as store:
+            return run(spec, store)
+
+    return guarded(act)
+
+
+@contextmanager
+def acting(action: str, spec: AuditSpec, override: str | None) -> Iterator[RunStore]:
+    """The files of a spec's run, locked. Raises AuthorisationError before anything is made or read."""
+    permission = permit(spec, override)
+    store = open_run(spec)
+    require_not_purged(store)
+    with run_lock(store):
+        record(store, action, **permission, samples=spec.samples)
+        yield store
+
+
 def existing_run(location: str) -> RunStore:
-    """The run at a folder or bucket address. Raises SpecError if there is no such folder."""
+    """The run at a folder or bucket address, under the key that its record names.
+
+    Raises SpecError if there is no such folder.
+    """
     if not is_remote(location) and not Path(location).is_dir():
         raise SpecError(f"{location} is not a folder; give the `output` of a spec")
-    return RunStore(location)
+    store = RunStore(location)
+    if not store.exists(RECORD_FILE):
+        return store
+    return RunStore(location, Vault(read_record(store).spec.protection))
 
 
 def guarded(run: Callable[[], ExitCode | int]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +12,21 @@ import pyarrow.compute as pc
 
 from distributed.cluster import Cluster
 from distributed.enrolled import accepted, read_gallery
-from distributed.fingerprints import gallery_fingerprint, recognizer_fields
-from distributed.gallery import Photo, list_photos
-from distributed.lock import run_lock
+from distributed.fingerprints import recognizer_fields
+from distributed.gallery import Photo
+from distributed.gallery_source import GallerySource, gallery_source
+from distributed.name_map import NameMap, names_of, read_names, write_names
 from distributed.shard_index import ShardRun
 from distributed.store import RunStore
-from jobs.command import spec_command
+from distributed.trail import digests, record
+from distributed.vault import Vault
+from jobs.command import act_command
 from jobs.exit_codes import ExitCode
 from jobs.findings import refused_lines
 from jobs.progress import make_with_progress
 from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
-from schemas.layout import ENROLLING_PREFIX, GALLERY_FILE
+from schemas.layout import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
 from schemas.shard import Footer, Shard, plan_shards
 from schemas.spec import AuditSpec
 from schemas.tables import Role, gallery_schema
@@ -40,12 +43,11 @@ class Enrolment:
 
 
 def main(argv: Sequence[str]) -> int:
-    return spec_command("enroll", __doc__, argv, _run)
+    return act_command("enroll", __doc__, argv, _run)
 
 
-def _run(spec: AuditSpec) -> ExitCode:
-    store = RunStore(spec.output)
-    with run_lock(store), Cluster() as cluster:
+def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
+    with Cluster() as cluster:
         enrolment = enroll(spec, store, cluster)
     for line in refused_lines(enrolment.table):
         print(line)
@@ -57,19 +59,37 @@ def _run(spec: AuditSpec) -> ExitCode:
 def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
     """Make `gallery.parquet` unless it is there. Raises SpecError or a subclass for photos, models or earlier
     galleries that cannot be used, WrongRunError if the output holds another gallery, ShardsLostError."""
-    photos = list_photos(spec.gallery)
-    fingerprint = gallery_fingerprint(spec, photos)
+    source = gallery_source(spec, store)
+    fingerprint = source.fingerprint
     if GALLERY_FILE in store.sizes():
         found = store.read_footer(GALLERY_FILE).fingerprint
         fingerprint.require(Fingerprint(found), GALLERY_FILE)
         return Enrolment(store.read_table(GALLERY_FILE), fingerprint)
-    parts = _earlier_galleries(spec)
-    if photos:
-        parts.append(_embed_photos(spec, photos, fingerprint, store, cluster))
+    parts = [without_people(table, source.erased) for table in _earlier_galleries(spec)]
+    if source.photos:
+        parts.append(_embed_photos(spec, source.photos, fingerprint, store, cluster))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
-    _require_both_sides(table)
-    _commit(table, fingerprint, store)
+    require_both_sides(table)
+    write_names(store, Vault(spec.protection), _all_names(spec, source))
+    commit_gallery(table, fingerprint, store)
+    record(store, "enrolled", wrote=digests(store, GALLERY_FILE, NAMES_FILE))
     return Enrolment(table, fingerprint)
+
+
+def without_people(table: pa.Table, identities: Collection[str]) -> pa.Table:
+    """The rows of a table with a column `identity` that are about nobody of these."""
+    return table.filter(pc.invert(pc.is_in(table["identity"], pa.array(identities, pa.string()))))
+
+
+def _all_names(spec: AuditSpec, source: GallerySource) -> NameMap:
+    """Of everybody in the gallery whose name is known: from folders, and beside earlier galleries."""
+    vault, names = Vault(spec.protection), names_of(source)
+    for side in (spec.gallery.candidates, spec.gallery.cohort):
+        if side.parquet is not None:
+            names = names.merged(read_names(RunStore(str(Path(side.parquet).parent)), vault))
+    for one in source.erased:
+        names = names.without(one, ())
+    return names
 
 
 def drop_other_gallery(store: RunStore, fingerprint: Fingerprint) -> None:
@@ -80,6 +100,7 @@ def drop_other_gallery(store: RunStore, fingerprint: Fingerprint) -> None:
     for path in [*filter(store.exists, [GALLERY_FILE]), *store.sizes(ENROLLING_PREFIX)]:
         if store.read_footer(path).fingerprint != fingerprint.fields:
             store.delete(path)
+            store.delete(NAMES_FILE)
 
 
 def _embed_photos(
@@ -123,7 +144,8 @@ def _earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
 
 
 def _earlier_gallery(path: Path, role: Role, spec: AuditSpec) -> pa.Table:
-    footer, table = read_gallery(path, role)
+    footer, table = read_gallery(path, role, Vault(spec.protection))
+    require_same_key(footer, path, spec)
     wanted = recognizer_fields(spec.faces)
     known = Fingerprint({name: value for name, value in footer.fingerprint.items() if name in wanted})
     if differences := Fingerprint(wanted).differences(known):
@@ -131,7 +153,17 @@ def _earlier_gallery(path: Path, role: Role, spec: AuditSpec) -> pa.Table:
     return table
 
 
-def _require_both_sides(table: pa.Table) -> None:
+def require_same_key(footer: Footer, path: Path, spec: AuditSpec) -> None:
+    """Raise SpecError if an earlier gallery's pseudonyms are of another key: nobody could be told apart."""
+    mine, theirs = Vault(spec.protection).key_id, footer.fingerprint.get("protection.key", "none")
+    if mine != theirs:
+        raise SpecError(
+            f"{path} has pseudonyms of the key {theirs}, and protection.key is {mine}: give that key, or "
+            "enroll from images"
+        )
+
+
+def require_both_sides(table: pa.Table) -> None:
     """Raise SpecError unless someone can be scored, against two others or more, and none is on both sides."""
     people = {role: set(accepted(_side(table, role))["identity"].to_pylist()) for role in Role}
     for role, least in ((Role.CANDIDATE, 1), (Role.COHORT, 2)):
@@ -152,7 +184,7 @@ def _side(table: pa.Table, role: Role) -> pa.Table:
     return table.filter(pc.equal(table["role"], role))
 
 
-def _commit(table: pa.Table, fingerprint: Fingerprint, store: RunStore) -> None:
+def commit_gallery(table: pa.Table, fingerprint: Fingerprint, store: RunStore) -> None:
     """Write the gallery, then drop the shards that it was put together from."""
     outcomes = dict(sorted(Counter(table["outcome"].to_pylist()).items()))
     footer = Footer(

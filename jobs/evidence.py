@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from distributed.embedding.extractor import TemplateExtractor
-from distributed.gallery import list_photos
+from distributed.gallery_source import photo_paths
 from distributed.judgement import Judgement
 from distributed.reduce.copies import COPY_P, Closest, closest, largest_mated
 from distributed.sampling.adapters import open_again
@@ -91,9 +89,7 @@ class _Pictures:
         self._generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
         self._samples = open_extractor(ShardJob(spec, {}, "", device, 1))
         self._photos = open_extractor(ShardJob(spec, {}, "", device, 1, photos=()))
-        self._paths: Mapping[tuple[str, str], Path] = {
-            (photo.identity, photo.name): photo.path for photo in list_photos(spec.gallery)
-        }
+        self._paths = photo_paths(spec)
 
     def compare(self, pair: Closest) -> tuple[float, float] | None:
         """The SSIM of sample and photo, and its p-value against other photos; None if one has no picture."""

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from distributed.fingerprints import gallery_fingerprint, sampling_fingerprint
-from distributed.gallery import list_photos
+from distributed.fingerprints import sampling_fingerprint
+from distributed.gallery_source import gallery_source
 from distributed.shard_index import ShardRun, indexed_outcomes
 from distributed.store import RunStore
 from distributed.verdict_fingerprint import verdict_fingerprint
 from jobs.findings import read_results
-from schemas.layout import GALLERY_FILE, MATCHES_FILE, RESULTS_FILE, SAMPLES_PREFIX
+from schemas.layout import GALLERY_FILE, RESULTS_FILE, SAMPLES_PREFIX
 from schemas.shard import plan_shards
 from schemas.spec import AuditSpec
 
 
 def is_finished(spec: AuditSpec, store: RunStore) -> bool:
     """True if the run's results are there and rest on just these samples, gallery and settings."""
-    if not all(store.exists(path) for path in (RESULTS_FILE, MATCHES_FILE, GALLERY_FILE)):
+    if not all(store.exists(path) for path in (RESULTS_FILE, GALLERY_FILE)):
         return False
     results = read_results(store)
     if spec.ledger is not None and results.ledger is None:
         return False
-    gallery = gallery_fingerprint(spec, list_photos(spec.gallery))
+    gallery = gallery_source(spec, store).fingerprint
     if results.verdict_fingerprint_sha256 != verdict_fingerprint(spec, gallery).digest:
         return False
     if store.read_footer(GALLERY_FILE).fingerprint != gallery.fields:

@@ -14,7 +14,7 @@ from distributed.reduce.calibration import flaggable_count
 from distributed.reduce.spending import night_level
 from distributed.stopping import stop_requested
 from distributed.store import RunStore
-from jobs.command import NAMELESS_ERRORS
+from jobs.command import NAMELESS_ERRORS, acting
 from jobs.exit_codes import ExitCode, code_of
 from jobs.findings import read_results
 from jobs.night_comparison import accept, compare, compare_findings, headline_scores, nameless
@@ -126,8 +126,7 @@ def failure_line(record: NightRecord, location: str) -> str:
 
 
 def _audited(night: Night, plan: NightPlan, run_audit: RunAudit) -> NightEvidence:
-    store = RunStore(plan.spec.output)
-    with run_lock(store):
+    with acting("nightly", plan.spec, None) as store:
         run_audit(plan.spec, store, plan.gallery)
     evidence = _evidence(night, plan, read_results(store))
     night.state.write_scores(night.night, nameless(headline_scores(store)))

@@ -8,11 +8,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from distributed.digests import digest_lines
-from distributed.fingerprints import gallery_fingerprint, sampling_fingerprint
-from distributed.gallery import list_photos
+from distributed.fingerprints import sampling_fingerprint
+from distributed.gallery_source import gallery_source
 from distributed.night_state import NightState
 from distributed.sampling.adapters import generator_fields, image_count
-from distributed.store import RunStore
+from distributed.store import RunStore, open_run
 from distributed.verdict_fingerprint import verdict_fingerprint
 from jobs.finished import is_finished
 from schemas.errors import WrongRunError
@@ -54,11 +54,17 @@ class NightPlan:
 
     def unchanged(self) -> NightEvidence | None:
         """The evidence of the last night, if this one would only do that again."""
-        last, output = self.last, self.spec.output
+        last = self.last
         if last is None or (last.version, last.verdict_sha256) != (self.version, self.verdict.digest):
             return None
-        there = is_remote(output) or Path(output).is_dir()
-        return last if there and is_finished(self.spec, RunStore(output)) else None
+        run = run_if_there(self.spec)
+        return last if run is not None and is_finished(self.spec, run) else None
+
+
+def run_if_there(spec: AuditSpec) -> RunStore | None:
+    """The run's files, without making a folder for them."""
+    there = is_remote(spec.output) or Path(spec.output).is_dir()
+    return open_run(spec) if there else None
 
 
 def key_location(fleet: Fleet, entry: Entry) -> str:
@@ -79,7 +85,7 @@ def plan_night(fleet: Fleet, entry: Entry, state: NightState) -> NightPlan:
         "ledger": entry.spec.ledger or f"{key_location(fleet, entry)}/ledgers/{ledger}",
     }
     spec = entry.spec.model_copy(update=changes)
-    gallery = gallery_fingerprint(spec, list_photos(spec.gallery))
+    gallery = gallery_source(spec, run_if_there(spec)).fingerprint
     verdict = verdict_fingerprint(spec, gallery)
     return NightPlan(spec, version, sampling, gallery, verdict, before, state.evidence())
 

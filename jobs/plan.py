@@ -24,6 +24,7 @@ from distributed.reduce.matching import EVERYBODY, Group, calibration_groups, ph
 from distributed.reduce.power import SHARES, presence_power, smallest_share
 from distributed.shard_maker import BATCH_IMAGES, ShardEmbedder, ShardJob, samples_table
 from distributed.store import encode_table
+from distributed.vault import Vault
 from jobs.command import spec_command
 from jobs.exit_codes import ExitCode
 from jobs.progress import format_seconds
@@ -62,7 +63,7 @@ def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
         found[photo.role][photo.identity] += 1
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
         if source.parquet is not None:
-            rows = accepted(read_gallery(Path(source.parquet), role)[1])
+            rows = accepted(read_gallery(Path(source.parquet), role, Vault(spec.protection))[1])
             found[role].update(rows["identity"].to_pylist())
     return found
 

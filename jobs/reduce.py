@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from distributed.attributes import read_attributes
 from distributed.cluster import Cluster
 from distributed.enrolled import EnrolledGallery, enrolled_gallery
-from distributed.fingerprints import gallery_fingerprint, sampling_fingerprint
-from distributed.gallery import list_photos
+from distributed.fingerprints import sampling_fingerprint
+from distributed.gallery_source import gallery_source
 from distributed.judgement import (
     CONSENSUS,
     Book,
@@ -36,7 +36,6 @@ from distributed.judgement import (
     suspects,
 )
 from distributed.labels import require_usable_labels
-from distributed.lock import run_lock
 from distributed.reduce.drift import Drift, drift
 from distributed.reduce.neighbours import Neighbours, Partial
 from distributed.reduce.population import (
@@ -52,8 +51,9 @@ from distributed.score_tables import neighbours_table, over_representation_table
 from distributed.shard_index import ShardRun, committed_outcomes
 from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
+from distributed.trail import digests, record
 from distributed.verdict_fingerprint import verdict_fingerprint
-from jobs.command import spec_command
+from jobs.command import act_command
 from jobs.enroll import Enrolment
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings
@@ -85,12 +85,11 @@ LEAST_MATCH_RATE = 0.5
 
 
 def main(argv: Sequence[str]) -> int:
-    return spec_command("reduce", __doc__, argv, _run)
+    return act_command("reduce", __doc__, argv, _run)
 
 
-def _run(spec: AuditSpec) -> ExitCode:
-    store = RunStore(spec.output)
-    with run_lock(store), Cluster() as cluster:
+def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
+    with Cluster() as cluster:
         made, enrolment = _committed(spec, store)
         require_usable_labels(spec, enrolment.table)
         reduction = reduce(spec, enrolment, store, cluster)
@@ -111,7 +110,7 @@ def _committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]
         )
     if GALLERY_FILE not in store.sizes():
         raise SpecError(f"{store.location} has no {GALLERY_FILE}: run `idleak enroll` first")
-    fingerprint = gallery_fingerprint(spec, list_photos(spec.gallery))
+    fingerprint = gallery_source(spec, store).fingerprint
     fingerprint.require(Fingerprint(store.read_footer(GALLERY_FILE).fingerprint), GALLERY_FILE)
     made = ShardsMade(count_outcomes(list(outcomes.values())), len(shards), 0, {})
     require_few_invalid(invalid_count(made.outcomes), spec)
@@ -149,6 +148,7 @@ def write_tables(spec: AuditSpec, reduction: Reduction, fingerprint: Fingerprint
             table=path.removesuffix(".parquet"), fingerprint=dict(fingerprint.fields), stop_id=rows, rows=rows
         )
         store.write_table(path, table, footer)
+    record(store, "reduced", wrote=digests(store, *tables))
 
 
 def reduce_run(

@@ -6,7 +6,7 @@ import math
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,11 +32,15 @@ from distributed.reduce.power import (
 from distributed.reduce.scores import Evidence, photo_scores
 from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
+from distributed.trail import digests, record
+from distributed.vault import Vault
+from jobs.authorisation import overrides
 from jobs.enroll import Enrolment
 from jobs.evidence import collect_evidence
 from jobs.reduction import Reduction
 from schemas.fingerprint import Fingerprint
 from schemas.layout import RESULTS_FILE
+from schemas.protection import AuthorisationSpec
 from schemas.results import (
     AuditResults,
     CrowdResult,
@@ -91,8 +95,11 @@ def write_results(
     device: str = "cpu",
 ) -> AuditResults:
     """Put the results together, check them against their model, and write them."""
-    results = collect_results(spec, made, enrolment, reduction, fingerprint, seconds, device)
+    results = collect_results(
+        spec, made, enrolment, reduction, fingerprint, seconds, device, overrides=overrides(store)
+    )
     store.write(RESULTS_FILE, (results.model_dump_json(indent=2) + "\n").encode())
+    record(store, "judged", wrote=digests(store, RESULTS_FILE))
     return results
 
 
@@ -104,10 +111,13 @@ def collect_results(
     verdict: Fingerprint,
     seconds: Mapping[str, float],
     device: str,
+    *,
+    overrides: Sequence[str] = (),
 ) -> AuditResults:
     """Everything that `results.json` says. `seconds`: wall time of each job of this invocation."""
     fingerprint = sampling_fingerprint(spec)
-    labels = read_labels(Path(spec.gallery.labels)) if spec.gallery.labels else None
+    vault = Vault(spec.protection)
+    labels = read_labels(Path(spec.gallery.labels), vault) if spec.gallery.labels else None
     stages = {f"shards.{stage}": spent for stage, spent in made.seconds.items()}
     headline = reduction.judgements[HEADLINE]
     return AuditResults(
@@ -119,6 +129,9 @@ def collect_results(
         gallery_fingerprint=dict(enrolment.fingerprint.fields),
         gallery_fingerprint_sha256=enrolment.fingerprint.digest,
         verdict_fingerprint_sha256=verdict.digest,
+        authorisation=None if spec.authorisation is None else _texts(spec.authorisation),
+        overrides=list(overrides),
+        licenses=_licenses(spec),
         versions=versions(),
         machine=machine(),
         samples=_sample_counts(spec, made),
@@ -144,6 +157,17 @@ def collect_results(
         ledger=_ledger(spec, reduction, headline, verdict),
         seconds=dict(seconds) | stages,
     )
+
+
+def _texts(authorisation: AuthorisationSpec) -> dict[str, str]:
+    return {name: str(value) for name, value in authorisation.model_dump(mode="json").items()}
+
+
+def _licenses(spec: AuditSpec) -> dict[str, str]:
+    found = {"generator": spec.generator.license or "not stated"}
+    if spec.faces.detector is not None:
+        found["detector"] = spec.faces.detector.terms
+    return found | {f"recognizer {one.name}": one.terms for one in spec.faces.recognizers}
 
 
 def versions() -> dict[str, str]:

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from distributed.cluster import Cluster
 from distributed.fingerprints import sampling_fingerprint
-from distributed.lock import run_lock
 from distributed.run_record import record_run
 from distributed.sampling.adapters import image_count
 from distributed.sampling.trust import require_trust
 from distributed.shard_index import ShardRun
 from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
-from jobs.command import spec_command
+from jobs.command import act_command
 from jobs.exit_codes import ExitCode
 from jobs.progress import make_with_progress
 from schemas.errors import InvalidSamplesError, SpecError
@@ -24,12 +23,11 @@ from schemas.tables import invalid_count
 
 
 def main(argv: Sequence[str]) -> int:
-    return spec_command("sample", __doc__, argv, _run)
+    return act_command("sample", __doc__, argv, _run)
 
 
-def _run(spec: AuditSpec) -> ExitCode:
-    store = RunStore(spec.output)
-    with run_lock(store), Cluster() as cluster:
+def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
+    with Cluster() as cluster:
         made = sample(spec, store, cluster)
     counts = ", ".join(f"{count:,} {name}" for name, count in made.outcomes.items())
     print(f"{made.shards:,} shards, {made.made_now:,} of them made now, in {spec.output}: {counts}")

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from distributed.run_record import RunRecord, read_record
 from distributed.store import RunStore
+from distributed.trail import entries, head, replay
 from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
 from schemas.errors import DamagedError, StoreError
@@ -30,6 +31,7 @@ def _run(location: str) -> ExitCode:
     store = existing_run(location)
     record = read_record(store)
     problems = list(find_problems(store, record))
+    problems += [Problem(path, what, is_foreign=True) for path, what in replay(store)]
     for problem in problems:
         print(problem)
     shards = len(plan_shards(record.spec.samples, record.spec.shard_size))
@@ -37,6 +39,7 @@ def _run(location: str) -> ExitCode:
         print(f"{len(problems)} problems in {location}; `idleak repair {location}` makes its shards again")
         return ExitCode.DAMAGED
     print(f"{location}: {shards} shards and {GALLERY_FILE} are complete and match their checksums")
+    print(f"the trail of {sum(1 for _ in entries(store))} acts holds; its head is {head(store)}")
     return ExitCode.OK
 
 

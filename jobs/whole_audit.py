@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from distributed.cluster import Cluster
 from distributed.labels import require_usable_labels
 from distributed.shard_run import ShardsMade
-from distributed.store import RunStore
+from distributed.store import RunStore, open_run
 from distributed.verdict_fingerprint import verdict_fingerprint
 from jobs.answers import drop_answers
 from jobs.enroll import Enrolment, enroll
@@ -19,9 +19,7 @@ from jobs.reduce import reduce
 from jobs.reduction import Reduction
 from jobs.results import write_results
 from jobs.sample import require_usable_generator, sample
-from jobs.top_matches import draw_top_matches
 from schemas.fingerprint import Fingerprint
-from schemas.results import AuditResults, ScoreResult
 from schemas.spec import AuditSpec
 
 
@@ -48,24 +46,17 @@ def audit(
     capacity = cluster.capacity(spec.resources)
     fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
     facts = (made, enrolment, reduction, fingerprint, seconds)
-    results = cluster.call(capacity, _write_results, spec, store.location, facts, capacity.device)
+    cluster.call(capacity, _write_results, spec, facts, capacity.device)
     drop_answers(spec.generator, store)
-    headline = results.scores[results.headline]
-    cluster.call(capacity, _draw, spec, store.location, headline, capacity.device)
 
 
 Facts = tuple[ShardsMade, Enrolment, Reduction, Fingerprint, dict[str, float]]
 
 
-def _write_results(spec: AuditSpec, location: str, facts: Facts, device: str) -> AuditResults:
+def _write_results(spec: AuditSpec, facts: Facts, device: str) -> None:
     """Samples are made again to tell copies, so this is for a machine with the device."""
     made, enrolment, reduction, fingerprint, seconds = facts
-    store = RunStore(location)
-    return write_results(spec, made, enrolment, reduction, fingerprint, store, seconds, device)
-
-
-def _draw(spec: AuditSpec, location: str, headline: ScoreResult, device: str) -> None:
-    draw_top_matches(spec, headline, RunStore(location), device)
+    write_results(spec, made, enrolment, reduction, fingerprint, open_run(spec), seconds, device)
 
 
 @contextmanager

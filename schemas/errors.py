@@ -22,6 +22,10 @@ class TrustError(SpecError):
     """Code that came with a generator, and that the spec does not name by its digest."""
 
 
+class AuthorisationError(SpecError):
+    """Nobody has allowed the audit, or not for this day."""
+
+
 class DeviceError(IdleakError):
     """The device that was asked for cannot run the model. Never answered by falling back to another."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -88,7 +89,14 @@ def _name_of(annotation: Any) -> str:
         return f"map of {_name_of(parts[1])}"
     if annotation is JsonValue:
         return "value"
-    names = {str: "text", int: "whole number", float: "number", bool: "true | false", type(None): "null"}
+    names = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true | false",
+        type(None): "null",
+        date: "date",
+    }
     return names.get(annotation) or _name_of(parts[0] if parts else str)
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.tables import Verdict
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 
 
 class _Frozen(BaseModel):
@@ -235,6 +235,9 @@ class AuditResults(_Frozen):
     gallery_fingerprint: dict[str, str]
     gallery_fingerprint_sha256: str
     verdict_fingerprint_sha256: str = Field(description="of all that the verdicts and evaluations rest on")
+    authorisation: dict[str, str] | None
+    overrides: list[str] = Field(description="reasons given for going on without a valid authorisation")
+    licenses: dict[str, str] = Field(description="of the generator, the detector and each recogniser")
     versions: dict[str, str]
     machine: dict[str, str]
     samples: SampleCounts

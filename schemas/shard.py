@@ -79,6 +79,7 @@ class Footer(BaseModel):
     outcomes: dict[str, int] = {}
     device: str = "cpu"
     threads_per_worker: int = 1
+    encrypted_under: str | None = None
 
 
 def count_outcomes(reports: Sequence[Mapping[str, int]]) -> dict[str, int]:

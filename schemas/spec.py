@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -22,8 +22,11 @@ from schemas.errors import SpecError
 from schemas.frozen import Frozen
 from schemas.generators import GeneratorSpec
 from schemas.generators.http import HttpGenerator
+from schemas.protection import AuthorisationSpec, ProtectionSpec
+from schemas.secret_names import SECRET
 
 INSIGHTFACE_PREFIX = "insightface:"
+INSIGHTFACE_LICENSE = "InsightFace: non-commercial research only"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 REMOTE_SCHEMES = ("s3://", "gs://", "az://")
 
@@ -70,10 +73,34 @@ QUALITY = "quality"
 Auto = Literal["auto"]
 
 
-class DetectorSpec(Frozen):
-    """An InsightFace-format SCRFD face detector with landmarks."""
+class ModelSpec(Frozen):
+    """A model file, and on what terms it is used."""
 
     path: str = Field(min_length=1, description="the ONNX file, or `insightface:<pack>`")
+    license: str | None = Field(None, description="the model's licence, for the record")
+    accept_license: bool = Field(
+        False, description="needed for `insightface:<pack>`: its weights are for non-commercial research only"
+    )
+
+    @model_validator(mode="after")
+    def _license_accepted(self) -> Self:
+        if self.path.startswith(INSIGHTFACE_PREFIX) and not self.accept_license:
+            raise ValueError(
+                f"the weights of {self.path} are for non-commercial research only: set accept_license: true "
+                "if that is what you do, or give a model that you may use"
+            )
+        return self
+
+    @property
+    def terms(self) -> str:
+        """The licence, as far as it is known."""
+        known = INSIGHTFACE_LICENSE if self.path.startswith(INSIGHTFACE_PREFIX) else "not stated"
+        return self.license or known
+
+
+class DetectorSpec(ModelSpec):
+    """An InsightFace-format SCRFD face detector with landmarks."""
+
     sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_multiples_of_32)] = Field(
         (128, 640), description="input sizes; faces found at each are merged"
     )
@@ -90,11 +117,10 @@ class RecognizerInput(Frozen):
     )
 
 
-class RecognizerSpec(Frozen):
+class RecognizerSpec(ModelSpec):
     """A face recogniser; its templates get a column of their own."""
 
     name: str = Field(pattern=NAME_PATTERN, description="name of the template column")
-    path: str = Field(min_length=1, description="the ONNX file, or `insightface:<pack>`")
     input: RecognizerInput = Field(default_factory=RecognizerInput, description="preprocessing")
 
 
@@ -252,6 +278,12 @@ class AuditSpec(Frozen):
     membership: MembershipSpec = Field(default_factory=MembershipSpec, description="scores and verdicts")
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec, description="devices and workers")
     limits: LimitsSpec = Field(default_factory=LimitsSpec, description="what makes the run fail")
+    authorisation: AuthorisationSpec | None = Field(
+        None, description="who has allowed the audit; without it nothing runs, unless that is overridden"
+    )
+    protection: ProtectionSpec = Field(
+        default_factory=ProtectionSpec, description="pseudonyms, encryption, retention: docs/privacy.md"
+    )
     ledger: str | None = Field(
         None, description="a folder that keeps the false-discovery budget of repeated audits of one gallery"
     )
@@ -349,6 +381,14 @@ def _absolute(location: str, base: Path) -> str:
     return os.path.normpath(base / location)
 
 
+def _protection(protection: ProtectionSpec, absolute: Callable[[str], str]) -> ProtectionSpec:
+    named = SECRET.fullmatch(protection.key)
+    assert named is not None, "the field's pattern demands it"
+    kind, name = named.groups()
+    key = f"{{file:{absolute(name)}}}" if kind == "file" else protection.key
+    return protection.model_copy(update={"key": key, "kms": protection.kms and absolute(protection.kms)})
+
+
 def with_absolute_paths(spec: AuditSpec, base: Path) -> AuditSpec:
     """The same spec with every path absolute; `insightface:` names and bucket addresses stay as they are."""
 
@@ -384,6 +424,7 @@ def with_absolute_paths(spec: AuditSpec, base: Path) -> AuditSpec:
         "gallery": gallery,
         "generator": spec.generator.with_paths(absolute),
         "membership": membership,
+        "protection": _protection(spec.protection, absolute),
         "ledger": ledger,
         "output": absolute(spec.output),
     }

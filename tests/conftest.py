@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 import uuid
@@ -17,6 +18,7 @@ from jobs.exit_codes import ExitCode
 from tests.small_world import SmallWorld, build
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ["IDLEAK_KEY"] = base64.b64encode(bytes(range(32))).decode()
 
 
 @pytest.fixture(scope="session")

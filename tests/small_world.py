@@ -21,6 +21,13 @@ from tests.models import tiny_generator, tiny_recognizer
 SIZE, DIM, SEED = 32, 8, 7
 MEMBERS, CANDIDATES, COHORT, PHOTOS = 5, 20, 120, 2
 # The aligned 112×112 frame, scaled to the generator's 32×32.
+AUTHORISATION = {
+    "purpose": "tests",
+    "legal_basis": "nobody is real",
+    "controller": "the tests",
+    "approver": "the tests",
+    "expires": "2999-12-31",
+}
 LANDMARKS = [[10.6, 14.4], [20.7, 14.4], [15.6, 20.1], [11.5, 26.0], [19.8, 26.0]]
 
 
@@ -75,6 +82,9 @@ def default_spec() -> dict[str, Any]:
         },
         "membership": {"scores": ["max", "topk_mean", "hit_rate"], "topk": 4, "fdr": 0.05},
         "resources": {"device": "cpu", "workers": 1, "threads_per_worker": 1},
+        "authorisation": AUTHORISATION,
+        # What is encrypted differs from run to run, and many tests compare bytes.
+        "protection": {"encrypt": False},
     }
 
 

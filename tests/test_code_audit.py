@@ -20,6 +20,7 @@ from distributed.sampling.adapters import open_generator
 from distributed.sampling.trust import code_digests
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
+from tests.people import pseudonyms
 from tests.sampling.networks import exported, package, torchscript
 from tests.sampling.stand_in import checkout, network
 from tests.small_world import (
@@ -34,7 +35,7 @@ from tests.small_world import (
     file_bytes,
 )
 
-MEMBER_NAMES = {f"person-{index:03d}" for index in range(MEMBERS)}
+MEMBER_NAMES = set(pseudonyms(f"person-{index:03d}" for index in range(MEMBERS)))
 SOURCE = """
 import os
 import numpy as np

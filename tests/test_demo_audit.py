@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from distributed.cluster import Cluster
-from distributed.store import RunStore
+from distributed.store import open_run
 from jobs.findings import most_at_risk, read_results
 from jobs.whole_audit import audit
+from schemas.protection import ProtectionSpec
 from schemas.spec import GallerySpec, load_spec
+from tests.people import pseudonym
 
 DEMO = Path(__file__).resolve().parent.parent / "examples" / "demo"
 COHORT = 120
@@ -40,9 +42,15 @@ def test_the_demo_finds_its_members_and_above_all_the_one_with_ten_times_the_pho
     tmp_path: Path, gallery: GallerySpec
 ) -> None:
     spec = load_spec(DEMO / "audit.yaml").model_copy(
-        update={"samples": 2000, "shard_size": 500, "gallery": gallery, "output": str(tmp_path / "run")}
+        update={
+            "samples": 2000,
+            "shard_size": 500,
+            "gallery": gallery,
+            "protection": ProtectionSpec(),
+            "output": str(tmp_path / "run"),
+        }
     )
-    store = RunStore(spec.output)
+    store = open_run(spec)
     with Cluster() as cluster:
         audit(spec, store, cluster, print)
     results = read_results(store)
@@ -51,5 +59,5 @@ def test_the_demo_finds_its_members_and_above_all_the_one_with_ten_times_the_pho
     assert (headline.evaluation.members, headline.evaluation.non_members) == (16, 24)
     assert headline.evaluation.roc_auc.value > 0.9
     first, second = most_at_risk(store, headline, 2)
-    assert first["identity"] == "person-0007" and first["verdict"] == "leaked"
+    assert first["identity"] == pseudonym("person-0007") and first["verdict"] == "leaked"
     assert first["hits"] > 5 * second["hits"]

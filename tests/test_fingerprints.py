@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from distributed.fingerprints import gallery_fingerprint, sampling_fingerprint
-from distributed.gallery import list_photos
+from distributed.fingerprints import sampling_fingerprint
+from distributed.gallery_source import gallery_source
 from tests.models import tiny_generator, tiny_recognizer
 from tests.small_world import DIM, LANDMARKS, SmallWorld
 
@@ -59,9 +59,9 @@ def test_what_changes_a_byte_changes_the_fingerprint_and_nothing_else_does(
 
 def test_the_gallery_is_its_photos_and_how_they_are_embedded(small_world: SmallWorld) -> None:
     spec = small_world.spec()
-    before = gallery_fingerprint(spec, list_photos(spec.gallery))
-    assert gallery_fingerprint(spec, list_photos(spec.gallery)) == before
+    before = gallery_source(spec, None).fingerprint
+    assert gallery_source(spec, None).fingerprint == before
     photo = small_world.folder / "cohort" / "other-001" / "0.png"
     photo.write_bytes(photo.read_bytes() + b"\0")
-    after = gallery_fingerprint(spec, list_photos(spec.gallery))
+    after = gallery_source(spec, None).fingerprint
     assert [line.split(" is ")[0] for line in after.differences(before)] == ["gallery.photos"]

@@ -6,12 +6,13 @@ import pytest
 
 from distributed.labels import read_labels
 from schemas.errors import SpecError
+from tests.people import pseudonym, vault
 
 
 def test_labels_are_read(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text('identity,member\nAda,1\n"Doe, Jo",0\n', encoding="utf-8")
-    assert read_labels(path) == {"Ada": True, "Doe, Jo": False}
+    assert read_labels(path, vault()) == {pseudonym("Ada"): True, pseudonym("Doe, Jo"): False}
 
 
 @pytest.mark.parametrize(
@@ -27,9 +28,9 @@ def test_other_files_are_refused(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SpecError, match=says):
-        read_labels(path)
+        read_labels(path, vault())
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"correct gallery\.labels"):
-        read_labels(tmp_path / "nowhere.csv")
+        read_labels(tmp_path / "nowhere.csv", vault())

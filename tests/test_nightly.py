@@ -26,6 +26,7 @@ from schemas.fleet import Fleet, load_fleet
 from schemas.nights import Comparison, FleetReport, NightRecord, ReportEntry
 from schemas.spec import AuditSpec
 from tests.models import tiny_generator
+from tests.people import pseudonym, pseudonyms
 from tests.processes import finish, start_job
 from tests.small_world import DIM, MEMBERS, SmallWorld, file_bytes
 from tests.test_lock import hold
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = date(2026, 11, 1)
 SAMPLES, MORE = 600, 200
-PEOPLE = {f"person-{index:03d}" for index in range(MEMBERS)}
+PEOPLE = set(pseudonyms(f"person-{index:03d}" for index in range(MEMBERS)))
 # It keeps what it was given, in a file of its own for each call.
 HOOK = """
 import json, pathlib, sys
@@ -232,10 +233,10 @@ def test_a_person_who_leaves_the_gallery_is_gone_and_no_sample_is_made_again(wor
     assert run_fleet(fleet, night(3)) in (ExitCode.OK, ExitCode.NEW_FINDINGS)
     third = record(world, 3)
     assert {"gallery.sha256", "labels.sha256"} == set(third.changed)
-    assert [one.identity for one in compared(third).gone] == ["person-001"]
+    assert [one.identity for one in compared(third).gone] == [pseudonym("person-001")]
     assert shards(world) == before
     (run,) = (state(world) / "runs").iterdir()
-    assert b"person-001" not in (run / "gallery.parquet").read_bytes()
+    assert pseudonym("person-001").encode() not in (run / "gallery.parquet").read_bytes()
 
 
 def test_the_same_night_is_done_once(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:

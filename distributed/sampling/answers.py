@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ from dataclasses import asdict, dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from distributed.sampling.secrets import with_secrets
+from distributed.secrets import key_of
 from distributed.store import RunStore
 from schemas.errors import BudgetSpentError, DamagedError, SpecError
 from schemas.generators.http import HttpGenerator
@@ -105,17 +104,6 @@ class AnswerBook:
 
 def _path(sample_id: int) -> str:
     return f"{ANSWERS_PREFIX}/{sample_id:012d}"
-
-
-def key_of(name: str) -> bytes:
-    """The 32 bytes that a named secret holds in base64. Raises SpecError."""
-    try:
-        key = base64.b64decode(with_secrets(name), validate=True)
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise SpecError(f"the secret {name} must be 32 random bytes in base64: `openssl rand -base64 32`")
-    return key
 
 
 class Spending:

@@ -20,7 +20,7 @@ from distributed.sampling.decode import decode
 from distributed.sampling.generator import AnsweringSource, Image, InvalidImage, Loading
 from distributed.sampling.http_client import HttpClient, RefusedError, Request, RetryLaterError
 from distributed.sampling.pace import Pace
-from distributed.sampling.secrets import with_secrets
+from distributed.secrets import with_secrets
 from schemas.generators.base import Setting
 from schemas.generators.http import PLACEHOLDER, HttpGenerator
 from schemas.sweep import Sweep

@@ -1,12 +1,13 @@
 """Render the demo's gallery: python examples/demo/gallery.py OUT_DIR [--identities 16]
 
 Writes OUT_DIR/candidates/<identity>/<n>.png, OUT_DIR/cohort/<identity>/<n>.png and OUT_DIR/labels.csv
-(identity,member; candidates only). The same pixels every time.
+(identity,member; candidates only): the same pixels every time. And OUT_DIR/../key, once, for pseudonyms.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import csv
 import os
 from collections.abc import Iterable
@@ -51,6 +52,14 @@ def main(folder: Path, count: int = MEMBER_COUNT) -> None:
     write_folder(folder / "candidates", candidates(count))
     write_folder(folder / "cohort", COHORT)
     write_labels(folder / "labels.csv", count)
+    write_key(folder.parent / "key")
+
+
+def write_key(path: Path) -> None:
+    """The key of the pseudonyms, unless there is one: another one would make other pseudonyms."""
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(base64.b64encode(os.urandom(32)).decode() + "\n")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class Generator(Frozen):
     """One kind of source of images."""
 
     kind: str
+    license: str | None = Field(None, description="the generator's licence or terms, for the record")
 
     seeded: ClassVar[bool] = True
     """Can sample i be made again from its id?"""

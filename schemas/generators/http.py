@@ -11,8 +11,8 @@ from pydantic import Field, JsonValue, PositiveInt, model_validator
 
 from schemas.frozen import Frozen
 from schemas.generators.base import FactorName, FactorValues, Generator
+from schemas.secret_names import SECRET
 
-SECRET = re.compile(r"\{(env|file):([^{}]+)\}")
 SECRET_PATTERN = r"^\{(env:[^{}]+|file:/[^{}]+)\}$"
 SECRET_HEADERS = re.compile(r"(?i)auth|cookie|key|secret|token|passw|credential")
 SECRET_NAMES = re.compile(

@@ -74,9 +74,26 @@ def test_the_contract_is_read_with_paths_relative_to_the_spec(tmp_path: Path) ->
     assert spec.faces.recognizers[0].input.mean == (127.5, 127.5, 127.5)
 
 
-def test_what_is_no_local_path_stays_as_it_is(tmp_path: Path) -> None:
+def test_insightfaces_weights_need_their_terms_to_be_accepted(tmp_path: Path) -> None:
     content = changed("output", "s3://bucket/run")
     content["faces"]["recognizers"][0]["path"] = "insightface:buffalo_l"
+    with pytest.raises(SpecError, match="non-commercial research only: set accept_license: true"):
+        load(tmp_path, content)
+    content["faces"]["recognizers"][0]["accept_license"] = True
+    assert load(tmp_path, content).faces.recognizers[0].terms.startswith("InsightFace")
+
+
+def test_a_keys_file_is_named_from_the_specs_folder(tmp_path: Path) -> None:
+    content = changed("protection", {"key": "{file:keys/mine}", "kms": "wrap.py"})
+    protection = load(tmp_path, content).protection
+    assert protection.key == f"{{file:{tmp_path}/keys/mine}}" and protection.kms == str(tmp_path / "wrap.py")
+    with pytest.raises(SpecError, match=r"protection\.key"):
+        load(tmp_path, changed("protection", {"key": "secret itself"}))
+
+
+def test_what_is_no_local_path_stays_as_it_is(tmp_path: Path) -> None:
+    content = changed("output", "s3://bucket/run")
+    content["faces"]["recognizers"][0] |= {"path": "insightface:buffalo_l", "accept_license": True}
     spec = load(tmp_path, content)
     assert spec.output == "s3://bucket/run"
     assert spec.faces.recognizers[0].path == "insightface:buffalo_l"

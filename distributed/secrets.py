@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from pathlib import Path
 
 from schemas.errors import SpecError
-from schemas.generators.http import SECRET
+from schemas.secret_names import SECRET
+
+KEY_BYTES = 32
 
 
 def with_secrets(text: str) -> str:
@@ -24,3 +27,14 @@ def _value(found: re.Match[str]) -> str:
     if not (value.isascii() and value.isprintable() and value):
         raise SpecError(f"the secret {{{kind}:{name}}} must be one line of ASCII; correct it")
     return value
+
+
+def key_of(name: str) -> bytes:
+    """The 32 bytes that a named secret holds in base64. Raises SpecError."""
+    try:
+        key = base64.b64decode(with_secrets(name), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise SpecError(f"the secret {name} must be 32 random bytes in base64: `openssl rand -base64 32`")
+    return key
