@@ -75,6 +75,21 @@ def enter_night(
     return number, ledger
 
 
+def erase_from_ledger(store: RunStore, name: str) -> bool:
+    """Take a person out of all nights; False if no night holds anything of him."""
+    ledger = read_ledger(store)
+    if ledger is None or not any(name in night.shares for night in ledger.nights):
+        return False
+    nights = tuple(
+        night.model_copy(update={"shares": {key: one for key, one in night.shares.items() if key != name}})
+        for night in ledger.nights
+    )
+    store.write(
+        LEDGER_FILE, (ledger.model_copy(update={"nights": nights}).model_dump_json(indent=1) + "\n").encode()
+    )
+    return True
+
+
 def read_ledger(store: RunStore) -> Ledger | None:
     """The ledger, or None if there is none yet."""
     if LEDGER_FILE not in store.sizes():

@@ -134,6 +134,18 @@ class RunStore:
         """Size in bytes of every committed file below `prefix`, by its path from the run's root, sorted."""
         return {entry["path"]: entry["size"] for entry in self._entries(prefix)}
 
+    def leftovers(self) -> list[str]:
+        """Files that a process which was killed has left half written."""
+        return [one["path"] for one in self._listed("") if one["path"].endswith(PARTIAL_SUFFIX)]
+
+    def drop_empty_folders(self) -> None:
+        """Remove the folders of a run on a disk that hold nothing any more."""
+        if self.folder is None:
+            return
+        for folder in sorted((one for one in self.folder.rglob("*") if one.is_dir()), reverse=True):
+            if not folder.is_symlink() and not any(folder.iterdir()):
+                folder.rmdir()
+
     def stamps(self, prefix: str = "") -> dict[str, str]:
         """What changes when a committed file below `prefix` is replaced, by its path, sorted.
 
@@ -144,11 +156,14 @@ class RunStore:
             for entry in self._entries(prefix)
         }
 
-    def _entries(self, prefix: str) -> list[ObjectMeta]:
+    def _listed(self, prefix: str) -> list[ObjectMeta]:
         try:
-            entries = self._store.list(prefix or None).collect()
+            return list(self._store.list(prefix or None).collect())
         except (BaseError, OSError) as error:
             raise StoreError(_cannot("list", f"{self.location}/{prefix}", error)) from error
+
+    def _entries(self, prefix: str) -> list[ObjectMeta]:
+        entries = self._listed(prefix)
         committed = [entry for entry in entries if not entry["path"].endswith(PARTIAL_SUFFIX)]
         return sorted(committed, key=lambda entry: entry["path"])
 

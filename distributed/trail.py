@@ -50,8 +50,8 @@ class TrailEntry(BaseModel):
         return self.model_dump_json(exclude={"signature"}).encode()
 
 
-def record(store: RunStore, action: str, **what: JsonValue) -> None:
-    """Add an entry. Nobody is named in it but who acts; people of the gallery by pseudonym.
+def record(store: RunStore, action: str, **what: object) -> None:
+    """Add an entry. what: values as JSON has them; people of the gallery are named by pseudonym alone.
 
     Raises StoreError if others keep adding entries at the same time, or nothing can be written there.
     """
@@ -60,9 +60,8 @@ def record(store: RunStore, action: str, **what: JsonValue) -> None:
         before = _digest(store.read(paths[-1])) if paths else ""
         number = int(paths[-1].split("/")[-1].removesuffix(".json")) + 1 if paths else 1
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        entry = TrailEntry(
-            number=number, when=when, who=actor(), action=action, what=dict(what), before=before
-        )
+        told = {"number": number, "when": when, "who": actor(), "action": action, "before": before}
+        entry = TrailEntry.model_validate({**told, "what": what})
         if store.create(_path(number), (entry.signed(store.vault).model_dump_json() + "\n").encode()):
             return
     raise StoreError(f"cannot add to the trail of {store.location}: others write to it; try again")
@@ -107,15 +106,11 @@ def replay(store: RunStore) -> Iterator[tuple[str, str]]:
             return
         if entry.before != before:
             yield path, "does not follow from the entry before it: one of the two was changed"
-        if entry.signature is not None and store.vault is not None and not _is_genuine(entry, store.vault):
-            yield path, "its signature is not of this run's key: it was changed"
+        if store.vault is not None and entry.signature != store.vault.signature(entry.unsigned):
+            yield path, "is not signed by this run's key: it was changed, or made by somebody without it"
         written |= _written(entry)
         before = _digest(data)
     yield from _changed(store, written)
-
-
-def _is_genuine(entry: TrailEntry, vault: Vault) -> bool:
-    return entry.signature == vault.signature(entry.unsigned)
 
 
 def _written(entry: TrailEntry) -> dict[str, str | None]:
@@ -141,7 +136,7 @@ def _changed(store: RunStore, written: Mapping[str, str | None]) -> Iterator[tup
             yield path, "is not as the trail says that it was written"
 
 
-def digests(store: RunStore, *paths: str) -> dict[str, JsonValue]:
+def digests(store: RunStore, *paths: str) -> dict[str, str]:
     """Sha256 of those of these files that are there."""
     there = store.sizes()
     return {path: _digest(store.read(path)) for path in paths if path in there}

@@ -20,6 +20,8 @@ JOBS = {
     "verify": "check every file of a run",
     "repair": "make the damaged and missing shards of a run again",
     "retry": "try the shards again that were set aside",
+    "reveal": "who the pseudonyms of a run are, with its key; kept in its trail",
+    "purge": "erase a run, or one person from it",
     "inspect": "what a model file is, without running any of it, and the spec's block for it",
     "convert": "a generator that is code as ONNX or safetensors, once",
     "bench": "measure what idleak claims",

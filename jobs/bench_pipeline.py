@@ -28,7 +28,7 @@ from distributed.shard_maker import (
     open_source,
     samples_table,
 )
-from distributed.store import RunStore
+from distributed.store import open_run
 from jobs.bench_limits import limit_contenders, limits_table, timed
 from jobs.bench_peers import Peer, PlainOnnxruntime, RayData, Template, open_stock
 from jobs.bench_table import Bar, Measured, Report, Table, interleaved, publish
@@ -206,7 +206,7 @@ def _of_crops(job: ShardJob) -> ShardJob:
 
 def _writer(job: ShardJob, images: int) -> Callable[[], object]:
     """Encode, checksum, write and sync shards that are embedded already."""
-    store, embedder = RunStore(job.spec.output), ShardEmbedder(job)
+    store, embedder = open_run(job.spec), ShardEmbedder(job)
     embedded = [(shard, embedder.embed(shard).faces) for shard in bench_shards(images)]
 
     def write() -> None:

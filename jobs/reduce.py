@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     with Cluster() as cluster:
-        made, enrolment = _committed(spec, store)
+        made, enrolment = committed(spec, store)
         require_usable_labels(spec, enrolment.table)
         reduction = reduce(spec, enrolment, store, cluster)
         fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
@@ -99,7 +99,7 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     return ExitCode.OK
 
 
-def _committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
+def committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
     """What `sample` and `enroll` have left. Raises SpecError if one of them has not been run to its end."""
     shards = plan_shards(spec.samples, spec.shard_size)
     run = ShardRun(spec, sampling_fingerprint(spec), SAMPLES_PREFIX, shards)

@@ -273,6 +273,7 @@ def world_spec(world: World, folder: Path, **membership: object) -> AuditSpec:
                 "attributes": attributes,
             },
             "membership": membership,
+            "protection": {"encrypt": False},
             "output": str(folder),
         }
     )

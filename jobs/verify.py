@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from distributed.run_record import RunRecord, read_record
 from distributed.store import RunStore
+from distributed.tombstone import Tombstone, left_of, read_tombstone
 from distributed.trail import entries, head, replay
 from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
@@ -29,6 +30,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(location: str) -> ExitCode:
     store = existing_run(location)
+    if (stone := read_tombstone(store)) is not None:
+        return _tell_purged(store, stone)
     record = read_record(store)
     problems = list(find_problems(store, record))
     problems += [Problem(path, what, is_foreign=True) for path, what in replay(store)]
@@ -41,6 +44,14 @@ def _run(location: str) -> ExitCode:
     print(f"{location}: {shards} shards and {GALLERY_FILE} are complete and match their checksums")
     print(f"the trail of {sum(1 for _ in entries(store))} acts holds; its head is {head(store)}")
     return ExitCode.OK
+
+
+def _tell_purged(store: RunStore, stone: Tombstone) -> ExitCode:
+    problems = [*replay(store), *((path, "is left of a purged run") for path in left_of(store))]
+    for path, what in problems:
+        print(f"{path}: {what}")
+    print(f"{store.location}: purged on {stone.purged} by {stone.who}; the trail's head is {head(store)}")
+    return ExitCode.DAMAGED if problems else ExitCode.OK
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,11 @@ def test_what_is_done_to_the_trail_is_noticed(store: RunStore) -> None:
         return "; ".join(f"{path} {what}" for path, what in replay(store))
 
     store.write("trail/000002.json", second.replace(b'"read"', b'"seen"'))
-    assert "000002.json its signature is not of this run's key" in problems()
+    assert "000002.json is not signed by this run's key" in problems()
     assert "000003.json does not follow from the entry before it" in problems()
     forged = json.loads(second) | {"action": "seen", "signature": None}
     store.write("trail/000002.json", json.dumps(forged).encode())
-    assert "000003.json does not follow" in problems()
+    assert "000002.json is not signed" in problems() and "000003.json does not follow" in problems()
     store.delete("trail/000002.json")
     assert "000003.json should be trail/000002.json: an entry is missing" in problems()
     store.write("trail/000002.json", b"{}")

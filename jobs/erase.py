@@ -1,0 +1,148 @@
+"""Erase one person from a run, and judge all others anew."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from distributed.cluster import Cluster
+from distributed.erasures import erased_identities, record_erasure
+from distributed.gallery_source import gallery_source
+from distributed.ledger import erase_from_ledger
+from distributed.lock import run_lock
+from distributed.name_map import read_names, write_names
+from distributed.run_record import read_record
+from distributed.store import RunStore, open_run
+from distributed.tombstone import require_not_purged
+from distributed.trail import digests, record
+from distributed.vault import Vault
+from distributed.verdict_fingerprint import verdict_fingerprint
+from jobs.answers import drop_answers
+from jobs.enroll import commit_gallery, require_both_sides, without_people
+from jobs.exit_codes import ExitCode
+from jobs.receipt import write_receipt
+from jobs.reduce import committed, reduce
+from jobs.results import write_results
+from schemas.errors import IdleakError, SpecError
+from schemas.fingerprint import Fingerprint
+from schemas.layout import (
+    ENROLLING_PREFIX,
+    ERASURES_FILE,
+    ERROR_FILE,
+    FIGURES_PREFIX,
+    GALLERY_FILE,
+    NAMES_FILE,
+    NEIGHBOURS_FILE,
+    OVER_REPRESENTATION_FILE,
+    PARTIALS_PREFIX,
+    REPORT_FILE,
+    RESULTS_FILE,
+    SCORES_FILE,
+    SETTINGS_FILE,
+)
+from schemas.spec import AuditSpec
+
+DERIVED = (
+    NEIGHBOURS_FILE,
+    SCORES_FILE,
+    OVER_REPRESENTATION_FILE,
+    SETTINGS_FILE,
+    RESULTS_FILE,
+    REPORT_FILE,
+    ERROR_FILE,
+    f"{FIGURES_PREFIX}/",
+    f"{ENROLLING_PREFIX}/",
+    f"{PARTIALS_PREFIX}/",
+)
+"""What tells of people, and is made from the gallery and the samples."""
+PSEUDONYM = re.compile(r"[0-9a-f]{32}")
+
+
+def erase(store: RunStore, who: str, copy: Path | None = None) -> ExitCode:
+    """Take a person out of the gallery, the names, the ledger and all that follows from them.
+
+    who: name or pseudonym. The samples are of nobody and stay. Raises SpecError if nobody of that name is in
+    the run. What is erased stays so if judging anew fails; then the run has no verdicts until it is audited.
+    """
+    require_not_purged(store)
+    spec = read_record(store).spec.model_copy(update={"output": store.location})
+    vault = Vault(spec.protection)
+    person = who if PSEUDONYM.fullmatch(who) else vault.identity_pseudonym(who)
+    store = open_run(spec)
+    with run_lock(store):
+        photos = _photos_of(store, person)
+        record(store, "erase", identity=person)
+        record_erasure(store, person)
+        deleted = _delete_derived(store)
+        rewritten = _rewrite(spec, store, vault, person, photos)
+        record(
+            store,
+            "erased",
+            identity=person,
+            deleted=sorted(deleted),
+            wrote=digests(store, GALLERY_FILE, NAMES_FILE),
+        )
+        problem = _judge_anew(spec, store)
+        receipt = write_receipt(store, person, deleted, rewritten, copy)
+    print(f"{store.location}: {person} is erased, {len(photos)} photos; receipt: {receipt}")
+    if problem is not None:
+        raise type(problem)(f"the person is erased, and the others are not judged anew: {problem}")
+    print("all others are judged anew; `idleak report` writes the report again")
+    return ExitCode.OK
+
+
+def _photos_of(store: RunStore, person: str) -> list[str]:
+    """The person's photos. Raises SpecError if he is not in the run, unless he was erased before."""
+    table = store.read_table(GALLERY_FILE, ["identity", "photo"])
+    rows = zip(table["identity"].to_pylist(), table["photo"].to_pylist(), strict=True)
+    found = [photo for name, photo in rows if name == person]
+    if not found and person not in erased_identities(store):
+        raise SpecError(
+            f"nobody in {store.location} has that name or pseudonym under its key: `idleak reveal` lists all"
+        )
+    return found
+
+
+def _delete_derived(store: RunStore) -> dict[str, int]:
+    deleted = {path: size for path, size in store.sizes().items() if path.startswith(DERIVED)}
+    for path in [*deleted, *store.leftovers()]:
+        store.delete(path)
+    return deleted
+
+
+def _rewrite(spec: AuditSpec, store: RunStore, vault: Vault, person: str, photos: list[str]) -> list[str]:
+    """Commit the gallery, the names and the ledger without the person; what was rewritten."""
+    rewritten = [GALLERY_FILE, NAMES_FILE, ERASURES_FILE]
+    table = without_people(store.read_table(GALLERY_FILE), [person]).replace_schema_metadata(None)
+    commit_gallery(table, _fingerprint(spec, store), store)
+    write_names(store, vault, read_names(store, vault).without(person, photos))
+    if spec.ledger is not None:
+        ledger = RunStore(spec.ledger)
+        with run_lock(ledger):
+            if erase_from_ledger(ledger, person):
+                rewritten.append(spec.ledger)
+    return rewritten
+
+
+def _fingerprint(spec: AuditSpec, store: RunStore) -> Fingerprint:
+    """Of the gallery without the erased; where its photos are gone too, of what is known of it."""
+    try:
+        return gallery_source(spec, store).fingerprint
+    except SpecError:
+        return Fingerprint(store.read_footer(GALLERY_FILE).fingerprint)
+
+
+def _judge_anew(spec: AuditSpec, store: RunStore) -> IdleakError | None:
+    """Reduce again; why not, if that cannot be done."""
+    try:
+        require_both_sides(store.read_table(GALLERY_FILE))
+        made, enrolment = committed(spec, store)
+        with Cluster() as cluster:
+            reduction = reduce(spec, enrolment, store, cluster)
+            fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
+            device = cluster.capacity(spec.resources).device
+            write_results(spec, made, enrolment, reduction, fingerprint, store, {}, device)
+        drop_answers(spec.generator, store)
+    except IdleakError as error:
+        return error
+    return None

@@ -1,0 +1,93 @@
+"""`idleak purge RUN`: erase a run, or with --identity one person from it, and give a receipt."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from distributed.lock import run_lock
+from distributed.run_record import read_record
+from distributed.store import RunStore
+from distributed.tombstone import Tombstone, left_of
+from distributed.trail import actor, head, record
+from jobs.command import existing_run, guarded
+from jobs.exit_codes import ExitCode
+from jobs.receipt import require_writable, write_receipt
+from schemas.errors import SpecError, StoreError
+from schemas.layout import RECORD_FILE, TOMBSTONE_FILE
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="idleak purge", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--identity", metavar="WHO", help="one person alone, by name or pseudonym; - reads it from stdin"
+    )
+    what.add_argument(
+        "--if-due", action="store_true", help="only past the run's `retain_until`; for a scheduler"
+    )
+    parser.add_argument("--receipt", type=Path, metavar="FILE", help="put a copy of the receipt there")
+    return guarded(lambda: _run(parser.parse_args(argv)))
+
+
+def _run(chosen: argparse.Namespace) -> ExitCode:
+    require_writable(chosen.receipt)
+    store = existing_run(chosen.run)
+    if not store.exists(RECORD_FILE) and not store.exists(TOMBSTONE_FILE):
+        raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
+    if chosen.identity is not None:
+        # Torch and FAISS, which only judging anew needs.
+        from jobs.erase import erase
+
+        who = sys.stdin.readline().strip() if chosen.identity == "-" else chosen.identity
+        return erase(store, who, chosen.receipt)
+    if chosen.if_due and not _is_due(store, datetime.now(UTC).date()):
+        print(f"{store.location}: not due yet, nothing was deleted")
+        return ExitCode.OK
+    return purge(store, chosen.receipt)
+
+
+def _is_due(store: RunStore, today: date) -> bool:
+    if not store.exists(RECORD_FILE):
+        return True
+    until = read_record(store).spec.protection.retain_until
+    if until is None:
+        raise SpecError(f"{store.location} has no protection.retain_until: purge it without --if-due")
+    return until < today
+
+
+def purge(store: RunStore, copy: Path | None = None) -> ExitCode:
+    """Delete all of a run but its trail, with a tombstone first, so that nothing makes it anew."""
+    with run_lock(store):
+        deleted = left_of(store)
+        if not store.exists(TOMBSTONE_FILE):
+            store.write(TOMBSTONE_FILE, _tombstone(store, deleted))
+        for path in deleted:
+            store.delete(path)
+        store.drop_empty_folders()
+        # The key may be gone already, and that is no reason to keep what it protected.
+        keyless = RunStore(store.location)
+        record(keyless, "purged", deleted=sorted(deleted), bytes=sum(deleted.values()))
+        receipt = write_receipt(keyless, None, deleted, [], copy)
+    if left := left_of(store):
+        raise StoreError(f"{len(left)} files of {store.location} are still there: purge it again")
+    print(
+        f"{store.location}: {len(deleted)} files, {sum(deleted.values()):,} bytes deleted; receipt: {receipt}"
+    )
+    return ExitCode.OK
+
+
+def _tombstone(store: RunStore, deleted: dict[str, int]) -> bytes:
+    stone = Tombstone(
+        run=store.location,
+        purged=datetime.now(UTC).isoformat(timespec="seconds"),
+        who=actor(),
+        files=len(deleted),
+        bytes=sum(deleted.values()),
+        trail=head(store),
+    )
+    return (stone.model_dump_json(indent=2) + "\n").encode()
