@@ -13,6 +13,7 @@ from distributed.run_record import RunRecord, read_record
 from distributed.store import RunStore
 from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
+from jobs.say import say
 from schemas.errors import DamagedError, StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import GALLERY_FILE, SAMPLES_PREFIX
@@ -31,12 +32,12 @@ def _run(location: str) -> ExitCode:
     record = read_record(store)
     problems = list(find_problems(store, record))
     for problem in problems:
-        print(problem)
+        say(str(problem))
     shards = len(plan_shards(record.spec.samples, record.spec.shard_size))
     if problems:
-        print(f"{len(problems)} problems in {location}; `idleak repair {location}` makes its shards again")
+        say(f"{len(problems)} problems in {location}; `idleak repair {location}` makes its shards again")
         return ExitCode.DAMAGED
-    print(f"{location}: {shards} shards and {GALLERY_FILE} are complete and match their checksums")
+    say(f"{location}: {shards} shards and {GALLERY_FILE} are complete and match their checksums")
     return ExitCode.OK
 
 
