@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from distributed.store import RunStore
 from jobs.say import cell, say
@@ -67,7 +67,7 @@ def print_findings(store: RunStore, *, named: bool = True) -> None:
 
 
 def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Table:
-    table = Table("identity", "verdict", "p", "q", cell(headline.score_name), "hits", "photos")
+    table = Table("identity", "verdict", "p", "q", Column(cell(headline.score_name)), "hits", "photos")
     table.title = cell(f"most at risk, by {headline.score_name} of {headline.recognizer}")
     for row in rows:
         style = "bold red" if row["verdict"] == Verdict.LEAKED else ""

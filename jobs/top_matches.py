@@ -18,6 +18,7 @@ from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from distributed.store import RunStore
 from jobs.findings import most_at_risk
 from schemas.layout import MATCHES_FILE, NEIGHBOURS_FILE
+from schemas.printable import printable
 from schemas.results import ScoreResult
 from schemas.spec import AuditSpec
 
@@ -68,7 +69,7 @@ def _draw_person(
         axis.axis("off")
     photo = photos.get((person["identity"], nearest[0]["photo"])) if nearest else None
     image = decode(photo) if photo is not None else InvalidImage("enrolled without its photo")
-    _show(line[0], image, f"{person['identity']}\n{person['verdict']}, p {person['p_value']:.4f}")
+    _show(line[0], image, f"{printable(person['identity'])}\n{person['verdict']}, p {person['p_value']:.4f}")
     samples = generator.sample(np.array([row["sample_id"] for row in nearest], np.int64))
     for axis, row, sample in zip(line[1:], nearest, samples, strict=False):
         _show(axis, sample, f"sample {row['sample_id']}\n{row['similarity']:.3f}")
