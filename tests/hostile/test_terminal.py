@@ -44,6 +44,7 @@ ATTACKS = [
     "$\\frac{",
     "%s %(name)s {0}",
 ]
+MARKUP = ["[red]", "$\\frac{", "name\nforged", "\x1b[31m"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -151,7 +152,7 @@ def test_an_audit_of_people_with_hostile_names(
 ) -> None:
     """From the photos' folders to the findings: refused photos, the table, the verdicts."""
     people = sorted((small_world.folder / "candidates").iterdir())
-    names = [one.replace("/", "\u2215") for one in ATTACKS if "\udcff" not in one]
+    names = [one.replace("/", "\u2215") for one in MARKUP + ATTACKS if "\udcff" not in one]
     for person, name in zip(people, names, strict=False):
         person.rename(person.with_name(name))
     broken = small_world.folder / "candidates" / names[0] / "\x1b[8mhidden.png"
@@ -159,8 +160,8 @@ def test_an_audit_of_people_with_hostile_names(
     assert main(["audit", str(small_world.spec_path(gallery=_without_labels()))]) == ExitCode.OK
     out = capfd.readouterr().out
     assert not acts(out.replace("\n", ""))
-    assert f"candidate {printable(names[0])}/\\x1b[8mhidden.png" in out
-    assert "[red]markup[" in out
+    assert f"candidate {names[0]}/\\x1b[8mhidden.png" in out
+    assert "[red]" in out
 
 
 def _without_labels() -> dict[str, object]:
