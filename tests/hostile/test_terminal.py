@@ -44,7 +44,7 @@ ATTACKS = [
     "$\\frac{",
     "%s %(name)s {0}",
 ]
-MARKUP = ["[red]", "$\\frac{", "name\nforged", "\x1b[31m"]
+MARKUP = ["[red]", "$\\sqrt{", "name\nforged", "\x1b[31m"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
