@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -32,6 +33,7 @@ JOBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the job that the first argument names with the rest; its exit code."""
+    _write_whatever_comes()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
@@ -45,6 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     code: int = importlib.import_module(f"jobs.{name}").main(rest)
     return int(code)
+
+
+def _write_whatever_comes() -> None:
+    """A terminal that knows few characters must not end a job: what it has no sign for is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _usage() -> str:

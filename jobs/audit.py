@@ -13,6 +13,7 @@ from jobs.command import NAMELESS_ERRORS, acting, guarded
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings, refused_lines
 from jobs.finished import is_finished
+from jobs.say import say
 from schemas.errors import IdleakError
 from schemas.layout import ERROR_FILE, GALLERY_FILE
 from schemas.spec import AuditSpec, load_spec
@@ -51,7 +52,7 @@ def _do(spec: AuditSpec, store: RunStore, *, named: bool) -> None:
 
 def _say_refused(lines: Sequence[str], *, named: bool) -> None:
     for line in lines if named else [f"refused photos: {len(lines)}"] if lines else []:
-        print(line)
+        say(line)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from distributed.vault import Vault
 from jobs.authorisation import add_override, permit
 from jobs.exit_codes import ExitCode, code_of
 from jobs.log import configure_log, tell_end
+from jobs.say import complain
 from schemas.errors import (
     ClusterError,
     DeviceError,
@@ -108,9 +108,9 @@ def guarded(run: Callable[[], ExitCode | int]) -> int:
     except IdleakError as error:
         code = code_of(error)
         tell_end(code, type(error).__name__)
-        print(f"idleak: {error}", file=sys.stderr)
+        complain(f"idleak: {error}")
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
         tell_end(code, KeyboardInterrupt.__name__)
-        print("idleak: interrupted; finished shards are kept, run the same command to go on", file=sys.stderr)
+        complain("idleak: interrupted; finished shards are kept, run the same command to go on")
     return code

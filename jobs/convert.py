@@ -15,6 +15,7 @@ from distributed.sampling.conversion import Conversion, convert
 from distributed.sampling.inspection import inspect
 from jobs.command import guarded
 from jobs.exit_codes import ExitCode
+from jobs.say import say
 from schemas.errors import SpecError
 from schemas.generators import GeneratorSpec
 from schemas.generators.base import Generator
@@ -46,7 +47,7 @@ def _run(chosen: argparse.Namespace) -> ExitCode:
     spec = load_generator(chosen.source) if is_spec else _of_file(chosen)
     done = convert(spec, chosen.to, chosen.out.absolute())
     base = chosen.source.resolve().parent if is_spec else Path.cwd()
-    print("\n".join(_lines(done, chosen.out, base)))
+    say(*_lines(done, chosen.out, base))
     return ExitCode.OK
 
 
@@ -81,7 +82,7 @@ def _lines(done: Conversion, out: Path, base: Path) -> list[str]:
     block = yaml.safe_dump({"generator": _block(done.generator, base)}, sort_keys=False, allow_unicode=False)
     checked = f"{done.samples} samples give the original's images: {levels}"
     alone = ["  its code fixes the batch, so that samples are made one by one"] if done.one_by_one else []
-    return [f"{out}: {done.digest}", f"  {checked}", *alone, "", block.rstrip()]
+    return [f"{out}: {done.digest}", f"  {checked}", *alone, "", *block.splitlines()]
 
 
 def _block(generator: Generator, base: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from jobs.exit_codes import ExitCode
 from jobs.receipt import write_receipt
 from jobs.reduce import committed, reduce
 from jobs.results import write_results
+from jobs.say import say
 from schemas.errors import IdleakError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import (
@@ -84,10 +85,10 @@ def erase(store: RunStore, who: str, copy: Path | None = None) -> ExitCode:
         )
         problem = _judge_anew(spec, store)
         receipt = write_receipt(store, person, deleted, rewritten, copy)
-    print(f"{store.location}: {person} is erased, {len(photos)} photos; receipt: {receipt}")
+    say(f"{store.location}: {person} is erased, {len(photos)} photos; receipt: {receipt}")
     if problem is not None:
         raise type(problem)(f"the person is erased, and the others are not judged anew: {problem}")
-    print("all others are judged anew; `idleak report` writes the report again")
+    say("all others are judged anew; `idleak report` writes the report again")
     return ExitCode.OK
 
 

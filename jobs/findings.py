@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from distributed.store import RunStore
+from jobs.say import cell, say
 from schemas.errors import DamagedError
 from schemas.layout import RESULTS_FILE, SCORES_FILE
+from schemas.printable import printable
 from schemas.results import (
     AuditResults,
     DriftResult,
@@ -61,18 +62,18 @@ def print_findings(store: RunStore, *, named: bool = True) -> None:
     if named:
         Console().print(_risk_table(most_at_risk(store, headline), headline))
     for line in summary_lines(results, headline, named=named):
-        print(line)
-    print(f"files: {', '.join(path for path in store.sizes() if '/' not in path)} in {store.location}")
+        say(line)
+    say(f"files: {', '.join(path for path in store.sizes() if '/' not in path)} in {store.location}")
 
 
 def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Table:
-    table = Table("identity", "verdict", "p", "q", headline.score_name, "hits", "photos")
-    table.title = f"most at risk, by {headline.score_name} of {headline.recognizer}"
+    table = Table("identity", "verdict", "p", "q", Column(cell(headline.score_name)), "hits", "photos")
+    table.title = cell(f"most at risk, by {headline.score_name} of {headline.recognizer}")
     for row in rows:
         style = "bold red" if row["verdict"] == Verdict.LEAKED else ""
         table.add_row(
-            escape(row["identity"]),
-            row["verdict"],
+            cell(row["identity"]),
+            cell(row["verdict"]),
             f"{row['p_value']:.4f}",
             f"{row['q_value']:.4f}",
             f"{row['score']:.4f}",
@@ -191,4 +192,5 @@ def _evaluation_line(score: ScoreResult) -> str:
 def refused_lines(table: pa.Table) -> list[str]:
     """`refused (reason): role identity/photo`, for each photo that gave no template."""
     refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).to_pylist()
-    return [f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}" for row in refused]
+    lines = (f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}" for row in refused)
+    return [printable(line) for line in lines]

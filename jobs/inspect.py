@@ -11,6 +11,7 @@ import yaml
 from distributed.sampling.inspection import Inspection, inspect
 from jobs.command import guarded
 from jobs.exit_codes import ExitCode
+from jobs.say import say
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,23 +22,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(path: Path) -> ExitCode:
-    print("\n".join(_lines(path, inspect(path))))
+    say(*_lines(path, inspect(path)))
     return ExitCode.OK
 
 
 def _lines(path: Path, found: Inspection) -> list[str]:
     kind = "code: loading it runs what its maker wrote" if found.is_code else "data"
-    lines = [f"{printable(str(path))}: {found.what}", f"  this is {kind}"]
+    lines = [f"{path}: {found.what}", f"  this is {kind}"]
     lines += [f"  {found.digest}"] if found.digest else []
-    lines += [f"  {printable(name)}: {printable(text)}" for name, text in found.facts]
-    lines += [f"  ! {printable(one)}" for one in found.risks]
+    lines += [f"  {name}: {text}" for name, text in found.facts]
+    lines += [f"  ! {one}" for one in found.risks]
     if found.block is None:
         return [*lines, "No kind of generator reads this file."]
     block = yaml.safe_dump({"generator": dict(found.block)}, sort_keys=False, allow_unicode=False)
-    decide = [f"# decide: {', '.join(map(printable, found.decide))}"] if found.decide else []
-    return [*lines, "", *decide, block.rstrip()]
-
-
-def printable(text: str) -> str:
-    """The text with what could act on a terminal escaped."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    decide = [f"# decide: {', '.join(found.decide)}"] if found.decide else []
+    return [*lines, "", *decide, *block.splitlines()]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from schemas.errors import SpecError
+from schemas.printable import printable
 
 LOG = logging.getLogger("idleak")
 VARIABLE = "IDLEAK_LOG"
@@ -25,7 +26,7 @@ def configure_log() -> None:
     if form not in ("text", "json"):
         raise SpecError(f"{VARIABLE}={form}: set it to text or json")
     handler = _Stderr()
-    handler.setFormatter(_Json() if form == "json" else logging.Formatter("%(message)s"))
+    handler.setFormatter(_Json() if form == "json" else _Text())
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
@@ -63,6 +64,11 @@ class _Stderr(logging.StreamHandler[TextIO]):
     @stream.setter
     def stream(self, value: TextIO) -> None:
         """Nothing to keep."""
+
+
+class _Text(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))
 
 
 class _Json(logging.Formatter):

@@ -13,6 +13,7 @@ from jobs.exit_codes import ExitCode
 from jobs.night import state_of
 from jobs.night_plan import NightPlan, missed_nights, plan_night
 from jobs.plan import capacity_here, work_rows
+from jobs.say import cell
 from schemas.fleet import Entry, Fleet
 from schemas.generators.http import HttpGenerator
 
@@ -20,9 +21,9 @@ from schemas.generators.http import HttpGenerator
 def forecast(fleet: Fleet, tonight: date) -> ExitCode:
     """Print a table for each key. Raises what is wrong with the first key that could not be audited."""
     for entry in fleet.entries:
-        table = Table("", Column(entry.key, overflow="fold"))
+        table = Table("", Column(cell(entry.key), overflow="fold"))
         for name, text in _rows(fleet, entry, tonight):
-            table.add_row(name, text)
+            table.add_row(name, cell(text))
         Console().print(table)
     return ExitCode.OK
 

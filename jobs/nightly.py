@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from jobs.exit_codes import ExitCode
 from jobs.hook import require_hook, tell_hook
 from jobs.night import accept_last, do_night
 from jobs.night_summary import summary
+from jobs.say import complain, say
 from schemas.fingerprint import Fingerprint
 from schemas.fleet import Fleet, load_fleet
 from schemas.nights import FleetReport, ReportEntry
@@ -61,7 +61,7 @@ def _chosen_job(chosen: argparse.Namespace, fleet: Fleet, tonight: date) -> Exit
 def accept_night(fleet: Fleet, key: str, tonight: date) -> ExitCode:
     """Make the last night of a key the one that later ones are compared with. Raises as `accept_last`."""
     evidence, comparison = accept_last(fleet, fleet.entry(key), tonight)
-    print(
+    say(
         f"{key}: the night of {evidence.night} is accepted, {len(evidence.findings)} findings, "
         f"{len(comparison.new)} of them new"
     )
@@ -120,7 +120,7 @@ def exit_code(entries: Sequence[ReportEntry]) -> ExitCode:
 def _published(fleet: Fleet, report: FleetReport) -> ExitCode:
     """Write and print the report. The process that is at work on all of the fleet reports it itself."""
     lines = summary(fleet, report)
-    print("\n".join(lines))
+    say(*lines)
     if all(one.status == "refused" for one in report.audits):
         return ExitCode(report.exit_code)
     store = RunStore(fleet.state)
@@ -129,6 +129,6 @@ def _published(fleet: Fleet, report: FleetReport) -> ExitCode:
     store.write(SUMMARY_FILE, ("\n".join(lines) + "\n").encode())
     problem = tell_hook(fleet, report, f"{fleet.state}/{REPORT_FILE}", told)
     if problem is not None:
-        print(f"idleak: {problem}", file=sys.stderr)
+        complain(f"idleak: {problem}")
         return ExitCode(report.exit_code) if report.exit_code not in (0, 6) else ExitCode.FAILED
     return ExitCode(report.exit_code)

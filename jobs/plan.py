@@ -28,6 +28,7 @@ from distributed.vault import Vault
 from jobs.command import spec_command
 from jobs.exit_codes import ExitCode
 from jobs.progress import format_seconds
+from jobs.say import cell
 from schemas.generators.http import HttpGenerator
 from schemas.shard import Footer, Shard, plan_shards
 from schemas.spec import AuditSpec
@@ -45,7 +46,7 @@ def _run(spec: AuditSpec) -> ExitCode:
     people = count_photos(spec)
     table = Table("", "plan", show_header=False)
     for name, text in [*work_rows(spec, capacity), *_power_rows(spec, people)]:
-        table.add_row(name, text)
+        table.add_row(name, cell(text))
     Console().print(table)
     return ExitCode.OK
 

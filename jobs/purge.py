@@ -16,6 +16,7 @@ from distributed.trail import actor, head, record
 from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
 from jobs.receipt import require_writable, write_receipt
+from jobs.say import say
 from schemas.errors import SpecError, StoreError
 from schemas.layout import RECORD_FILE, TOMBSTONE_FILE
 
@@ -46,7 +47,7 @@ def _run(chosen: argparse.Namespace) -> ExitCode:
         who = sys.stdin.readline().strip() if chosen.identity == "-" else chosen.identity
         return erase(store, who, chosen.receipt)
     if chosen.if_due and not _is_due(store, datetime.now(UTC).date()):
-        print(f"{store.location}: not due yet, nothing was deleted")
+        say(f"{store.location}: not due yet, nothing was deleted")
         return ExitCode.OK
     return purge(store, chosen.receipt)
 
@@ -75,7 +76,7 @@ def purge(store: RunStore, copy: Path | None = None) -> ExitCode:
         receipt = write_receipt(keyless, None, deleted, [], copy)
     if left := left_of(store):
         raise StoreError(f"{len(left)} files of {store.location} are still there: purge it again")
-    print(
+    say(
         f"{store.location}: {len(deleted)} files, {sum(deleted.values()):,} bytes deleted; receipt: {receipt}"
     )
     return ExitCode.OK

@@ -12,6 +12,7 @@ from distributed.store import RunStore
 from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
 from jobs.sample import sample
+from jobs.say import say
 from jobs.verify import Problem, find_problems
 from schemas.layout import SAMPLES_PREFIX
 
@@ -28,17 +29,17 @@ def _run(store: RunStore) -> ExitCode:
     with run_lock(store), Cluster() as cluster:
         mended = [one for one in find_problems(store, record) if can_be_mended(one)]
         for one in mended:
-            print(f"{one}; it is made again")
+            say(f"{one}; it is made again")
             store.delete(one.path)
         if mended:
             sample(record.spec, store, cluster)
         left = list(find_problems(store, record))
     for one in left:
-        print(one)
+        say(str(one))
     if left:
-        print(f"{len(left)} problems are left that only you can mend")
+        say(f"{len(left)} problems are left that only you can mend")
         return ExitCode.DAMAGED
-    print(f"{store.location}: {len(mended)} shards made again, all is complete and matches its checksums")
+    say(f"{store.location}: {len(mended)} shards made again, all is complete and matches its checksums")
     return ExitCode.OK
 
 

@@ -10,6 +10,7 @@ from distributed.store import RunStore
 from distributed.trail import record
 from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
+from jobs.say import say
 from schemas.errors import SpecError
 
 
@@ -35,7 +36,7 @@ def _run(store: RunStore, wanted: Sequence[str]) -> ExitCode:
     if not found:
         raise SpecError(f"{store.location} names nobody by these pseudonyms")
     for key, name in sorted(found.items(), key=lambda one: (one[1], one[0])):
-        print(f"{key}  {name}")
+        say(f"{key}  {name}")
     return ExitCode.OK
 
 

@@ -15,6 +15,7 @@ from distributed.store import RunStore
 from jobs.command import act_command
 from jobs.exit_codes import ExitCode
 from jobs.progress import make_with_progress
+from jobs.say import say
 from schemas.errors import InvalidSamplesError, SpecError
 from schemas.layout import SAMPLES_PREFIX
 from schemas.shard import ShardReport, plan_shards
@@ -30,7 +31,7 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     with Cluster() as cluster:
         made = sample(spec, store, cluster)
     counts = ", ".join(f"{count:,} {name}" for name, count in made.outcomes.items())
-    print(f"{made.shards:,} shards, {made.made_now:,} of them made now, in {spec.output}: {counts}")
+    say(f"{made.shards:,} shards, {made.made_now:,} of them made now, in {spec.output}: {counts}")
     return ExitCode.OK
 
 

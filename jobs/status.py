@@ -16,6 +16,7 @@ from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
 from jobs.findings import read_results
 from jobs.progress import format_seconds, format_shares
+from jobs.say import say
 from schemas.errors import StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
@@ -36,15 +37,15 @@ def _run(store: RunStore) -> ExitCode:
     recorded, finished = store.exists(RECORD_FILE), store.exists(RESULTS_FILE)
     if not (holder or progress or recorded):
         raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
-    print(f"{store.location}: {_state(holder, finished)}")
+    say(f"{store.location}: {_state(holder, finished)}")
     if recorded:
-        print("\n".join(_sample_lines(store)))
+        say(*_sample_lines(store))
         for one in shards_set_aside(store, SAMPLES_PREFIX):
-            print(f"  shard {one.index} was set aside after {one.attempts} attempts: {one.reason}")
+            say(f"  shard {one.index} was set aside after {one.attempts} attempts: {one.reason}")
     if progress is not None:
-        print("\n".join(_stage_lines(progress, is_running=holder is not None and not holder.has_ended)))
+        say(*_stage_lines(progress, is_running=holder is not None and not holder.has_ended))
     if finished:
-        print(f"  results.json was made in: {_jobs_times(read_results(store).seconds)}")
+        say(f"  results.json was made in: {_jobs_times(read_results(store).seconds)}")
     return ExitCode.OK
 
 

@@ -6,7 +6,6 @@ import argparse
 import os
 import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,9 @@ import distributed
 from distributed.submission import ClusterJobs, JobState
 from jobs.command import guarded
 from jobs.exit_codes import ExitCode
+from jobs.say import complain, say
 from schemas.errors import SpecError
+from schemas.printable import printable_lines
 from schemas.spec import parse_spec, read_keys
 
 PACKAGES = ("distributed", "jobs", "schemas")
@@ -55,17 +56,14 @@ def _run(arguments: argparse.Namespace) -> ExitCode | int:
         return _tell(arguments.status, jobs.state(arguments.status))
     if arguments.stop:
         stopped = jobs.stop(arguments.stop)
-        print(f"{arguments.stop} " + ("is told to stop" if stopped else "has ended already"))
+        say(f"{arguments.stop} " + ("is told to stop" if stopped else "has ended already"))
         return ExitCode.OK
     if packed is None:
         return _follow(jobs, arguments.logs)
     job = f"{packed['name']}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with _packed(arguments.spec) as folder:
         jobs.submit(folder, f"{shlex.quote(arguments.python)} -m jobs audit --unnamed {SPEC_NAME}", job, {})
-    print(
-        f"{job} is submitted; `idleak submit --logs {job}` follows it, `--stop {job}` stops it",
-        file=sys.stderr,
-    )
+    complain(f"{job} is submitted; `idleak submit --logs {job}` follows it, `--stop {job}` stops it")
     return ExitCode.OK if arguments.detach else _follow(jobs, job)
 
 
@@ -114,22 +112,19 @@ def _follow(jobs: ClusterJobs, job: str) -> ExitCode | int:
     try:
         state = jobs.follow(job, _write)
     except KeyboardInterrupt:
-        print(
-            f"idleak: no longer followed; {job} goes on: `idleak submit --stop {job}` would stop it",
-            file=sys.stderr,
-        )
+        complain(f"idleak: no longer followed; {job} goes on: `idleak submit --stop {job}` would stop it")
         return ExitCode.INTERRUPTED
     return _tell(job, state)
 
 
 def _write(text: str) -> None:
-    print(text, end="", flush=True)
+    print(printable_lines(text), end="", flush=True)
 
 
 def _tell(job: str, state: JobState) -> ExitCode | int:
     """One line, and the job's exit code; OK while it runs."""
     code = "" if state.exit_code is None else f", exit code {state.exit_code}"
-    print(f"{job}: {state.status}{code}. {state.message}", file=sys.stderr)
+    complain(f"{job}: {state.status}{code}. {state.message}")
     if not state.has_ended:
         return ExitCode.OK
     if state.exit_code is not None and state.exit_code >= 0:

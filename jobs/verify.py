@@ -15,6 +15,7 @@ from distributed.tombstone import Tombstone, left_of, read_tombstone
 from distributed.trail import entries, head, replay
 from jobs.command import existing_run, guarded
 from jobs.exit_codes import ExitCode
+from jobs.say import say
 from schemas.errors import DamagedError, StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import GALLERY_FILE, SAMPLES_PREFIX
@@ -36,21 +37,21 @@ def _run(location: str) -> ExitCode:
     problems = list(find_problems(store, record))
     problems += [Problem(path, what, is_foreign=True) for path, what in replay(store)]
     for problem in problems:
-        print(problem)
+        say(str(problem))
     shards = len(plan_shards(record.spec.samples, record.spec.shard_size))
     if problems:
-        print(f"{len(problems)} problems in {location}; `idleak repair {location}` makes its shards again")
+        say(f"{len(problems)} problems in {location}; `idleak repair {location}` makes its shards again")
         return ExitCode.DAMAGED
-    print(f"{location}: {shards} shards and {GALLERY_FILE} are complete and match their checksums")
-    print(f"the trail of {sum(1 for _ in entries(store))} acts holds; its head is {head(store)}")
+    say(f"{location}: {shards} shards and {GALLERY_FILE} are complete and match their checksums")
+    say(f"the trail of {sum(1 for _ in entries(store))} acts holds; its head is {head(store)}")
     return ExitCode.OK
 
 
 def _tell_purged(store: RunStore, stone: Tombstone) -> ExitCode:
     problems = [*replay(store), *((path, "is left of a purged run") for path in left_of(store))]
     for path, what in problems:
-        print(f"{path}: {what}")
-    print(f"{store.location}: purged on {stone.purged} by {stone.who}; the trail's head is {head(store)}")
+        say(f"{path}: {what}")
+    say(f"{store.location}: purged on {stone.purged} by {stone.who}; the trail's head is {head(store)}")
     return ExitCode.DAMAGED if problems else ExitCode.OK
 
 

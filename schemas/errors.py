@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from schemas.printable import printable, shortened
+
 
 class IdleakError(Exception):
-    """Base of all expected errors. A job prints it as one line, without a traceback, and ends non-zero."""
+    """Base of all expected errors. A job prints it as one line, without a traceback, and ends non-zero.
+
+    Messages quote names, files and programs of others: nothing in one acts on a terminal, and none is longer
+    than a screen.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(shortened(printable(" ".join(message.split()))))
 
 
 class SpecError(IdleakError):

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -22,12 +21,15 @@ from schemas.errors import SpecError
 from schemas.frozen import Frozen
 from schemas.generators import GeneratorSpec
 from schemas.generators.http import HttpGenerator
+from schemas.printable import shortened
 from schemas.protection import AuthorisationSpec, ProtectionSpec
 from schemas.secret_names import SECRET
+from schemas.yaml_text import read_yaml
 
 INSIGHTFACE_PREFIX = "insightface:"
 INSIGHTFACE_LICENSE = "InsightFace: non-commercial research only"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+MOST_TOLD, LONGEST_TOLD = 8, 200
 REMOTE_SCHEMES = ("s3://", "gs://", "az://")
 
 
@@ -344,13 +346,8 @@ def load_generator(path: Path) -> GeneratorSpec:
 
 
 def read_keys(path: Path, what: str) -> dict[str, Any]:
-    """The keys of a YAML file that holds `what`. Raises SpecError if it cannot be read or holds no keys."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read the spec {path}: {error}; give the YAML file of {what}") from error
-    except yaml.YAMLError as error:
-        raise SpecError(f"{path} is not valid YAML: {error}") from error
+    """The keys of a YAML file that holds `what`. Raises as `read_yaml`, and SpecError if it has no keys."""
+    raw = read_yaml(path, what)
     if not isinstance(raw, dict):
         raise SpecError(f"{path} must hold the keys of {what}, not a {type(raw).__name__}")
     return raw
@@ -361,18 +358,24 @@ def validated(kind: type[Spec], raw: Mapping[str, Any], source: object) -> Spec:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise SpecError(f"{source}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+        told = [_explain(detail) for detail in error.errors()]
+        more = [f"and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
+        raise SpecError(f"{source}: {'; '.join([*told[:MOST_TOLD], *more])}") from error
 
 
 def _explain(detail: Any) -> str:
-    field = ".".join(str(part) for part in detail["loc"]) or "the spec"
+    field = shortened(".".join(str(part) for part in detail["loc"]) or "the spec", LONGEST_TOLD)
     if detail["type"] == "extra_forbidden":
         return f"{field}: no such key; remove it or correct its spelling"
     if detail["type"] == "missing":
         return f"{field}: missing; it is required"
     message = detail["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
-    return f"{field}: {message}{value}"
+    value = (
+        ""
+        if isinstance(detail["input"], dict)
+        else f" (got {shortened(repr(detail['input']), LONGEST_TOLD)})"
+    )
+    return f"{field}: {shortened(message, LONGEST_TOLD)}{value}"
 
 
 def _absolute(location: str, base: Path) -> str:
