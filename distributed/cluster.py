@@ -9,20 +9,25 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
+from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray.exceptions import RayError, RayTaskError
 
+from distributed.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.stopping import heed_sigterm
-from schemas.errors import ClusterLostError, DeviceError, IdleakError, SpecError
+from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError, SpecError
 from schemas.spec import ResourcesSpec
 
 CONNECT_SECONDS = 10.0
 CALL_SECONDS = 3600.0
+WITHOUT_TOKEN = "IDLEAK_RAY_WITHOUT_TOKEN"
 
 T = TypeVar("T")
 
@@ -48,6 +53,7 @@ class Cluster:
     def __init__(self) -> None:
         self._mine = False
         self._joined = False
+        self._folder: Path | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +64,9 @@ class Cluster:
         if self._mine:
             ray.shutdown()
             self._mine = False
+        if self._folder is not None:
+            drop_ray_folder(self._folder)
+            self._folder = None
         # What a task raised is a fault of the task, not the end of Ray.
         if isinstance(error, RayError | ConnectionError) and not isinstance(error, RayTaskError):
             raise ClusterLostError(
@@ -101,17 +110,19 @@ class Cluster:
         address = os.environ.get("RAY_ADDRESS", "local")
         self._mine = True
         if address == "local":
-            _start_local()
+            self._folder = make_ray_folder()
+            _start_local(self._folder)
         else:
             _join(address)
             self._joined = True
         heed_sigterm()
 
 
-def _start_local() -> None:
+def _start_local(folder: Path) -> None:
     try:
         ray.init(
             address="local",
+            _temp_dir=str(folder),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -130,14 +141,39 @@ def _first_line(error: BaseException) -> str:
 
 def _join(address: str) -> None:
     try:
-        require_listener(address.removeprefix("ray://"))
+        if address != "auto":
+            require_authentication(address.removeprefix("ray://"))
+            require_listener(address.removeprefix("ray://"))
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        require_authentication(ray.get_runtime_context().gcs_address)
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).split("\n")[0]
         raise DeviceError(
             f"cannot join the Ray at RAY_ADDRESS={address}: {reason}; "
             "start it, or unset RAY_ADDRESS to run on this machine alone"
         ) from error
+
+
+def require_authentication(address: str) -> None:
+    """Raise ClusterError for a Ray that others than this machine can reach, and that asks for no token.
+
+    Whoever can speak to it could read what its workers have in memory, templates and keys.
+    """
+    host = address.rpartition(":")[0].strip("[]") or address
+    if is_loopback(host) or is_token_auth_enabled() or os.environ.get(WITHOUT_TOKEN) == "1":
+        return
+    raise ClusterError(
+        f"the Ray at {address} can be reached by others and asks for no token: start it and this command "
+        f"with RAY_AUTH_MODE=token, or set {WITHOUT_TOKEN}=1 if its network is closed to all others"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or a name is this machine's own, as nobody else can reach it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def require_listener(address: str, port: int | None = None) -> None:

@@ -171,6 +171,34 @@ def test_what_needs_the_gpu_is_done_where_one_is(tmp_path: Path) -> None:
     assert "AssertionError" not in done.stderr
 
 
+@pytest.mark.parametrize("address", ["10.0.0.7:6379", "ray://head.example:10001", "[2001:db8::1]:6379"])
+def test_a_ray_that_others_reach_must_ask_for_a_token(small_world: SmallWorld, address: str) -> None:
+    spec = small_world.spec_path()
+    code, output = finish(start_job("audit", spec, RAY_ADDRESS=address, RAY_AUTH_MODE="disabled"))
+    assert code == ExitCode.FAILED
+    assert "asks for no token" in output and "RAY_AUTH_MODE=token" in output and "Traceback" not in output
+
+
+def test_what_is_loopback() -> None:
+    assert all(map(is_loopback, ("127.0.0.1", "127.8.0.1", "::1", "localhost")))
+    assert not any(map(is_loopback, ("10.0.0.7", "0.0.0.0", "::", "example.org", "localhost.example.org")))
+
+
+def test_rays_folder_is_private_and_goes(
+    small_world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    left = tmp_path / f"idleak-ray-{os.getuid()}-{2**22 + 1}-killed"
+    left.mkdir()
+    folder = make_ray_folder()
+    assert folder.stat().st_mode & 0o777 == 0o700 and not left.exists()
+    drop_ray_folder(folder)
+    with TemporaryDirectory(prefix="r", dir="/tmp") as short:
+        code, output = finish(start_job("audit", small_world.spec_path(), RAY_TMPDIR=short))
+        assert code == ExitCode.OK, output
+        assert list(Path(short).iterdir()) == []
+
+
 def test_an_address_where_nobody_listens_is_said_at_once(small_world: SmallWorld) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

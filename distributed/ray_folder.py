@@ -1,0 +1,40 @@
+"""Where a Ray of our own keeps its sockets, logs and spilled objects: a private folder that goes with it.
+
+Not in the run's folder: that may be a bucket or a network file system, and the path of a socket may have no
+more than 107 letters.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import psutil
+
+PREFIX = "idleak-ray"
+
+
+def make_ray_folder() -> Path:
+    """A new folder that nobody else can read; those of our processes that were killed are deleted."""
+    _sweep(_root())
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getuid()}-{os.getpid()}-", dir=_root()))
+
+
+def drop_ray_folder(folder: Path) -> None:
+    """Delete it; what Ray's last processes still write there is swept at the next start."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _root() -> Path:
+    """RAY_TMPDIR, else the system's folder with the shortest path."""
+    shortest = Path("/tmp")
+    return Path(os.environ.get("RAY_TMPDIR") or (shortest if shortest.is_dir() else tempfile.gettempdir()))
+
+
+def _sweep(root: Path) -> None:
+    for folder in root.glob(f"{PREFIX}-{os.getuid()}-*"):
+        pid = folder.name.split("-")[3]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)) and not folder.is_symlink():
+            drop_ray_folder(folder)
