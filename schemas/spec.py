@@ -314,7 +314,7 @@ def load_generator(path: Path) -> GeneratorSpec:
 
 
 def read_keys(path: Path, what: str) -> dict[str, Any]:
-    """The keys of a YAML file that holds `what`. Raises what `read_yaml` raises, SpecError if it has no keys."""
+    """The keys of a YAML file that holds `what`. Raises SpecError as `read_yaml`, or if it holds no keys."""
     raw = read_yaml(path, what)
     if not isinstance(raw, dict):
         raise SpecError(f"{path} must hold the keys of {what}, not a {type(raw).__name__}")
@@ -338,11 +338,8 @@ def _explain(detail: Any) -> str:
     if detail["type"] == "missing":
         return f"{field}: missing; it is required"
     message = detail["msg"].removeprefix("Value error, ")
-    value = (
-        ""
-        if isinstance(detail["input"], dict)
-        else f" (got {shortened(repr(detail['input']), LONGEST_TOLD)})"
-    )
+    given = shortened(repr(detail["input"]), LONGEST_TOLD)
+    value = "" if isinstance(detail["input"], dict) else f" (got {given})"
     return f"{field}: {shortened(message, LONGEST_TOLD)}{value}"
 
 
