@@ -30,6 +30,9 @@ INSIGHTFACE_PREFIX = "insightface:"
 INSIGHTFACE_LICENSE = "InsightFace: non-commercial research only"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 MOST_TOLD, LONGEST_TOLD = 8, 200
+MOST_SHARD, MOST_SHARDS = 1_000_000, 1_000_000
+"""A shard is held in memory, a list of all shards too, and their names have six digits."""
+
 REMOTE_SCHEMES = ("s3://", "gs://", "az://")
 
 
@@ -274,7 +277,9 @@ class AuditSpec(Frozen):
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the samples")
     generator: GeneratorSpec = Field(description="the generator under audit: docs/generators.md")
     samples: PositiveInt = Field(description="how many samples are drawn")
-    shard_size: PositiveInt = Field(2000, description="samples per shard, the unit of work and of resuming")
+    shard_size: int = Field(
+        2000, ge=1, le=MOST_SHARD, description="samples per shard, the unit of work and of resuming"
+    )
     faces: FacesSpec = Field(description="how an image becomes templates")
     gallery: GallerySpec = Field(description="the people that the samples are compared with")
     membership: MembershipSpec = Field(default_factory=MembershipSpec, description="scores and verdicts")
@@ -290,6 +295,16 @@ class AuditSpec(Frozen):
         None, description="a folder that keeps the false-discovery budget of repeated audits of one gallery"
     )
     output: str = Field(min_length=1, description="the run's folder, or an s3://, gs:// or az:// prefix")
+
+    @model_validator(mode="after")
+    def _few_shards(self) -> Self:
+        if self.samples > MOST_SHARDS * self.shard_size:
+            least = math.ceil(self.samples / MOST_SHARDS)
+            raise ValueError(
+                f"samples would be cut into more than {MOST_SHARDS:,} shards: lower samples, or raise "
+                f"shard_size to {least} or more, {MOST_SHARD:,} at most"
+            )
+        return self
 
     @model_validator(mode="after")
     def _detector_for_photos(self) -> Self:
@@ -346,7 +361,7 @@ def load_generator(path: Path) -> GeneratorSpec:
 
 
 def read_keys(path: Path, what: str) -> dict[str, Any]:
-    """The keys of a YAML file that holds `what`. Raises as `read_yaml`, and SpecError if it has no keys."""
+    """The keys of a YAML file that holds `what`. Raises SpecError as `read_yaml`, or if it holds no keys."""
     raw = read_yaml(path, what)
     if not isinstance(raw, dict):
         raise SpecError(f"{path} must hold the keys of {what}, not a {type(raw).__name__}")
@@ -370,11 +385,8 @@ def _explain(detail: Any) -> str:
     if detail["type"] == "missing":
         return f"{field}: missing; it is required"
     message = detail["msg"].removeprefix("Value error, ")
-    value = (
-        ""
-        if isinstance(detail["input"], dict)
-        else f" (got {shortened(repr(detail['input']), LONGEST_TOLD)})"
-    )
+    given = shortened(repr(detail["input"]), LONGEST_TOLD)
+    value = "" if isinstance(detail["input"], dict) else f" (got {given})"
     return f"{field}: {shortened(message, LONGEST_TOLD)}{value}"
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from yaml.events import (
     Event,
     MappingEndEvent,
     MappingStartEvent,
-    NodeEvent,
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
@@ -32,7 +32,9 @@ from schemas.errors import SpecError
 from schemas.printable import shortened
 
 MOST_BYTES = 1 << 20
-MOST_NODES = 50_000
+MOST_COST, CHARACTERS = 50_000, 32
+"""Of keys and values in all; one of many characters counts once more for each CHARACTERS of them."""
+
 MOST_DEPTH = 40
 LONGEST_NUMBER = 64
 LONGEST_TOLD = 300
@@ -51,7 +53,8 @@ class _RefusedError(Exception):
     """A text that is YAML, and yet none that a person would write as a spec."""
 
     def __init__(self, event: Event, what: str) -> None:
-        super().__init__(f"line {event.start_mark.line + 1} {what}")
+        line = 0 if event.start_mark is None else event.start_mark.line
+        super().__init__(f"line {line + 1} {what}")
 
 
 def read_yaml(path: Path, what: str) -> Any:
@@ -79,56 +82,108 @@ def _short(error: Exception) -> str:
     return shortened(" ".join(str(error).split()), LONGEST_TOLD)
 
 
+@dataclass(frozen=True)
+class _Value:
+    """A value that is whole. cost: of all keys and values in it; height: of the maps and lists in it."""
+
+    content: Any
+    cost: int
+    height: int = 0
+
+
 @dataclass
 class _Open:
-    """A map or a list that is not read to its end yet. key: of a map, the one that waits for its value."""
+    """A map or a list that is not read to its end yet. key: of a map, the one that waits for its value.
+
+    anchor: its name for aliases, if it has one; before: the cost of all that came before it.
+    """
 
     content: dict[str, Any] | list[Any]
+    anchor: str | None
+    before: int
+    height: int = 1
     key: str | None = None
 
 
 def parse_yaml(text: str) -> Any:
     """The content of one document; None of an empty one. Raises YAMLError or _RefusedError."""
-    opened: list[_Open] = []
-    content: Any = None
-    for event in _bounded(yaml.parse(text, Loader=yaml.SafeLoader)):
+    document = _Document()
+    for event in _plain(yaml.parse(text, Loader=yaml.SafeLoader)):
         if isinstance(event, MappingStartEvent | SequenceStartEvent):
-            opened.append(_Open({} if isinstance(event, MappingStartEvent) else []))
-            if len(opened) > MOST_DEPTH:
-                raise _RefusedError(event, f"is nested more than {MOST_DEPTH} deep: a spec is not")
-            continue
-        if isinstance(event, MappingEndEvent | SequenceEndEvent):
-            value: Any = opened.pop().content
+            document.open(event)
+        elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+            document.close(event)
         elif isinstance(event, ScalarEvent):
-            if opened and _takes_key(opened[-1], event):
-                continue
-            value = _value(event)
-        else:
-            continue
-        if opened:
-            _put(opened[-1], event, value)
-        else:
-            content = value
-    return content
+            document.scalar(event)
+        elif isinstance(event, AliasEvent):
+            document.alias(event)
+    return document.content
 
 
-def _bounded(events: Iterator[Event]) -> Iterator[Event]:
-    """The events of one document without aliases and tags."""
-    nodes = documents = 0
+def _plain(events: Iterator[Event]) -> Iterator[Event]:
+    """The events of one document, no value of which has a tag."""
+    documents = 0
     for event in events:
         documents += isinstance(event, DocumentStartEvent)
-        nodes += isinstance(event, NodeEvent)
         if documents > 1:
             raise _RefusedError(event, "begins another document: give a file with one")
-        if nodes > MOST_NODES:
-            raise _RefusedError(
-                event, f"holds more than the {MOST_NODES:,} keys and values that a spec may have"
-            )
-        if isinstance(event, AliasEvent):
-            raise _RefusedError(event, f"uses the alias *{event.anchor}: write the value out")
         if (tag := getattr(event, "tag", None)) is not None:
-            raise _RefusedError(event, f"has the tag {tag}: take it away, values have no tags here")
+            raise _RefusedError(event, f"has the tag {tag[:40]}: take it away, values have no tags here")
         yield event
+
+
+class _Document:
+    """Puts values together, each alias counting as what it stands for."""
+
+    def __init__(self) -> None:
+        self.content: Any = None
+        self._opened: list[_Open] = []
+        self._anchors: dict[str | None, _Value] = {}
+        self._cost = 0
+
+    def open(self, event: MappingStartEvent | SequenceStartEvent) -> None:
+        self._spend(event, 1, 1)
+        content: dict[str, Any] | list[Any] = {} if isinstance(event, MappingStartEvent) else []
+        self._opened.append(_Open(content, event.anchor, self._cost))
+
+    def close(self, event: Event) -> None:
+        done = self._opened.pop()
+        self._put(event, _Value(done.content, 1 + self._cost - done.before, done.height), done.anchor)
+
+    def scalar(self, event: ScalarEvent) -> None:
+        cost = 1 + len(event.value) // CHARACTERS
+        self._spend(event, cost, 0)
+        if not (self._opened and _takes_key(self._opened[-1], event)):
+            self._put(event, _Value(_value(event), cost), event.anchor)
+
+    def alias(self, event: AliasEvent) -> None:
+        found = self._anchors.get(event.anchor)
+        if found is None:
+            raise _RefusedError(event, f"uses an alias, *{event.anchor}, of nothing that is whole above it")
+        self._spend(event, found.cost, found.height)
+        self._put(event, replace(found, content=deepcopy(found.content)), None)
+
+    def _spend(self, event: Event, cost: int, height: int) -> None:
+        self._cost += cost
+        if self._cost > MOST_COST:
+            raise _RefusedError(event, f"exceeds the {MOST_COST:,} keys and values that a spec may have")
+        if len(self._opened) + height > MOST_DEPTH:
+            raise _RefusedError(event, f"is nested more than {MOST_DEPTH} deep: a spec is not")
+
+    def _put(self, event: Event, value: _Value, anchor: str | None) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = value
+        if not self._opened:
+            self.content = value.content
+            return
+        inner = self._opened[-1]
+        inner.height = max(inner.height, 1 + value.height)
+        if isinstance(inner.content, list):
+            inner.content.append(value.content)
+        elif inner.key is None:
+            raise _RefusedError(event, "has a list, a map or an alias as a key: a key is text")
+        else:
+            inner.content[inner.key], inner.key = value.content, None
 
 
 def _takes_key(inner: _Open, event: ScalarEvent) -> bool:
@@ -139,26 +194,16 @@ def _takes_key(inner: _Open, event: ScalarEvent) -> bool:
     if tag == MERGE:
         raise _RefusedError(event, "merges by <<: write the keys out")
     if tag != TEXT:
-        raise _RefusedError(
-            event, f"has the key {key[:40]!r}, which YAML takes for no text: put it in quotes"
-        )
+        raise _RefusedError(event, f"has the key {key[:40]!r}, which is no text to YAML: put it in quotes")
     if key in inner.content:
         raise _RefusedError(event, f"has the key {key[:40]!r} again: remove one of the two")
     inner.key = _text(event)
     return True
 
 
-def _put(inner: _Open, event: Event, value: Any) -> None:
-    if isinstance(inner.content, list):
-        inner.content.append(value)
-    elif inner.key is None:
-        raise _RefusedError(event, "has a list or a map as a key: a key is text")
-    else:
-        inner.content[inner.key], inner.key = value, None
-
-
 def _tag(event: ScalarEvent) -> str:
-    return str(RESOLVER.resolve(ScalarNode, event.value, event.implicit))
+    resolver: Any = RESOLVER
+    return str(resolver.resolve(ScalarNode, event.value, event.implicit))
 
 
 def _value(event: ScalarEvent) -> Any:

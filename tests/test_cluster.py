@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -7,12 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from ray.exceptions import RaySystemError, RayTaskError
 
-from distributed.cluster import Capacity, Cluster, resolve_device, size_pool
+from distributed.cluster import Capacity, Cluster, is_loopback, resolve_device, size_pool
+from distributed.ray_folder import drop_ray_folder, make_ray_folder
 from jobs.exit_codes import ExitCode
 from schemas.errors import ClusterLostError, DeviceError, SpecError
 from schemas.spec import ResourcesSpec
@@ -136,6 +139,7 @@ def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> No
 CALL = """
 import os, sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 import numpy as np
 from distributed.cluster import Capacity, Cluster
 from distributed.sampling.latents import standard_normal

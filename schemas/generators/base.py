@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
 from schemas.frozen import Frozen
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.]*$"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+
+MOST_SETTINGS = 100_000
 
 FactorValue = bool | int | float | str
 Setting = Mapping[str, FactorValue]
@@ -67,6 +79,12 @@ class Generator(Frozen):
     def sweep(self) -> Mapping[str, tuple[FactorValue, ...]]:
         """The factors that are crossed with the samples; none for most kinds."""
         return getattr(self, "factors", {})
+
+    @model_validator(mode="after")
+    def _few_settings(self) -> Self:
+        if math.prod(len(values) for values in self.sweep.values()) > MOST_SETTINGS:
+            raise ValueError(f"factors have more than {MOST_SETTINGS:,} combinations: name fewer values")
+        return self
 
     def with_paths(self, absolute: Callable[[str], str]) -> Self:
         """The same with `absolute` of every path."""

@@ -20,6 +20,8 @@ SECRET_NAMES = re.compile(
 )
 SECRET_VALUES = re.compile(r"(?i)^\s*(bearer|basic|token)\s+\S")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 RESERVED = ("seed", "index", "count", "position")
 
@@ -113,6 +115,9 @@ class HttpGenerator(Generator):
         parts = urlsplit(self.url)
         if "{" in parts.netloc:
             raise ValueError("url must name its host; placeholders may stand after it")
+        # urlsplit itself raises ValueError for a port that is none.
+        if not HOST.fullmatch(parts.hostname or "") or parts.port == 0:
+            raise ValueError("url must name its host in ASCII, and a port from 1 to 65535 if any")
         if parts.scheme != "https" and (parts.scheme, parts.hostname in LOOPBACK) != ("http", True):
             raise ValueError("url must be https; http is for this machine alone")
         if parts.username or parts.password:
@@ -123,6 +128,13 @@ class HttpGenerator(Generator):
             names = SECRET_HEADERS if where.startswith("headers.") else SECRET_NAMES
             if (names.search(name) or SECRET_VALUES.search(value)) and not SECRET.search(value):
                 raise ValueError(f"{where} looks like a secret; write {{env:NAME}} and set NAME")
+        return self
+
+    @model_validator(mode="after")
+    def _headers_can_be_sent(self) -> Self:
+        for name, value in [*self.headers.items(), (self.idempotency_header, "")]:
+            if not HEADER.fullmatch(name) or not (value.isascii() and value.isprintable()):
+                raise ValueError(f"headers: {name!r} and its value must be one line of ASCII, as HTTP's are")
         return self
 
     @model_validator(mode="after")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from schemas.frozen import Frozen
 from schemas.generators.base import FactorName, FactorValues, Generator
+
+MOST_NUMBERS = 1_000_000
+"""Of one input of one sample."""
 
 
 class Latent(Frozen):
     """The generator's input: independent standard normals."""
 
-    dim: PositiveInt = Field(description="length of one latent vector")
+    dim: int = Field(ge=1, le=MOST_NUMBERS, description="length of one latent vector")
 
 
 class ImageOutput(Frozen):
@@ -34,14 +37,14 @@ class LatentInput(Frozen):
     """A further input of independent standard normals, drawn apart from the first."""
 
     kind: Literal["latent"] = Field(description="a further latent")
-    dim: PositiveInt = Field(description="its length")
+    dim: int = Field(ge=1, le=MOST_NUMBERS, description="its length")
 
 
 class ClassInput(Frozen):
     """A class label."""
 
     kind: Literal["class"] = Field(description="a class label")
-    classes: PositiveInt = Field(description="how many classes there are")
+    classes: int = Field(ge=1, le=MOST_NUMBERS, description="how many classes there are")
     encoding: Literal["index", "one_hot"] = Field(
         "index", description="int64 (batch,), or float32 (batch, classes)"
     )
