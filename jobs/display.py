@@ -19,12 +19,13 @@ def as_stored(identity: str) -> str:
 
 
 def displayed(shown: Shown) -> Shown:
-    """`shown`, with pseudonyms shortened, and with what cannot be seen written out."""
-    return lambda identity: readable(_shortened(shown(identity)))
+    """`shown`, made fit for a page."""
+    return lambda identity: short(shown(identity))
 
 
-def _shortened(identity: str) -> str:
-    return identity[:PSEUDONYM_SHOWN] if PSEUDONYM.fullmatch(identity) else identity
+def short(name: str) -> str:
+    """A name with what cannot be seen written out; the beginning of a pseudonym."""
+    return readable(name[:PSEUDONYM_SHOWN] if PSEUDONYM.fullmatch(name) else name)
 
 
 def readable(text: str) -> str:

@@ -18,7 +18,9 @@ INCHES = (4.2, 3.0)
 PNG_DPI = 200
 
 # Okabe and Ito 2008, Color Universal Design: told apart by colour-blind readers, and in grey.
-COHORT, CANDIDATES, LEAKED, OTHERS = "#8c8c8c", "#0072b2", "#d55e00", "#b4b4b4"
+COHORT, CANDIDATES, LEAKED, BAND = "#8c8c8c", "#0072b2", "#d55e00", "#d9d9d9"
+OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+DASHES = ("--", "-.", ":")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,6 @@ def drawing() -> Iterator[None]:
                 "font.size": 9,
                 "grid.alpha": 0.3,
                 "legend.fontsize": 8,
-                "legend.framealpha": 0.8,
                 "svg.fonttype": "path",
                 "svg.hashsalt": "idleak",
                 "text.parse_math": False,
@@ -62,6 +63,11 @@ def new_figure(height: float = 1.0) -> Figure:
 def label(axis: Axes, x: str, y: str) -> None:
     axis.set_xlabel(x)
     axis.set_ylabel(y)
+
+
+def add_legend(figure: Figure) -> None:
+    """Above the axes, where it hides nothing."""
+    figure.legend(loc="outside upper left", ncols=2, frameon=False)
 
 
 def encode(name: str, title: str, caption: str, figure: Figure) -> FigureFile:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
 from distributed.reduce.calibration_band import calibration_band
 from jobs.error_curves import ErrorCurves, error_curves
 from jobs.figure_files import (
+    BAND,
     CANDIDATES,
     COHORT,
+    DASHES,
     LEAKED,
     OTHERS,
     FigureFile,
+    add_legend,
     drawing,
     encode,
     label,
@@ -26,7 +30,7 @@ from jobs.figure_files import (
 )
 from jobs.finished_run import FinishedRun, column
 from jobs.recognizer_agreement import recognizer_pairs
-from schemas.results import EvaluationResult, PrefixResult
+from schemas.results import EvaluationResult, PrefixResult, ScoreResult
 from schemas.tables import Role, Verdict
 
 BINS = 30
@@ -53,7 +57,7 @@ def _scores(run: FinishedRun) -> Figure:
     mine = column(people, "score")
     cohort = column(run.people(run.headline, Role.COHORT), "score")
     leaked = mine[_leaked(people["verdict"].to_pylist())]
-    edges = np.histogram_bin_edges(np.concatenate([mine, cohort]), BINS)
+    edges = np.histogram_bin_edges(np.concatenate([mine, cohort]), BINS).tolist()
     figure = new_figure()
     axis = figure.subplots()
     axis.hist(cohort, edges, weights=_shares(cohort), color=COHORT, label=f"cohort ({len(cohort):,})")
@@ -63,7 +67,7 @@ def _scores(run: FinishedRun) -> Figure:
     if len(leaked):
         axis.plot(leaked, np.zeros(len(leaked)), "|", ms=12, mew=1.5, color=LEAKED, label="leaked")
     label(axis, f"score: {run.headline.score_name} of {run.headline.recognizer}", "share of people")
-    axis.legend()
+    add_legend(figure)
     return figure
 
 
@@ -84,19 +88,26 @@ def _calibration(run: FinishedRun) -> Figure:
     band = calibration_band(ranks, m, n)
     figure = new_figure()
     axis = figure.subplots()
-    axis.fill_between(band.expected, band.low, band.high, color=OTHERS, alpha=0.5, lw=0, label="95 % if none leaks")
+    axis.fill_between(band.expected, band.low, band.high, color=BAND, lw=0, label="95 % if none leaks")
     shown = _spread(len(cohort), POINTS)
-    axis.plot((shown + 1) / (len(cohort) + 1), cohort[shown], color=COHORT, lw=1.2, label="cohort, among itself")
+    axis.plot(
+        (shown + 1) / (len(cohort) + 1), cohort[shown], color=COHORT, lw=1.2, label="cohort, among itself"
+    )
     order = np.argsort(p, kind="stable")
     shown = _spread(m, POINTS)
     x, y, red = (shown + 1) / (m + 1), p[order][shown], leaked[order][shown]
-    axis.plot(x[~red], y[~red], "o", ms=3.5, color=CANDIDATES, label="candidates")
-    axis.plot(x[red], y[red], "D", ms=3.5, color=LEAKED, label="leaked")
+    _points(axis, x, y, ~red, marker="o", color=CANDIDATES, label="candidates")
+    _points(axis, x, y, red, marker="D", color=LEAKED, label="leaked")
     _log_axis(axis, "x")
     _log_axis(axis, "y")
     label(axis, "p-value expected if nobody leaks", "p-value found")
-    axis.legend(loc="lower right")
+    add_legend(figure)
     return figure
+
+
+def _points(axis: Axes, x: Floats, y: Floats, chosen: NDArray[np.bool_], **style: Any) -> None:
+    if chosen.any():
+        axis.plot(x[chosen], y[chosen], ls="", ms=3.5, **style)
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:
@@ -125,6 +136,7 @@ def _samples(run: FinishedRun) -> Figure | None:
     x = [one.samples for one in prefixes]
     axes[0].plot(x, [one.flagged for one in prefixes], "o-", color=LEAKED)
     axes[0].set_ylim(0, max(1, *(one.flagged for one in prefixes)) * 1.1)
+    axes[0].yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes[0].set_ylabel("people flagged")
     if panels == 2:
         axes[1].plot(x, _aucs(prefixes), "o-", color=CANDIDATES)
@@ -140,19 +152,19 @@ def _aucs(prefixes: list[PrefixResult]) -> list[float]:
     return [float("nan") if one.roc_auc is None else one.roc_auc for one in prefixes]
 
 
-def _curves(run: FinishedRun) -> Iterator[tuple[EvaluationResult, ErrorCurves, dict[str, object]]]:
+def _curves(run: FinishedRun) -> Iterator[tuple[EvaluationResult, ErrorCurves, dict[str, Any]]]:
     """The evaluation of each score of the headline's recogniser, the headline's last, and its style."""
     mine = [one for one in run.results.scores if one.recognizer == run.headline.recognizer]
     for one in sorted(mine, key=lambda one: one is run.headline):
         if one.evaluation is not None:
-            first = one is run.headline
-            style = {
-                "color": CANDIDATES if first else OTHERS,
-                "lw": 2.0 if first else 1.2,
-                "ls": "-" if first else (0, (3, 1 + mine.index(one))),
-                "label": one.score_name,
-            }
-            yield one.evaluation, error_curves(one.evaluation), style
+            yield one.evaluation, error_curves(one.evaluation), _style(one, mine.index(one), run)
+
+
+def _style(one: ScoreResult, place: int, run: FinishedRun) -> dict[str, Any]:
+    if one is run.headline:
+        return {"color": CANDIDATES, "lw": 2.2, "ls": "-", "label": one.score_name}
+    color, dashes = OTHERS[place % len(OTHERS)], DASHES[place % len(DASHES)]
+    return {"color": color, "lw": 1.2, "ls": dashes, "label": one.score_name}
 
 
 def _roc(run: FinishedRun) -> Figure | None:
@@ -161,11 +173,11 @@ def _roc(run: FinishedRun) -> Figure | None:
     figure = new_figure()
     axis = figure.subplots()
     for _, curves, style in _curves(run):
-        axis.plot(curves.fpr, curves.tpr, **style)  # type: ignore[arg-type]
+        axis.plot(curves.fpr, curves.tpr, **style)
     axis.plot([0, 1], [0, 1], ":", color=COHORT, lw=1)
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     label(axis, "false-positive rate", "true-positive rate")
-    axis.legend(loc="lower right")
+    add_legend(figure)
     return figure
 
 
@@ -179,7 +191,7 @@ def _det(run: FinishedRun) -> Figure | None:
             norm.ppf(np.clip(rates, 0.5 / n, 1 - 0.5 / n))
             for rates, n in ((found.det_fpr, found.non_members), (found.det_fnr, found.members))
         )
-        axis.plot(fpr, fnr, marker="o", ms=2.5, **style)  # type: ignore[arg-type]
+        axis.plot(fpr, fnr, marker="o", ms=2.5, **style)
     ticks = [float(norm.ppf(one)) for one in DET_TICKS]
     names = [f"{100 * one:g} %" for one in DET_TICKS]
     low, high = norm.ppf(0.0005), norm.ppf(0.995)
@@ -187,7 +199,7 @@ def _det(run: FinishedRun) -> Figure | None:
     axis.set_yticks(ticks, names, fontsize=7)
     axis.set(xlim=(low, high), ylim=(low, high))
     label(axis, "false-positive rate", "false-negative rate")
-    axis.legend(loc="upper right")
+    add_legend(figure)
     return figure
 
 
@@ -198,11 +210,11 @@ def _precision_recall(run: FinishedRun) -> Figure | None:
     figure = new_figure()
     axis = figure.subplots()
     for _, curves, style in _curves(run):
-        axis.plot(curves.recall, curves.precision, **style)  # type: ignore[arg-type]
+        axis.plot(curves.recall, curves.precision, **style)
     axis.axhline(found.members / (found.members + found.non_members), color=COHORT, ls=":", lw=1)
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    label(axis, "recall: members found", "precision: members among the found")
-    axis.legend(loc="lower left")
+    label(axis, "recall: share of members found", "precision: share of members")
+    add_legend(figure)
     return figure
 
 
@@ -215,11 +227,12 @@ def _agreement(run: FinishedRun) -> Figure | None:
     m = len(pair.first)
     x, y = (rankdata(values) / m for values in (pair.first, pair.second))
     both, one = pair.flagged_first & pair.flagged_second, pair.flagged_first ^ pair.flagged_second
-    axis.plot(x[~(both | one)], y[~(both | one)], "o", ms=3.5, color=CANDIDATES, label="flagged by neither")
-    axis.plot(x[one], y[one], "^", ms=4.5, color=COHORT, label="by one")
-    axis.plot(x[both], y[both], "D", ms=4, color=LEAKED, label="by both")
+    axis.plot([0, 1], [0, 1], ":", color=COHORT, lw=1)
+    _points(axis, x, y, ~(both | one), marker="o", color=CANDIDATES, label="flagged by neither")
+    _points(axis, x, y, one, marker="^", color=OTHERS[2], label="flagged by one")
+    _points(axis, x, y, both, marker="D", color=LEAKED, label="flagged by both")
     label(axis, f"rank by {pair.first_name} (1: most at risk)", f"rank by {pair.second_name}")
-    axis.legend(loc="upper left")
+    add_legend(figure)
     return figure
 
 
@@ -227,14 +240,15 @@ FIGURES: tuple[Drawing, ...] = (
     (
         "scores",
         "Scores of candidates against the cohort",
-        "The cohort shows how large a score gets without membership. Candidates to the right of it stand out.",
+        "The cohort shows how large a score gets without membership. Candidates to its right stand out.",
         _scores,
     ),
     (
         "calibration",
         "Are the p-values sound?",
-        "If nobody leaks, candidates lie in the band. Members leave it at the lower left; candidates that leave it "
-        "elsewhere say that the cohort is not like them. The cohort's own line is straight but for ties.",
+        "If nobody leaks, candidates lie in the band. Members leave it at the lower left; "
+        "candidates that leave it elsewhere say that the cohort is not like them. The cohort's own line is "
+        "straight but for ties.",
         _calibration,
     ),
     (

@@ -21,7 +21,7 @@ class Band:
 
 
 def calibration_band(ranks: NDArray[np.int64], m: int, n: int, *, confidence: float = 0.95) -> Band:
-    """The ranks-th smallest (from 1) of the p-values of m candidates who are exchangeable with n in the cohort.
+    """The ranks-th smallest (from 1) p-values of m candidates who are exchangeable with n in the cohort.
 
     The cohort's number at or above the i-th largest of m candidates is beta-binomial (n, i, m + 1 - i), since
     the candidates share the cohort: their p-values vary together. Pointwise. Raises ValueError for a rank
