@@ -12,6 +12,8 @@ Shown = Callable[[str], str]
 
 PSEUDONYM = re.compile(r"[0-9a-f]{32}")
 PSEUDONYM_SHOWN = 12
+PERCENT = "\u00a0%"
+"""No line ends before it."""
 
 
 def as_stored(identity: str) -> str:
@@ -46,8 +48,8 @@ def share(value: float) -> str:
     """A share in per cent, exact enough that 1 in 10,000 does not become none, or all."""
     percent = 100 * value
     if value in (0.0, 1.0) or 1 <= percent <= 99:
-        return f"{percent:.3g} %"
-    return f"{percent:.2g} %" if percent < 1 else f"{percent:.5g} %"
+        return f"{percent:.3g}{PERCENT}"
+    return f"{percent:.2g}{PERCENT}" if percent < 1 else f"{percent:.5g}{PERCENT}"
 
 
 def rate(value: float) -> str:

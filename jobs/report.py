@@ -15,7 +15,8 @@ from jobs.finished_run import FinishedRun, Row, read_finished
 from jobs.page import Face, render
 from jobs.report_figures import draw_figures
 from jobs.report_people import nearest_of, people_at_risk, people_section
-from jobs.report_sections import provenance_section, sections_of
+from jobs.report_provenance import provenance_section
+from jobs.report_sections import sections_of
 from jobs.report_summary import summary_of
 from schemas.layout import FIGURES_PREFIX, REPORT_FILE
 
@@ -86,7 +87,7 @@ def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
 
 
 def _write_figures(store: RunStore, figures: Iterable[FigureFile]) -> None:
-    files = {}
+    files: dict[str, bytes] = {}
     for one in figures:
         files |= {f"{FIGURES_PREFIX}/{one.name}.png": one.png, f"{FIGURES_PREFIX}/{one.name}.svg": one.svg}
     for path, data in files.items():

@@ -1,4 +1,4 @@
-"""Pictures for a report: a photo of each person, and the samples nearest to them, made again from their ids."""
+"""Faces for a report: a photo of each person, and the samples nearest to it, made again from their ids."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ LEAST_SHOWN, MOST_SHOWN = 10, 50
 SAMPLES_SHOWN = 5
 
 COPIES = {
-    "near-copy": "A near-copy of one photo: sample {sample} is nearer to photo {photo} (similarity {near:.3f}) than "
-    "this person's photos are to each other, and its picture is like that photo.",
-    "identity": "The person, not a copy of a photo: the sample nearest to photo {photo} is {sample} "
-    "(similarity {near:.3f}).",
-    "undecided": "Perhaps a copy: sample {sample} is nearer to photo {photo} (similarity {near:.3f}) than this "
-    "person's photos are to each other, but the pictures do not settle it.",
+    "near-copy": "A near-copy of photo {photo}: sample {sample} is nearer to it (similarity {near:.3f}) than "
+    "this person's photos are to each other, and the pictures are alike.",
+    "identity": "The person, not a copy of a photo: sample {sample} is nearest to photo {photo}, with "
+    "similarity {near:.3f}.",
+    "undecided": "Perhaps a copy of photo {photo}: sample {sample} is nearer to it (similarity {near:.3f}) "
+    "than this person's photos are to each other, but the pictures do not settle it.",
 }
 
 
@@ -62,8 +62,8 @@ def people_section(
     evidence = {one.identity: one for one in run.results.evidence}
     all_ = run.results.power.candidates
     text = [
-        f"The {len(rows):,} most at risk of {all_:,}, by {run.headline.score_name} of {run.headline.recognizer}. "
-        "All of them are in scores.parquet."
+        f"The {len(rows):,} most at risk of {all_:,}, by {run.headline.score_name} of "
+        f"{run.headline.recognizer}. All are in scores.parquet."
     ]
     return Section(
         title="People most at risk",

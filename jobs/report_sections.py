@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-import yaml
-
-from jobs.display import Shown, between, people, probability, readable, share
+from jobs.display import PERCENT, Shown, between, people, probability, readable, share
 from jobs.figure_files import FigureFile
 from jobs.finished_run import FinishedRun
 from jobs.page import Picture, Section, Table, data_uri
 from jobs.recognizer_agreement import RecognizerPair, recognizer_pairs
-from schemas.results import EvaluationResult, PeopleCounts, PopulationResult, ScoreResult
-from schemas.tables import Outcome, Role, Verdict
-
-UNUSABLE = "no usable photo"
+from jobs.report_coverage import coverage_section
+from schemas.results import EvaluationResult, PopulationResult, ScoreResult
+from schemas.tables import Verdict
 
 
 def sections_of(run: FinishedRun, figures: Sequence[FigureFile], show: Shown) -> Iterator[Section]:
@@ -25,7 +21,7 @@ def sections_of(run: FinishedRun, figures: Sequence[FigureFile], show: Shown) ->
     yield _samples(run, _some(pictures, "samples"))
     if run.headline.evaluation is not None:
         yield _labels(run, _some(pictures, "roc", "det", "precision_recall"))
-    yield _judged(run)
+    yield coverage_section(run)
     if len(run.results.recognizers) > 1:
         yield _agreement(run, _some(pictures, "agreement"))
     if run.headline.settings:
@@ -48,8 +44,8 @@ def _scores(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
     table = Table(
         ("score", "recogniser", *Verdict, "p of all together"),
         [_score_row(one, one is run.headline) for one in run.results.scores],
-        "The first row decides the verdicts. It was chosen before the run; choosing among the others now would "
-        "void the false-discovery rate.",
+        "The score that decides was chosen before the run; choosing among the others now would void the "
+        "false-discovery rate.",
     )
     return Section("Scores", pictures=pictures, tables=[table])
 
@@ -75,7 +71,7 @@ def _samples(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
             Table(
                 ("a person appears in", "flagged alone with"),
                 shares,
-                "Power of this audit, by the score max, if samples resemble a person as photos of one person do.",
+                "Power, by the score max, if samples resemble a person as photos of one person do.",
             ),
         ],
     )
@@ -88,7 +84,7 @@ def _labels(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
     table = Table(
         ("score", "recogniser", "ROC AUC", "average precision", "equal error rate", *bounds),
         [[one.score_name, one.recognizer, *_evaluation_cells(each)] for one, each in evaluations],
-        "With 95 % intervals over identities. *: so low a rate cannot be told with so few non-members; it is 0.",
+        f"With 95{PERCENT} intervals over identities. *: too few labels for so low a rate.",
     )
     text = [
         f"The truth was given for {people(found.members + found.non_members)}, {found.members:,} of them "
@@ -102,67 +98,6 @@ def _evaluation_cells(found: EvaluationResult) -> Iterator[str]:
         yield between(one, "{:.3f}".format)
     for each in found.tpr_at_fpr:
         yield between(each.tpr, "{:.2f}".format) + ("" if each.resolved else " *")
-
-
-def _judged(run: FinishedRun) -> Section:
-    """Who and what could be judged at all, and whether the cohort fits the candidates."""
-    results = run.results
-    outcomes = [
-        [readable(name), f"{count:,}", share(count / results.samples.rows)]
-        for name, count in sorted(results.samples.outcomes.items(), key=lambda one: -one[1])
-    ]
-    drift = [
-        [one.property, f"{one.candidates:.3g}", f"{one.cohort:.3g}", probability(one.p_value)]
-        + ["warning: they differ" if one.warns else "no difference found"]
-        for one in results.drift
-    ]
-    return Section(
-        "Who and what could be judged",
-        tables=[
-            Table(("samples", "count", "share"), outcomes, "What became of the samples."),
-            Table(
-                ("group", "side", "people", "photos", "refused", "rejection rate", "flagged"),
-                list(_strata_rows(run)),
-                "Photos that gave no template. Groups whose photos are refused more often are judged less well.",
-            ),
-            Table(
-                ("stratum", "photos used", "candidates", "cohort", "smallest p-value"),
-                [
-                    [readable(one.stratum), str(one.photos), f"{one.candidates:,}", f"{one.cohort:,}"]
-                    + [probability(one.smallest_p_value)]
-                    for one in results.power.groups
-                ],
-                "Candidates are compared with the cohort of their stratum, at the same number of photos.",
-            ),
-            Table(
-                ("property", "candidates", "cohort", "p", ""),
-                drift,
-                "Were candidates and cohort photographed alike? The p-values rest on it.",
-            ),
-        ],
-    )
-
-
-def _strata_rows(run: FinishedRun) -> Iterator[list[str]]:
-    """Photos and refusals by side and stratum; those without any template have no stratum."""
-    flagged = set(run.headline.flagged)
-    for role in Role:
-        people_ = run.people(run.headline, role)
-        stratum = dict(zip(people_["identity"].to_pylist(), people_["stratum"].to_pylist(), strict=True))
-        photos: Counter[str] = Counter()
-        refused: Counter[str] = Counter()
-        members: dict[str, set[str]] = {}
-        for row in run.photos.to_pylist():
-            if row["role"] == role:
-                group = stratum.get(row["identity"], UNUSABLE)
-                photos[group] += 1
-                refused[group] += row["outcome"] != Outcome.OK
-                members.setdefault(group, set()).add(row["identity"])
-        for group in sorted(members):
-            rate_ = share(refused[group] / photos[group])
-            found = f"{len(members[group] & flagged):,}" if role is Role.CANDIDATE else ""
-            counts = (len(members[group]), photos[group], refused[group])
-            yield [readable(group), str(role), *(f"{one:,}" for one in counts), rate_, found]
 
 
 def _agreement(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
@@ -206,7 +141,7 @@ def _settings(run: FinishedRun) -> Section:
             Table(
                 (*map(readable, names), "samples", "people flagged"),
                 rows,
-                "Each setting by its own samples alone, at the same rate within the setting. Who: settings.parquet.",
+                "By the samples of each setting alone. Who is flagged: settings.parquet.",
             )
         ],
     )
@@ -240,54 +175,3 @@ def _ledger(run: FinishedRun, show: Shown) -> Section:
             f"{share(ledger.alpha)}. All nights together flag {len(ledger.flagged):,}: {names}."
         ],
     )
-
-
-def provenance_section(run: FinishedRun) -> Section:
-    """All it takes to make the run again."""
-    results = run.results
-    digests = {
-        "samples": results.fingerprint_sha256,
-        "gallery": results.gallery_fingerprint_sha256,
-        "verdicts": results.verdict_fingerprint_sha256,
-    } | {f"recogniser {one.name}": one.sha256 for one in results.recognizers}
-    machine = dict(results.machine) | {"made": results.created, "seed": str(results.spec.get("seed", 0))}
-    points = [
-        [
-            one.name,
-            str(one.dimension),
-            f"{one.operating_point.threshold:.4f}",
-            f"{one.operating_point.fmr:.2g}",
-        ]
-        + [f"{one.operating_point.comparisons:,}"]
-        for one in results.recognizers
-    ]
-    return Section(
-        "How to make it again",
-        ["The same spec, models and versions give the same tables. The spec is below, with absolute paths."],
-        tables=[
-            Table(("what", "sha256"), _pairs(digests), "Digests."),
-            Table(
-                ("recogniser", "template", "similarity of a hit", "false match rate", "comparisons"),
-                points,
-                "A sample hits a person from this similarity on; among photos of different people of the cohort.",
-            ),
-            Table(("field", "value"), _pairs(results.fingerprint), "The fingerprint of the samples."),
-            Table(("package", "version"), _pairs(results.versions), "Versions."),
-            Table(("run", "value"), _pairs(machine), "Where and when."),
-            Table(
-                ("stage", "seconds"),
-                [[name, f"{spent:,.1f}"] for name, spent in results.seconds.items()],
-                "Time of the last invocation; stages of shards are summed over workers.",
-            ),
-        ],
-        preformatted=_yaml(results.spec),
-    )
-
-
-def _pairs(fields: Mapping[str, str]) -> list[list[str]]:
-    return [[readable(name), readable(value)] for name, value in fields.items()]
-
-
-def _yaml(spec: Mapping[str, object]) -> str:
-    """Escapes whatever is not plain text, as YAML does."""
-    return yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from jobs.display import people, probability, readable, share
+from jobs.display import PERCENT, people, probability, readable, share
 from jobs.finished_run import FinishedRun
 from jobs.page import BAD, GOOD, OPEN, Summary
 from schemas.results import AuditResults, PeopleCounts
@@ -42,7 +42,7 @@ def verdict_sentence(run: FinishedRun) -> tuple[str, str]:
     if leaked:
         return f"{leaked:,} of {people(all_)} {'is' if leaked == 1 else 'are'} exposed.", BAD
     if open_ == all_:
-        return "No verdict: this audit could not have shown anybody to be exposed.", OPEN
+        return "No verdict: this audit cannot say whether anybody is exposed.", OPEN
     if open_:
         return f"Nobody of {people(all_)} was found exposed; there is no verdict on {open_:,}.", OPEN
     return f"Nobody of {people(all_)} was found exposed.", GOOD
@@ -52,26 +52,24 @@ def _certainty(run: FinishedRun) -> Iterator[str]:
     power, headline = run.results.power, run.headline
     yield f"Of all whom such an audit flags, on average at most {share(power.fdr)} are flagged by chance."
     if headline.flagged_fdp_bound is not None:
-        flagged = len(headline.flagged)
-        false = int(headline.flagged_fdp_bound * flagged + 1e-9)
-        yield (
-            f"With 95 % confidence, at most {false:,} of the {flagged:,} flagged "
-            f"({share(headline.flagged_fdp_bound)}) are flagged by chance."
-        )
+        yield _bound(len(headline.flagged), headline.flagged_fdp_bound)
     yield (
         f"The yardstick is a cohort of {people(power.cohort)} known to be outside the training data. The "
         f"smallest p-value that it allows is {probability(power.smallest_p_value)}."
     )
-    yield (
-        "That the candidates as a whole look like the cohort has a p-value of "
-        f"{probability(headline.set_p_value)}."
-    )
+    yield f"All candidates together differ from the cohort with p {probability(headline.set_p_value)}."
     if headline.evaluation is not None:
         found = headline.evaluation
         yield (
-            f"Labels were given for {found.members:,} members and {found.non_members:,} others: the score puts "
-            f"a member before another in {share(found.roc_auc.value)} of pairs (ROC AUC)."
+            f"By the labels of {found.members:,} members and {found.non_members:,} others, the score puts a "
+            f"member before another person in {share(found.roc_auc.value)} of pairs (ROC AUC)."
         )
+
+
+def _bound(flagged: int, bound: float) -> str:
+    false = int(bound * flagged + 1e-9)
+    least = f"at most {false:,} of the {flagged:,} flagged ({share(bound)}) are" if false else "no flag is"
+    return f"With 95{PERCENT} confidence, {least} by chance, if the cohort is like the candidates."
 
 
 def _open_questions(run: FinishedRun) -> Iterator[str]:
@@ -82,8 +80,8 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
     if enough is None or enough > 1:
         least = "nobody at all" if enough is None else f"fewer than {enough:,} people"
         yield (
-            f"A cohort of this size cannot flag {least}, however strong the evidence; for one person alone it "
-            f"takes {results.power.cohort_needed_for_one:,}."
+            f"A cohort of this size cannot flag {least}, however strong the evidence; one person alone takes "
+            f"a cohort of {results.power.cohort_needed_for_one:,}."
         )
     yield from _photos_missing(results)
     yield _detection(results)
@@ -105,7 +103,7 @@ def _verdicts_missing(run: FinishedRun) -> Iterator[str]:
     explained = sum(one["resembles"] is not None for one in rows)
     if explained:
         yield (
-            f"{people(explained)}: no verdict, since the samples that resemble them fit another candidate better."
+            f"{people(explained)}: no verdict. The samples that resemble them fit another candidate better."
         )
     for reason, count in Counter(one["reason"] for one in rows if one["resembles"] is None).items():
         yield f"{people(count)}: no verdict. {readable(reason)}."
@@ -115,12 +113,12 @@ def _power(run: FinishedRun) -> str:
     least = run.results.power.share_for_power.get("0.95")
     if least is None:
         return (
-            "By the score max, the cohort and the number of samples give no share of samples in which a person "
-            "would have to appear to be flagged alone with 95 % certainty."
+            "This cohort and this number of samples cannot flag one person alone by the score max with "
+            f"95{PERCENT} certainty, however often the generator shows the person."
         )
     return (
         f"Somebody who appears in fewer than {least * 1e6:,.0f} of a million samples may be missed: that many "
-        "are flagged alone with 95 % certainty, if samples resemble a person as photos of one person do."
+        f"are flagged with 95{PERCENT} certainty, if samples resemble people as their photos do."
     )
 
 
@@ -133,8 +131,9 @@ def _photos_missing(results: AuditResults) -> Iterator[str]:
         if side.refused:
             reasons = ", ".join(f"{count:,} {readable(one)}" for one, count in side.refused.items())
             lost = len(side.without_template)
-            then = f"; {people(lost)} of them could not be judged at all" if lost else ""
-            yield f"Photos of the {name}: {sum(side.refused.values()):,} of {side.photos:,} refused ({reasons}){then}."
+            then = f"; {people(lost)} could not be judged at all" if lost else ""
+            all_refused = sum(side.refused.values())
+            yield f"Photos of the {name}: {all_refused:,} of {side.photos:,} refused ({reasons}){then}."
 
 
 def _detection(results: AuditResults) -> str:
