@@ -88,8 +88,8 @@ def _facts(one: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, s
     yield "q-value", probability(one["q_value"])
     yield score_name, f"{one['score']:.3f}"
     if hits is not None:
-        yield "hits per million", between(per_million(hits), rate)
-        yield "expected by chance", rate(hits["expected_per_million"])
+        yield "hits by chance", rate(hits["expected_per_million"])
+        yield "hits per million samples", between(per_million(hits), rate)
 
 
 def per_million(hits: Row) -> Interval:

@@ -117,8 +117,8 @@ def _power(run: FinishedRun) -> str:
             f"95{PERCENT} certainty, however often the generator shows the person."
         )
     return (
-        f"Somebody who appears in fewer than {least * 1e6:,.0f} of a million samples may be missed: that many "
-        f"are flagged with 95{PERCENT} certainty, if samples resemble people as their photos do."
+        f"Somebody who appears in fewer than {least * 1e6:,.0f} of a million samples may be missed: that "
+        f"many are flagged with 95{PERCENT} certainty, if samples resemble people as their photos do."
     )
 
 
