@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/python examples/demo/gallery.py examples/demo/gallery
 	$(BIN)/idleak audit examples/demo/audit.yaml
+	$(BIN)/idleak report --with-faces runs/demo
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -18,6 +18,8 @@ JOBS = {
     "submit": "run an audit as a job of a Ray cluster, follow it, stop it",
     "nightly": "repeat the audits of a fleet, and tell what is new",
     "status": "how far a run is, from another terminal",
+    "report": "what a run found, as one page for people, with its figures",
+    "compare": "two runs of one gallery, side by side",
     "verify": "check every file of a run",
     "repair": "make the damaged and missing shards of a run again",
     "retry": "try the shards again that were set aside",

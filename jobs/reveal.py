@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from distributed.name_map import NameMap, read_names
-from distributed.store import RunStore
-from distributed.trail import record
-from jobs.command import existing_run, guarded
+from distributed.name_map import read_names
+from jobs.command import guarded
 from jobs.exit_codes import ExitCode
+from jobs.reading import open_to_read
 from jobs.say import say
 from schemas.errors import SpecError
 
@@ -24,11 +23,13 @@ def main(argv: Sequence[str]) -> int:
         help="of people or photos, or how they begin; all if none",
     )
     chosen = parser.parse_args(argv)
-    return guarded(lambda: _run(existing_run(chosen.run), chosen.pseudonyms))
+    return guarded(lambda: _run(chosen.run, chosen.pseudonyms))
 
 
-def _run(store: RunStore, wanted: Sequence[str]) -> ExitCode:
-    names = revealed(store, "reveal", pseudonyms=list(wanted) or "all")
+def _run(location: str, wanted: Sequence[str]) -> ExitCode:
+    store, _ = open_to_read(location, "reveal", reveal=True, pseudonyms=list(wanted) or "all")
+    assert store.vault is not None, "a run with a record has a key"
+    names = read_names(store, store.vault)
     known = {**names.identities, **names.photos} if wanted else dict(names.identities)
     found = {
         key: name for key, name in known.items() if not wanted or any(key.startswith(one) for one in wanted)
@@ -38,12 +39,3 @@ def _run(store: RunStore, wanted: Sequence[str]) -> ExitCode:
     for key, name in sorted(found.items(), key=lambda one: (one[1], one[0])):
         say(f"{key}  {name}")
     return ExitCode.OK
-
-
-def revealed(store: RunStore, action: str, **what: object) -> NameMap:
-    """The names of a run, once it is in its trail that they are looked at. Raises SpecError without a key."""
-    if store.vault is None:
-        raise SpecError(f"{store.location} holds no run: give the `output` of a spec")
-    names = read_names(store, store.vault)
-    record(store, action, revealed=True, **what)
-    return names

@@ -1,0 +1,46 @@
+"""Look into a finished run: not past its day, and never unseen."""
+
+from __future__ import annotations
+
+import argparse
+
+from distributed.name_map import read_names
+from distributed.run_record import read_record
+from distributed.store import RunStore
+from distributed.tombstone import require_not_purged
+from distributed.trail import record
+from jobs.authorisation import require_retained
+from jobs.command import existing_run
+from jobs.display import Shown, as_stored
+
+
+def add_reveal(parser: argparse.ArgumentParser) -> None:
+    """The option by which people are shown by name."""
+    parser.add_argument(
+        "--reveal",
+        action="store_true",
+        help="show people by name; needs the key, and the run's trail keeps it",
+    )
+
+
+def open_to_read(
+    location: str, action: str, *, reveal: bool = False, **what: object
+) -> tuple[RunStore, Shown]:
+    """A run's files, and how its people are shown. The act is in the run's trail from here on.
+
+    Raises StoreError if there is no run, WrongRunError if it was purged, AuthorisationError past its day of
+    retention, SpecError without its key where names are wanted.
+    """
+    store = existing_run(location)
+    require_not_purged(store)
+    require_retained(read_record(store).spec)
+    shown = shown_by_name(store) if reveal else as_stored
+    record(store, action, revealed=reveal, **what)
+    return store, shown
+
+
+def shown_by_name(store: RunStore) -> Shown:
+    """From the sealed map; whom it does not name keeps the pseudonym."""
+    assert store.vault is not None, "a run with a record has a key"
+    names = read_names(store, store.vault).identities
+    return lambda identity: names.get(identity, identity)

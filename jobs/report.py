@@ -1,0 +1,101 @@
+"""`idleak report RUN`: what a run found, as one page for people, with its figures."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+
+from distributed.run_record import read_record
+from distributed.store import RunStore
+from jobs.command import guarded
+from jobs.display import Shown, as_stored, displayed, readable
+from jobs.exit_codes import ExitCode
+from jobs.figure_files import FigureFile
+from jobs.finished_run import FinishedRun, Row, read_finished
+from jobs.page import Face, render
+from jobs.reading import add_reveal, open_to_read
+from jobs.report_figures import draw_figures
+from jobs.report_people import nearest_of, people_at_risk, people_section
+from jobs.report_provenance import provenance_section
+from jobs.report_sections import sections_of
+from jobs.report_summary import summary_of
+from jobs.say import say
+from schemas.layout import FIGURES_PREFIX, REPORT_FILE
+
+TEMPLATE = "report.html"
+Nearest = dict[str, list[Row]]
+FaceMaker = Callable[[FinishedRun, Nearest], dict[str, list[Face]]]
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="idleak report", description=__doc__)
+    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
+    parser.add_argument(
+        "--with-faces",
+        action="store_true",
+        help="show a photo of each person most at risk beside the nearest samples, made again",
+    )
+    add_reveal(parser)
+    chosen = parser.parse_args(argv)
+    return guarded(lambda: _run(chosen.run, with_faces=chosen.with_faces, reveal=chosen.reveal))
+
+
+def _run(location: str, *, with_faces: bool, reveal: bool) -> ExitCode:
+    store, shown = open_to_read(location, "report", reveal=reveal, faces=with_faces)
+    write_report(store, with_faces=with_faces, shown=shown)
+    say(f"{store.location}/{REPORT_FILE}: {'with' if with_faces else 'without'} faces, figures beside it")
+    return ExitCode.OK
+
+
+def write_report(store: RunStore, *, with_faces: bool = False, shown: Shown = as_stored) -> None:
+    """Write `report.html` and the figures of a finished run; those that it no longer has are deleted.
+
+    shown: identity as stored -> as shown. Raises SpecError if the run is not over, StoreError or DamagedError
+    if a file cannot be read, and, with faces, what opening photos and generator raises.
+    """
+    run = read_finished(store)
+    figures = list(draw_figures(run))
+    page = report_page(run, figures, shown, faces_of if with_faces else None)
+    _write_figures(store, figures)
+    store.write(REPORT_FILE, page)
+
+
+def report_page(
+    run: FinishedRun, figures: Sequence[FigureFile], shown: Shown, face_maker: FaceMaker | None
+) -> bytes:
+    """The page; without a face maker, nobody's face is on it."""
+    show, rows = displayed(shown), people_at_risk(run)
+    nearest = nearest_of(run, rows)
+    faces = {} if face_maker is None else face_maker(run, nearest)
+    return render(
+        TEMPLATE,
+        name=readable(run.results.name),
+        created=run.results.created[:10],
+        summary=summary_of(run, with_faces=face_maker is not None),
+        sections=[people_section(run, rows, nearest, show, faces), *sections_of(run, figures, show)],
+        provenance=provenance_section(run),
+    )
+
+
+def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
+    """Photos and samples made again, by what the run says it was made from."""
+    # What generators need takes seconds to import.
+    import torch
+
+    from distributed.cluster import resolve_device
+    from distributed.gallery_source import photo_paths
+    from jobs.report_faces import draw_faces
+
+    spec = read_record(run.store).spec
+    device = resolve_device(spec.resources.device, torch.cuda.device_count())
+    return draw_faces(spec, nearest, device, photo_paths)
+
+
+def _write_figures(store: RunStore, figures: Iterable[FigureFile]) -> None:
+    files: dict[str, bytes] = {}
+    for one in figures:
+        files |= {f"{FIGURES_PREFIX}/{one.name}.png": one.png, f"{FIGURES_PREFIX}/{one.name}.svg": one.svg}
+    for path, data in files.items():
+        store.write(path, data)
+    for path in store.sizes(FIGURES_PREFIX).keys() - files.keys():
+        store.delete(path)
