@@ -12,7 +12,7 @@ from schemas.layout import GALLERY_FILE, NEIGHBOURS_FILE
 from schemas.tables import Role
 
 NEAREST_KEPT = 5
-"""Answers kept for each photo of a candidate: those that `top_matches.png` may show."""
+"""Answers kept for each photo of a candidate: those that a report may show."""
 
 
 def drop_answers(generator: GeneratorSpec, store: RunStore) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.bench_encryption import bench_encryption
 from jobs.bench_generators import bench_generators
 from jobs.bench_pipeline import bench_pipeline
 from jobs.bench_reduce import Sizes, bench_reduce
@@ -33,6 +34,9 @@ def main(argv: Sequence[str]) -> int:
         benches.add_parser("reduce", help="the search, against matrix products, FAISS, numpy and torch")
     )
     _restart_options(benches.add_parser("restart", help="a finished audit that is started again"))
+    _encryption_options(
+        benches.add_parser("encryption", help="what encrypted templates cost, written and read")
+    )
     _scheduler_options(benches.add_parser("scheduler", help="the schedule of shards, on a simulated cluster"))
     chosen = parser.parse_args(argv)
     chosen.command = list(argv)
@@ -88,6 +92,13 @@ def _restart_options(restart: argparse.ArgumentParser) -> None:
     restart.set_defaults(run=_run_restart)
 
 
+def _encryption_options(encryption: argparse.ArgumentParser) -> None:
+    encryption.add_argument("spec", type=Path, metavar="SPEC", help="an audit's YAML file")
+    encryption.add_argument("--images", type=_positive, default=2000, help="samples of one repeat")
+    _speed_options(encryption, repeats=7)
+    encryption.set_defaults(run=_run_encryption)
+
+
 def _scheduler_options(scheduler: argparse.ArgumentParser) -> None:
     scheduler.add_argument("--shards", type=_positive, default=10_000, help="of about a minute each")
     scheduler.add_argument("--workers", type=_positive, default=64, help="actors of the cluster")
@@ -123,6 +134,11 @@ def _run_reduce(chosen: argparse.Namespace) -> ExitCode:
 def _run_restart(chosen: argparse.Namespace) -> ExitCode:
     shards = sorted(chosen.shards)
     return bench_restart(load_spec(chosen.spec), shards, chosen.repeats, chosen.output, chosen.command)
+
+
+def _run_encryption(chosen: argparse.Namespace) -> ExitCode:
+    spec = load_spec(chosen.spec)
+    return bench_encryption(spec, chosen.images, chosen.repeats, chosen.output, chosen.command)
 
 
 def _run_scheduler(chosen: argparse.Namespace) -> ExitCode:

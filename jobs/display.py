@@ -30,6 +30,11 @@ def short(name: str) -> str:
     return readable(name[:PSEUDONYM_SHOWN] if PSEUDONYM.fullmatch(name) else name)
 
 
+def with_short_pseudonyms(text: str) -> str:
+    """The text with the beginning of each pseudonym in it."""
+    return re.sub(r"\b[0-9a-f]{32}\b", lambda found: short(found[0]), text)
+
+
 def readable(text: str) -> str:
     """Characters that cannot be seen or that turn the direction of writing, as escapes such as `\\u202e`."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

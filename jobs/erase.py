@@ -56,7 +56,8 @@ DERIVED = (
     f"{PARTIALS_PREFIX}/",
 )
 """What tells of people, and is made from the gallery and the samples."""
-PSEUDONYM = re.compile(r"[0-9a-f]{32}")
+PSEUDONYM = re.compile(r"[0-9a-f]{12,32}")
+"""The whole of one, or its beginning, at least as much of it as reports show."""
 
 
 def erase(store: RunStore, who: str, copy: Path | None = None) -> ExitCode:
@@ -67,9 +68,8 @@ def erase(store: RunStore, who: str, copy: Path | None = None) -> ExitCode:
     """
     require_not_purged(store)
     spec = read_record(store).spec.model_copy(update={"output": store.location})
-    vault = Vault(spec.protection)
-    person = who if PSEUDONYM.fullmatch(who) else vault.identity_pseudonym(who)
-    store = open_run(spec)
+    vault, store = Vault(spec.protection), open_run(spec)
+    person = _pseudonym_of(who, store) or vault.identity_pseudonym(who)
     with run_lock(store):
         photos = _photos_of(store, person)
         record(store, "erase", identity=person)
@@ -90,6 +90,17 @@ def erase(store: RunStore, who: str, copy: Path | None = None) -> ExitCode:
         raise type(problem)(f"the person is erased, and the others are not judged anew: {problem}")
     say("all others are judged anew; `idleak report` writes the report again")
     return ExitCode.OK
+
+
+def _pseudonym_of(who: str, store: RunStore) -> str | None:
+    """The one pseudonym that begins like this. Raises SpecError if several do; None if it is a name."""
+    if not PSEUDONYM.fullmatch(who):
+        return None
+    known = {*store.read_table(GALLERY_FILE, ["identity"])["identity"].to_pylist(), *erased_identities(store)}
+    found = sorted(one for one in known if one.startswith(who))
+    if len(found) > 1:
+        raise SpecError(f"{len(found)} pseudonyms begin with {who}: give more of it")
+    return found[0] if found else None
 
 
 def _photos_of(store: RunStore, person: str) -> list[str]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from distributed.store import RunStore
+from jobs.display import short, with_short_pseudonyms
 from jobs.say import cell, say
 from schemas.errors import DamagedError
 from schemas.layout import RESULTS_FILE, SCORES_FILE
@@ -72,7 +73,7 @@ def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Tab
     for row in rows:
         style = "bold red" if row["verdict"] == Verdict.LEAKED else ""
         table.add_row(
-            cell(row["identity"]),
+            cell(short(row["identity"])),
             cell(row["verdict"]),
             f"{row['p_value']:.4f}",
             f"{row['q_value']:.4f}",
@@ -98,7 +99,7 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
             f"with 95 % confidence at most {headline.flagged_fdp_bound:.0%} of the flagged are false"
         )
     if headline.inconclusive_reason:
-        lines.append(f"inconclusive: {headline.inconclusive_reason}")
+        lines.append(f"inconclusive: {with_short_pseudonyms(headline.inconclusive_reason)}")
     lines += (
         list(_named_lines(results, headline))
         if named
@@ -130,15 +131,16 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
 def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
     yield from map(_over_represented_line, results.over_represented)
     for name, other in headline.resembles.items():
-        yield f"{name} resembles {other}, whose samples explain it"
+        yield f"{short(name)} resembles {short(other)}, whose samples explain it"
 
 
 def _over_represented_line(one: OverRepresentedResult) -> str:
     rate = one.per_million
     times = "" if one.ratio is None else f", {one.ratio:,.0f} times the cohort's"
     return (
-        f"over-represented: {one.identity}, hit by {rate.value:,.0f} per million samples ({rate.low:,.0f} to "
-        f"{rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the cohort's tail"
+        f"over-represented: {short(one.identity)}, hit by {rate.value:,.0f} per million samples "
+        f"({rate.low:,.0f} to {rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the cohort's "
+        "tail"
     )
 
 

@@ -19,6 +19,7 @@ def provenance_section(run: FinishedRun) -> Section:
         "How to make it again",
         ["The same spec, models and versions give the same tables. The spec is below, with absolute paths."],
         tables=[
+            _fields(("", "as the spec says"), _permission(results), "On whose word, and on what terms."),
             _fields(("what", "sha256"), _digests(results), "Digests."),
             _fields(("field", "value"), results.fingerprint, "What the samples follow from."),
             Table(
@@ -38,6 +39,14 @@ def provenance_section(run: FinishedRun) -> Section:
         ],
         preformatted=yaml.safe_dump(results.spec, sort_keys=False, allow_unicode=False),
     )
+
+
+def _permission(results: AuditResults) -> dict[str, str]:
+    """The authorisation, what overrode it, and the licences of all models."""
+    given = results.authorisation or {"authorisation": "none was given"}
+    told = {name.replace("_", " "): value for name, value in given.items()}
+    told |= {f"override {number}": one for number, one in enumerate(results.overrides, start=1)}
+    return told | {f"licence of the {name}": terms for name, terms in results.licenses.items()}
 
 
 def _digests(results: AuditResults) -> dict[str, str]:
