@@ -84,7 +84,7 @@ def test_a_cluster_of_the_launcher_is_small_spot_pinned_and_closed(path: Path) -
     ]
     assert len(starts) == 2 and all("RAY_AUTH_MODE=token" in line for line in starts)
     assert "--dashboard-host=127.0.0.1" in starts[0]
-    assert "/home/ray/.ray/auth_token" in config["file_mounts"]
+    assert {"/home/ray/.ray/auth_token", "/home/ray/.idleak/key"} <= config["file_mounts"].keys()
 
 
 def test_the_launchers_differ_in_nothing_but_the_cloud() -> None:
@@ -107,7 +107,19 @@ def test_every_pod_is_bounded_labelled_and_bare() -> None:
             assert {"requests", "limits"} <= container["resources"].keys()
             tag = container["image"].partition(":")[2]
             assert tag and tag != "latest"
-            assert not [one for one in container.get("env", []) if "TOKEN" in one["name"]]
+            environment = {one["name"]: one for one in container.get("env", [])}
+            assert not [name for name in environment if "TOKEN" in name]
+            if "IDLEAK_KEY" in environment:
+                assert "value" not in environment["IDLEAK_KEY"], "secrets are named, never written"
+
+
+def test_every_pod_that_works_on_people_has_the_key() -> None:
+    for job in rayjobs():
+        cluster = job["rayClusterSpec"]
+        groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+        for container in (one["template"]["spec"]["containers"][0] for one in groups):
+            (key,) = [one for one in container["env"] if one["name"] == "IDLEAK_KEY"]
+            assert key["valueFrom"]["secretKeyRef"] == {"name": "idleak-key", "key": "key"}
 
 
 def test_ray_asks_for_a_token_and_workers_come_from_zero() -> None:
