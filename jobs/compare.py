@@ -11,12 +11,12 @@ from rich.table import Table
 
 from distributed.store import RunStore
 from jobs.command import existing_run, guarded
-from jobs.comparison_content import COLUMNS, person_cells, sections_of, summary_of
-from jobs.display import Shown, as_stored, displayed, readable
+from jobs.comparison_content import sections_of, summary_of
+from jobs.display import Shown, as_stored, displayed, probability, rate, readable
 from jobs.exit_codes import ExitCode
 from jobs.finished_run import read_finished
 from jobs.page import render
-from jobs.run_comparison import RunComparison, compare_runs
+from jobs.run_comparison import PersonPair, RunComparison, compare_runs
 from schemas.layout import COMPARISON_FILE
 
 TEMPLATE = "comparison.html"
@@ -48,14 +48,25 @@ def write_comparison(one: RunComparison, store: RunStore, *, shown: Shown = as_s
 
 
 def print_comparison(one: RunComparison, *, shown: Shown = as_stored) -> None:
-    """Print whom a run flags and whose verdict differs, and at least LEAST_PRINTED of those most at risk."""
+    """Print whom a run flags, and at least LEAST_PRINTED of those most at risk."""
     show, summary = displayed(shown), summary_of(one)
-    matter = sum(any(pair.is_leaked) or pair.has_changed for pair in one.pairs)
-    columns = [*COLUMNS[:5], "A: hits/million", "B: hits/million"]
-    table = Table("identity", *columns[1:], title="flagged by both, by one, by none")
-    for pair in one.pairs[: max(LEAST_PRINTED, matter)]:
-        cells = person_cells(pair)
-        table.add_row(*map(escape, (show(pair.identity), *cells[:4], *cells[6:8])))
+    table = Table("identity", "verdict", "p in A", "p in B", "hits/million A", "B", "more often in")
+    table.title = "flagged by both, by one, by none"
+    flagged = sum(any(pair.is_leaked) for pair in one.pairs)
+    for pair in one.pairs[: max(LEAST_PRINTED, flagged)]:
+        table.add_row(*map(escape, (show(pair.identity), *_cells(pair))))
     Console().print(table)
-    for line in (summary.verdict, summary.counts, *(f"warning: {one_}" for one_ in one.warnings)):
+    for line in (summary.verdict, summary.counts, *(f"warning: {each}" for each in one.warnings)):
         print(line)
+
+
+def _cells(pair: PersonPair) -> Sequence[str]:
+    verdict = pair.first["verdict"]
+    return [
+        f"{verdict} → {pair.second['verdict']}" if pair.has_changed else verdict,
+        probability(pair.first["p_value"]),
+        probability(pair.second["p_value"]),
+        rate(pair.hits_first["per_million"]),
+        rate(pair.hits_second["per_million"]),
+        pair.more_often,
+    ]

@@ -21,23 +21,27 @@ HIT_COLUMNS = ("A: hits per million", "B: hits per million", "more often in")
 
 
 def summary_of(one: RunComparison) -> Summary:
-    both, only = (
-        len(one.leaked(True, True)),
-        [len(one.leaked(*side)) for side in ((True, False), (False, True))],
+    both, only_first, only_second = (
+        len(one.leaked(*sides)) for sides in ((True, True), (True, False), (False, True))
     )
-    all_, flagged = len(one.pairs), [both + only[0], both + only[1]]
+    flagged = (both + only_first, both + only_second)
     open_ = [run.headline.verdicts[Verdict.INCONCLUSIVE] for run in (one.first, one.second)]
-    sentence = f"A exposes {flagged[0]:,} of {people(all_)}, B {flagged[1]:,}."
+    told = [_found(count, missing) for count, missing in zip(flagged, open_, strict=True)]
     changed = sum(pair.has_changed for pair in one.pairs)
     return Summary(
-        verdict=sentence,
+        verdict=f"Of {people(len(one.pairs))}, A exposes {told[0]}; B exposes {told[1]}.",
         tone=BAD if any(flagged) else OPEN if any(open_) else GOOD,
-        counts=f"{both:,} by both, {only[0]:,} by A only, {only[1]:,} by B only; the verdict on "
+        counts=f"{both:,} by both, {only_first:,} by A only, {only_second:,} by B only; the verdict on "
         f"{people(changed)} differs. A: {named(one.first)}. B: {named(one.second)}.",
         certainty=list(_certainty(one)),
         open_questions=[*one.warnings, *_always()],
         warning=PRIVATE,
     )
+
+
+def _found(flagged: int, inconclusive: int) -> str:
+    """Nobody found exposed is no good news while verdicts are missing."""
+    return f"{flagged or 'nobody'}" + (f", with no verdict on {inconclusive:,}" if inconclusive else "")
 
 
 def named(run: FinishedRun) -> str:
