@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 INCHES = (4.2, 3.0)
 """Small, so that the letters can be read on a phone, where a figure is as wide as the page."""
@@ -63,6 +64,14 @@ def new_figure(height: float = 1.0) -> Figure:
 def label(axis: Axes, x: str, y: str) -> None:
     axis.set_xlabel(x)
     axis.set_ylabel(y)
+
+
+def log_axis(axis: Axes, which: str) -> None:
+    """Logarithmic, its ticks as plain numbers."""
+    getattr(axis, f"set_{which}scale")("log")
+    ticks = getattr(axis, f"{which}axis")
+    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ticks.set_minor_formatter(NullFormatter())
 
 
 def add_legend(figure: Figure) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
@@ -26,6 +26,7 @@ from jobs.figure_files import (
     drawing,
     encode,
     label,
+    log_axis,
     new_figure,
 )
 from jobs.finished_run import FinishedRun, column
@@ -98,8 +99,8 @@ def _calibration(run: FinishedRun) -> Figure:
     x, y, red = (shown + 1) / (m + 1), p[order][shown], leaked[order][shown]
     _points(axis, x, y, ~red, marker="o", color=CANDIDATES, label="candidates")
     _points(axis, x, y, red, marker="D", color=LEAKED, label="leaked")
-    _log_axis(axis, "x")
-    _log_axis(axis, "y")
+    log_axis(axis, "x")
+    log_axis(axis, "y")
     label(axis, "p-value expected if nobody leaks", "p-value found")
     add_legend(figure)
     return figure
@@ -116,14 +117,6 @@ def _spread(count: int, most: int) -> NDArray[np.int64]:
         return np.arange(count)
     wide = np.geomspace(1, count, most - most // 2).round().astype(np.int64) - 1
     return np.unique(np.concatenate([np.arange(most // 20), wide, [count - 1]]))
-
-
-def _log_axis(axis: Axes, which: str) -> None:
-    """Logarithmic, its ticks as plain numbers."""
-    getattr(axis, f"set_{which}scale")("log")
-    ticks = getattr(axis, f"{which}axis")
-    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    ticks.set_minor_formatter(NullFormatter())
 
 
 def _samples(run: FinishedRun) -> Figure | None:
@@ -143,7 +136,7 @@ def _samples(run: FinishedRun) -> Figure | None:
         axes[1].set_ylim(0, 1.05)
         axes[1].axhline(0.5, color=COHORT, ls="--", lw=1)
         axes[1].set_ylabel("ROC AUC")
-    _log_axis(axes[-1], "x")
+    log_axis(axes[-1], "x")
     axes[-1].set_xlabel("samples seen")
     return figure
 

@@ -1,0 +1,72 @@
+"""`idleak compare RUN_A RUN_B`: generators, versions or nights, audited with one gallery, side by side."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from distributed.store import RunStore
+from jobs.command import existing_run, guarded
+from jobs.comparison_content import sections_of, summary_of
+from jobs.display import Shown, as_stored, displayed, probability, rate, readable
+from jobs.exit_codes import ExitCode
+from jobs.finished_run import read_finished
+from jobs.page import render
+from jobs.run_comparison import PersonPair, RunComparison, compare_runs
+from schemas.layout import COMPARISON_FILE
+
+TEMPLATE = "comparison.html"
+LEAST_PRINTED = 10
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="idleak compare", description=__doc__)
+    parser.add_argument("first", metavar="RUN_A", help="a finished run's folder or bucket address")
+    parser.add_argument("second", metavar="RUN_B", help="another one of the same gallery")
+    parser.add_argument("--output", metavar="DIR", default=".", help=f"where {COMPARISON_FILE} is put")
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: _run(arguments.first, arguments.second, arguments.output))
+
+
+def _run(first: str, second: str, output: str) -> ExitCode:
+    found = compare_runs(*(read_finished(existing_run(one)) for one in (first, second)))
+    print_comparison(found)
+    write_comparison(found, RunStore(output))
+    print(f"{output}/{COMPARISON_FILE}: the whole comparison")
+    return ExitCode.OK
+
+
+def write_comparison(one: RunComparison, store: RunStore, *, shown: Shown = as_stored) -> None:
+    """Write `comparison.html`. shown: identity as stored -> as shown."""
+    name = readable(f"{one.first.results.name} and {one.second.results.name}")
+    page = render(TEMPLATE, name=name, summary=summary_of(one), sections=sections_of(one, displayed(shown)))
+    store.write(COMPARISON_FILE, page)
+
+
+def print_comparison(one: RunComparison, *, shown: Shown = as_stored) -> None:
+    """Print whom a run flags, and at least LEAST_PRINTED of those most at risk."""
+    show, summary = displayed(shown), summary_of(one)
+    table = Table("identity", "verdict", "p in A", "p in B", "hits/million A", "B", "more often in")
+    table.title = "flagged by both, by one, by none"
+    flagged = sum(any(pair.is_leaked) for pair in one.pairs)
+    for pair in one.pairs[: max(LEAST_PRINTED, flagged)]:
+        table.add_row(*map(escape, (show(pair.identity), *_cells(pair))))
+    Console().print(table)
+    for line in (summary.verdict, summary.counts, *(f"warning: {each}" for each in one.warnings)):
+        print(line)
+
+
+def _cells(pair: PersonPair) -> Sequence[str]:
+    verdict = pair.first["verdict"]
+    return [
+        f"{verdict} → {pair.second['verdict']}" if pair.has_changed else verdict,
+        probability(pair.first["p_value"]),
+        probability(pair.second["p_value"]),
+        rate(pair.hits_first["per_million"]),
+        rate(pair.hits_second["per_million"]),
+        pair.more_often,
+    ]
