@@ -30,6 +30,10 @@ from schemas.sweep import Sweep
 from schemas.tables import DIGEST_COLUMN, factor_column, samples_schema, template_column
 
 BATCH_IMAGES = 32
+DECODED_IMAGES = 4
+"""Files of a few bytes can hold as many pixels as `limits.pixels` allows: few are decoded before one looks."""
+
+HELD_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class ShardEmbedder:
         self.answering = self._source.answering if isinstance(self._source, CheckedSource) else None
         self._extractor = open_extractor(job)
         self.images_at_once = BATCH_IMAGES
+        is_decoded = job.photos is not None or not job.spec.generator.seeded
+        self._sampled_at_once = DECODED_IMAGES if is_decoded else BATCH_IMAGES
 
     @property
     def batches(self) -> dict[str, int]:
@@ -107,13 +113,28 @@ class ShardEmbedder:
         return parts
 
     def _together(self, ids: NDArray[np.int64], seconds: dict[str, float], reasons: list[str]) -> FaceBatch:
-        start = time.perf_counter()
-        images = self._source.sample(ids)
-        seconds["generate"] += time.perf_counter() - start
-        faces = typed(self._extractor.extract([_or_none(one) for one in images]), images)
-        pairs = zip(ids, images, strict=True)
-        reasons += [f"{id_}: {one.reason}" for id_, one in pairs if isinstance(one, InvalidImage)]
-        return faces
+        """The batch at once; where its images are very large, a few after the others."""
+        parts, told = [], []
+        for images in self._sampled(ids, seconds):
+            parts.append(typed(self._extractor.extract([_or_none(one) for one in images]), images))
+            told += [one.reason if isinstance(one, InvalidImage) else None for one in images]
+        reasons += [f"{id_}: {one}" for id_, one in zip(ids, told, strict=True) if one is not None]
+        return concatenate(parts)
+
+    def _sampled(
+        self, ids: NDArray[np.int64], seconds: dict[str, float]
+    ) -> Iterator[list[Image | InvalidImage]]:
+        """The images in order, in lists that are cut when they hold more than HELD_BYTES."""
+        held: list[Image | InvalidImage] = []
+        for first in range(0, len(ids), self._sampled_at_once):
+            start = time.perf_counter()
+            held += self._source.sample(ids[first : first + self._sampled_at_once])
+            seconds["generate"] += time.perf_counter() - start
+            if sum(one.nbytes for one in held if not isinstance(one, InvalidImage)) > HELD_BYTES:
+                yield held
+                held = []
+        if held:
+            yield held
 
 
 class ShardMaker:

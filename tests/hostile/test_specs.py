@@ -1,4 +1,4 @@
-"""Any text, and any change of a valid spec, gives a spec or one line of refusal, soon, in little memory."""
+"""Any text, and any change of a valid spec, gives a spec or a line of refusal, soon and in little memory."""
 
 from __future__ import annotations
 
