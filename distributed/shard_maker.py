@@ -31,7 +31,7 @@ from schemas.tables import DIGEST_COLUMN, factor_column, samples_schema, templat
 
 BATCH_IMAGES = 32
 DECODED_IMAGES = 4
-"""Files of a few bytes can hold as many pixels as `limits.pixels` allows: few are decoded before one looks."""
+"""Small files can hold as many pixels as `limits.pixels` allows: few are decoded before one looks."""
 
 HELD_BYTES = 1 << 28
 
@@ -74,7 +74,9 @@ class ShardEmbedder:
         self.answering = self._source.answering if isinstance(self._source, CheckedSource) else None
         self._extractor = open_extractor(job)
         self.images_at_once = BATCH_IMAGES
-        is_decoded = job.photos is not None or not job.spec.generator.seeded
+        generator = job.spec.generator
+        # An API is asked for many images at once, and each is bounded by itself.
+        is_decoded = job.photos is not None or (generator.repeatable and not generator.seeded)
         self._sampled_at_once = DECODED_IMAGES if is_decoded else BATCH_IMAGES
 
     @property

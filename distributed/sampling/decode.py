@@ -59,7 +59,7 @@ def _decoded_size(image: PillowImage.Image) -> tuple[int, int]:
 
 
 def _upright_rgb(image: PillowImage.Image) -> Image | InvalidImage:
-    """By bands of rows: of a large image, copies in all the modes on the way would take ten times its room."""
+    """By bands of rows: copies of a large image in all the modes on the way would take ten times its room."""
     # In place, as a copy of a large image is one too many.
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode == "F":
