@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from distributed.store import RunStore
 from distributed.vault import Vault
-from schemas.errors import StoreError
+from schemas.errors import StoreError, WrongRunError
 from schemas.layout import TRAIL_PREFIX
 
 ATTEMPTS = 20
@@ -53,11 +53,13 @@ class TrailEntry(BaseModel):
 def record(store: RunStore, action: str, **what: object) -> None:
     """Add an entry. what: values as JSON has them; people of the gallery are named by pseudonym alone.
 
-    Raises StoreError if others keep adding entries at the same time, or nothing can be written there.
+    Raises WrongRunError for a run of another key, StoreError if others keep adding entries at the same time, or nothing can be written there.
     """
     for _ in range(ATTEMPTS):
         paths = list(store.sizes(TRAIL_PREFIX))
-        before = _digest(store.read(paths[-1])) if paths else ""
+        last = store.read(paths[-1]) if paths else b""
+        _require_same_key(store, last)
+        before = _digest(last) if paths else ""
         number = int(paths[-1].split("/")[-1].removesuffix(".json")) + 1 if paths else 1
         when = datetime.now(UTC).isoformat(timespec="seconds")
         told = {"number": number, "when": when, "who": actor(), "action": action, "before": before}
@@ -65,6 +67,18 @@ def record(store: RunStore, action: str, **what: object) -> None:
         if store.create(_path(number), (entry.signed(store.vault).model_dump_json() + "\n").encode()):
             return
     raise StoreError(f"cannot add to the trail of {store.location}: others write to it; try again")
+
+
+def _require_same_key(store: RunStore, last: bytes) -> None:
+    """Raise WrongRunError if the last entry was signed by another key than the one that is to sign the next."""
+    entry = _entry(last)
+    if store.vault is None or entry is None or entry.signature is None:
+        return
+    if entry.signature != store.vault.signature(entry.unsigned):
+        raise WrongRunError(
+            f"the run in {store.location} was begun under another key than protection.key, whose id is "
+            f"{store.vault.key_id}, or its trail was changed: give the key that it was begun with"
+        )
 
 
 def actor() -> str:
