@@ -53,7 +53,8 @@ class TrailEntry(BaseModel):
 def record(store: RunStore, action: str, **what: object) -> None:
     """Add an entry. what: values as JSON has them; people of the gallery are named by pseudonym alone.
 
-    Raises WrongRunError for a run of another key, StoreError if others keep adding entries at the same time, or nothing can be written there.
+    Raises WrongRunError for a run of another key, StoreError if others keep adding entries at the same time,
+    or nothing can be written there.
     """
     for _ in range(ATTEMPTS):
         paths = list(store.sizes(TRAIL_PREFIX))
@@ -70,7 +71,7 @@ def record(store: RunStore, action: str, **what: object) -> None:
 
 
 def _require_same_key(store: RunStore, last: bytes) -> None:
-    """Raise WrongRunError if the last entry was signed by another key than the one that is to sign the next."""
+    """Raise WrongRunError if another key signed the last entry than the one that is to sign the next."""
     entry = _entry(last)
     if store.vault is None or entry is None or entry.signature is None:
         return
