@@ -18,7 +18,7 @@ UNUSED = Interval(value=0, low=0, high=0)
 def test_they_are_those_of_the_scores(seed: int, shift: float) -> None:
     generator = np.random.default_rng(seed)
     member = np.arange(60) < 20
-    scores = np.round(generator.normal(size=60) + shift * member, 1)
+    scores: NDArray[np.float64] = generator.normal(shift * member.astype(np.float64)).round(1)
     det = evaluate(scores, member, seed=0, resamples=1).det
     curves = error_curves(
         EvaluationResult(
