@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -50,8 +51,7 @@ def write_comparison(one: RunComparison, store: RunStore, *, shown: Shown = as_s
 def print_comparison(one: RunComparison, *, shown: Shown = as_stored) -> None:
     """Print whom a run flags, and at least LEAST_PRINTED of those most at risk."""
     show, summary = displayed(shown), summary_of(one)
-    table = Table("identity", "verdict", "p in A", "p in B", "hits/million A", "B", "more often in")
-    table.title = "flagged by both, by one, by none"
+    table = Table("identity", "verdict A", "verdict B", "p A", "p B", "hits/M A", "hits/M B", box=SIMPLE)
     flagged = sum(any(pair.is_leaked) for pair in one.pairs)
     for pair in one.pairs[: max(LEAST_PRINTED, flagged)]:
         table.add_row(*map(escape, (show(pair.identity), *_cells(pair))))
@@ -61,12 +61,11 @@ def print_comparison(one: RunComparison, *, shown: Shown = as_stored) -> None:
 
 
 def _cells(pair: PersonPair) -> Sequence[str]:
-    verdict = pair.first["verdict"]
     return [
-        f"{verdict} → {pair.second['verdict']}" if pair.has_changed else verdict,
+        pair.first["verdict"],
+        pair.second["verdict"],
         probability(pair.first["p_value"]),
         probability(pair.second["p_value"]),
         rate(pair.hits_first["per_million"]),
         rate(pair.hits_second["per_million"]),
-        pair.more_often,
     ]

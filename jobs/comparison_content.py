@@ -116,7 +116,8 @@ def person_cells(pair: PersonPair) -> Sequence[str]:
 def measures_table(one: RunComparison) -> Table:
     """One row for each measure, in the same words for both runs."""
     sides = [dict(_measures(run)) for run in (one.first, one.second)]
-    return Table(("", *NAMES), [[name, sides[0][name], sides[1][name]] for name in sides[0]])
+    rows = [[name, *(side[name] for side in sides)] for name in sides[0]]
+    return Table(("", *NAMES), [row for row in rows if any(row[1:])])
 
 
 def _measures(run: FinishedRun) -> Iterator[tuple[str, str]]:
