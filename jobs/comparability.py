@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from distributed.reduce.night_drift import Change, distribution_change, rate_change
-from jobs.display import readable
 from jobs.finished_run import FinishedRun, column
 from schemas.errors import WrongRunError
+from schemas.printable import printable
 from schemas.results import AuditResults
 from schemas.tables import Outcome, Role
 
@@ -112,7 +112,7 @@ def source_differences(first: FinishedRun, second: FinishedRun) -> list[tuple[st
     """Field, value in A, value in B: all that the samples follow from and that differs."""
     mine, theirs = first.results.fingerprint, second.results.fingerprint
     return [
-        (readable(name), readable(mine.get(name, "")), readable(theirs.get(name, "")))
+        (printable(name), printable(mine.get(name, "")), printable(theirs.get(name, "")))
         for name in different_fields(mine, theirs)
     ]
 

@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from distributed.store import RunStore
-from jobs.command import existing_run, guarded
+from jobs.command import guarded
 from jobs.comparison_content import sections_of, summary_of
-from jobs.display import Shown, as_stored, displayed, probability, rate, readable
+from jobs.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed, probability, rate
 from jobs.exit_codes import ExitCode
 from jobs.finished_run import read_finished
 from jobs.page import render
+from jobs.reading import add_reveal, open_to_read
 from jobs.run_comparison import PersonPair, RunComparison, compare_runs
+from jobs.say import say
 from schemas.layout import COMPARISON_FILE
+from schemas.printable import printable
 
 TEMPLATE = "comparison.html"
 LEAST_PRINTED = 10
@@ -29,21 +32,24 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("first", metavar="RUN_A", help="a finished run's folder or bucket address")
     parser.add_argument("second", metavar="RUN_B", help="another one of the same gallery")
     parser.add_argument("--output", metavar="DIR", default=".", help=f"where {COMPARISON_FILE} is put")
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: _run(arguments.first, arguments.second, arguments.output))
+    add_reveal(parser)
+    chosen = parser.parse_args(argv)
+    return guarded(lambda: _run(chosen.first, chosen.second, chosen.output, reveal=chosen.reveal))
 
 
-def _run(first: str, second: str, output: str) -> ExitCode:
-    found = compare_runs(*(read_finished(existing_run(one)) for one in (first, second)))
-    print_comparison(found)
-    write_comparison(found, RunStore(output))
-    print(f"{output}/{COMPARISON_FILE}: the whole comparison")
+def _run(first: str, second: str, output: str, *, reveal: bool) -> ExitCode:
+    opened = [open_to_read(one, "compare", reveal=reveal) for one in (first, second)]
+    found = compare_runs(*(read_finished(store) for store, _ in opened))
+    shown = opened[0][1]
+    print_comparison(found, shown=shown)
+    write_comparison(found, RunStore(output), shown=shown)
+    say(f"{output}/{COMPARISON_FILE}: the whole comparison")
     return ExitCode.OK
 
 
 def write_comparison(one: RunComparison, store: RunStore, *, shown: Shown = as_stored) -> None:
     """Write `comparison.html`. shown: identity as stored -> as shown."""
-    name = readable(f"{one.first.results.name} and {one.second.results.name}")
+    name = printable(f"{one.first.results.name} and {one.second.results.name}")
     page = render(TEMPLATE, name=name, summary=summary_of(one), sections=sections_of(one, displayed(shown)))
     store.write(COMPARISON_FILE, page)
 
@@ -51,13 +57,14 @@ def write_comparison(one: RunComparison, store: RunStore, *, shown: Shown = as_s
 def print_comparison(one: RunComparison, *, shown: Shown = as_stored) -> None:
     """Print whom a run flags, and at least LEAST_PRINTED of those most at risk."""
     show, summary = displayed(shown), summary_of(one)
-    table = Table("identity", "verdict A", "verdict B", "p A", "p B", "hits/M A", "hits/M B", box=SIMPLE)
+    identity = Column("identity", min_width=PSEUDONYM_SHOWN)
+    table = Table(identity, "verdict A", "verdict B", "p A", "p B", "hits/M A", "hits/M B", box=SIMPLE)
     flagged = sum(any(pair.is_leaked) for pair in one.pairs)
     for pair in one.pairs[: max(LEAST_PRINTED, flagged)]:
         table.add_row(*map(escape, (show(pair.identity), *_cells(pair))))
     Console().print(table)
     for line in (summary.verdict, summary.counts, *(f"warning: {each}" for each in one.warnings)):
-        print(line)
+        say(line)
 
 
 def _cells(pair: PersonPair) -> Sequence[str]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from jobs.comparability import source_differences
 from jobs.comparison_figures import draw_comparison
-from jobs.display import PERCENT, Shown, between, people, probability, readable, share
+from jobs.display import PERCENT, Shown, between, people, probability, share
 from jobs.finished_run import FinishedRun
 from jobs.page import BAD, GOOD, OPEN, Picture, Section, Summary, Table, data_uri
 from jobs.run_comparison import NAMES, PersonPair, RunComparison, hits_text
+from schemas.printable import printable
 from schemas.tables import Verdict
 
 SHOWN = 100
@@ -45,7 +46,7 @@ def _found(flagged: int, inconclusive: int) -> str:
 
 
 def named(run: FinishedRun) -> str:
-    return readable(f"{run.results.name}, {run.results.created[:10]}, {run.store.location}")
+    return printable(f"{run.results.name}, {run.results.created[:10]}, {run.store.location}")
 
 
 def _certainty(one: RunComparison) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from schemas.printable import printable
 from schemas.results import Interval
 
 Shown = Callable[[str], str]
@@ -27,17 +28,12 @@ def displayed(shown: Shown) -> Shown:
 
 def short(name: str) -> str:
     """A name with what cannot be seen written out; the beginning of a pseudonym."""
-    return readable(name[:PSEUDONYM_SHOWN] if PSEUDONYM.fullmatch(name) else name)
+    return printable(name[:PSEUDONYM_SHOWN] if PSEUDONYM.fullmatch(name) else name)
 
 
 def with_short_pseudonyms(text: str) -> str:
     """The text with the beginning of each pseudonym in it."""
     return re.sub(r"\b[0-9a-f]{32}\b", lambda found: short(found[0]), text)
-
-
-def readable(text: str) -> str:
-    """Characters that cannot be seen or that turn the direction of writing, as escapes such as `\\u202e`."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def people(count: int) -> str:

@@ -12,6 +12,8 @@ from distributed.trail import record
 from jobs.authorisation import require_retained
 from jobs.command import existing_run
 from jobs.display import Shown, as_stored
+from schemas.errors import SpecError
+from schemas.layout import RECORD_FILE
 
 
 def add_reveal(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +30,15 @@ def open_to_read(
 ) -> tuple[RunStore, Shown]:
     """A run's files, and how its people are shown. The act is in the run's trail from here on.
 
-    Raises StoreError if there is no run, WrongRunError if it was purged, AuthorisationError past its day of
+    Raises SpecError if there is no run, WrongRunError if it was purged, AuthorisationError past its day of
     retention, SpecError without its key where names are wanted.
     """
     store = existing_run(location)
     require_not_purged(store)
+    if not store.exists(RECORD_FILE):
+        raise SpecError(
+            f"{location} holds no run: give a spec's `output`, and run `idleak audit` to its end first"
+        )
     require_retained(read_record(store).spec)
     shown = shown_by_name(store) if reveal else as_stored
     record(store, action, revealed=reveal, **what)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from distributed.run_record import read_record
 from distributed.store import RunStore
 from jobs.command import guarded
-from jobs.display import Shown, as_stored, displayed, readable
+from jobs.display import Shown, as_stored, displayed
 from jobs.exit_codes import ExitCode
 from jobs.figure_files import FigureFile
 from jobs.finished_run import FinishedRun, Row, read_finished
@@ -21,6 +21,7 @@ from jobs.report_sections import sections_of
 from jobs.report_summary import summary_of
 from jobs.say import say
 from schemas.layout import FIGURES_PREFIX, REPORT_FILE
+from schemas.printable import printable
 
 TEMPLATE = "report.html"
 Nearest = dict[str, list[Row]]
@@ -69,7 +70,7 @@ def report_page(
     faces = {} if face_maker is None else face_maker(run, nearest)
     return render(
         TEMPLATE,
-        name=readable(run.results.name),
+        name=printable(run.results.name),
         created=run.results.created[:10],
         summary=summary_of(run, with_faces=face_maker is not None),
         sections=[people_section(run, rows, nearest, show, faces), *sections_of(run, figures, show)],

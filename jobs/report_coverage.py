@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs.display import probability, readable, share
+from jobs.display import probability, share
 from jobs.finished_run import FinishedRun
 from jobs.page import Section, Table
+from schemas.printable import printable
 from schemas.results import DriftResult, GroupResult, SampleCounts
 from schemas.tables import Outcome, Role
 
@@ -42,7 +43,7 @@ def coverage_section(run: FinishedRun) -> Section:
 
 def _samples_table(samples: SampleCounts) -> Table:
     ordered = sorted(samples.outcomes.items(), key=lambda one: -one[1])
-    rows = [[readable(name), f"{count:,}", share(count / samples.rows)] for name, count in ordered]
+    rows = [[printable(name), f"{count:,}", share(count / samples.rows)] for name, count in ordered]
     return Table(("outcome", "samples", "share"), rows, "What became of the samples.")
 
 
@@ -62,7 +63,7 @@ def _strata_rows(run: FinishedRun) -> Iterator[list[str]]:
             refused = photos - one.outcomes[Outcome.OK]
             found = f"{len(one.people & flagged):,}" if role is Role.CANDIDATE else ""
             counts = [f"{count:,}" for count in (len(one.people), photos, refused)]
-            yield [readable(name), str(role), *counts, share(refused / photos), found]
+            yield [printable(name), str(role), *counts, share(refused / photos), found]
 
 
 def _strata(run: FinishedRun, role: Role) -> dict[str, _Stratum]:
@@ -80,10 +81,10 @@ def _strata(run: FinishedRun, role: Role) -> dict[str, _Stratum]:
 
 def _group_row(one: GroupResult) -> list[str]:
     counts = [f"{count:,}" for count in (one.photos, one.candidates, one.cohort)]
-    return [readable(one.stratum), *counts, probability(one.smallest_p_value)]
+    return [printable(one.stratum), *counts, probability(one.smallest_p_value)]
 
 
 def _drift_row(one: DriftResult) -> list[str]:
     told = "warning: they differ" if one.warns else "no difference found"
     means = [f"{mean:.3g}" for mean in (one.candidates, one.cohort)]
-    return [readable(one.property), *means, probability(one.p_value), told]
+    return [printable(one.property), *means, probability(one.p_value), told]

@@ -12,9 +12,9 @@ from PIL import Image as Pillow
 from distributed.sampling.adapters import open_again
 from distributed.sampling.decode import decode
 from distributed.sampling.generator import Image, InvalidImage
-from jobs.display import readable
 from jobs.finished_run import Row
 from jobs.page import Face, data_uri
+from schemas.printable import printable
 from schemas.spec import AuditSpec
 
 PIXELS = 128
@@ -56,7 +56,7 @@ def _sample(row: Row, image: Image | InvalidImage) -> Face:
 
 def _face(caption: str, image: Image | InvalidImage) -> Face:
     if isinstance(image, InvalidImage):
-        return Face(readable(f"{caption}: {image.reason}"), None)
+        return Face(printable(f"{caption}: {image.reason}"), None)
     small = Pillow.fromarray(np.asarray(image, np.uint8))
     small.thumbnail((PIXELS, PIXELS))
     buffer = io.BytesIO()

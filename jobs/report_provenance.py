@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import yaml
 
-from jobs.display import readable
 from jobs.finished_run import FinishedRun
 from jobs.page import Section, Table
+from schemas.printable import printable
 from schemas.results import AuditResults, RecognizerResult
 
 
@@ -58,7 +58,7 @@ def _digests(results: AuditResults) -> dict[str, str]:
 
 
 def _fields(columns: tuple[str, str], fields: Mapping[str, str], caption: str) -> Table:
-    return Table(columns, [[readable(name), readable(value)] for name, value in fields.items()], caption)
+    return Table(columns, [[printable(name), printable(value)] for name, value in fields.items()], caption)
 
 
 def _recognizer_row(one: RecognizerResult) -> list[str]:

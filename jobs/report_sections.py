@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from jobs.display import PERCENT, Shown, between, people, probability, readable, share
+from jobs.display import PERCENT, Shown, between, people, probability, share
 from jobs.figure_files import FigureFile
 from jobs.finished_run import FinishedRun
 from jobs.page import Picture, Section, Table, data_uri
 from jobs.recognizer_agreement import RecognizerPair, recognizer_pairs
 from jobs.report_coverage import coverage_section
+from schemas.printable import printable
 from schemas.results import EvaluationResult, PopulationResult, ScoreResult
 from schemas.tables import Verdict
 
@@ -132,14 +133,14 @@ def _pair_row(one: RecognizerPair) -> list[str]:
 def _settings(run: FinishedRun) -> Section:
     names = list(run.headline.settings[0].factors)
     rows = [
-        [*(readable(str(one.factors[name])) for name in names), f"{one.samples:,}", f"{len(one.flagged):,}"]
+        [*(printable(str(one.factors[name])) for name in names), f"{one.samples:,}", f"{len(one.flagged):,}"]
         for one in run.headline.settings
     ]
     return Section(
         "Settings of the generator",
         tables=[
             Table(
-                (*map(readable, names), "samples", "people flagged"),
+                (*map(printable, names), "samples", "people flagged"),
                 rows,
                 "By the samples of each setting alone. Who is flagged: settings.parquet.",
             )

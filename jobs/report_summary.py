@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from jobs.display import PERCENT, people, probability, readable, share
+from jobs.display import PERCENT, people, probability, share
 from jobs.finished_run import FinishedRun
 from jobs.page import BAD, GOOD, OPEN, Summary
+from schemas.printable import printable
 from schemas.results import AuditResults, PeopleCounts
 from schemas.tables import Verdict
 
@@ -86,7 +87,7 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
     yield from _photos_missing(results)
     yield _detection(results)
     yield from (
-        f"Candidates and cohort differ in {readable(one.property)}: the p-values hold for people who were "
+        f"Candidates and cohort differ in {printable(one.property)}: the p-values hold for people who were "
         "photographed alike."
         for one in results.drift
         if one.warns
@@ -106,7 +107,7 @@ def _verdicts_missing(run: FinishedRun) -> Iterator[str]:
             f"{people(explained)}: no verdict. The samples that resemble them fit another candidate better."
         )
     for reason, count in Counter(one["reason"] for one in rows if one["resembles"] is None).items():
-        yield f"{people(count)}: no verdict. {readable(reason)}."
+        yield f"{people(count)}: no verdict. {printable(reason)}."
 
 
 def _power(run: FinishedRun) -> str:
@@ -129,7 +130,7 @@ def _photos_missing(results: AuditResults) -> Iterator[str]:
     )
     for name, side in sides:
         if side.refused:
-            reasons = ", ".join(f"{count:,} {readable(one)}" for one, count in side.refused.items())
+            reasons = ", ".join(f"{count:,} {printable(one)}" for one, count in side.refused.items())
             lost = len(side.without_template)
             then = f"; {people(lost)} could not be judged at all" if lost else ""
             all_refused = sum(side.refused.values())

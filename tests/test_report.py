@@ -14,9 +14,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from distributed.gallery_source import photo_paths
 from distributed.run_record import read_record
 from distributed.sampling.adapters import open_generator
-from distributed.store import RunStore
+from distributed.store import RunStore, open_run
+from distributed.trail import entries
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
 from jobs.findings import read_results
@@ -30,6 +32,7 @@ from schemas.layout import FIGURES_PREFIX, REPORT_FILE, RESULTS_FILE
 from schemas.results import AuditResults
 from schemas.tables import Verdict
 from tests.pages import HOSTILE, Page, require_safe
+from tests.people import pseudonym
 from tests.small_world import CANDIDATES, MEMBERS, SEED, SmallWorld, file_bytes
 
 DRAWN = {"scores", "calibration", "samples", "roc", "det", "precision_recall"}
@@ -74,13 +77,13 @@ def test_everybody_who_is_flagged_stands_with_evidence(finished_world: SmallWorl
     nearest = nearest_of(run, rows)
     for index in range(MEMBERS):
         # Photo j of member i is sample 7 (2i + j).
-        found = [row["sample_id"] for row in nearest[f"person-{index:03d}"]]
+        found = [row["sample_id"] for row in nearest[pseudonym(f"person-{index:03d}")]]
         assert len(found) == len(set(found)) == SAMPLES_SHOWN
         assert {14 * index, 14 * index + 7} <= set(found)
     write_report(run.store)
     text = Page(html_of(finished_world)).text
-    assert all(f"{name} leaked p-value 0.0083 q-value 0.033" in text for name in run.headline.flagged)
-    rates = run.rates_by_identity()["person-004"]
+    assert all(f"{name[:12]} leaked p-value 0.0083 q-value 0.033" in text for name in run.headline.flagged)
+    rates = run.rates_by_identity()[pseudonym("person-004")]
     assert f"{rates['per_million']:,.0f} ({rates['per_million_low']:,.0f} to" in text
 
 
@@ -127,7 +130,7 @@ def test_the_faces_are_the_person_and_the_samples(finished_world: SmallWorld) ->
     run = read_finished(RunStore(str(finished_world.run)))
     person = people_at_risk(run)[0]["identity"]
     nearest = nearest_of(run, [{"identity": person}])[person][0]
-    original = finished_world.folder / "candidates" / person / nearest["photo"]
+    original = photo_paths(finished_world.spec())[person, nearest["photo"]]
     assert list(photo.get_flattened_data()) == list(Image.open(original).convert("RGB").get_flattened_data())
     spec = read_record(run.store).spec
     generator = open_generator(spec.generator, SEED, device="cpu", threads=1)
@@ -158,10 +161,16 @@ def test_hostile_names_are_only_text(finished_world: SmallWorld) -> None:
     assert "\\u202egpj.\\u200fanna" in page.text
 
 
-def test_pseudonyms_are_shortened(finished_world: SmallWorld) -> None:
-    write_report(RunStore(str(finished_world.run)), shown=lambda identity: f"{int(identity[-3:]):032x}"[::-1])
+def test_people_are_shown_by_the_beginning_of_their_pseudonym_or_by_name(finished_world: SmallWorld) -> None:
+    run, one = str(finished_world.run), pseudonym("person-004")
+    assert main(["report", run]) == ExitCode.OK
     text = Page(html_of(finished_world)).text
-    assert "400000000000 leaked" in text and "4000000000000" not in text
+    assert f"{one[:12]} leaked" in text and one not in text and "person-0" not in text
+    assert main(["report", run, "--reveal"]) == ExitCode.OK
+    text = Page(html_of(finished_world)).text
+    assert "person-004 leaked" in text and one[:12] not in text
+    acts = [act.what for act in entries(open_run(finished_world.spec())) if act.action == "report"]
+    assert [act["revealed"] for act in acts] == [False, True] and not any(act["faces"] for act in acts)
 
 
 def test_figures_that_a_run_no_longer_has_go(finished_world: SmallWorld) -> None:
