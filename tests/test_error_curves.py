@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from distributed.reduce.evaluation import evaluate
