@@ -212,9 +212,10 @@ def _precision_recall(run: FinishedRun) -> Figure | None:
 
 
 def _agreement(run: FinishedRun) -> Figure | None:
-    pair = next((one for one in recognizer_pairs(run) if one.score_name == run.headline.score_name), None)
-    if pair is None:
+    pairs = sorted(recognizer_pairs(run), key=lambda one: one.score_name != run.headline.score_name)
+    if not pairs:
         return None
+    pair = pairs[0]
     figure = new_figure()
     axis = figure.subplots()
     m = len(pair.first)
@@ -272,7 +273,7 @@ FIGURES: tuple[Drawing, ...] = (
     (
         "agreement",
         "Do the recognisers agree?",
-        "Each candidate's rank by two recognisers. Those who agree lie on the diagonal.",
+        "Each candidate's rank by the first two recognisers; those who agree lie on the diagonal.",
         _agreement,
     ),
 )

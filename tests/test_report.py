@@ -10,6 +10,8 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 from PIL import Image
@@ -28,7 +30,12 @@ from jobs.report import write_report
 from jobs.report_faces import PIXELS
 from jobs.report_people import LEAST_SHOWN, SAMPLES_SHOWN, nearest_of, people_at_risk
 from jobs.report_summary import summary_of, verdict_sentence
-from schemas.layout import FIGURES_PREFIX, REPORT_FILE, RESULTS_FILE
+from schemas.layout import (
+    FIGURES_PREFIX,
+    REPORT_FILE,
+    RESULTS_FILE,
+    SCORES_FILE,
+)
 from schemas.results import AuditResults
 from schemas.tables import Verdict
 from tests.pages import HOSTILE, Page, require_safe
@@ -181,6 +188,33 @@ def test_figures_that_a_run_no_longer_has_go(finished_world: SmallWorld) -> None
     folder = finished_world.run / FIGURES_PREFIX
     assert {path.stem for path in folder.iterdir()} == {"scores", "calibration", "samples"}
     assert "Against the labels" not in Page(html_of(finished_world)).text
+
+
+def test_two_recognisers_and_their_consensus(finished_world: SmallWorld) -> None:
+    """A second recogniser and a consensus that decides, as the tables of such a run name them."""
+    store = RunStore(str(finished_world.run))
+    scores = store.read_table(SCORES_FILE)
+    results = read_results(store)
+    tiny, first = results.recognizers[0], results.scores[0]
+    added = [{"recognizer": "second"}, {"recognizer": "all", "score_name": "consensus"}]
+    for names in added:
+        mine = scores.filter(pc.equal(scores["score_name"], first.score_name))
+        for column, value in names.items():
+            mine = mine.set_column(mine.schema.get_field_index(column), column, pa.repeat(value, len(mine)))
+        scores = pa.concat_tables([scores, mine.cast(scores.schema)])
+    store.write_table(SCORES_FILE, scores, store.read_footer(SCORES_FILE))
+    change_results(
+        finished_world,
+        recognizers=[tiny, tiny.model_copy(update={"name": "second"})],
+        scores=[*results.scores, *(first.model_copy(update=names) for names in added)],
+        headline=len(results.scores) + 1,
+    )
+    write_report(store)
+    page = require_safe(html_of(finished_world))
+    assert "consensus (decides) all" in page.text
+    assert "max tiny, second 1.00 5 0 0" in page.text
+    assert "hits per million samples" in page.text
+    assert (finished_world.run / FIGURES_PREFIX / "agreement.png").exists()
 
 
 def counts(leaked: int, not_detected: int, inconclusive: int) -> dict[Verdict, int]:
