@@ -19,6 +19,7 @@ JOBS = {
     "nightly": "repeat the audits of a fleet, and tell what is new",
     "status": "how far a run is, from another terminal",
     "report": "what a run found, as one page for people, with its figures",
+    "explore": "look at a finished run in a browser: search, filter, nearest samples",
     "compare": "two runs of one gallery, side by side",
     "verify": "check every file of a run",
     "repair": "make the damaged and missing shards of a run again",

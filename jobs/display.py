@@ -9,7 +9,7 @@ from schemas.printable import printable
 from schemas.results import Interval
 
 Shown = Callable[[str], str]
-"""An identity as stored -> as shown."""
+"""An identity, or a photo, as stored -> as shown."""
 
 PSEUDONYM = re.compile(r"[0-9a-f]{32}")
 PSEUDONYM_SHOWN = 12

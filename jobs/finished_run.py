@@ -58,8 +58,7 @@ class FinishedRun:
 
 def read_finished(store: RunStore) -> FinishedRun:
     """Raises SpecError if the run is not over, StoreError or DamagedError if a file cannot be read."""
-    if not store.exists(RESULTS_FILE):
-        raise SpecError(f"{store.location} has no {RESULTS_FILE}: run `idleak audit` to its end first")
+    require_results(store)
     return FinishedRun(
         store,
         read_results(store),
@@ -67,6 +66,12 @@ def read_finished(store: RunStore) -> FinishedRun:
         store.read_table(OVER_REPRESENTATION_FILE),
         store.read_table(GALLERY_FILE, ["identity", "photo", "role", "outcome"]),
     )
+
+
+def require_results(store: RunStore) -> None:
+    """Raises SpecError if the run is not over."""
+    if not store.exists(RESULTS_FILE):
+        raise SpecError(f"{store.location} has no {RESULTS_FILE}: run `idleak audit` to its end first")
 
 
 def column(table: pa.Table, name: str) -> NDArray[np.float64]:

@@ -84,6 +84,11 @@ def render(template: str, **content: Any) -> bytes:
 
 @cache
 def _environment() -> Environment:
+    return page_environment()
+
+
+def page_environment() -> Environment:
+    """Templates of TEMPLATES, to which filters may be added."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

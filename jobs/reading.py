@@ -46,7 +46,8 @@ def open_to_read(
 
 
 def shown_by_name(store: RunStore) -> Shown:
-    """From the sealed map; whom it does not name keeps the pseudonym."""
+    """People and photos from the sealed map; what it does not name keeps the pseudonym."""
     assert store.vault is not None, "a run with a record has a key"
-    names = read_names(store, store.vault).identities
-    return lambda identity: names.get(identity, identity)
+    names = read_names(store, store.vault)
+    known = {**names.photos, **names.identities}
+    return lambda pseudonym: known.get(pseudonym, pseudonym)

@@ -57,8 +57,13 @@ def _sample(row: Row, image: Image | InvalidImage) -> Face:
 def _face(caption: str, image: Image | InvalidImage) -> Face:
     if isinstance(image, InvalidImage):
         return Face(printable(f"{caption}: {image.reason}"), None)
+    return Face(caption, data_uri("image/png", small_png(image, PIXELS)))
+
+
+def small_png(image: Image, longest: int) -> bytes:
+    """The pixels and nothing else of the file, no side longer than `longest` pixels."""
     small = Pillow.fromarray(np.asarray(image, np.uint8))
-    small.thumbnail((PIXELS, PIXELS))
+    small.thumbnail((longest, longest))
     buffer = io.BytesIO()
     small.save(buffer, format="png")
-    return Face(caption, data_uri("image/png", buffer.getvalue()))
+    return buffer.getvalue()

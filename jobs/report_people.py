@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.display import Shown, between, probability, rate, short
+from jobs.display import Shown, between, probability, rate
 from jobs.finished_run import FinishedRun, Row
 from jobs.page import Face, Person, Section
 from schemas.layout import NEIGHBOURS_FILE
@@ -112,13 +112,14 @@ def _notes(
     if one["resembles"] is not None:
         yield f"The samples that resemble this person fit {show(one['resembles'])} better."
     if evidence is not None:
-        yield _copy_or_person(evidence)
+        yield copy_or_person(evidence, show)
     samples = [f"{row['sample_id']} ({row['similarity']:.3f})" for row in nearest[one["identity"]]]
     if samples:
         yield f"Nearest samples, with similarity: {', '.join(samples)}."
 
 
-def _copy_or_person(evidence: EvidenceResult) -> str:
+def copy_or_person(evidence: EvidenceResult, show: Shown) -> str:
+    """What a flag rests on, in a sentence or two."""
     return COPIES[evidence.kind].format(
-        sample=evidence.sample_id, photo=short(evidence.photo), near=evidence.similarity
+        sample=evidence.sample_id, photo=show(evidence.photo), near=evidence.similarity
     )

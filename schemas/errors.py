@@ -60,6 +60,10 @@ class DamagedError(IdleakError):
     """A file of the run is truncated or does not match its checksums."""
 
 
+class QuestionError(IdleakError):
+    """A visitor of a local page asked for what cannot be."""
+
+
 class StoppedError(IdleakError):
     """The run was told to stop, and has stopped in good order."""
 
