@@ -52,7 +52,7 @@ def test_a_full_disk_says_what_is_needed_and_loses_nothing(
     small_world: SmallWorld, finished_template: SmallWorld
 ) -> None:
     run = small_world.run
-    code, told, again, output = on_a_disk(run, "72k", "size=50m", small_world.spec_path())
+    code, told, again, output = on_a_disk(run, "100k", "size=50m", small_world.spec_path())
     assert code == ExitCode.RETRY, told
     last = [line for line in told.splitlines() if line.startswith("idleak:")][-1]
     assert str(run) in last and re.search(r"needs [\d,]+ bytes, where [\d,]+ are free", last), last

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from distributed.cluster import WITHOUT_TOKEN
 from distributed.store import RunStore
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
@@ -132,7 +133,7 @@ def test_a_machine_that_joins_is_used_and_one_that_is_killed_costs_nothing(
     with Machines() as machines:
         audit = subprocess.Popen(
             [sys.executable, "-c", AUDIT, str(spec)],
-            env=inherited_environment() | {"RAY_ADDRESS": machines.address},
+            env=inherited_environment() | {"RAY_ADDRESS": machines.address, WITHOUT_TOKEN: "1"},
             cwd=ROOT,
             text=True,
             stdout=subprocess.PIPE,
