@@ -23,7 +23,7 @@ def coverage_section(run: FinishedRun) -> Section:
         tables=[
             _samples_table(results.samples),
             Table(
-                ("group", "side", "people", "photos", "refused", "rejection rate", "flagged"),
+                ("group", "side", "people", "photos", "face found", "refused", "rejection rate", "flagged"),
                 list(_strata_rows(run)),
                 "Photos that gave no template. A group with more refusals is judged less well.",
             ),
@@ -60,10 +60,12 @@ def _strata_rows(run: FinishedRun) -> Iterator[list[str]]:
     for role in Role:
         for name, one in sorted(_strata(run, role).items()):
             photos = one.outcomes.total()
+            detected = share(1 - one.outcomes[Outcome.NO_FACE] / photos)
             refused = photos - one.outcomes[Outcome.OK]
             found = f"{len(one.people & flagged):,}" if role is Role.CANDIDATE else ""
-            counts = [f"{count:,}" for count in (len(one.people), photos, refused)]
-            yield [printable(name), str(role), *counts, share(refused / photos), found]
+            counts = [f"{count:,}" for count in (len(one.people), photos)]
+            rates = [detected, f"{refused:,}", share(refused / photos)]
+            yield [printable(name), str(role), *counts, *rates, found]
 
 
 def _strata(run: FinishedRun, role: Role) -> dict[str, _Stratum]:

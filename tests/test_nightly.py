@@ -310,6 +310,17 @@ def test_one_audit_that_fails_costs_the_others_nothing(world: SmallWorld) -> Non
     assert failed is not None and failed.failure is not None and "nowhere.onnx" in failed.failure.detail
 
 
+def test_a_night_without_authorisation_is_refused_and_kept(world: SmallWorld) -> None:
+    write_fleet(world, per_night=MORE, maximum=SAMPLES + MORE)
+    world.spec_path(membership=MEMBERSHIP, authorisation=None)
+    before = file_bytes(world.run)
+    assert run_fleet(load_fleet(world.folder / "fleet.yaml"), night(2)) == ExitCode.BAD_SPEC
+    failure = record(world, 2).failure
+    assert failure is not None and failure.kind == "AuthorisationError"
+    assert "the spec has no authorisation" in failure.detail
+    assert file_bytes(world.run) == before
+
+
 def test_a_hook_that_fails_is_told_again(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
     (state(world) / "told.json").unlink()
     (world.folder / "fails.py").write_text("print('no mail server'); raise SystemExit(7)", encoding="utf-8")

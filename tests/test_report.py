@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,19 @@ from jobs.findings import read_results
 from jobs.finished_run import read_finished
 from jobs.page import BAD, GOOD, OPEN
 from jobs.report import write_report
+from jobs.report_coverage import coverage_section
 from jobs.report_faces import PIXELS
 from jobs.report_people import LEAST_SHOWN, SAMPLES_SHOWN, nearest_of, people_at_risk
 from jobs.report_summary import summary_of, verdict_sentence
 from schemas.layout import (
     FIGURES_PREFIX,
+    GALLERY_FILE,
     REPORT_FILE,
     RESULTS_FILE,
     SCORES_FILE,
 )
 from schemas.results import AuditResults
-from schemas.tables import Verdict
+from schemas.tables import Outcome, Verdict
 from tests.pages import HOSTILE, Page, require_safe
 from tests.people import pseudonym
 from tests.small_world import CANDIDATES, MEMBERS, SEED, SmallWorld, file_bytes
@@ -269,3 +272,21 @@ def test_a_run_in_a_bucket_gets_its_report_there(finished_world: SmallWorld, buc
     assert main(["report", bucket]) == ExitCode.OK
     require_safe(store.read(REPORT_FILE).decode())
     assert {Path(path).stem for path in store.sizes(FIGURES_PREFIX)} == DRAWN
+
+
+def test_detection_and_rejection_are_told_by_group(finished_world: SmallWorld) -> None:
+    """Of 40 photos of the candidates, one shows no face and two are no images."""
+    store = RunStore(str(finished_world.run))
+    photos = store.read_table(GALLERY_FILE)
+    where = pc.index(photos["role"], "candidate").as_py()
+    outcomes = photos["outcome"].to_pylist()
+    outcomes[where : where + 3] = [Outcome.NO_FACE, Outcome.INVALID_IMAGE, Outcome.INVALID_IMAGE]
+    at = photos.schema.get_field_index("outcome")
+    changed = photos.set_column(at, photos.schema.field(at), pa.array(outcomes, pa.string()))
+    run = replace(read_finished(store), photos=changed)
+    tables = {one.columns: one for one in coverage_section(run).tables}
+    columns = ("group", "side", "people", "photos", "face found", "refused", "rejection rate", "flagged")
+    rows = {(row[0], row[1]): row for row in tables[columns].rows}
+    found = rows["all", "candidate"]
+    assert found[2:] == ["20", "40", "97.5\u00a0%", "3", "7.5\u00a0%", str(MEMBERS)]
+    assert rows["all", "cohort"][4:] == ["100\u00a0%", "0", "0\u00a0%", ""]
