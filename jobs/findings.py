@@ -100,14 +100,7 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
         )
     if headline.inconclusive_reason:
         lines.append(f"inconclusive: {with_short_pseudonyms(headline.inconclusive_reason)}")
-    lines += (
-        list(_named_lines(results, headline))
-        if named
-        else [
-            f"over-represented: {len(results.over_represented)}; explained by another's samples: "
-            f"{len(headline.resembles)}"
-        ]
-    )
+    lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
     lines += [_setting_line(one) for one in headline.settings]
     lines += _evidence_lines(results)
     lines += _power_lines(results)
@@ -126,6 +119,11 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
         if people.refused:
             lines.append(f"refused photos of the {role}: {people.refused}, of {people.photos}")
     return lines + [_evaluation_line(one) for one in results.scores if one.evaluation is not None]
+
+
+def _unnamed_line(results: AuditResults, headline: ScoreResult) -> str:
+    over, explained = len(results.over_represented), len(headline.resembles)
+    return f"over-represented: {over}; explained by another's samples: {explained}"
 
 
 def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:

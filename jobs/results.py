@@ -21,6 +21,7 @@ from distributed.labels import read_labels
 from distributed.ledger import enter_night
 from distributed.lock import run_lock
 from distributed.reduce.calibration import cohort_needed, flaggable_count
+from distributed.reduce.drift import Drift
 from distributed.reduce.evaluation import Estimate, evaluate
 from distributed.reduce.power import (
     SHARES,
@@ -143,19 +144,20 @@ def collect_results(
         scores=[_score(spec, reduction, one, labels) for one in reduction.judgements],
         over_represented=[result for one in reduction.hits for result in _over_represented(reduction, one)],
         population=_population(reduction),
-        drift=[
-            DriftResult(
-                property=one.what,
-                candidates=one.candidates,
-                cohort=one.cohort,
-                p_value=one.p_value,
-                warns=one.warns,
-            )
-            for one in reduction.drifts
-        ],
+        drift=[_drift(one) for one in reduction.drifts],
         evidence=collect_evidence(spec, reduction, headline, device),
         ledger=_ledger(spec, reduction, headline, verdict),
         seconds=dict(seconds) | stages,
+    )
+
+
+def _drift(one: Drift) -> DriftResult:
+    return DriftResult(
+        property=one.what,
+        candidates=one.candidates,
+        cohort=one.cohort,
+        p_value=one.p_value,
+        warns=one.warns,
     )
 
 
