@@ -16,8 +16,8 @@ PRIVATE = (
     "This report says which people a generator leaks. It is personal data: keep it where such data is kept."
 )
 PRIVATE_WITH_FACES = (
-    "This report names people and shows their photos beside what the generator made of them. It is personal "
-    "data of the most sensitive kind: show it only to those who must decide on it."
+    "This report shows photos of people beside what the generator made of them. It is personal data "
+    "of the most sensitive kind: show it only to those who must decide on it."
 )
 
 

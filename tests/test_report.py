@@ -129,7 +129,7 @@ def test_no_face_without_being_asked_for(finished_world: SmallWorld) -> None:
     page = require_safe(html_of(finished_world))
     faces = [one for one in page.images if one.startswith(PNG)]
     assert len(faces) == LEAST_SHOWN * (SAMPLES_SHOWN + 1)
-    assert "shows their photos" in page.text
+    assert "shows photos of people" in page.text
 
 
 def test_the_faces_are_the_person_and_the_samples(finished_world: SmallWorld) -> None:
