@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import socket
 import tempfile
@@ -12,13 +11,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 from uuid import uuid4
 
 import psutil
+from pydantic import Field, TypeAdapter
 
 from distributed.store import RunStore
-from schemas.errors import LockedError
+from schemas.errors import DamagedError, LockedError
 from schemas.layout import LOCK_FILE
+
+
+@dataclass(frozen=True)
+class _Lock:
+    """started: seconds since 1970. token: tells one lock of a process from another."""
+
+    host: str
+    pid: Annotated[int, Field(ge=0, lt=1 << 31)]
+    started: float
+    token: str = ""
+
+
+LOCK = TypeAdapter(_Lock)
 
 
 @contextmanager
@@ -51,8 +65,8 @@ def lock_holder(store: RunStore) -> Holder | None:
     """None if nobody has the lock."""
     if not store.exists(LOCK_FILE):
         return None
-    found = json.loads(store.read(LOCK_FILE))
-    return Holder(found["host"], found["pid"], _has_ended(found))
+    found = _read(store)
+    return Holder(found.host, found.pid, _has_ended(found))
 
 
 @contextmanager
@@ -74,10 +88,10 @@ def _one_at_a_time(location: str) -> Iterator[None]:
 def _take_over(store: RunStore, me: bytes) -> None:
     if store.create(LOCK_FILE, me):
         return
-    holder = json.loads(store.read(LOCK_FILE))
+    holder = _read(store)
     if not _has_ended(holder):
         raise LockedError(
-            f"process {holder['pid']} on {holder['host']} works on {store.location}: wait for it, "
+            f"process {holder.pid} on {holder.host} works on {store.location}: wait for it, "
             f"or, if that machine is gone, delete {LOCK_FILE} there"
         )
     store.delete(LOCK_FILE)
@@ -85,18 +99,25 @@ def _take_over(store: RunStore, me: bytes) -> None:
         raise LockedError(f"another process has just begun to work on {store.location}: wait for it")
 
 
+def _read(store: RunStore) -> _Lock:
+    try:
+        return store.read_as(LOCK, LOCK_FILE)
+    except DamagedError as error:
+        raise LockedError(
+            f"{store.location}/{LOCK_FILE} is no lock of idleak's: delete it if nobody works on the run"
+        ) from error
+
+
 def _myself() -> bytes:
     me = psutil.Process()
-    # The token tells one lock of a process from another.
-    told = {"host": socket.gethostname(), "pid": me.pid, "started": me.create_time(), "token": uuid4().hex}
-    return json.dumps(told).encode()
+    return LOCK.dump_json(_Lock(socket.gethostname(), me.pid, me.create_time(), uuid4().hex))
 
 
-def _has_ended(holder: dict[str, object]) -> bool:
+def _has_ended(holder: _Lock) -> bool:
     """True if the holder ran on this machine and is no more; a reused pid has another start time."""
-    if holder["host"] != socket.gethostname():
+    if holder.host != socket.gethostname():
         return False
     try:
-        return bool(psutil.Process(int(str(holder["pid"]))).create_time() != holder["started"])
+        return psutil.Process(holder.pid).create_time() != holder.started
     except psutil.NoSuchProcess:
         return True

@@ -6,9 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from pydantic import TypeAdapter
+
 from distributed.store import RunStore
 from schemas.layout import LOST_SUFFIX
 from schemas.shard import LostShard
+
+LOST = TypeAdapter(list[LostShard])
 
 
 def set_aside(store: RunStore, prefix: str, lost: Sequence[LostShard]) -> None:
@@ -21,6 +25,6 @@ def set_aside(store: RunStore, prefix: str, lost: Sequence[LostShard]) -> None:
 
 
 def shards_set_aside(store: RunStore, prefix: str) -> list[LostShard]:
-    """The shards that the last attempt could not make."""
+    """The shards that the last attempt could not make. Raises DamagedError."""
     path = prefix + LOST_SUFFIX
-    return [LostShard(**one) for one in json.loads(store.read(path))] if store.exists(path) else []
+    return store.read_as(LOST, path) if store.exists(path) else []

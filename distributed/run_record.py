@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from distributed.store import RunStore
+from distributed.trail import digests, record
 from schemas.errors import StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import RECORD_FILE
@@ -21,11 +22,15 @@ class RunRecord(BaseModel):
 
 
 def record_run(store: RunStore, spec: AuditSpec, fingerprint: Fingerprint) -> None:
-    """Write the record. Raises WrongRunError if the folder holds a run of another fingerprint."""
-    if RECORD_FILE in store.sizes():
+    """Write the record, which the trail then vouches for. Raises WrongRunError if the folder holds a run of
+    another fingerprint."""
+    written = RunRecord(spec=spec, fingerprint=dict(fingerprint.fields)).model_dump_json(indent=2).encode()
+    if store.exists(RECORD_FILE):
         fingerprint.require(Fingerprint(read_record(store).fingerprint), store.location)
-    record = RunRecord(spec=spec, fingerprint=dict(fingerprint.fields))
-    store.write(RECORD_FILE, record.model_dump_json(indent=2).encode())
+        if store.read(RECORD_FILE) == written:
+            return
+    store.write(RECORD_FILE, written)
+    record(store, "recorded", wrote=digests(store, RECORD_FILE))
 
 
 def read_record(store: RunStore) -> RunRecord:

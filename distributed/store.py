@@ -7,13 +7,13 @@ import shutil
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from distributed.vault import Vault
 from schemas.errors import DamagedError, SpecError, StoreError
@@ -23,6 +23,8 @@ from schemas.tables import TEMPLATE_PREFIX
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
+
+T = TypeVar("T")
 
 FOOTER_KEY = b"idleak"
 PARTIAL_SUFFIX = ".partial"
@@ -45,8 +47,24 @@ class RunStore:
         except (BaseError, OSError, ValueError) as error:
             raise StoreError(_cannot("use", location, error)) from error
 
+    def require_inside(self, *paths: str) -> None:
+        """Raise SpecError for a path that a link to a folder leads out of the run: nothing there is ours."""
+        if self.folder is None:
+            return
+        root = self.folder.resolve()
+        for parent in {(self.folder / path).parent for path in paths}:
+            if not parent.resolve().is_relative_to(root):
+                raise SpecError(
+                    f"{parent} is a link that leads out of {self.location}, or below one: remove the link, "
+                    "then run the same command again"
+                )
+
     def write(self, path: str, data: bytes) -> None:
-        """Put `data` at `path`, wholly or not at all; a local file is synced before it gets its name."""
+        """Put `data` at `path`, wholly or not at all; a local file is synced before it gets its name.
+
+        Raises SpecError for a path that a link leads out of the run, StoreError.
+        """
+        self.require_inside(path)
         try:
             if self.folder is None:
                 self._store.put(path, data)
@@ -82,6 +100,7 @@ class RunStore:
         A store whose answer was lost is asked again, and then says that something is there: what we put. One
         that refuses while nothing is there (HTTP 409: another was about to put something) is asked again.
         """
+        self.require_inside(path)
         for _ in range(CREATE_ATTEMPTS):
             try:
                 self._store.put(path, data, mode="create")
@@ -111,6 +130,14 @@ class RunStore:
         except (BaseError, OSError) as error:
             raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
 
+    def read_as(self, kind: TypeAdapter[T], path: str) -> T:
+        """The JSON at `path`. Raises StoreError if there is none, DamagedError if it is something else."""
+        data = self.read(path)
+        try:
+            return kind.validate_json(data)
+        except ValidationError as error:
+            raise DamagedError(_damaged(f"{self.location}/{path}")) from error
+
     def exists(self, path: str) -> bool:
         """Whether something is at `path`."""
         try:
@@ -122,7 +149,8 @@ class RunStore:
         return True
 
     def delete(self, path: str) -> None:
-        """Remove `path`, which may be missing already."""
+        """Remove `path`, which may be missing already. Raises SpecError for one that a link leads out."""
+        self.require_inside(path)
         try:
             self._store.delete(path)
         except FileNotFoundError:
@@ -205,7 +233,7 @@ class RunStore:
                 decryption = self._required_vault(key, path).decryption()
                 file = pq.ParquetFile(data, page_checksum_verification=True, decryption_properties=decryption)
             return file.read(columns=columns)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValidationError) as error:
             raise DamagedError(_damaged(path)) from error
 
     def _required_vault(self, key: str, path: str) -> Vault:

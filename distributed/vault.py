@@ -92,7 +92,7 @@ class Vault:
         try:
             told = json.loads(head)
             master, wrapped = str(told["key"]), str(told["wrapped"])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DamagedError(f"{context} is damaged: restore it from a copy") from error
         self.require(master, context)
         key = self._unwrap(wrapped)

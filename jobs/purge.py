@@ -65,6 +65,7 @@ def purge(store: RunStore, copy: Path | None = None) -> ExitCode:
     """Delete all of a run but its trail, with a tombstone first, so that nothing makes it anew."""
     with run_lock(store):
         deleted = left_of(store)
+        store.require_inside(*deleted)
         if not store.exists(TOMBSTONE_FILE):
             store.write(TOMBSTONE_FILE, _tombstone(store, deleted))
         for path in deleted:

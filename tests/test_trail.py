@@ -71,11 +71,11 @@ def test_an_audit_leaves_a_trail_that_verify_replays(
 ) -> None:
     run = open_run(finished_world.spec())
     acts = list(entries(run))
-    assert [one.action for one in acts] == ["audit", "enrolled", "reduced", "judged"]
+    assert [one.action for one in acts] == ["audit", "enrolled", "recorded", "reduced", "judged"]
     assert acts[0].what["authorisation"] == AUTHORISATION
-    assert set(acts[2].what["wrote"] or ()) >= {"scores.parquet", "neighbours.parquet"}  # type: ignore[arg-type]
+    assert set(acts[3].what["wrote"] or ()) >= {"scores.parquet", "neighbours.parquet"}  # type: ignore[arg-type]
     assert main(["verify", str(finished_world.run)]) == ExitCode.OK
-    assert f"the trail of 4 acts holds; its head is {head(run)}" in capsys.readouterr().out
+    assert f"the trail of 5 acts holds; its head is {head(run)}" in capsys.readouterr().out
     scores = finished_world.run / "scores.parquet"
     scores.write_bytes(scores.read_bytes() + b" ")
     assert main(["verify", str(finished_world.run)]) == ExitCode.DAMAGED

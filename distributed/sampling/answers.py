@@ -9,9 +9,11 @@ import threading
 import uuid
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import Field, TypeAdapter, ValidationError
 
 from distributed.secrets import key_of
 from distributed.store import RunStore
@@ -41,9 +43,19 @@ class Answer:
 class _Head:
     """The first line of an answer's file; what follows is the image, encrypted if `encrypted`."""
 
-    outcome: str | None
+    outcome: Outcome | None
     reason: str
     encrypted: bool
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """What one process has sent."""
+
+    requests: Annotated[int, Field(ge=0)]
+
+
+HEAD, SPENT = TypeAdapter(_Head), TypeAdapter(_Spent)
 
 
 class AnswerBook:
@@ -61,12 +73,12 @@ class AnswerBook:
             return None
         first, _, content = self._store.read(path).partition(b"\n")
         try:
-            head = _Head(**json.loads(first))
-        except (ValueError, TypeError) as error:
+            head = HEAD.validate_json(first)
+        except ValidationError as error:
             raise DamagedError(f"{path} is damaged: delete it to ask for this sample again") from error
         if head.encrypted:
             content = self._decrypted(content, path)
-        return Answer(content, None if head.outcome is None else Outcome(head.outcome), head.reason)
+        return Answer(content, head.outcome, head.reason)
 
     def put(self, sample_id: int, answer: Answer) -> None:
         """Write an answer down, wholly or not at all."""
@@ -74,8 +86,7 @@ class AnswerBook:
         if self._cipher is not None:
             nonce = os.urandom(NONCE_BYTES)
             content = nonce + self._cipher.encrypt(nonce, content, path.encode())
-        outcome = None if answer.outcome is None else answer.outcome.value
-        head = json.dumps(asdict(_Head(outcome, answer.reason, encrypted)))
+        head = json.dumps(asdict(_Head(answer.outcome, answer.reason, encrypted)))
         self._store.write(path, head.encode() + b"\n" + content)
 
     def keep_only(self, sample_ids: Collection[int]) -> None:
@@ -140,10 +151,10 @@ class Spending:
 
     def _write(self, requests: int) -> None:
         if requests != self._written:
-            self._store.write(self._path, json.dumps({"requests": requests}).encode())
+            self._store.write(self._path, json.dumps(asdict(_Spent(requests))).encode())
             self._written = requests
 
 
 def requests_sent(store: RunStore) -> int:
     """How many requests a run has sent so far."""
-    return sum(json.loads(store.read(path))["requests"] for path in store.sizes(SPENDING_PREFIX))
+    return sum(store.read_as(SPENT, path).requests for path in store.sizes(SPENDING_PREFIX))

@@ -86,7 +86,7 @@ def _problems(root: Path) -> Iterator[str]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: give the folder that save_pretrained wrote") from error
     if not isinstance(found, dict):
         raise ModelError(f"{path} holds no keys: give the folder that save_pretrained wrote")

@@ -37,6 +37,19 @@ TENSOR_TYPES = {6: "float16", 7: "float32", 8: "float64", 4: "int32", 5: "int64"
 REACHING_OPS = ("from_file", "save", "load", "warn", "python_value", "os_", "system", "fork", "wait")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 DECIDE = "decide"
+DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    StopIteration,
+    RecursionError,
+    struct.error,
+    zipfile.BadZipFile,
+    DecodeError,
+)
+"""What readers raise for files that are not whole, or that were made to break them."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +69,11 @@ def inspect(path: Path) -> Inspection:
     """Raises ModelError for what is missing, damaged, or of no kind that idleak knows."""
     if path.is_symlink():
         raise ModelError(f"{path} is a symbolic link: give the file or folder itself")
-    if path.is_dir():
-        return _folder(path)
-    if not path.is_file():
+    if not path.is_dir() and not path.is_file():
         raise ModelError(f"there is no file or folder {path}: correct the path")
     try:
-        return _file(path)
-    except (OSError, ValueError, KeyError, TypeError, struct.error, zipfile.BadZipFile, DecodeError) as error:
+        return _folder(path) if path.is_dir() else _file(path)
+    except DAMAGE as error:
         raise ModelError(f"{path} is damaged ({type(error).__name__}): fetch it again") from error
 
 
