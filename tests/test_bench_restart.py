@@ -29,6 +29,7 @@ def test_finished_audits_of_few_and_many_shards_are_timed(small_world: SmallWorl
     assert not small_world.run.exists(), "the spec's own output stays as it is"
 
 
+@pytest.mark.slow
 def test_an_audit_that_cannot_be_carried_out_is_told(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 """Processes that are killed at random, run after run: the same command must always get to the same bytes.
 
-IDLEAK_KILL_SECONDS: for how long; IDLEAK_KILL_SEED: the luck of an earlier run. `make soak` kills for ten
-minutes.
+IDLEAK_KILL_SECONDS: for how long, ten minutes without it; 0: one run. IDLEAK_KILL_SEED: the luck of an
+earlier run.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ PLAN: dict[str, Any] = {
     "shard_size": 20,
     "resources": {"device": "cpu", "workers": 2, "threads_per_worker": 1},
 }
+SECONDS = 600.0
 KILLS_OF_A_RUN = 4
 LONGEST = 12.0
 """Seconds from the start of a command to the last moment that it may be disturbed at."""
@@ -61,10 +62,10 @@ def disturbed(spec: Path, luck: random.Random, told: list[str]) -> tuple[int, st
     return finish(process)
 
 
-def one_run(world: SmallWorld, place: int, kills: int, luck: random.Random, told: list[str]) -> Path:
+def one_run(world: SmallWorld, place: int, luck: random.Random, told: list[str]) -> Path:
     """The folder of a run that was disturbed a few times and then left alone."""
     spec = world.spec_path(f"run-{place}", **PLAN)
-    for _ in range(luck.randint(1, kills)):
+    for _ in range(luck.randint(1, KILLS_OF_A_RUN)):
         code, output = disturbed(spec, luck, told)
         told.append(f"exit code {code}")
         assert code in (ExitCode.OK, ExitCode.FAILED, ExitCode.RETRY, ExitCode.SHARDS_LOST) or code < 0, (
@@ -76,28 +77,20 @@ def one_run(world: SmallWorld, place: int, kills: int, luck: random.Random, told
     return world.folder / "runs" / f"run-{place}"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(
-    ("seconds", "kills"),
-    [
-        pytest.param(0.0, 2, id="short"),
-        pytest.param(600.0, KILLS_OF_A_RUN, id="long", marks=pytest.mark.slow),
-    ],
-)
-def test_whatever_is_killed_the_same_command_gets_to_the_same_bytes(
-    small_world: SmallWorld, seconds: float, kills: int
-) -> None:
+def test_whatever_is_killed_the_same_command_gets_to_the_same_bytes(small_world: SmallWorld) -> None:
     seed = int(os.environ.get("IDLEAK_KILL_SEED", time.time_ns() % 2**32))
     print(f"IDLEAK_KILL_SEED={seed}")
     luck, told = random.Random(seed), [f"IDLEAK_KILL_SEED={seed}"]
     code, output = finish(start_job("audit", small_world.spec_path("clean", **PLAN)))
     assert code == ExitCode.OK, output
     clean = dict(file_bytes(small_world.folder / "runs" / "clean"))
-    end = time.monotonic() + float(os.environ.get("IDLEAK_KILL_SECONDS", seconds))
+    end = time.monotonic() + float(os.environ.get("IDLEAK_KILL_SECONDS", SECONDS))
     place = 0
     while place == 0 or time.monotonic() < end:
         told.append(f"run {place}:")
-        run = one_run(small_world, place, kills, luck, told)
+        run = one_run(small_world, place, luck, told)
         assert file_bytes(run) == clean, " ".join(told)
         place += 1
     print(" ".join(told))
