@@ -20,9 +20,11 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from distributed.store import RunStore
 from distributed.vault import Vault
 from schemas.errors import StoreError, WrongRunError
-from schemas.layout import TRAIL_PREFIX
+from schemas.layout import ENROLLING_PREFIX, ERROR_FILE, PARTIALS_PREFIX, TRAIL_PREFIX
 
 ATTEMPTS = 20
+PASSING = (f"{ENROLLING_PREFIX}/", f"{PARTIALS_PREFIX}/", ERROR_FILE)
+"""What comes and goes while a run is at work."""
 
 
 class TrailEntry(BaseModel):
@@ -143,7 +145,7 @@ def _changed(store: RunStore, written: Mapping[str, str | None]) -> Iterator[tup
     """Files that are not as the trail says that they were left."""
     there = store.sizes()
     for path, digest in written.items():
-        if digest is None and path in there:
+        if digest is None and path in there and not path.startswith(PASSING):
             yield path, "is there, and the trail says that it was deleted"
         elif digest is not None and path not in there:
             yield path, "is missing, and the trail does not say that it was deleted"

@@ -33,7 +33,7 @@ def refusal(first: FinishedRun, second: FinishedRun, differences: list[str]) -> 
     """One line that says what to do."""
     return (
         f"{first.store.location} and {second.store.location} cannot be compared: {'; '.join(differences)}. "
-        "Audit both generators with one gallery, the same recognisers and the same membership"
+        "Audit both generators with one gallery under one key, the same recognisers and the same membership"
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from distributed.run_record import read_record
 from distributed.store import RunStore
+from distributed.trail import digests, record
 from jobs.command import guarded
 from jobs.display import Shown, as_stored, displayed
 from jobs.exit_codes import ExitCode
@@ -43,13 +44,15 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(location: str, *, with_faces: bool, reveal: bool) -> ExitCode:
     store, shown = open_to_read(location, "report", reveal=reveal, faces=with_faces)
-    write_report(store, with_faces=with_faces, shown=shown)
+    deleted = write_report(store, with_faces=with_faces, shown=shown)
+    wrote = digests(store, REPORT_FILE, *store.sizes(FIGURES_PREFIX))
+    record(store, "reported", wrote=wrote, deleted=deleted)
     say(f"{store.location}/{REPORT_FILE}: {'with' if with_faces else 'without'} faces, figures beside it")
     return ExitCode.OK
 
 
-def write_report(store: RunStore, *, with_faces: bool = False, shown: Shown = as_stored) -> None:
-    """Write `report.html` and the figures of a finished run; those that it no longer has are deleted.
+def write_report(store: RunStore, *, with_faces: bool = False, shown: Shown = as_stored) -> list[str]:
+    """Write `report.html` and the figures of a finished run, delete those that it no longer has, say which.
 
     shown: identity as stored -> as shown. Raises SpecError if the run is not over, StoreError or DamagedError
     if a file cannot be read, and, with faces, what opening photos and generator raises.
@@ -57,8 +60,9 @@ def write_report(store: RunStore, *, with_faces: bool = False, shown: Shown = as
     run = read_finished(store)
     figures = list(draw_figures(run))
     page = report_page(run, figures, shown, faces_of if with_faces else None)
-    _write_figures(store, figures)
+    deleted = _write_figures(store, figures)
     store.write(REPORT_FILE, page)
+    return deleted
 
 
 def report_page(
@@ -92,11 +96,13 @@ def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
     return draw_faces(spec, nearest, device, photo_paths)
 
 
-def _write_figures(store: RunStore, figures: Iterable[FigureFile]) -> None:
+def _write_figures(store: RunStore, figures: Iterable[FigureFile]) -> list[str]:
     files: dict[str, bytes] = {}
     for one in figures:
         files |= {f"{FIGURES_PREFIX}/{one.name}.png": one.png, f"{FIGURES_PREFIX}/{one.name}.svg": one.svg}
     for path, data in files.items():
         store.write(path, data)
-    for path in store.sizes(FIGURES_PREFIX).keys() - files.keys():
+    deleted = sorted(store.sizes(FIGURES_PREFIX).keys() - files.keys())
+    for path in deleted:
         store.delete(path)
+    return deleted

@@ -111,6 +111,7 @@ def test_an_erased_person_is_nowhere_and_the_others_are_judged_anew(
         assert read_results(store).candidates.identities == CANDIDATES - 1
         assert gone.encode() not in (world.run / "gallery.parquet").read_bytes()
         shutil.rmtree(world.folder / "candidates" / name, ignore_errors=True)
+    assert main(["report", str(world.run)]) == ExitCode.OK
     assert main(["verify", str(world.run)]) == ExitCode.OK
 
 

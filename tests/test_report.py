@@ -109,6 +109,19 @@ def test_every_figure_is_in_the_page_and_beside_it(finished_world: SmallWorld) -
             assert not image.info.keys() & {"Software", "Creation Time"}
 
 
+def test_the_trail_vouches_for_the_report(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(finished_world.run)
+    assert main(["report", run]) == main(["report", run]) == main(["verify", run]) == ExitCode.OK
+    page = finished_world.run / REPORT_FILE
+    page.write_text(html_of(finished_world).replace("exposed", "safe"), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["verify", run]) == ExitCode.DAMAGED
+    assert f"{REPORT_FILE}: is not as the trail says" in capsys.readouterr().out
+    assert main(["report", run]) == main(["verify", run]) == ExitCode.OK
+
+
 def test_the_same_run_gives_the_same_bytes(finished_world: SmallWorld) -> None:
     write_report(RunStore(str(finished_world.run)))
     first = {**file_bytes(finished_world.run, "figures/*"), **file_bytes(finished_world.run, REPORT_FILE)}
