@@ -13,14 +13,17 @@ from rich.table import Column, Table
 from distributed.store import RunStore
 from jobs.command import guarded
 from jobs.comparison_content import sections_of, summary_of
+from jobs.comparison_figures import draw_comparison
+from jobs.comparison_result import comparison_result
 from jobs.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed, probability, rate
 from jobs.exit_codes import ExitCode
+from jobs.figure_files import files_of
 from jobs.finished_run import read_finished
 from jobs.page import render
 from jobs.reading import add_reveal, open_to_read
 from jobs.run_comparison import PersonPair, RunComparison, compare_runs
 from jobs.say import say
-from schemas.layout import COMPARISON_FILE
+from schemas.layout import COMPARISON_FIGURES_PREFIX, COMPARISON_FILE, COMPARISON_RESULT_FILE
 from schemas.printable import printable
 
 TEMPLATE = "comparison.html"
@@ -31,7 +34,12 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="idleak compare", description=__doc__)
     parser.add_argument("first", metavar="RUN_A", help="a finished run's folder or bucket address")
     parser.add_argument("second", metavar="RUN_B", help="another one of the same gallery")
-    parser.add_argument("--output", metavar="DIR", default=".", help=f"where {COMPARISON_FILE} is put")
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        default=".",
+        help=f"where {COMPARISON_FILE}, {COMPARISON_RESULT_FILE} and {COMPARISON_FIGURES_PREFIX}/ are put",
+    )
     add_reveal(parser)
     chosen = parser.parse_args(argv)
     return guarded(lambda: _run(chosen.first, chosen.second, chosen.output, reveal=chosen.reveal))
@@ -43,14 +51,19 @@ def _run(first: str, second: str, output: str, *, reveal: bool) -> ExitCode:
     shown = opened[0][1]
     print_comparison(found, shown=shown)
     write_comparison(found, RunStore(output), shown=shown)
-    say(f"{output}/{COMPARISON_FILE}: the whole comparison")
+    say(f"{output}/{COMPARISON_FILE}: the whole comparison; {COMPARISON_RESULT_FILE} and figures beside it")
     return ExitCode.OK
 
 
 def write_comparison(one: RunComparison, store: RunStore, *, shown: Shown = as_stored) -> None:
-    """Write `comparison.html`. shown: identity as stored -> as shown."""
+    """Write `comparison.html`, `comparison.json` and the figures. shown: identity as stored -> as shown."""
     name = printable(f"{one.first.results.name} and {one.second.results.name}")
-    page = render(TEMPLATE, name=name, summary=summary_of(one), sections=sections_of(one, displayed(shown)))
+    figures = list(draw_comparison(one))
+    sections = sections_of(one, figures, displayed(shown))
+    page = render(TEMPLATE, name=name, summary=summary_of(one), sections=sections)
+    for path, data in files_of(figures, COMPARISON_FIGURES_PREFIX).items():
+        store.write(path, data)
+    store.write(COMPARISON_RESULT_FILE, (comparison_result(one).model_dump_json(indent=2) + "\n").encode())
     store.write(COMPARISON_FILE, page)
 
 

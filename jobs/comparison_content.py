@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from jobs.comparability import source_differences
-from jobs.comparison_figures import draw_comparison
 from jobs.display import PERCENT, Shown, between, people, probability, share
+from jobs.figure_files import FigureFile
 from jobs.finished_run import FinishedRun
 from jobs.page import BAD, GOOD, OPEN, Picture, Section, Summary, Table, data_uri
 from jobs.run_comparison import NAMES, PersonPair, RunComparison, hits_text
@@ -70,10 +70,9 @@ def _always() -> Iterator[str]:
     yield "No false-discovery rate is claimed for the differences between the runs."
 
 
-def sections_of(one: RunComparison, show: Shown) -> list[Section]:
+def sections_of(one: RunComparison, figures: Iterable[FigureFile], show: Shown) -> list[Section]:
     pictures = [
-        Picture(figure.title, figure.caption, data_uri("image/svg+xml", figure.svg))
-        for figure in draw_comparison(one)
+        Picture(figure.title, figure.caption, data_uri("image/svg+xml", figure.svg)) for figure in figures
     ]
     differences = source_differences(one.first, one.second)
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -33,6 +33,14 @@ class FigureFile:
     caption: str
     png: bytes
     svg: bytes
+
+
+def files_of(figures: Iterable[FigureFile], prefix: str) -> dict[str, bytes]:
+    """Path -> content of each figure as PNG and as SVG."""
+    files: dict[str, bytes] = {}
+    for one in figures:
+        files |= {f"{prefix}/{one.name}.png": one.png, f"{prefix}/{one.name}.svg": one.svg}
+    return files
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from distributed.trail import digests, record
 from jobs.command import guarded
 from jobs.display import Shown, as_stored, displayed
 from jobs.exit_codes import ExitCode
-from jobs.figure_files import FigureFile
+from jobs.figure_files import FigureFile, files_of
 from jobs.finished_run import FinishedRun, Row, read_finished
 from jobs.page import Face, render
 from jobs.reading import add_reveal, open_to_read
@@ -97,9 +97,7 @@ def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
 
 
 def _write_figures(store: RunStore, figures: Iterable[FigureFile]) -> list[str]:
-    files: dict[str, bytes] = {}
-    for one in figures:
-        files |= {f"{FIGURES_PREFIX}/{one.name}.png": one.png, f"{FIGURES_PREFIX}/{one.name}.svg": one.svg}
+    files = files_of(figures, FIGURES_PREFIX)
     for path, data in files.items():
         store.write(path, data)
     deleted = sorted(store.sizes(FIGURES_PREFIX).keys() - files.keys())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from distributed.store import RunStore
@@ -15,8 +17,15 @@ from jobs.compare import print_comparison, write_comparison
 from jobs.exit_codes import ExitCode
 from jobs.finished_run import FinishedRun, read_finished
 from jobs.run_comparison import PersonPair, compare_runs
+from schemas.comparison import ComparedPerson, ComparisonResult
 from schemas.errors import WrongRunError
-from schemas.layout import COMPARISON_FILE, RESULTS_FILE
+from schemas.layout import (
+    COMPARISON_FIGURES_PREFIX,
+    COMPARISON_FILE,
+    COMPARISON_RESULT_FILE,
+    RESULTS_FILE,
+    SCORES_FILE,
+)
 from tests.pages import HOSTILE, require_safe
 from tests.small_world import CANDIDATES, MEMBERS, SmallWorld
 
@@ -75,15 +84,48 @@ def test_two_runs_are_put_side_by_side(
     assert len(page.images) == 2
 
 
-def test_the_page_goes_to_the_current_folder(
+def test_what_it_writes_goes_to_the_current_folder(
     two_runs: tuple[SmallWorld, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, other = two_runs
     before = {path.name for path in world.run.iterdir()}
     monkeypatch.chdir(tmp_path)
     assert main(["compare", str(world.run), str(other)]) == ExitCode.OK
-    assert [path.name for path in tmp_path.iterdir()] == [COMPARISON_FILE]
+    names = {COMPARISON_FILE, COMPARISON_RESULT_FILE, COMPARISON_FIGURES_PREFIX}
+    assert {path.name for path in tmp_path.iterdir()} == names
     assert {path.name for path in world.run.iterdir()} == before
+
+
+def test_a_program_finds_everybody_in_the_result_file_and_the_figures_beside_it(
+    two_runs: tuple[SmallWorld, Path], tmp_path: Path
+) -> None:
+    world, other = two_runs
+    assert main(["compare", str(world.run), str(other), "--reveal", "--output", str(tmp_path)]) == ExitCode.OK
+    found = ComparisonResult.model_validate_json((tmp_path / COMPARISON_RESULT_FILE).read_bytes())
+    assert (found.first.samples, found.second.samples) == (600, OTHER_SAMPLES) and len(found.warnings) >= 1
+    assert len(found.people) == CANDIDATES
+    for run, side in ((world.run, "first"), (other, "second")):
+        _require_same_numbers(run, found.people, side, f"{found.score_name} of {found.recognizer}")
+    page = require_safe((tmp_path / COMPARISON_FILE).read_text(encoding="utf-8"))
+    embedded = {base64.b64decode(one.partition(",")[2]) for one in page.images}
+    folder = tmp_path / COMPARISON_FIGURES_PREFIX
+    assert embedded == {path.read_bytes() for path in folder.glob("*.svg")}
+    assert {path.stem for path in folder.glob("*.png")} == {path.stem for path in folder.glob("*.svg")}
+
+
+def _require_same_numbers(run: Path, people: list[ComparedPerson], side: str, score: str) -> None:
+    """The result file's numbers are those of the run's tables, read without our code."""
+    rows = {
+        row["identity"]: row
+        for row in pq.read_table(run / SCORES_FILE).to_pylist()
+        if row["role"] == "candidate" and f"{row['score_name']} of {row['recognizer']}" == score
+    }
+    assert {one.identity for one in people} == rows.keys()
+    for one in people:
+        mine, row = getattr(one, side), rows[one.identity]
+        numbers = (mine.verdict, mine.score, mine.p_value, mine.q_value)
+        assert numbers == tuple(row[name] for name in ("verdict", "score", "p_value", "q_value"))
+        assert mine.per_million_low <= mine.per_million <= mine.per_million_high
 
 
 def test_everybody_is_in_one_group_and_the_flagged_come_first(two_runs: tuple[SmallWorld, Path]) -> None:
