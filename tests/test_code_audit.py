@@ -20,6 +20,8 @@ from distributed.sampling.adapters import open_generator
 from distributed.sampling.trust import code_digests
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
+from schemas.layout import REPORT_FILE
+from tests.pages import Page
 from tests.people import pseudonyms
 from tests.sampling.networks import exported, package, torchscript
 from tests.sampling.stand_in import checkout, network
@@ -101,6 +103,23 @@ class Twin(nn.Module):
 def test_code_finds_whom_its_onnx_twin_finds(small_world: SmallWorld, weights: Path) -> None:
     assert main(["audit", spec_of(small_world, weights)]) == ExitCode.OK
     assert flagged(small_world) == MEMBER_NAMES
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_report_runs_the_code_that_the_run_trusts_and_no_other(
+    small_world: SmallWorld, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["audit", spec_of(small_world, weights)]) == ExitCode.OK
+    with_faces = ["report", str(small_world.run), "--with-faces"]
+    assert main(with_faces) == ExitCode.OK
+    page = (small_world.run / REPORT_FILE).read_text(encoding="utf-8")
+    assert sum(one.startswith("data:image/png") for one in Page(page).images) > MEMBERS
+    spec_of(small_world, weights, "pass  # and no more")
+    capsys.readouterr()
+    assert main(with_faces) == ExitCode.BAD_SPEC
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "is code, which would run here" in told
+    assert (small_world.run / REPORT_FILE).read_text(encoding="utf-8") == page
 
 
 @pytest.mark.usefixtures("ray_session")
