@@ -14,8 +14,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from jobs.__main__ import main
-from jobs.exit_codes import ExitCode
-from tests.small_world import SmallWorld, build
+from jobs.cli.exit_codes import ExitCode
+from tests.support.small_world import SmallWorld, build
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ["IDLEAK_KEY"] = base64.b64encode(bytes(range(32))).decode()
