@@ -13,6 +13,7 @@ from distributed.storage.store import RunStore
 from jobs.cli.command import NAMELESS_ERRORS, acting, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import print_findings, refused_lines
+from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
 from schemas.errors import IdleakError
 from schemas.run.artefacts import ERROR_FILE, GALLERY_FILE
@@ -43,11 +44,17 @@ def _run(spec: AuditSpec, override: str | None, *, named: bool) -> ExitCode:
 
 def _do(spec: AuditSpec, store: RunStore, *, named: bool) -> None:
     # Imported only here: a finished audit needs no Ray, no models and no FAISS, and is told in a second.
-    from distributed.execution.cluster import Cluster
     from distributed.stages.audit import audit
+    from jobs.cli.progress import watching
 
-    with Cluster() as cluster:
-        audit(spec, store, cluster, lambda lines: _say_refused(lines, named=named))
+    with ray_executor() as executor:
+        audit(
+            spec,
+            store,
+            executor,
+            watching(store, spec),
+            lambda gallery: _say_refused(refused_lines(gallery), named=named),
+        )
 
 
 def _say_refused(lines: Sequence[str], *, named: bool) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from distributed.storage.store import RunStore
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
+from jobs.cli.ray import ray_executor
 from jobs.cli.say import complain, say
 from jobs.schedule.hook import require_hook, tell_hook
 from jobs.schedule.night import accept_last, do_night
@@ -23,7 +24,7 @@ from schemas.spec.audit import AuditSpec
 from schemas.spec.fleet import Fleet, load_fleet
 
 if TYPE_CHECKING:
-    from distributed.execution.cluster import Cluster
+    from distributed.execution.cluster import RayExecutor
 
 REPORT_FILE = "nightly.json"
 SUMMARY_FILE = "summary.txt"
@@ -92,19 +93,19 @@ class Auditor:
     def __init__(self, stack: ExitStack) -> None:
         """stack: ends Ray, if it was started here."""
         self._stack = stack
-        self._cluster: Cluster | None = None
+        self._executor: RayExecutor | None = None
 
     def audit(self, spec: AuditSpec, store: RunStore, gallery: Fingerprint) -> None:
         """Raises what `whole_audit.audit` raises. Refused photos are counted in `results.json`, not told."""
         # A night that skips all needs no Ray, no models and no FAISS.
-        from distributed.execution.cluster import Cluster
         from distributed.stages.audit import audit
         from distributed.stages.enroll import drop_other_gallery
+        from jobs.cli.progress import watching
 
-        if self._cluster is None:
-            self._cluster = self._stack.enter_context(Cluster())
+        if self._executor is None:
+            self._executor = self._stack.enter_context(ray_executor())
         drop_other_gallery(store, gallery)
-        audit(spec, store, self._cluster, lambda lines: None)
+        audit(spec, store, self._executor, watching(store, spec), lambda gallery: None)
 
 
 def exit_code(entries: Sequence[ReportEntry]) -> ExitCode:

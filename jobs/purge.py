@@ -16,6 +16,7 @@ from distributed.storage.tombstone import Tombstone, left_of
 from distributed.storage.trail import actor, head, record
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
+from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
 from schemas.errors import SpecError, StoreError
 from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
@@ -41,15 +42,27 @@ def _run(chosen: argparse.Namespace) -> ExitCode:
     if not store.exists(RECORD_FILE) and not store.exists(TOMBSTONE_FILE):
         raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
     if chosen.identity is not None:
-        # Torch and FAISS, which only judging anew needs.
-        from distributed.stages.erase import erase
-
         who = sys.stdin.readline().strip() if chosen.identity == "-" else chosen.identity
-        return erase(store, who, chosen.receipt)
+        return _erase(store, who, chosen.receipt)
     if chosen.if_due and not _is_due(store, datetime.now(UTC).date()):
         say(f"{store.location}: not due yet, nothing was deleted")
         return ExitCode.OK
     return purge(store, chosen.receipt)
+
+
+def _erase(store: RunStore, who: str, copy: Path | None) -> ExitCode:
+    # Torch and FAISS, which only judging anew needs.
+    from distributed.stages.erase import erase
+    from jobs.cli.progress import watching
+
+    with ray_executor() as executor:
+        erased = erase(store, who, executor, lambda spec: watching(store, spec), copy)
+    say(f"{store.location}: {erased.identity} is erased, {erased.photos} photos; receipt: {erased.receipt}")
+    if erased.problem is not None:
+        kind = type(erased.problem)
+        raise kind(f"the person is erased, and the others are not judged anew: {erased.problem}")
+    say("all others are judged anew; `idleak report` writes the report again")
+    return ExitCode.OK
 
 
 def _is_due(store: RunStore, today: date) -> bool:

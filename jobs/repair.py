@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from distributed.execution.cluster import Cluster
 from distributed.stages.sample import sample
 from distributed.stages.verify import Problem, find_problems
 from distributed.storage.lock import run_lock
@@ -13,6 +12,8 @@ from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
+from jobs.cli.progress import watching
+from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
 from schemas.run.artefacts import SAMPLES_PREFIX
 
@@ -26,13 +27,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(store: RunStore) -> ExitCode:
     record = read_record(store)
-    with run_lock(store), Cluster() as cluster:
+    with run_lock(store), ray_executor() as executor:
         mended = [one for one in find_problems(store, record) if can_be_mended(one)]
         for one in mended:
             say(f"{one}; it is made again")
             store.delete(one.path)
         if mended:
-            sample(record.spec, store, cluster)
+            sample(record.spec, store, executor, watching(store, record.spec))
         left = list(find_problems(store, record))
     for one in left:
         say(str(one))

@@ -87,12 +87,11 @@ def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
     # What generators need takes seconds to import.
     import torch
 
-    from distributed.execution.cluster import resolve_device
     from distributed.gallery.source import photo_paths
     from jobs.pages.report.faces import draw_faces
 
     spec = read_record(run.store).spec
-    device = resolve_device(spec.resources.device, torch.cuda.device_count())
+    device = spec.resources.device_with(torch.cuda.device_count())
     return draw_faces(spec, nearest, device, photo_paths)
 
 

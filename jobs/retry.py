@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from distributed.execution.cluster import Cluster
 from distributed.stages.sample import sample
 from distributed.storage.lock import run_lock
 from distributed.storage.lost_shards import shards_set_aside
@@ -13,6 +12,8 @@ from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
+from jobs.cli.progress import watching
+from jobs.cli.ray import ray_executor
 from schemas.errors import SpecError
 from schemas.run.artefacts import SAMPLES_PREFIX
 
@@ -29,7 +30,7 @@ def _run(store: RunStore) -> ExitCode:
     if not lost:
         raise SpecError(f"no shard of {store.location} was set aside; run the audit to go on with it")
     spec = read_record(store).spec
-    with run_lock(store), Cluster() as cluster:
-        made = sample(spec, store, cluster)
+    with run_lock(store), ray_executor() as executor:
+        made = sample(spec, store, executor, watching(store, spec))
     print(f"{made.made_now:,} shards made; all {made.shards:,} are there: run the audit for its verdicts")
     return ExitCode.OK

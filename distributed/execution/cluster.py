@@ -1,4 +1,4 @@
-"""Connect to Ray, and size the pool from what the cluster has."""
+"""Ray, joined or started: the executor of every audit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +20,15 @@ import ray
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray.exceptions import RayError, RayTaskError
 
+from distributed.execution.capacity import Capacity, Machine, room_on, size_pool
+from distributed.execution.executor import Job, Observer, TaskT
+from distributed.execution.local import LocalExecutor
+from distributed.execution.ray_actors import run_tasks
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.execution.stopping import heed_sigterm
-from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError, SpecError
+from distributed.execution.worker import spawn
+from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError
+from schemas.run.shard import LostShard
 from schemas.spec.audit import ResourcesSpec
 
 CONNECT_SECONDS = 10.0
@@ -34,20 +40,8 @@ T = TypeVar("T")
 LOOK_SECONDS = 5.0
 """How often a run looks whether its cluster has grown or shrunk."""
 
-Machine = Mapping[str, float]
-"""Ray's resource names -> amounts, of one machine."""
 
-
-@dataclass(frozen=True)
-class Capacity:
-    """What a run may use: `workers` actors of `threads` CPU threads each, on `device`."""
-
-    device: str
-    workers: int
-    threads: int
-
-
-class Cluster:
+class RayExecutor:
     """Ray, joined or started when it is first needed. A context manager; ends only what it has started."""
 
     def __init__(self) -> None:
@@ -83,11 +77,28 @@ class Cluster:
         self._connect()
         return size_pool(resources, machines(), grows=self._joined)
 
-    def room(self, resources: ResourcesSpec, capacity: Capacity) -> Callable[[], int]:
+    def room(self, resources: ResourcesSpec, device: str, threads: int) -> Callable[[], int]:
         """How many workers a run may have when this is called; `auto`: what the cluster has room for."""
         grows = resources.grow_to if self._joined else None
         most = resources.workers if isinstance(resources.workers, int) else grows
-        return _Room(capacity, most, asked=grows, is_own=not self._joined)
+        return _Room(device, threads, most, asked=grows, is_own=not self._joined)
+
+    def run(self, job: Job[TaskT], tasks: Sequence[TaskT], observer: Observer) -> list[LostShard]:
+        """Do the tasks on actors, each of which opens the job once; see `run_tasks`."""
+        limits = job.limits
+        if limits.light and len(tasks) == 1 and job.device == "cpu":
+            return LocalExecutor().run(job, tasks, observer)
+        self._connect()
+        room = self.room(job.resources, job.device, job.threads)
+        return run_tasks(
+            tasks,
+            partial(spawn, job),
+            workers=room if limits.workers is None else _at_most(limits.workers),
+            on_report=observer.report,
+            on_event=observer.event,
+            deadline=limits.seconds,
+            room_seconds=job.resources.wait_seconds,
+        )
 
     def call(self, capacity: Capacity, function: Callable[..., T], *arguments: object) -> T:
         """Call a function of a module where the device is: here, or on a machine of the joined cluster that
@@ -184,14 +195,21 @@ def require_listener(address: str, port: int | None = None) -> None:
         socket.create_connection((host.strip("[]"), number), timeout=CONNECT_SECONDS).close()
 
 
+def _at_most(workers: int) -> Callable[[], int]:
+    return lambda: workers
+
+
 class _Room:
     """The room for workers when it was last looked up: `most` of them at most.
 
     asked: workers that the cluster is to grow to, which it learns from those that wait for a machine.
     """
 
-    def __init__(self, capacity: Capacity, most: int | None, *, asked: int | None, is_own: bool) -> None:
-        self._capacity, self._most, self._asked, self._is_own = capacity, most, asked, is_own
+    def __init__(
+        self, device: str, threads: int, most: int | None, *, asked: int | None, is_own: bool
+    ) -> None:
+        self._device, self._threads = device, threads
+        self._most, self._asked, self._is_own = most, asked, is_own
         self._looked = -math.inf
         self._room = 0
 
@@ -201,7 +219,7 @@ class _Room:
             there = machines()
             if self._is_own and not there:
                 raise ClusterLostError("Ray has ended on this machine; run the same command to go on")
-            self._room = room_on(there, self._capacity.device, self._capacity.threads)
+            self._room = room_on(there, self._device, self._threads)
             self._looked = time.monotonic()
         room = self._room if self._asked is None else self._asked
         return room if self._most is None else min(room, self._most)
@@ -211,37 +229,3 @@ def machines() -> list[Machine]:
     """What each live machine of the cluster has in all, in use or not."""
     nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
     return [node["Resources"] for node in nodes() if node["Alive"]]
-
-
-def room_on(available: Sequence[Machine], device: str, threads: int) -> int:
-    """How many actors of so many CPU threads each, and one GPU each on CUDA, fit."""
-    rooms = [int(one.get("CPU", 0)) // threads for one in available]
-    if device == "cuda":
-        rooms = [min(room, int(one.get("GPU", 0))) for room, one in zip(rooms, available, strict=True)]
-    return sum(rooms)
-
-
-def size_pool(resources: ResourcesSpec, available: Sequence[Machine], *, grows: bool = False) -> Capacity:
-    """The pool for a cluster of the machines `available`, which can get more of them if it `grows`."""
-    threads = 1 if resources.threads_per_worker == "auto" else resources.threads_per_worker
-    if grows and resources.grow_to is not None:
-        room = room_on(available, resources.device, threads)
-        return Capacity(resources.device, max(1, min(room, resources.grow_to)), threads)
-    device = resolve_device(resources.device, sum(int(one.get("GPU", 0)) for one in available))
-    room = room_on(available, device, threads)
-    workers = room if resources.workers == "auto" else resources.workers
-    if room == 0 or workers > room:
-        raise SpecError(
-            f"resources ask for {max(1, workers)} workers of {threads} threads on {device}, and the cluster "
-            f"has room for {room}: lower resources.workers or resources.threads_per_worker"
-        )
-    return Capacity(device, workers, threads)
-
-
-def resolve_device(device: str, gpus: int) -> str:
-    """`cpu` or `cuda`. Raises DeviceError for `cuda` where there is no GPU: never a silent fallback."""
-    if device == "cuda" and gpus == 0:
-        raise DeviceError("resources.device is cuda, but no GPU was found: run `idleak doctor`")
-    if device == "auto":
-        return "cuda" if gpus else "cpu"
-    return device

@@ -14,7 +14,7 @@ from distributed.membership.density import reference_log_density
 from distributed.membership.scores import NORMS, Evidence, OperatingPoint, operating_threshold, photo_scores
 from distributed.membership.verdicts import Decision, borrowed, decide
 from distributed.reduce.neighbours import Neighbours, Partial
-from distributed.stages.passes import SampleTemplates
+from distributed.reduce.reducer import SampleTemplates
 from distributed.statistics.calibration import conformal_p_values
 from distributed.statistics.explaining import explainer, supported
 from distributed.statistics.matching import (

@@ -28,7 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class SearchJob:
+class SearchQuery:
     """Compare the whole gallery with all samples.
 
     samples: the run whose shards are searched, this one or a reference. thresholds: recogniser name ->
@@ -48,7 +48,7 @@ class SearchJob:
 
 
 @dataclass(frozen=True)
-class GatherJob:
+class GatherQuery:
     """Fetch the templates of some samples. ids: recogniser name -> sample ids, rising."""
 
     spec: AuditSpec
@@ -58,10 +58,10 @@ class GatherJob:
 
 
 @dataclass(frozen=True)
-class SupportJob:
+class SupportQuery:
     """Compare some people with the samples that fit them better than the others of these people.
 
-    people: indices of gallery identities, rising; thresholds and levels as in SearchJob.
+    people: indices of gallery identities, rising; thresholds and levels as in SearchQuery.
     """
 
     spec: AuditSpec
@@ -72,7 +72,8 @@ class SupportJob:
     threads: int
 
 
-Job = SearchJob | GatherJob | SupportJob
+Query = SearchQuery | GatherQuery | SupportQuery
+"""What is sought among the samples of a run; one pass over its shards answers it."""
 
 
 @dataclass(frozen=True)
@@ -106,28 +107,36 @@ class ShardTemplates:
         return replace(self, sample_id=self.sample_id[rows], templates=self.templates[rows])
 
 
+@dataclass(frozen=True)
+class SampleTemplates:
+    """Templates (n, d), float32, of the sample ids (n,), rising."""
+
+    sample_id: NDArray[np.int64]
+    templates: NDArray[np.float32]
+
+
 class Finder(Protocol):
     """One kind of reduction: what it makes of the templates of a group's shards."""
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays: ...
 
 
-class ReduceMaker:
+class Reducer:
     """Streams samples past what is sought; memory is O(gallery × k), or what is fetched, and one shard."""
 
-    def __init__(self, job: Job) -> None:
-        faiss.omp_set_num_threads(job.threads)
-        threadpool_limits(job.threads, "blas")
-        self._names = [one.name for one in job.spec.faces.recognizers]
-        self._store = open_run(job.spec)
-        self._samples = open_run(job.samples) if isinstance(job, SearchJob) else self._store
-        self._finder = self._open(job)
+    def __init__(self, query: Query) -> None:
+        faiss.omp_set_num_threads(query.threads)
+        threadpool_limits(query.threads, "blas")
+        self._names = [one.name for one in query.spec.faces.recognizers]
+        self._store = open_run(query.spec)
+        self._samples = open_run(query.samples) if isinstance(query, SearchQuery) else self._store
+        self._finder = self._open(query)
 
-    def _open(self, job: Job) -> Finder:
-        if isinstance(job, GatherJob):
-            return Gatherer(job)
+    def _open(self, query: Query) -> Finder:
+        if isinstance(query, GatherQuery):
+            return Gatherer(query)
         gallery = enrolled_gallery(self._store.read_table(GALLERY_FILE), self._names)
-        return Searcher(job, gallery) if isinstance(job, SearchJob) else Supporter(job, gallery)
+        return Searcher(query, gallery) if isinstance(query, SearchQuery) else Supporter(query, gallery)
 
     def make(self, group: ShardGroup) -> ShardReport:
         """Reduce one group of shards into one file of partial results."""
@@ -157,7 +166,7 @@ class ReduceMaker:
 class Searcher:
     """The nearest samples and the hits of all photos, among the ids below each cut."""
 
-    def __init__(self, job: SearchJob, gallery: EnrolledGallery) -> None:
+    def __init__(self, job: SearchQuery, gallery: EnrolledGallery) -> None:
         self._job, self._gallery = job, gallery
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
@@ -209,7 +218,7 @@ class _PrefixSearch:
 class Gatherer:
     """The templates of the wanted samples, in the order of their ids."""
 
-    def __init__(self, job: GatherJob) -> None:
+    def __init__(self, job: GatherQuery) -> None:
         self._job = job
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
@@ -229,7 +238,7 @@ class Gatherer:
 class Supporter:
     """The nearest samples and the hits of some people, each among the samples that support him."""
 
-    def __init__(self, job: SupportJob, gallery: EnrolledGallery) -> None:
+    def __init__(self, job: SupportQuery, gallery: EnrolledGallery) -> None:
         self._job = job
         self._photos = np.flatnonzero(np.isin(gallery.identity, job.people))
         self._identity = np.searchsorted(job.people, gallery.identity[self._photos])

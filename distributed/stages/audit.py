@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from distributed.execution.cluster import Cluster
+import pyarrow as pa
+
+from distributed.execution.executor import Executor, Watch
 from distributed.gallery.labels import require_usable_labels
 from distributed.membership.assessment import Reduction
 from distributed.stages.answers import drop_answers
@@ -18,35 +20,38 @@ from distributed.stages.sample import require_usable_generator, sample
 from distributed.stages.shards import ShardsMade
 from distributed.stages.verdict_fingerprint import verdict_fingerprint
 from distributed.storage.store import RunStore, open_run
-from jobs.cli.findings import refused_lines
 from schemas.fingerprint import Fingerprint
 from schemas.spec.audit import AuditSpec
 
 
 def audit(
-    spec: AuditSpec, store: RunStore, cluster: Cluster, on_refused: Callable[[Sequence[str]], object]
+    spec: AuditSpec,
+    store: RunStore,
+    executor: Executor,
+    watch: Watch,
+    on_enrolled: Callable[[pa.Table], object],
 ) -> None:
     """Do what is not done yet of the whole audit. Raises what `enroll`, `sample` and `reduce` raise.
 
-    `on_refused` gets a line, which names the identity, for each photo that is refused.
+    `on_enrolled` gets the gallery's table before the long work begins.
     """
     seconds: dict[str, float] = {}
     require_usable_generator(spec)
     # The gallery is small, and what is wrong with it had better be known before the long work.
     with _timed(seconds, "enroll"):
-        enrolment = enroll(spec, store, cluster)
-    on_refused(refused_lines(enrolment.table))
+        enrolment = enroll(spec, store, executor, watch)
+    on_enrolled(enrolment.table)
     require_usable_labels(spec, enrolment.table)
     with _timed(seconds, "sample"):
-        made = sample(spec, store, cluster)
+        made = sample(spec, store, executor, watch)
     if made.made_now == 0 and is_finished(spec, store):
         return
     with _timed(seconds, "reduce"):
-        reduction = reduce(spec, enrolment, store, cluster)
-    capacity = cluster.capacity(spec.resources)
+        reduction = reduce(spec, enrolment, store, executor, watch)
+    capacity = executor.capacity(spec.resources)
     fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
     facts = (made, enrolment, reduction, fingerprint, seconds)
-    cluster.call(capacity, _write_results, spec, facts, capacity.device)
+    executor.call(capacity, _write_results, spec, facts, capacity.device)
     drop_answers(spec.generator, store)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -18,18 +19,19 @@ from distributed.embedding.extractor import FaceBatch, TemplateExtractor
 from distributed.embedding.locator import AlignedCrops, DetectorLocator, FixedLandmarks, Locator
 from distributed.embedding.recognizer import Recognizer
 from distributed.embedding.zoo import resolve_model
-from distributed.runtime.memory_errors import is_out_of_memory
+from distributed.execution.executor import DeadDeviceError, TaskLimits
+from distributed.runtime.allocator import keep_freed_memory
+from distributed.runtime.memory_errors import is_dead_device, is_out_of_memory
 from distributed.sampling.adapters import CheckedSource, open_generator
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from distributed.sampling.images.image_files import ImageFiles
 from distributed.storage.store import open_run
-from schemas.run.shard import Footer, Shard, ShardReport
+from schemas.run.shard import BATCH_IMAGES, Footer, Shard, ShardReport
 from schemas.run.tables import DIGEST_COLUMN, factor_column, samples_schema, template_column
-from schemas.spec.audit import AuditSpec, FacesSpec
+from schemas.spec.audit import AuditSpec, FacesSpec, ResourcesSpec
 from schemas.spec.generators.base import FactorValue
 from schemas.spec.sweep import Sweep
 
-BATCH_IMAGES = 32
 DECODED_IMAGES = 4
 """Small files can hold as many pixels as `limits.pixels` allows: few are decoded before one looks."""
 
@@ -50,6 +52,24 @@ class ShardJob:
     threads: int
     photos: tuple[Path, ...] | None = None
     prepared: Any = None
+
+    @property
+    def resources(self) -> ResourcesSpec:
+        return self.spec.resources
+
+    @property
+    def limits(self) -> TaskLimits:
+        alone = self.spec.generator.one_worker and self.photos is None
+        return TaskLimits(workers=1 if alone else None, seconds=self.spec.limits.shard_seconds)
+
+    def open(self) -> ShardMaker:
+        """Load the models, in a process that makes shards and does nothing else.
+
+        Raises ModelError or DeviceError if a model cannot be loaded on the job's device.
+        """
+        keep_freed_memory()
+        cv2.setNumThreads(self.threads)
+        return ShardMaker(self)
 
 
 @dataclass(frozen=True)
@@ -150,7 +170,18 @@ class ShardMaker:
         self._factors = job.spec.generator.sweep if job.photos is None else {}
 
     def make(self, shard: Shard) -> ShardReport:
-        """Make and commit one shard. Doing it again gives the same bytes in the same place."""
+        """Make and commit one shard. Doing it again gives the same bytes in the same place.
+
+        Raises DeadDeviceError if the device is lost to this process.
+        """
+        try:
+            return self._make(shard)
+        except Exception as error:
+            if is_dead_device(error):
+                raise DeadDeviceError(str(error)) from error
+            raise
+
+    def _make(self, shard: Shard) -> ShardReport:
         embedded = self._embedder.embed(shard)
         footer = self._footer(shard, embedded.faces)
         start = time.perf_counter()

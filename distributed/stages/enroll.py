@@ -1,4 +1,4 @@
-"""`idleak enroll SPEC`: embed the gallery's photos into `gallery.parquet`; every refused photo is listed."""
+"""Embed the gallery's photos into `gallery.parquet`; every refused photo is listed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from distributed.execution.cluster import Cluster
+from distributed.execution.executor import Executor, Watch
 from distributed.gallery.enrolled import accepted, read_gallery
 from distributed.gallery.names import NameMap, names_of, read_names, write_names
 from distributed.gallery.photos import Photo
 from distributed.gallery.source import GallerySource, gallery_source
 from distributed.stages.fingerprints import recognizer_fields
+from distributed.stages.shards import make_missing
 from distributed.storage.shard_index import ShardRun
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
 from distributed.storage.vault import Vault
-from jobs.cli.command import act_command
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.findings import refused_lines
-from jobs.cli.progress import make_with_progress
 from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
@@ -42,21 +39,7 @@ class Enrolment:
     fingerprint: Fingerprint
 
 
-def main(argv: Sequence[str]) -> int:
-    return act_command("enroll", __doc__, argv, _run)
-
-
-def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
-    with Cluster() as cluster:
-        enrolment = enroll(spec, store, cluster)
-    for line in refused_lines(enrolment.table):
-        print(line)
-    count = accepted(enrolment.table).num_rows
-    print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
-    return ExitCode.OK
-
-
-def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
+def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -> Enrolment:
     """Make `gallery.parquet` unless it is there. Raises SpecError or a subclass for photos, models or earlier
     galleries that cannot be used, WrongRunError if the output holds another gallery, ShardsLostError."""
     source = gallery_source(spec, store)
@@ -67,7 +50,7 @@ def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
         return Enrolment(store.read_table(GALLERY_FILE), fingerprint)
     parts = [without_people(table, source.erased) for table in _earlier_galleries(spec)]
     if source.photos:
-        parts.append(_embed_photos(spec, source.photos, fingerprint, store, cluster))
+        parts.append(_embed_photos(spec, source.photos, fingerprint, store, executor, watch))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
     require_both_sides(table)
     write_names(store, Vault(spec.protection), _all_names(spec, source))
@@ -104,11 +87,17 @@ def drop_other_gallery(store: RunStore, fingerprint: Fingerprint) -> None:
 
 
 def _embed_photos(
-    spec: AuditSpec, photos: Sequence[Photo], fingerprint: Fingerprint, store: RunStore, cluster: Cluster
+    spec: AuditSpec,
+    photos: Sequence[Photo],
+    fingerprint: Fingerprint,
+    store: RunStore,
+    executor: Executor,
+    watch: Watch,
 ) -> pa.Table:
     shards = plan_shards(len(photos), PHOTOS_PER_SHARD)
     run = ShardRun(spec, fingerprint, ENROLLING_PREFIX, shards, tuple(photo.path for photo in photos))
-    make_with_progress("enrolling", run, store, cluster)
+    with watch("enrolling") as observer:
+        make_missing(run, store, executor, observer)
     tables = [_with_people(store.read_table(run.path(shard)), photos, shard) for shard in shards]
     return pa.concat_tables(tables)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from distributed.execution.cluster import Cluster
+from distributed.execution.executor import Executor, Watch
 from distributed.gallery.names import read_names, write_names
 from distributed.gallery.source import gallery_source
 from distributed.stages.answers import drop_answers
@@ -22,8 +24,6 @@ from distributed.storage.store import RunStore, open_run
 from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import digests, record
 from distributed.storage.vault import Vault
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.say import say
 from schemas.errors import IdleakError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import (
@@ -60,11 +60,28 @@ PSEUDONYM = re.compile(r"[0-9a-f]{12,32}")
 """The whole of one, or its beginning, at least as much of it as reports show."""
 
 
-def erase(store: RunStore, who: str, copy: Path | None = None) -> ExitCode:
+@dataclass(frozen=True)
+class Erasure:
+    """Who was erased, with how many photos, and the path of the receipt. problem: why the others could not be
+    judged anew; the run then has no verdicts until it is audited."""
+
+    identity: str
+    photos: int
+    receipt: str
+    problem: IdleakError | None
+
+
+def erase(
+    store: RunStore,
+    who: str,
+    executor: Executor,
+    watch: Callable[[AuditSpec], Watch],
+    copy: Path | None = None,
+) -> Erasure:
     """Take a person out of the gallery, the names, the ledger and all that follows from them.
 
     who: name or pseudonym. The samples are of nobody and stay. Raises SpecError if nobody of that name is in
-    the run. What is erased stays so if judging anew fails; then the run has no verdicts until it is audited.
+    the run. What is erased stays so if judging anew fails.
     """
     require_not_purged(store)
     spec = read_record(store).spec.model_copy(update={"output": store.location})
@@ -83,13 +100,9 @@ def erase(store: RunStore, who: str, copy: Path | None = None) -> ExitCode:
             deleted=sorted(deleted),
             wrote=digests(store, GALLERY_FILE, NAMES_FILE),
         )
-        problem = _judge_anew(spec, store)
+        problem = _judge_anew(spec, store, executor, watch(spec))
         receipt = write_receipt(store, person, deleted, rewritten, copy)
-    say(f"{store.location}: {person} is erased, {len(photos)} photos; receipt: {receipt}")
-    if problem is not None:
-        raise type(problem)(f"the person is erased, and the others are not judged anew: {problem}")
-    say("all others are judged anew; `idleak report` writes the report again")
-    return ExitCode.OK
+    return Erasure(person, len(photos), receipt, problem)
 
 
 def _pseudonym_of(who: str, store: RunStore) -> str | None:
@@ -144,16 +157,15 @@ def _fingerprint(spec: AuditSpec, store: RunStore) -> Fingerprint:
         return Fingerprint(store.read_footer(GALLERY_FILE).fingerprint)
 
 
-def _judge_anew(spec: AuditSpec, store: RunStore) -> IdleakError | None:
+def _judge_anew(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -> IdleakError | None:
     """Reduce again; why not, if that cannot be done."""
     try:
         require_both_sides(store.read_table(GALLERY_FILE))
         made, enrolment = committed(spec, store)
-        with Cluster() as cluster:
-            reduction = reduce(spec, enrolment, store, cluster)
-            fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
-            device = cluster.capacity(spec.resources).device
-            write_results(spec, made, enrolment, reduction, fingerprint, store, {}, device)
+        reduction = reduce(spec, enrolment, store, executor, watch)
+        fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
+        device = executor.capacity(spec.resources).device
+        write_results(spec, made, enrolment, reduction, fingerprint, store, {}, device)
         drop_answers(spec.generator, store)
     except IdleakError as error:
         return error

@@ -5,9 +5,9 @@ from __future__ import annotations
 from distributed.gallery.source import gallery_source
 from distributed.stages.fingerprints import sampling_fingerprint
 from distributed.stages.verdict_fingerprint import verdict_fingerprint
+from distributed.storage.results import read_results
 from distributed.storage.shard_index import ShardRun, indexed_outcomes
 from distributed.storage.store import RunStore
-from jobs.cli.findings import read_results
 from schemas.run.artefacts import GALLERY_FILE, RESULTS_FILE, SAMPLES_PREFIX
 from schemas.run.shard import plan_shards
 from schemas.spec.audit import AuditSpec

@@ -1,4 +1,4 @@
-"""`idleak plan SPEC`: what an audit would cost and what it could find. Writes nothing."""
+"""What an audit would cost and what it could find. Writes nothing."""
 
 from __future__ import annotations
 
@@ -13,42 +13,23 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from distributed.execution.cluster import Capacity, size_pool
+from distributed.execution.capacity import Capacity, size_pool
 from distributed.gallery.enrolled import accepted, read_gallery
 from distributed.gallery.photos import list_photos
-from distributed.stages.embed import BATCH_IMAGES, ShardEmbedder, ShardJob, samples_table
+from distributed.stages.embed import ShardEmbedder, ShardJob, samples_table
 from distributed.statistics.calibration import cohort_needed, flaggable_count, smallest_p_value
 from distributed.statistics.matching import EVERYBODY, Group, calibration_groups, photo_choices
 from distributed.statistics.power import SHARES, presence_power, smallest_share
 from distributed.storage.store import encode_table
 from distributed.storage.vault import Vault
-from jobs.cli.command import spec_command
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.progress import format_seconds
-from jobs.cli.say import cell
-from schemas.run.shard import Footer, Shard, plan_shards
+from schemas.printable import format_seconds
+from schemas.run.shard import BATCH_IMAGES, Footer, Shard, plan_shards
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 from schemas.spec.generators.http import HttpGenerator
 
 PROBE_SAMPLES = 2 * BATCH_IMAGES
-
-
-def main(argv: Sequence[str]) -> int:
-    return spec_command("plan", __doc__, argv, _run)
-
-
-def _run(spec: AuditSpec) -> ExitCode:
-    capacity = capacity_here(spec)
-    people = count_photos(spec)
-    table = Table("", "plan", show_header=False)
-    for name, text in [*work_rows(spec, capacity), *_power_rows(spec, people)]:
-        table.add_row(name, cell(text))
-    Console().print(table)
-    return ExitCode.OK
 
 
 def capacity_here(spec: AuditSpec) -> Capacity:
@@ -124,7 +105,7 @@ def probe_worker(spec: AuditSpec, capacity: Capacity) -> Probe:
     return Probe(seconds / shard.rows, (whole - empty) / shard.rows)
 
 
-def _power_rows(spec: AuditSpec, people: dict[Role, Counter[str]]) -> list[tuple[str, str]]:
+def power_rows(spec: AuditSpec, people: dict[Role, Counter[str]]) -> list[tuple[str, str]]:
     """What the size of the cohort and the number of samples allow the audit to say."""
     sides = [list(people[role].values()) for role in (Role.CANDIDATE, Role.COHORT)]
     photos = np.array([*sides[0], *sides[1]], dtype=np.int64)

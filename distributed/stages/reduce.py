@@ -1,18 +1,16 @@
-"""`idleak reduce SPEC`: neighbours, scores and verdicts from the samples and the gallery that are there."""
+"""Neighbours, scores and verdicts from the samples and the gallery that are there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from distributed.execution.cluster import Cluster
+from distributed.execution.executor import Executor, Watch
 from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery
-from distributed.gallery.labels import require_usable_labels
 from distributed.gallery.source import gallery_source
 from distributed.membership.assessment import Population, Prefix, Reduction, SettingScores
 from distributed.membership.judgement import (
@@ -41,11 +39,11 @@ from distributed.membership.scores import OperatingPoint
 from distributed.membership.settings_table import settings_table
 from distributed.membership.verdicts import Decision, decide
 from distributed.reduce.neighbours import Neighbours, Partial
+from distributed.reduce.reducer import SampleTemplates
 from distributed.stages.enroll import Enrolment
 from distributed.stages.fingerprints import sampling_fingerprint
-from distributed.stages.passes import ReduceRun, SampleTemplates
+from distributed.stages.passes import Passes
 from distributed.stages.reference import read_reference
-from distributed.stages.results import write_results
 from distributed.stages.sample import require_few_invalid
 from distributed.stages.shards import ShardsMade
 from distributed.stages.verdict_fingerprint import verdict_fingerprint
@@ -58,10 +56,6 @@ from distributed.statistics.population import (
 from distributed.storage.shard_index import ShardRun, committed_outcomes
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
-from jobs.cli.command import act_command
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.findings import print_findings
-from jobs.cli.progress import Stage
 from schemas.errors import InvalidSamplesError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import (
@@ -84,21 +78,6 @@ LEAST_MATCH_RATE = 0.5
 """Of two photos of one person, at the threshold by which identities are counted."""
 
 
-def main(argv: Sequence[str]) -> int:
-    return act_command("reduce", __doc__, argv, _run)
-
-
-def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
-    with Cluster() as cluster:
-        made, enrolment = committed(spec, store)
-        require_usable_labels(spec, enrolment.table)
-        reduction = reduce(spec, enrolment, store, cluster)
-        fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
-        write_results(spec, made, enrolment, reduction, fingerprint, store, {})
-    print_findings(store)
-    return ExitCode.OK
-
-
 def committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
     """What `sample` and `enroll` have left. Raises SpecError if one of them has not been run to its end."""
     shards = plan_shards(spec.samples, spec.shard_size)
@@ -117,15 +96,16 @@ def committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
     return made, Enrolment(store.read_table(GALLERY_FILE), fingerprint)
 
 
-def reduce(spec: AuditSpec, enrolment: Enrolment, store: RunStore, cluster: Cluster) -> Reduction:
+def reduce(
+    spec: AuditSpec, enrolment: Enrolment, store: RunStore, executor: Executor, watch: Watch
+) -> Reduction:
     """Compare all samples with the gallery, judge, and write the tables of neighbours, scores and hits.
 
     They follow from the shards and the gallery, so earlier ones are replaced.
     """
     attributes = read_attributes(spec)
-    with Stage("reducing", store, spec, "samples") as stage:
-        begin = partial(stage.begin, 0)
-        run = ReduceRun(spec, store, cluster, stage.report, stage.event, begin)
+    with watch("reducing", "samples") as observer:
+        run = Passes(spec, store, executor, observer)
         reduction = reduce_run(spec, enrolment.table, run, attributes)
     write_tables(spec, reduction, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return reduction
@@ -152,7 +132,7 @@ def write_tables(spec: AuditSpec, reduction: Reduction, fingerprint: Fingerprint
 
 
 def reduce_run(
-    spec: AuditSpec, table: pa.Table, run: ReduceRun, attributes: Mapping[str, Mapping[str, str]]
+    spec: AuditSpec, table: pa.Table, run: Passes, attributes: Mapping[str, Mapping[str, str]]
 ) -> Reduction:
     """All passes over the samples, and what they show. table: of `gallery.parquet`.
 
@@ -189,7 +169,7 @@ def _cuts(samples: int) -> tuple[int, ...]:
 
 
 def _searched(
-    spec: AuditSpec, frame: Frame, points: Mapping[str, OperatingPoint], run: ReduceRun
+    spec: AuditSpec, frame: Frame, points: Mapping[str, OperatingPoint], run: Passes
 ) -> tuple[dict[str, float], dict[str, list[Partial]]]:
     """The thresholds of a hit, and what is found below each cut; twice if they come from the samples."""
     thresholds = {name: point.threshold for name, point in points.items()}
@@ -207,7 +187,7 @@ def _searched(
 
 
 def _reference_partials(
-    spec: AuditSpec, frame: Frame, thresholds: Mapping[str, float], run: ReduceRun
+    spec: AuditSpec, frame: Frame, thresholds: Mapping[str, float], run: Passes
 ) -> dict[str, Partial]:
     if spec.membership.reference is None or "calibrated" not in spec.membership.scores:
         return {}
@@ -266,7 +246,7 @@ def _settings(
     frame: Frame,
     makers: Mapping[str, EvidenceMaker],
     thresholds: Mapping[str, float],
-    run: ReduceRun,
+    run: Passes,
 ) -> list[SettingScores]:
     """Each setting of a sweep, scored by its own samples; none without a sweep."""
     count = len(Sweep(spec.generator.sweep).settings)
@@ -283,7 +263,7 @@ def _of_setting(
     makers: Mapping[str, EvidenceMaker],
     setting: int,
     partials: Mapping[str, Partial],
-    run: ReduceRun,
+    run: Passes,
 ) -> Iterator[SettingScores]:
     if not all(one.samples for one in partials.values()):
         return
@@ -307,7 +287,7 @@ def _support(
     nearest: Mapping[str, Partial],
     samples: Mapping[str, SampleTemplates],
     makers: Mapping[str, EvidenceMaker],
-    run: ReduceRun,
+    run: Passes,
 ) -> Support:
     partials = run.support(people, thresholds, frame.levels)
     found = run.gather({name: _neighbour_ids(one.neighbours) for name, one in partials.items()})

@@ -1,21 +1,15 @@
-"""`idleak sample SPEC`: draw the samples and embed their faces into `samples/shard-*.parquet`."""
+"""Draw the samples and embed their faces into `samples/shard-*.parquet`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from distributed.execution.cluster import Cluster
+from distributed.execution.executor import Executor, Observer, Watch
 from distributed.sampling.adapters import image_count
 from distributed.sampling.sandbox.trust import require_trust
 from distributed.stages.fingerprints import sampling_fingerprint
-from distributed.stages.shards import ShardsMade
+from distributed.stages.shards import ShardsMade, make_missing
 from distributed.storage.run_record import record_run
 from distributed.storage.shard_index import ShardRun
 from distributed.storage.store import RunStore
-from jobs.cli.command import act_command
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.progress import make_with_progress
-from jobs.cli.say import say
 from schemas.errors import InvalidSamplesError, SpecError
 from schemas.run.artefacts import SAMPLES_PREFIX
 from schemas.run.shard import ShardReport, plan_shards
@@ -23,19 +17,7 @@ from schemas.run.tables import invalid_count
 from schemas.spec.audit import AuditSpec
 
 
-def main(argv: Sequence[str]) -> int:
-    return act_command("sample", __doc__, argv, _run)
-
-
-def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
-    with Cluster() as cluster:
-        made = sample(spec, store, cluster)
-    counts = ", ".join(f"{count:,} {name}" for name, count in made.outcomes.items())
-    say(f"{made.shards:,} shards, {made.made_now:,} of them made now, in {spec.output}: {counts}")
-    return ExitCode.OK
-
-
-def sample(spec: AuditSpec, store: RunStore, cluster: Cluster) -> ShardsMade:
+def sample(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -> ShardsMade:
     """Make the missing shards of the samples.
 
     Raises SpecError or a subclass for what the spec names and cannot be used, WrongRunError if the output
@@ -45,10 +27,9 @@ def sample(spec: AuditSpec, store: RunStore, cluster: Cluster) -> ShardsMade:
     fingerprint = sampling_fingerprint(spec)
     record_run(store, spec, fingerprint)
     shards = plan_shards(spec.samples, spec.shard_size)
-    limit = _InvalidLimit(spec)
-    made = make_with_progress(
-        "sampling", ShardRun(spec, fingerprint, SAMPLES_PREFIX, shards), store, cluster, limit.add
-    )
+    with watch("sampling") as observer:
+        limit = _InvalidLimit(spec, observer)
+        made = make_missing(ShardRun(spec, fingerprint, SAMPLES_PREFIX, shards), store, executor, limit)
     require_few_invalid(invalid_count(made.outcomes), spec)
     return made
 
@@ -64,13 +45,15 @@ def require_usable_generator(spec: AuditSpec) -> None:
 
 
 class _InvalidLimit:
-    """Counts samples that are no images, to stop a hopeless run early."""
+    """An observer that counts samples that are no images, to stop a hopeless run early."""
 
-    def __init__(self, spec: AuditSpec) -> None:
-        self._spec = spec
+    def __init__(self, spec: AuditSpec, observer: Observer) -> None:
+        self.begin, self.event = observer.begin, observer.event
+        self._spec, self._observer = spec, observer
         self._invalid = 0
 
-    def add(self, report: ShardReport) -> None:
+    def report(self, report: ShardReport) -> None:
+        self._observer.report(report)
         self._invalid += invalid_count(report.outcomes)
         require_few_invalid(self._invalid, self._spec, report.invalid_example)
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
-from distributed.execution.cluster import Capacity, Cluster
-from distributed.execution.pool import run_tasks
-from distributed.execution.workers import ShardWorker, spawn
+from distributed.execution.capacity import Capacity
+from distributed.execution.executor import Executor, Observer
 from distributed.sampling.adapters import prepare_generator
 from distributed.stages.embed import ShardJob
 from distributed.storage.lost_shards import set_aside
 from distributed.storage.shard_index import ShardRun, committed_outcomes, indexed_outcomes, write_index
 from distributed.storage.store import RunStore
 from schemas.errors import ShardsLostError
-from schemas.events import WorkEvent
 from schemas.run.shard import LostShard, Shard, ShardReport, count_outcomes
 
 
@@ -30,69 +27,50 @@ class ShardsMade:
     seconds: Mapping[str, float]
 
 
-def make_missing(
-    run: ShardRun,
-    store: RunStore,
-    cluster: Cluster,
-    on_report: Callable[[ShardReport], None],
-    announce: Callable[[int, int, Capacity], None],
-    on_event: Callable[[WorkEvent], None],
-) -> ShardsMade:
-    """Make the missing shards on the cluster, which is connected to only if there are any.
+def make_missing(run: ShardRun, store: RunStore, executor: Executor, observer: Observer) -> ShardsMade:
+    """Make the missing shards; the executor is asked for nothing if there are none.
 
-    `announce(rows there already, rows to make, capacity)` is called before the work, `on_report` after each
-    shard, `on_event` with what becomes of shards and workers. Raises ShardsLostError naming the
-    shards that could not be made, StoppedError if the run was stopped or no machine had room for it.
+    Raises ShardsLostError naming the shards that could not be made, StoppedError if the run was stopped or
+    no machine had room for it.
     """
     if (indexed := indexed_outcomes(run, store)) is not None:
         return ShardsMade(indexed, len(run.shards), 0, {})
     outcomes = committed_outcomes(run, store)
     todo = [shard for shard in run.shards if shard.index not in outcomes]
-    seconds: defaultdict[str, float] = defaultdict(float)
+    tally = _Tally(observer, outcomes)
     if todo:
-
-        def collect(report: ShardReport) -> None:
-            outcomes[report.index] = dict(report.outcomes)
-            for stage, spent in report.seconds.items():
-                seconds[stage] += spent
-            on_report(report)
-
-        lost = _make(run, todo, cluster, collect, announce, on_event)
+        lost = _make(run, todo, executor, tally)
         set_aside(store, run.prefix, lost)
         require_none_lost(lost, run.prefix, len(run.shards))
     counts = count_outcomes(list(outcomes.values()))
     write_index(run, store, counts)
-    return ShardsMade(counts, len(run.shards), len(todo), dict(seconds))
+    return ShardsMade(counts, len(run.shards), len(todo), dict(tally.seconds))
 
 
-def _make(
-    run: ShardRun,
-    todo: Sequence[Shard],
-    cluster: Cluster,
-    on_report: Callable[[ShardReport], None],
-    announce: Callable[[int, int, Capacity], None],
-    on_event: Callable[[WorkEvent], None],
-) -> list[LostShard]:
-    """Have the cluster make some of a run's shards; those that were lost."""
-    capacity = cluster.capacity(run.spec.resources)
-    room = cluster.room(run.spec.resources, capacity)
-    if run.spec.generator.one_worker and run.photos is None:
-        capacity, room = replace(capacity, workers=1), _one
+class _Tally:
+    """An observer that adds up outcomes and seconds, and passes all on."""
+
+    def __init__(self, observer: Observer, outcomes: dict[int, dict[str, int]]) -> None:
+        self.begin, self.event = observer.begin, observer.event
+        self._observer, self._outcomes = observer, outcomes
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    def report(self, report: ShardReport) -> None:
+        self._outcomes[report.index] = dict(report.outcomes)
+        for stage, spent in report.seconds.items():
+            self.seconds[stage] += spent
+        self._observer.report(report)
+
+
+def _make(run: ShardRun, todo: Sequence[Shard], executor: Executor, observer: Observer) -> list[LostShard]:
+    """Have the executor make some of a run's shards; those that were lost."""
+    capacity = executor.capacity(run.spec.resources)
+    job = job_of(run, capacity)
+    if job.limits.workers is not None:
+        capacity = replace(capacity, workers=job.limits.workers)
     rows = sum(shard.rows for shard in todo)
-    announce(sum(shard.rows for shard in run.shards) - rows, rows, capacity)
-    return run_tasks(
-        todo,
-        partial(spawn, ShardWorker, job_of(run, capacity)),
-        workers=room,
-        on_report=on_report,
-        on_event=on_event,
-        deadline=run.spec.limits.shard_seconds,
-        room_seconds=run.spec.resources.wait_seconds,
-    )
-
-
-def _one() -> int:
-    return 1
+    observer.begin(sum(shard.rows for shard in run.shards) - rows, rows, capacity)
+    return executor.run(job, todo, observer)
 
 
 def job_of(run: ShardRun, capacity: Capacity) -> ShardJob:

@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from distributed.execution.cluster import Cluster
+from distributed.execution.cluster import RayExecutor
 from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.judgement import calibration_frame, operating_points
-from distributed.reduce.reducer import ReduceMaker, SearchJob, group_shards
+from distributed.reduce.reducer import Reducer, SearchQuery, group_shards
 from distributed.stages.embed import ShardJob, ShardMaker
 from distributed.stages.enroll import enroll
 from distributed.storage.store import open_run
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
 from jobs.cli.exit_codes import ExitCode
+from jobs.cli.progress import watching
 from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX
 from schemas.run.shard import Shard, plan_shards
 from schemas.spec.audit import AuditSpec
@@ -31,9 +32,10 @@ def bench_encryption(
 ) -> ExitCode:
     """Make and reduce the same shards with and without encryption, on one thread of the CPU. FAILED if a bar
     is missed. Raises what `enroll` raises."""
-    with TemporaryDirectory(prefix="idleak-bench-") as folder, Cluster() as cluster:
+    with TemporaryDirectory(prefix="idleak-bench-") as folder, RayExecutor() as executor:
         specs = {name: _variant(spec, images, Path(folder), name) for name in (ENCRYPTED, PLAIN)}
-        table = enroll(specs[PLAIN], open_run(specs[PLAIN]), cluster).table
+        store = open_run(specs[PLAIN])
+        table = enroll(specs[PLAIN], store, executor, watching(store, specs[PLAIN])).table
         footer = open_run(specs[PLAIN]).read_footer(GALLERY_FILE)
         open_run(specs[ENCRYPTED]).write_table(GALLERY_FILE, table.replace_schema_metadata(None), footer)
         contenders: dict[str, Callable[[], float]] = {}
@@ -73,8 +75,8 @@ def _reducer(spec: AuditSpec) -> Callable[[], float]:
     (group,) = group_shards(_shards(spec), 1)
 
     def reduce() -> None:
-        job = SearchJob(spec, spec, thresholds, frame.levels, (spec.samples,), "cpu", 1)
-        ReduceMaker(job).make(group)
+        job = SearchQuery(spec, spec, thresholds, frame.levels, (spec.samples,), "cpu", 1)
+        Reducer(job).make(group)
 
     return lambda: _timed(reduce)
 

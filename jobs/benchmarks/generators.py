@@ -24,12 +24,12 @@ from distributed.sampling.adapters import open_generator, prepare_generator
 from distributed.sampling.generator import ImageSource, InvalidImage
 from distributed.sampling.networks.latents import standard_normal
 from distributed.sampling.sandbox.trust import code_digests
-from distributed.stages.embed import BATCH_IMAGES
 from jobs.benchmarks import artefacts as artefacts
 from jobs.benchmarks.limits import threads, timed
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import ModelError
+from schemas.run.shard import BATCH_IMAGES
 from schemas.spec.generators import GeneratorSpec
 
 MODEL_BAR, DECODING_BAR, RATE_BAR = 0.95, 0.9, 0.95

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from distributed.embedding.zoo import resolve_model
 from distributed.runtime.onnx_session import CPU, LOG_ERRORS
 from distributed.sampling.generator import Image
-from distributed.stages.embed import BATCH_IMAGES, ShardEmbedder, ShardJob
+from distributed.stages.embed import ShardEmbedder, ShardJob
 from jobs.benchmarks.workers import SHARDS_PER_WORKER, Meeting, Stint, steady_rate
 from schemas.errors import ModelError
-from schemas.run.shard import Shard
+from schemas.run.shard import BATCH_IMAGES, Shard
 from schemas.spec.audit import AuditSpec, DetectorSpec
 
 STOCK_SIZES = (128, 640)

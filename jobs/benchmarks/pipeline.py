@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 
 from distributed.embedding.alignment import TEMPLATE_SIZE
-from distributed.execution.cluster import Cluster
+from distributed.execution.cluster import RayExecutor
 from distributed.sampling.adapters import image_count
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.stages.embed import (
-    BATCH_IMAGES,
     ShardEmbedder,
     ShardJob,
     ShardMaker,
@@ -35,7 +34,7 @@ from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, pub
 from jobs.benchmarks.workers import bench_shards, ray_rate
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import DeviceError, SpecError
-from schemas.run.shard import Footer, Shard
+from schemas.run.shard import BATCH_IMAGES, Footer, Shard
 from schemas.spec.audit import AuditSpec, ResourcesSpec, is_remote
 
 WHOLE, STOCK, PLAIN, RAY_DATA = "whole, no Ray", "stock insightface", "plain onnxruntime", "Ray Data"
@@ -93,9 +92,9 @@ def bench_pipeline(
     Raises SpecError for a generator that cannot be sampled at will, DeviceError where Ray is elsewhere.
     """
     _require_here(spec)
-    with TemporaryDirectory(prefix=".bench-", dir=_disk_of(spec)) as folder, Cluster() as cluster:
+    with TemporaryDirectory(prefix=".bench-", dir=_disk_of(spec)) as folder, RayExecutor() as executor:
         job = ShardJob(benched(spec, folder), {}, SAMPLES, "cpu", 1)
-        workers = cluster.capacity(ResourcesSpec(device="cpu", threads_per_worker=1)).workers
+        workers = executor.capacity(ResourcesSpec(device="cpu", threads_per_worker=1)).workers
         drawn = draw(job, images)
         peers = _open_peers(job.spec)
         notes = [*_notes(spec, peers, workers), *_same_work(job, drawn, peers)]

@@ -17,10 +17,10 @@ from schemas.spec.audit import AuditSpec
 
 BEYOND_RAY_SECONDS, FLAT_SECONDS, FLAT_MEMORY = 2.0, 0.5, 1.1
 START_RAY = """
-from distributed.execution.cluster import Cluster
+from distributed.execution.cluster import RayExecutor
 from schemas.spec.audit import ResourcesSpec
-with Cluster() as cluster:
-    cluster.capacity(ResourcesSpec())
+with RayExecutor() as executor:
+    executor.capacity(ResourcesSpec())
 """
 AUDIT = """
 from jobs.__main__ import main

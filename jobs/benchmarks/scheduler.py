@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from distributed.execution.pool import COPY_AFTER, ActorDiedError, Schedule, TaskFailedError
+from distributed.execution.schedule import COPY_AFTER, ActorDiedError, Schedule, TaskFailedError
 from jobs.cli.exit_codes import ExitCode
 
 TRIALS = 5

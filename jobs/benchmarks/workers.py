@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from distributed.execution.pool import run_tasks
-from distributed.execution.workers import ShardWorker, spawn
-from distributed.stages.embed import BATCH_IMAGES, ShardJob
+from distributed.execution.ray_actors import run_tasks
+from distributed.execution.worker import spawn
+from distributed.stages.embed import ShardJob, ShardMaker
 from distributed.stages.shards import require_none_lost
 from schemas.errors import DeviceError
-from schemas.run.shard import Shard, plan_shards
+from schemas.run.shard import BATCH_IMAGES, Shard, ShardReport, plan_shards
 
 MEET_SECONDS, POLL_SECONDS = 120.0, 0.002
 SHARDS_PER_WORKER = 4
@@ -29,6 +29,13 @@ class Stint:
     start: float
     stop: float
     rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockedReport(ShardReport):
+    """The report of a shard, with the stint that made it."""
+
+    stint: Stint
 
 
 def steady_rate(stints: Sequence[Stint]) -> float:
@@ -69,23 +76,26 @@ class ClockedJob(ShardJob):
 
     meeting: Meeting
 
+    def open(self) -> ShardMaker:
+        return ClockedMaker(self.meeting, super().open())
 
-class ClockedWorker:
-    """The audit's own worker, warmed up, with a clock around each shard."""
 
-    def __init__(self, job: ClockedJob) -> None:
-        self._job = job
-        self._worker: ShardWorker | None = None
+class ClockedMaker(ShardMaker):
+    """The audit's own maker of shards, warmed up, with a clock around each shard."""
 
-    def run(self, shard: Shard) -> Stint:
-        if self._worker is None:
-            self._worker = ShardWorker(self._job)
+    def __init__(self, meeting: Meeting, maker: ShardMaker) -> None:
+        self._meeting, self._maker, self._is_warm = meeting, maker, False
+
+    def make(self, shard: Shard) -> ClockedReport:
+        if not self._is_warm:
             # A part of the same shard, which is then made whole.
-            self._worker.run(replace(shard, stop_id=min(shard.stop_id, shard.first_id + BATCH_IMAGES)))
-            self._job.meeting.wait()
+            self._maker.make(replace(shard, stop_id=min(shard.stop_id, shard.first_id + BATCH_IMAGES)))
+            self._meeting.wait()
+            self._is_warm = True
         start = time.perf_counter()
-        self._worker.run(shard)
-        return Stint(os.getpid(), start, time.perf_counter(), shard.rows)
+        report = self._maker.make(shard)
+        stint = Stint(os.getpid(), start, time.perf_counter(), shard.rows)
+        return ClockedReport(**vars(report), stint=stint)
 
 
 def bench_shards(images: int, workers: int = 1) -> list[Shard]:
@@ -101,7 +111,10 @@ def ray_rate(job: ShardJob, images: int, workers: int) -> float:
         meeting = Meeting(Path(folder), workers)
         clocked = ClockedJob(**vars(job), meeting=meeting)
         lost = run_tasks(
-            shards, partial(spawn, ClockedWorker, clocked), workers=lambda: workers, on_report=stints.append
+            shards,
+            partial(spawn, clocked),
+            workers=lambda: workers,
+            on_report=lambda report: stints.append(report.stint),
         )
     require_none_lost(lost, job.prefix, len(shards))
     return steady_rate(stints)

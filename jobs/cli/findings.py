@@ -8,16 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Column, Table
 
+from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
 from jobs.cli.display import short, with_short_pseudonyms
 from jobs.cli.say import cell, say
-from schemas.errors import DamagedError
 from schemas.printable import printable
-from schemas.run.artefacts import RESULTS_FILE, SCORES_FILE
+from schemas.run.artefacts import SCORES_FILE
 from schemas.run.results import (
     AuditResults,
     DriftResult,
@@ -29,16 +28,6 @@ from schemas.run.results import (
 from schemas.run.tables import Outcome, Role, Verdict
 
 MOST_AT_RISK = 10
-
-
-def read_results(store: RunStore) -> AuditResults:
-    """`results.json`. Raises DamagedError if it does not fit its model."""
-    try:
-        return AuditResults.model_validate_json(store.read(RESULTS_FILE))
-    except ValidationError as error:
-        raise DamagedError(
-            f"{store.location}/{RESULTS_FILE} is damaged: delete it, then run `idleak reduce` again"
-        ) from error
 
 
 def most_at_risk(store: RunStore, headline: ScoreResult, count: int = MOST_AT_RISK) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from types import TracebackType
@@ -15,18 +15,16 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from distributed.execution.cluster import Capacity, Cluster
-from distributed.execution.metrics import RunMetrics
-from distributed.stages.embed import BATCH_IMAGES
-from distributed.stages.shards import ShardsMade, make_missing
+from distributed.execution.capacity import Capacity
+from distributed.execution.executor import Watch
 from distributed.storage.progress_record import ProgressRecord
-from distributed.storage.shard_index import ShardRun
 from distributed.storage.store import RunStore
 from jobs.cli.log import is_json, tell
 from schemas.errors import StoreError
 from schemas.events import What, WorkEvent
+from schemas.printable import format_seconds, format_shares
 from schemas.run.progress import StageProgress
-from schemas.run.shard import ShardReport
+from schemas.run.shard import BATCH_IMAGES, ShardReport
 from schemas.spec.audit import AuditSpec
 
 PLAIN_SECONDS = 10.0
@@ -88,23 +86,6 @@ def _bar(title: str, total: int) -> Progress:
     return progress
 
 
-def format_seconds(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `5 h 12 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def format_shares(seconds: Mapping[str, float], most: int | None = None) -> str:
-    """`generate 61%, embed 30%`: the largest first, at most `most` of them."""
-    total = sum(seconds.values()) or 1.0
-    ordered = sorted(seconds.items(), key=lambda one: -one[1])[:most]
-    return ", ".join(f"{name} {spent / total:.0%}" for name, spent in ordered)
-
-
 def note(progress: StageProgress) -> str:
     """Where the workers' time goes, and the attempts that failed, if any."""
     failed = progress.tried_again + progress.set_aside
@@ -116,6 +97,9 @@ class Stage:
     """What people, logs, metrics and `idleak status` are told of a stage of a run. A context manager."""
 
     def __init__(self, title: str, store: RunStore, spec: AuditSpec, unit: str = "images") -> None:
+        # Ray's, which a command that only looks at a run does without.
+        from distributed.execution.metrics import RunMetrics
+
         self._title, self._store, self._unit = title, store, unit
         run = hashlib.sha256(store.location.encode()).hexdigest()[:12]
         self._fields = {"run": run, "stage": title}
@@ -206,18 +190,6 @@ def _text(event: WorkEvent) -> str:
             return f"shard {event.shard} is done"
 
 
-def make_with_progress(
-    title: str,
-    run: ShardRun,
-    store: RunStore,
-    cluster: Cluster,
-    on_report: Callable[[ShardReport], None] = lambda report: None,
-) -> ShardsMade:
-    """Make a run's missing shards, and tell how that goes."""
-    with Stage(title, store, run.spec) as stage:
-
-        def report(one: ShardReport) -> None:
-            stage.report(one)
-            on_report(one)
-
-        return make_missing(run, store, cluster, report, stage.begin, stage.event)
+def watching(store: RunStore, spec: AuditSpec) -> Watch:
+    """What opens the observers of a run's stages."""
+    return lambda title, unit="images": Stage(title, store, spec, unit)

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.findings import read_results
 from schemas.errors import SpecError
 from schemas.run.artefacts import GALLERY_FILE, OVER_REPRESENTATION_FILE, RESULTS_FILE, SCORES_FILE
 from schemas.run.results import AuditResults, ScoreResult

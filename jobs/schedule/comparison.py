@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.statistics.night_drift import Change, distribution_change, rate_change
+from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.findings import read_results
 from jobs.schedule.state import NightState
 from schemas.run.artefacts import SCORES_FILE
 from schemas.run.nights import Accepted, Comparison, Finding, NightDrift, NightEvidence, Share

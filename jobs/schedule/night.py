@@ -12,10 +12,10 @@ from distributed.execution.stopping import stop_requested
 from distributed.statistics.calibration import flaggable_count
 from distributed.statistics.spending import night_level
 from distributed.storage.lock import run_lock
+from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
 from jobs.cli.command import NAMELESS_ERRORS, acting
 from jobs.cli.exit_codes import ExitCode, code_of
-from jobs.cli.findings import read_results
 from jobs.schedule.comparison import accept, compare, compare_findings, headline_scores, nameless
 from jobs.schedule.plan import NightPlan, key_location, missed_nights, plan_night
 from jobs.schedule.state import NightState

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.run.tables import SCHEMA_VERSION
 
+BATCH_IMAGES = 32
+"""Images that a worker holds at once, if memory suffices."""
+
 
 @dataclass(frozen=True)
 class Shard:

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.errors import SpecError
+from schemas.errors import DeviceError, SpecError
 from schemas.frozen import Frozen
 from schemas.printable import shortened
 from schemas.spec.generators import GeneratorSpec
@@ -254,6 +254,14 @@ class ResourcesSpec(Frozen):
         if self.grow_to is not None and (self.device == "auto" or self.workers != "auto"):
             raise ValueError("resources.grow_to needs resources.device, cpu or cuda, and workers: auto")
         return self
+
+    def device_with(self, gpus: int) -> str:
+        """`cpu` or `cuda`, where there are so many GPUs. Raises DeviceError for `cuda` without any."""
+        if self.device == "cuda" and gpus == 0:
+            raise DeviceError("resources.device is cuda, but no GPU was found: run `idleak doctor`")
+        if self.device == "auto":
+            return "cuda" if gpus else "cpu"
+        return self.device
 
 
 class LimitsSpec(Frozen):

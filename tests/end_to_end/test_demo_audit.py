@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from distributed.execution.cluster import Cluster
+from distributed.execution.cluster import RayExecutor
 from distributed.stages.audit import audit
+from distributed.storage.results import read_results
 from distributed.storage.store import open_run
-from jobs.cli.findings import most_at_risk, read_results
+from jobs.cli.findings import most_at_risk
+from jobs.cli.progress import watching
 from schemas.spec.audit import GallerySpec, load_spec
 from schemas.spec.protection import ProtectionSpec
 from tests.support.people import pseudonym
@@ -51,8 +53,8 @@ def test_the_demo_finds_its_members_and_above_all_the_one_with_ten_times_the_pho
         }
     )
     store = open_run(spec)
-    with Cluster() as cluster:
-        audit(spec, store, cluster, print)
+    with RayExecutor() as executor:
+        audit(spec, store, executor, watching(store, spec), print)
     results = read_results(store)
     headline = results.scores[results.headline]
     assert headline.evaluation is not None

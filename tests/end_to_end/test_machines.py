@@ -51,7 +51,8 @@ cluster.shutdown()
 """
 AUDIT = """
 import sys
-from distributed.execution.pool import NodeLostError, RayActors
+from distributed.execution.ray_actors import RayActors
+from distributed.execution.schedule import NodeLostError
 from jobs.__main__ import main
 
 result = RayActors.result

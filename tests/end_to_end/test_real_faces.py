@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from distributed.execution.cluster import Cluster
+from distributed.execution.cluster import RayExecutor
 from distributed.stages.audit import audit
 from distributed.stages.enroll import enroll
+from distributed.storage.results import read_results
 from distributed.storage.store import open_run
-from jobs.cli.findings import read_results
+from jobs.cli.progress import watching
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.run.results import AuditResults
 from schemas.spec.audit import AuditSpec, load_spec
@@ -29,8 +30,9 @@ def gallery(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The enrolled photos, which are the same in all of these audits."""
     output = tmp_path_factory.mktemp("gallery")
     spec = load_spec(SPECS / "leaky-faces64.yaml").model_copy(update={"output": str(output)})
-    with Cluster() as cluster:
-        enroll(spec, open_run(spec), cluster)
+    with RayExecutor() as executor:
+        store = open_run(spec)
+        enroll(spec, store, executor, watching(store, spec))
     return output / GALLERY_FILE
 
 
@@ -40,8 +42,8 @@ def small_audit(name: str, gallery: Path, output: Path, samples: int) -> AuditRe
     spec: AuditSpec = load_spec(SPECS / f"{name}.yaml")
     spec = spec.model_copy(update={"samples": samples, "shard_size": 128, "output": str(output)})
     store = open_run(spec)
-    with Cluster() as cluster:
-        audit(spec, store, cluster, print)
+    with RayExecutor() as executor:
+        audit(spec, store, executor, watching(store, spec), print)
     return read_results(store)
 
 

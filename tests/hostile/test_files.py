@@ -18,13 +18,13 @@ from distributed.storage.ledger import read_ledger
 from distributed.storage.lock import lock_holder
 from distributed.storage.lost_shards import shards_set_aside
 from distributed.storage.progress_record import read_progress
+from distributed.storage.results import read_results
 from distributed.storage.run_record import read_record
 from distributed.storage.store import FOOTER_KEY, RunStore
 from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import entries
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.findings import read_results
 from schemas.errors import IdleakError
 from schemas.run.artefacts import (
     ERASURES_FILE,

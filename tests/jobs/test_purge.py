@@ -13,11 +13,11 @@ import pytest
 from distributed.gallery.names import read_names
 from distributed.storage.erasures import erased_identities
 from distributed.storage.ledger import read_ledger
+from distributed.storage.results import read_results
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries, replay
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.findings import read_results
 from schemas.run.receipts import Receipt
 from tests.support.people import pseudonym, vault
 from tests.support.small_world import CANDIDATES, SmallWorld, file_bytes

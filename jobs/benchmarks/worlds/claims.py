@@ -41,7 +41,7 @@ from jobs.benchmarks.worlds.simulated import (
     write_world,
 )
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.progress import format_seconds
+from schemas.printable import format_seconds
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.run.shard import Footer
 from schemas.run.tables import Verdict

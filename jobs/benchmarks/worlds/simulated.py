@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -13,7 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from distributed.execution.cluster import Capacity, Cluster
+from distributed.execution.capacity import Capacity
+from distributed.execution.executor import Unobserved
+from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.cohort_norms import NEAREST
 from distributed.membership.judgement import (
@@ -34,13 +35,13 @@ from distributed.membership.judgement import (
 )
 from distributed.membership.verdicts import decide
 from distributed.reduce.neighbours import Partial
-from distributed.reduce.reducer import Arrays, Job, ReduceMaker, ShardGroup, SupportJob, group_shards
-from distributed.stages.passes import ReduceRun, SampleTemplates
+from distributed.reduce.reducer import Query, SampleTemplates, ShardGroup, SupportQuery, group_shards
+from distributed.stages.passes import Grouping, Passes
 from distributed.statistics.similarity import Floats, Integers, Singles
 from distributed.statistics.tail import TailPValues
 from distributed.storage.store import RunStore
-from schemas.run.artefacts import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
-from schemas.run.shard import Footer, Shard, ShardReport, plan_shards
+from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX
+from schemas.run.shard import Footer, Shard, plan_shards
 from schemas.run.tables import Outcome, Role, gallery_schema, samples_schema
 from schemas.spec.audit import AuditSpec, MembershipSpec
 
@@ -305,55 +306,29 @@ def write_samples(store: RunStore, shard: Shard, templates: NDArray[np.float16])
     store.write_table(f"{SAMPLES_PREFIX}/{shard.file_name}", table, footer)
 
 
-def two_groups(shards: Sequence[Shard], job: Job) -> list[ShardGroup]:
+def two_groups(shards: Sequence[Shard], query: Query, capacity: Capacity) -> list[ShardGroup]:
     """The shards in two contiguous groups."""
     return group_shards(shards, 2)
 
 
-def any_groups(seed: int) -> Callable[[Sequence[Shard], Job], list[ShardGroup]]:
+def any_groups(seed: int) -> Grouping:
     """Shards in groups of any sizes; where ids need not rise within a group, in any order."""
 
-    def grouped(shards: Sequence[Shard], job: Job) -> list[ShardGroup]:
+    def grouping(shards: Sequence[Shard], query: Query, capacity: Capacity) -> list[ShardGroup]:
         random = np.random.default_rng([seed, len(shards)])
         order = np.arange(len(shards))
-        if isinstance(job, SupportJob):
+        if isinstance(query, SupportQuery):
             random.shuffle(order)
         cuts = np.flatnonzero(random.random(len(shards) - 1) < 0.5) + 1
         parts = np.split(order, cuts)
         return [ShardGroup(index, tuple(shards[i] for i in part), "any") for index, part in enumerate(parts)]
 
-    return grouped
+    return grouping
 
 
-@dataclass(frozen=True)
-class InProcessRun(ReduceRun):
-    """The same passes in this process, one group after the other, without Ray."""
-
-    grouped: Callable[[Sequence[Shard], Job], list[ShardGroup]] = two_groups
-
-    def _capacity(self) -> Capacity:
-        return Capacity("cpu", 1, 1)
-
-    @contextmanager
-    def _reduced(self, job: Job, shards: Sequence[Shard], capacity: Capacity) -> Iterator[Iterator[Arrays]]:
-        groups = self.grouped(shards, job)
-        maker = ReduceMaker(job)
-        for group in groups:
-            self.on_report(maker.make(group))
-        yield (self._read(group) for group in groups)
-        for path in self.store.sizes(PARTIALS_PREFIX):
-            self.store.delete(path)
-
-
-def in_process(
-    spec: AuditSpec, grouped: Callable[[Sequence[Shard], Job], list[ShardGroup]] = two_groups
-) -> InProcessRun:
+def in_process(spec: AuditSpec, grouping: Grouping = two_groups) -> Passes:
     """The passes over a world's shards, in this process."""
-    return InProcessRun(spec, RunStore(spec.output), Cluster(), _ignore, grouped=grouped)
-
-
-def _ignore(report: ShardReport) -> None:
-    return None
+    return Passes(spec, RunStore(spec.output), LocalExecutor(), Unobserved(), grouping)
 
 
 def worlds_like(world: World, count: int) -> list[World]:
@@ -425,7 +400,7 @@ def _judgement(frame: Frame, name: str, values: Floats, settings: MembershipSpec
 
 
 def _support(
-    run: InProcessRun,
+    run: Passes,
     people: Integers,
     thresholds: dict[str, float],
     frame: Frame,

@@ -7,7 +7,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from distributed.execution.cluster import resolve_device
 from distributed.gallery.source import photo_paths
 from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
@@ -49,7 +48,7 @@ class Faces:
 def faces_of(store: RunStore) -> Faces:
     """The pictures of a run, by what its record says it was made from."""
     spec = read_record(store).spec
-    return Faces(spec, store.location, resolve_device(spec.resources.device, torch.cuda.device_count()))
+    return Faces(spec, store.location, spec.resources.device_with(torch.cuda.device_count()))
 
 
 def _png(image: Image | InvalidImage) -> bytes | None:

@@ -10,9 +10,9 @@ from typing import Any, get_args
 import duckdb
 import pyarrow as pa
 
+from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
 from jobs.cli.display import Shown, as_stored, displayed
-from jobs.cli.findings import read_results
 from jobs.pages.explorer.question import IdentityQuestion, ListQuestion, Sort
 from jobs.pages.finished_run import require_results
 from schemas.errors import QuestionError

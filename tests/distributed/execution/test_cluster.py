@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from ray.exceptions import RaySystemError, RayTaskError
 
-from distributed.execution.cluster import Capacity, Cluster, is_loopback, resolve_device, size_pool
+from distributed.execution.capacity import Capacity, size_pool
+from distributed.execution.cluster import RayExecutor, is_loopback
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import ClusterLostError, DeviceError, SpecError
@@ -54,7 +55,7 @@ def test_what_the_cluster_has_no_room_for_is_refused() -> None:
     with pytest.raises(SpecError, match="has room for 0"):
         size_pool(resources(threads_per_worker=32), [{"CPU": 16.0}])
     with pytest.raises(DeviceError, match="no GPU was found"):
-        resolve_device("cuda", 0)
+        resources(device="cuda").device_with(0)
 
 
 def test_a_worker_is_on_one_machine() -> None:
@@ -81,22 +82,22 @@ def test_a_tasks_own_fault_is_not_the_end_of_ray() -> None:
     task_error: Any = RayTaskError
     system_error: Any = RaySystemError
     fault = task_error("draw", "a traceback", ValueError("a fault of the task"))
-    Cluster().__exit__(RayTaskError, fault, None)
+    RayExecutor().__exit__(RayTaskError, fault, None)
     with pytest.raises(ClusterLostError, match="Ray has ended"):
-        Cluster().__exit__(RaySystemError, system_error("gone"), None)
+        RayExecutor().__exit__(RaySystemError, system_error("gone"), None)
 
 
 def test_room_follows_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     there: list[dict[str, float]] = [{"CPU": 3.0}]
     monkeypatch.setattr("distributed.execution.cluster.machines", lambda: list(there))
     monkeypatch.setattr("distributed.execution.cluster.LOOK_SECONDS", -1.0)
-    capacity, alone, joined = Capacity("cpu", 3, 1), Cluster(), Cluster()
+    alone, joined = RayExecutor(), RayExecutor()
     joined._joined = True
     follows, asks = (
-        joined.room(resources(), capacity),
-        joined.room(resources(device="cpu", grow_to=9), capacity),
+        joined.room(resources(), "cpu", 1),
+        joined.room(resources(device="cpu", grow_to=9), "cpu", 1),
     )
-    few, own = joined.room(resources(workers=2), capacity), alone.room(resources(), capacity)
+    few, own = joined.room(resources(workers=2), "cpu", 1), alone.room(resources(), "cpu", 1)
     assert (follows(), asks(), few(), own()) == (3, 9, 2, 3)
     there.append({"CPU": 4.0})
     assert (follows(), asks(), few(), own()) == (7, 9, 2, 7)
@@ -141,12 +142,13 @@ import os, sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 import numpy as np
-from distributed.execution.cluster import Capacity, Cluster
+from distributed.execution.capacity import Capacity
+from distributed.execution.cluster import RayExecutor
 from distributed.sampling.networks.latents import standard_normal
 from schemas.spec.audit import ResourcesSpec, load_spec
 def pid():
     return os.getpid()
-with Cluster() as cluster:
+with RayExecutor() as cluster:
     capacity = cluster.capacity(ResourcesSpec(device="cuda"))
     assert capacity == Capacity("cuda", 1, 1), capacity
     here = os.getpid()

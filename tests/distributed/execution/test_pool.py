@@ -16,14 +16,14 @@ import ray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distributed.execution.pool import (
+from distributed.execution.executor import DeadDeviceError
+from distributed.execution.ray_actors import run_tasks
+from distributed.execution.schedule import (
     LEAST_FINISHED,
     ActorDiedError,
     ActorUnreachableError,
-    DeadDeviceError,
     NodeLostError,
     Schedule,
-    run_tasks,
 )
 from jobs.benchmarks.scheduler import Fate, Numbered, SimulatedActors, SimulatedCluster, Work
 from schemas.errors import ModelError, StoppedError

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from distributed.sampling.adapters import open_generator
+from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.findings import read_results
 from schemas.errors import SpecError
 from schemas.spec.sweep import Sweep
 from tests.support.models import tiny_labelled_generator

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from distributed.gallery.names import read_names
+from distributed.storage.results import read_results
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries, head, record, replay
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.findings import read_results
 from tests.support.people import pseudonym, vault
 from tests.support.small_world import AUTHORISATION, SmallWorld
 

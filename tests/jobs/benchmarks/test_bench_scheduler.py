@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from distributed.execution.pool import Schedule
+from distributed.execution.schedule import Schedule
 from jobs.bench import main
 from jobs.benchmarks.scheduler import (
     BAR,

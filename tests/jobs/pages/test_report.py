@@ -19,12 +19,12 @@ from PIL import Image
 
 from distributed.gallery.source import photo_paths
 from distributed.sampling.adapters import open_generator
+from distributed.storage.results import read_results
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.findings import read_results
 from jobs.pages.finished_run import read_finished
 from jobs.pages.page import BAD, GOOD, OPEN
 from jobs.pages.report.coverage import coverage_section

@@ -1,28 +1,20 @@
-"""Run tasks over actors: bounded, retried, dead actors replaced, stragglers run twice."""
+"""Tasks handed to actors: bounded, retried, dead actors replaced, stragglers run twice. Without Ray."""
 
 from __future__ import annotations
 
 import math
-import re
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Generic, Protocol, TypeVar
 
-import ray
-from ray.actor import ActorHandle
-from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
-
 from distributed.execution.stopping import stop_requested
-from schemas.errors import IdleakError, StoppedError
+from schemas.errors import StoppedError
 from schemas.events import What, WorkEvent
 from schemas.run.shard import LostShard
 
 WAIT_SECONDS = 1.0
-GET_SECONDS = 60.0
-END_SECONDS = 30.0
 MAX_ATTEMPTS = 3
 
 COPY_AFTER = 1.5
@@ -42,11 +34,6 @@ START_SECONDS = 30.0
 
 ROOM_SECONDS = 900.0
 """How long a run waits for a machine with room for a worker, when it has none."""
-
-NODE_LOST = "node has died"
-"""What Ray says of an actor whose machine is gone."""
-
-ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Task(Protocol):
@@ -78,10 +65,6 @@ class NodeLostError(ActorDiedError):
     """The actor's machine is gone: no fault of the task."""
 
 
-class DeadDeviceError(Exception):
-    """A task's actor can do no more work, and must end: its device is lost to its process."""
-
-
 class Actors(Protocol[TaskT_contra, ActorT, HandleT]):
     """Where tasks run, and the clock that they are timed by."""
 
@@ -111,62 +94,6 @@ class Actors(Protocol[TaskT_contra, ActorT, HandleT]):
 
     def end(self, actors: Collection[ActorT]) -> None:
         """End actors, and with them what they are doing."""
-
-
-class RayActors(Generic[TaskT]):
-    """Ray's actors; `spawn` starts one that has a method `run`."""
-
-    def __init__(self, spawn: Callable[[], ActorHandle[Any]]) -> None:
-        self._spawn = spawn
-        self._latest: dict[ActorHandle[Any], Any] = {}
-
-    def now(self) -> float:
-        return time.monotonic()
-
-    def name(self, actor: Any) -> str:
-        return str(actor._actor_id.hex())
-
-    def start(self) -> tuple[ActorHandle[Any], Any]:
-        actor = self._spawn()
-        return actor, self.probe(actor)
-
-    def probe(self, actor: Any) -> Any:
-        self._latest[actor] = actor.__ray_ready__.remote()
-        return self._latest[actor]
-
-    def submit(self, actor: Any, task: TaskT) -> Any:
-        self._latest[actor] = actor.run.remote(task)
-        return self._latest[actor]
-
-    def wait(self, handles: Collection[Any], timeout: float) -> Sequence[Any]:
-        if not handles:
-            time.sleep(timeout)
-            return []
-        ready, _ = ray.wait(list(handles), num_returns=1, timeout=timeout)
-        return ready
-
-    def result(self, handle: Any) -> Any:
-        try:
-            return ray.get(handle, timeout=GET_SECONDS)
-        except ActorUnavailableError as error:
-            raise ActorUnreachableError(_reason(error)) from error
-        except RayActorError as error:
-            lost = NODE_LOST in str(error)
-            raise (NodeLostError if lost else ActorDiedError)(_reason(error)) from error
-        except RayError as error:
-            if isinstance(error, RayTaskError) and isinstance(error.cause, IdleakError):
-                raise error.cause from None
-            if isinstance(error, RayTaskError) and isinstance(error.cause, DeadDeviceError):
-                raise ActorDiedError(_reason(error)) from error
-            raise TaskFailedError(_reason(error)) from error
-
-    def end(self, actors: Collection[ActorHandle[Any]]) -> None:
-        """Waits until Ray counts them as dead: who writes the same files next must not be overtaken."""
-        latest = [self._latest.pop(actor) for actor in actors if actor in self._latest]
-        for actor in actors:
-            ray.kill(actor)
-        if latest:
-            ray.wait(latest, num_returns=len(latest), timeout=END_SECONDS)
 
 
 @dataclass
@@ -432,7 +359,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         attempts = self._queue.failures[task.index]
         spent = attempts == self._queue.max_attempts
         what = What.SET_ASIDE if spent else What.FAILED
-        self._tell(what, actor, task, attempts=attempts, seconds=seconds, error=_kind(error))
+        self._tell(what, actor, task, attempts=attempts, seconds=seconds, error=kind_of(error))
 
     def _tell(self, what: What, actor: ActorT, task: TaskT | None = None, **told: Any) -> None:
         shard = -1 if task is None else task.index
@@ -445,52 +372,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         self._gone(*[self._running.pop(handle).actor for handle in self._handles.pop(task.index)])
 
 
-def run_tasks(
-    tasks: Sequence[TaskT],
-    spawn: Callable[[], ActorHandle[Any]],
-    *,
-    workers: Callable[[], int],
-    on_report: Callable[[Any], None],
-    on_event: Callable[[WorkEvent], None] = lambda event: None,
-    max_attempts: int = MAX_ATTEMPTS,
-    deadline: float = math.inf,
-    room_seconds: float = ROOM_SECONDS,
-) -> list[LostShard]:
-    """Have actors `run` each task once; report each result; the tasks lost after `max_attempts`.
-
-    There are at most `workers()` actors, which is asked again and again: a cluster may grow and shrink. What
-    happens is told to `on_event`. One task is in flight per actor. An actor that dies is replaced, its task
-    charged one attempt; one whose task takes longer than `deadline` seconds is ended, and that is the same. A
-    failed task is done again next, by another actor if there is one. Tasks must be idempotent: at the run's
-    end, one that takes much longer than others is given to an idle actor too; the first result is reported.
-    An IdleakError that a task raises is not a matter of luck: it ends the run at once and is raised here, as
-    is whatever `on_report` raises; StoppedError where there was room for no actor for `room_seconds`. All
-    actors are ended before this returns.
-    """
-    actors: RayActors[TaskT] = RayActors(spawn)
-    schedule = Schedule(
-        tasks,
-        actors,
-        workers=workers,
-        on_report=on_report,
-        on_event=on_event,
-        max_attempts=max_attempts,
-        deadline=deadline,
-        room_seconds=room_seconds,
-    )
-    return schedule.run()
-
-
-def _kind(error: Exception) -> str:
+def kind_of(error: Exception) -> str:
     """The kind of a task's own error, else of what became of its actor."""
-    cause = error.__cause__.cause if isinstance(error.__cause__, RayTaskError) else error
-    return type(cause).__name__
-
-
-def _reason(error: Exception) -> str:
-    """One line: a task's own error, or the last line of what Ray says of a dead actor, which says why."""
-    if isinstance(error, RayTaskError):
-        first = next(iter(str(error.cause).splitlines()), "")
-        return f"{type(error.cause).__name__}: {first}"
-    lines = [line.strip() for line in ANSI_COLOURS.sub("", str(error)).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else ''}"
+    cause = getattr(error.__cause__, "cause", None)
+    return type(cause if isinstance(cause, Exception) else error).__name__

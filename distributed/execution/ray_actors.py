@@ -1,0 +1,137 @@
+"""Ray's actors, as the schedule knows them, and the function that runs tasks over them."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Generic
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
+
+from distributed.execution.executor import DeadDeviceError
+from distributed.execution.schedule import (
+    MAX_ATTEMPTS,
+    ROOM_SECONDS,
+    ActorDiedError,
+    ActorUnreachableError,
+    NodeLostError,
+    Schedule,
+    TaskFailedError,
+    TaskT,
+)
+from schemas.errors import IdleakError
+from schemas.events import WorkEvent
+from schemas.run.shard import LostShard
+
+GET_SECONDS = 60.0
+END_SECONDS = 30.0
+
+NODE_LOST = "node has died"
+"""What Ray says of an actor whose machine is gone."""
+
+ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class RayActors(Generic[TaskT]):
+    """Ray's actors; `spawn` starts one that has a method `run`."""
+
+    def __init__(self, spawn: Callable[[], ActorHandle[Any]]) -> None:
+        self._spawn = spawn
+        self._latest: dict[ActorHandle[Any], Any] = {}
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def name(self, actor: Any) -> str:
+        return str(actor._actor_id.hex())
+
+    def start(self) -> tuple[ActorHandle[Any], Any]:
+        actor = self._spawn()
+        return actor, self.probe(actor)
+
+    def probe(self, actor: Any) -> Any:
+        self._latest[actor] = actor.__ray_ready__.remote()
+        return self._latest[actor]
+
+    def submit(self, actor: Any, task: TaskT) -> Any:
+        self._latest[actor] = actor.run.remote(task)
+        return self._latest[actor]
+
+    def wait(self, handles: Collection[Any], timeout: float) -> Sequence[Any]:
+        if not handles:
+            time.sleep(timeout)
+            return []
+        ready, _ = ray.wait(list(handles), num_returns=1, timeout=timeout)
+        return ready
+
+    def result(self, handle: Any) -> Any:
+        try:
+            return ray.get(handle, timeout=GET_SECONDS)
+        except ActorUnavailableError as error:
+            raise ActorUnreachableError(_reason(error)) from error
+        except RayActorError as error:
+            lost = NODE_LOST in str(error)
+            raise (NodeLostError if lost else ActorDiedError)(_reason(error)) from error
+        except RayError as error:
+            if isinstance(error, RayTaskError) and isinstance(error.cause, IdleakError):
+                raise error.cause from None
+            if isinstance(error, RayTaskError) and isinstance(error.cause, DeadDeviceError):
+                raise ActorDiedError(_reason(error)) from error
+            raise TaskFailedError(_reason(error)) from error
+
+    def end(self, actors: Collection[ActorHandle[Any]]) -> None:
+        """Waits until Ray counts them as dead: who writes the same files next must not be overtaken."""
+        latest = [self._latest.pop(actor) for actor in actors if actor in self._latest]
+        for actor in actors:
+            ray.kill(actor)
+        if latest:
+            ray.wait(latest, num_returns=len(latest), timeout=END_SECONDS)
+
+
+def run_tasks(
+    tasks: Sequence[TaskT],
+    spawn: Callable[[], ActorHandle[Any]],
+    *,
+    workers: Callable[[], int],
+    on_report: Callable[[Any], None],
+    on_event: Callable[[WorkEvent], None] = lambda event: None,
+    max_attempts: int = MAX_ATTEMPTS,
+    deadline: float = math.inf,
+    room_seconds: float = ROOM_SECONDS,
+) -> list[LostShard]:
+    """Have actors `run` each task once; report each result; the tasks lost after `max_attempts`.
+
+    There are at most `workers()` actors, which is asked again and again: a cluster may grow and shrink. What
+    happens is told to `on_event`. One task is in flight per actor. An actor that dies is replaced, its task
+    charged one attempt; one whose task takes longer than `deadline` seconds is ended, and that is the same. A
+    failed task is done again next, by another actor if there is one. Tasks must be idempotent: at the run's
+    end, one that takes much longer than others is given to an idle actor too; the first result is reported.
+    An IdleakError that a task raises is not a matter of luck: it ends the run at once and is raised here, as
+    is whatever `on_report` raises; StoppedError where there was room for no actor for `room_seconds`. All
+    actors are ended before this returns.
+    """
+    actors: RayActors[TaskT] = RayActors(spawn)
+    schedule = Schedule(
+        tasks,
+        actors,
+        workers=workers,
+        on_report=on_report,
+        on_event=on_event,
+        max_attempts=max_attempts,
+        deadline=deadline,
+        room_seconds=room_seconds,
+    )
+    return schedule.run()
+
+
+def _reason(error: Exception) -> str:
+    """One line: a task's own error, or the last line of what Ray says of a dead actor, which says why."""
+    if isinstance(error, RayTaskError):
+        first = next(iter(str(error.cause).splitlines()), "")
+        return f"{type(error.cause).__name__}: {first}"
+    lines = [line.strip() for line in ANSI_COLOURS.sub("", str(error)).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"
