@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distributed.execution.stopping import stop_requested
 from distributed.storage.store import RunStore
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
@@ -18,10 +19,11 @@ from jobs.cli.say import complain, say
 from jobs.schedule.hook import require_hook, tell_hook
 from jobs.schedule.night import accept_last, do_night
 from jobs.schedule.summary import summary
+from schemas.errors import StoppedError
 from schemas.fingerprint import Fingerprint
 from schemas.run.nights import FleetReport, ReportEntry
 from schemas.spec.audit import AuditSpec
-from schemas.spec.fleet import Fleet, load_fleet
+from schemas.spec.fleet import Entry, Fleet, load_fleet
 
 if TYPE_CHECKING:
     from distributed.execution.cluster import RayExecutor
@@ -75,7 +77,7 @@ def run_fleet(fleet: Fleet, tonight: date) -> ExitCode:
     started, start = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     with ExitStack() as stack:
         auditor = Auditor(stack)
-        entries = [do_night(fleet, one, tonight, auditor.audit) for one in fleet.entries]
+        entries = [_do_night(fleet, entry, tonight, auditor) for entry in fleet.entries]
     report = FleetReport(
         fleet=fleet.name,
         night=tonight,
@@ -85,6 +87,12 @@ def run_fleet(fleet: Fleet, tonight: date) -> ExitCode:
         audits=entries,
     )
     return _published(fleet, report)
+
+
+def _do_night(fleet: Fleet, entry: Entry, tonight: date, auditor: Auditor) -> ReportEntry:
+    if stop_requested():
+        raise StoppedError(f"stopped before {entry.key}: run the same command to go on")
+    return do_night(fleet, entry, tonight, auditor.audit)
 
 
 class Auditor:

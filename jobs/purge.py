@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from distributed.stages.receipt import require_writable, write_receipt
 from distributed.storage.lock import run_lock
+from distributed.storage.receipt import require_writable, write_receipt
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.tombstone import Tombstone, left_of

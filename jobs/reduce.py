@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from distributed.gallery.labels import require_usable_labels
+from distributed.stages.fingerprints import verdict_fingerprint
 from distributed.stages.reduce import committed, reduce
 from distributed.stages.results import write_results
-from distributed.stages.verdict_fingerprint import verdict_fingerprint
 from distributed.storage.store import RunStore
 from jobs.cli.command import act_command
 from jobs.cli.exit_codes import ExitCode

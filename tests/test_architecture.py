@@ -1,63 +1,180 @@
-"""The rules of the house, read off the sources."""
+"""The rules of the house, read off the sources: what each room may import, and who may load Ray."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import distributed
+from jobs.__main__ import JOBS
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("schemas", "distributed", "jobs")
-SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
-HEAVY = {"ray", "torch", "faiss", "onnxruntime", "onnx", "cv2"}
-RAY_FILES = {
-    "distributed/execution/workers.py",
-    "distributed/execution/pool.py",
-    "distributed/execution/cluster.py",
-    "distributed/execution/submission.py",
-    "distributed/execution/metrics.py",
+
+LAYERS = (
+    ("jobs",),
+    ("jobs.schedule", "jobs.benchmarks", "jobs.pages"),
+    ("jobs.cli",),
+    ("distributed.stages",),
+    ("distributed.membership",),
+    ("distributed.reduce",),
+    ("distributed.gallery",),
+    ("distributed.embedding", "distributed.sampling"),
+    ("distributed.storage",),
+    ("distributed.statistics", "distributed.runtime"),
+    ("schemas",),
+)
+"""A room imports itself and rooms of later layers. Rooms of one layer do not know one another."""
+
+EXECUTION = "distributed.execution"
+"""Imports schemas alone; these import it."""
+EXECUTION_IS_FOR = {"distributed.stages", "jobs.cli", "jobs.benchmarks", "jobs"}
+
+RAY_MODULES = {
+    "distributed.execution.cluster",
+    "distributed.execution.metrics",
+    "distributed.execution.ray_actors",
+    "distributed.execution.submission",
+    "distributed.execution.worker",
 }
-# Ray Data is one of the things that the pipeline is measured against.
-RAY_PEERS = {"jobs/benchmarks/peers.py"}
-LIBRARIES = ("sampling", "embedding", "reduce")
+"""What imports Ray itself, but for Ray Data, which the pipeline is measured against."""
+RAY_PEERS = {"jobs.benchmarks.peers"}
+
+HEAVY = {"ray", "torch", "faiss", "onnxruntime", "onnx", "cv2"}
+OF_FILES = {"io", "os", "pathlib", "pyarrow", "shutil", "tempfile"}
+LARGEST_ROOM = 16
+ROOMS_BY_NAME = {"jobs": "one file a command, of which there are as many as there are"}
+"""Folders that hold more files than LARGEST_ROOM, with the reason."""
 
 
-def imports_of(path: Path) -> set[str]:
-    """Dotted names of all that a file imports, wherever in the file."""
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES: Mapping[str, Path] = {
+    module_name(path): path
+    for folder in ("schemas", "distributed", "jobs")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+ROOMS = [room for layer in LAYERS for room in layer] + [EXECUTION]
+
+
+def room_of(module: str) -> str:
+    """The room that a module lies in: the longest name that its own begins with."""
+    rooms = [room for room in ROOMS if f"{module}.".startswith(f"{room}.")]
+    return max(rooms, key=len, default=module)
+
+
+def layer_of(room: str) -> int:
+    return next(index for index, rooms in enumerate(LAYERS) if room in rooms)
+
+
+@cache
+def imports_of(module: str, *, at_import: bool = False) -> frozenset[str]:
+    """Dotted names of what a module imports, wherever in the file, or as it is loaded itself."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _loaded(tree) if at_import else ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute"
-            names.add(node.module or "")
-    return names
+            assert node.level == 0, f"{module}: imports are absolute"
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(names)
 
 
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+def _loaded(node: ast.AST) -> Iterator[ast.AST]:
+    """Statements that run when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        yield child
+        yield from _loaded(child)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_imports_go_one_way(path: Path) -> None:
-    room = path.relative_to(ROOT).parts[0]
-    forbidden = set(ROOMS[ROOMS.index(room) + 1 :])
-    packages = {name.split(".")[0] for name in imports_of(path)}
-    assert not packages & forbidden
-    if room == "schemas":
-        assert not packages & HEAVY
-    if name_of(path) not in RAY_FILES | RAY_PEERS:
-        assert "ray" not in packages or name_of(path).startswith("tests/")
+@cache
+def loads(module: str) -> frozenset[str]:
+    """The outside packages that importing a module loads, through whatever of our own it imports."""
+    seen, todo, packages = {module}, [module], set[str]()
+    while todo:
+        for name in imports_of(todo.pop(), at_import=True):
+            if name in MODULES:
+                if name not in seen:
+                    seen.add(name)
+                    todo.append(name)
+            else:
+                packages.add(name.split(".")[0])
+    return frozenset(packages)
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_the_plain_libraries_do_not_know_one_another(library: str) -> None:
-    others = tuple(f"distributed.{other}" for other in LIBRARIES if other != library)
-    for path in (ROOT / "distributed" / library).rglob("*.py"):
-        assert not [name for name in imports_of(path) if name.startswith(others)], name_of(path)
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module: str) -> None:
+    room = room_of(module)
+    others = {room_of(name) for name in imports_of(module) if name in MODULES} - {room, "distributed"}
+    if room == EXECUTION:
+        assert others <= {"schemas"}
+        return
+    if room == "distributed":
+        assert not others
+        return
+    if EXECUTION in others:
+        assert room in EXECUTION_IS_FOR
+    wrong = {other for other in others - {EXECUTION} if layer_of(other) <= layer_of(room)}
+    assert not wrong, f"{module} lies in {room} and imports from {sorted(wrong)}"
+
+
+def test_every_module_lies_in_a_room() -> None:
+    assert {room_of(module) for module in MODULES} == {*ROOMS, "distributed"}
+
+
+def test_ray_is_imported_behind_the_executor_alone() -> None:
+    by_name = {module for module in MODULES if any(_is_ray(name) for name in imports_of(module))}
+    assert by_name == RAY_MODULES | RAY_PEERS
+    loading = {room_of(module) for module in MODULES if "ray" in loads(module)}
+    assert loading <= {EXECUTION, "jobs.benchmarks", "jobs"}
+    commands = {module for module in MODULES if room_of(module) == "jobs" and "ray" in loads(module)}
+    assert commands == {"jobs.submit"}, (
+        "the other commands ask jobs.cli.ray for an executor when they need it"
+    )
+
+
+def _is_ray(name: str) -> bool:
+    return name.split(".")[0] == "ray"
+
+
+def test_what_is_written_down_needs_nothing_heavy() -> None:
+    assert not [module for module in MODULES if room_of(module) == "schemas" and loads(module) & HEAVY]
+
+
+def test_statistics_open_no_file() -> None:
+    statistics = [module for module in MODULES if room_of(module) == "distributed.statistics"]
+    assert statistics
+    for module in statistics:
+        assert not {name.split(".")[0] for name in imports_of(module)} & OF_FILES, module
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "report", "reveal", "spec", "compare", "inspect"])
+def test_a_command_that_looks_on_loads_no_ray(command: str) -> None:
+    script = f"import sys, jobs.{command}; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=120).returncode == 0
+
+
+def test_no_room_holds_more_than_a_reader_can() -> None:
+    files = [path.relative_to(ROOT).parent.as_posix() for path in MODULES.values() if path.name[0] != "_"]
+    crowded = {folder: files.count(folder) for folder in set(files) if files.count(folder) > LARGEST_ROOM}
+    assert crowded.keys() == ROOMS_BY_NAME.keys(), crowded
+
+
+def test_jobs_holds_the_commands_and_no_other_file() -> None:
+    files = {path.stem for path in (ROOT / "jobs").glob("*.py")} - {"__init__", "__main__"}
+    assert files == set(JOBS)
 
 
 def test_distributed_is_this_repositorys() -> None:

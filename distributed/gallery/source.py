@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from distributed.gallery.fingerprint import gallery_fingerprint
 from distributed.gallery.photos import Photo, list_photos
-from distributed.stages.fingerprints import gallery_fingerprint
 from distributed.storage.erasures import erased_identities
 from distributed.storage.store import RunStore
 from distributed.storage.vault import Vault

@@ -11,14 +11,14 @@ import pyarrow as pa
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.labels import require_usable_labels
 from distributed.membership.assessment import Reduction
-from distributed.stages.answers import drop_answers
+from distributed.sampling.api.evidence import drop_answers
 from distributed.stages.enroll import Enrolment, enroll
+from distributed.stages.fingerprints import verdict_fingerprint
 from distributed.stages.finished import is_finished
 from distributed.stages.reduce import reduce
 from distributed.stages.results import write_results
 from distributed.stages.sample import require_usable_generator, sample
 from distributed.stages.shards import ShardsMade
-from distributed.stages.verdict_fingerprint import verdict_fingerprint
 from distributed.storage.store import RunStore, open_run
 from schemas.fingerprint import Fingerprint
 from schemas.spec.audit import AuditSpec

@@ -10,12 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from distributed.embedding.fingerprint import recognizer_fields
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.enrolled import accepted, read_gallery
 from distributed.gallery.names import NameMap, names_of, read_names, write_names
 from distributed.gallery.photos import Photo
 from distributed.gallery.source import GallerySource, gallery_source
-from distributed.stages.fingerprints import recognizer_fields
 from distributed.stages.shards import make_missing
 from distributed.storage.shard_index import ShardRun
 from distributed.storage.store import RunStore

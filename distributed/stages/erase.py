@@ -10,15 +10,15 @@ from pathlib import Path
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.names import read_names, write_names
 from distributed.gallery.source import gallery_source
-from distributed.stages.answers import drop_answers
+from distributed.sampling.api.evidence import drop_answers
 from distributed.stages.enroll import commit_gallery, require_both_sides, without_people
-from distributed.stages.receipt import write_receipt
+from distributed.stages.fingerprints import verdict_fingerprint
 from distributed.stages.reduce import committed, reduce
 from distributed.stages.results import write_results
-from distributed.stages.verdict_fingerprint import verdict_fingerprint
 from distributed.storage.erasures import erased_identities, record_erasure
 from distributed.storage.ledger import erase_from_ledger
 from distributed.storage.lock import run_lock
+from distributed.storage.receipt import write_receipt
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.tombstone import require_not_purged

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from distributed.gallery.source import gallery_source
-from distributed.stages.fingerprints import sampling_fingerprint
-from distributed.stages.verdict_fingerprint import verdict_fingerprint
+from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
 from distributed.storage.results import read_results
 from distributed.storage.shard_index import ShardRun, indexed_outcomes
 from distributed.storage.store import RunStore

@@ -41,12 +41,11 @@ from distributed.membership.verdicts import Decision, decide
 from distributed.reduce.neighbours import Neighbours, Partial
 from distributed.reduce.reducer import SampleTemplates
 from distributed.stages.enroll import Enrolment
-from distributed.stages.fingerprints import sampling_fingerprint
+from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
 from distributed.stages.passes import Passes
 from distributed.stages.reference import read_reference
 from distributed.stages.sample import require_few_invalid
 from distributed.stages.shards import ShardsMade
-from distributed.stages.verdict_fingerprint import verdict_fingerprint
 from distributed.statistics.drift import Drift, drift
 from distributed.statistics.population import (
     count_identities,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distributed.stages.fingerprints import recognizer_fields
+from distributed.embedding.fingerprint import recognizer_fields
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from schemas.errors import SpecError

@@ -15,14 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from distributed.embedding.fingerprint import recognizer_fields
 from distributed.gallery.labels import read_labels
 from distributed.membership.assessment import Reduction
 from distributed.membership.judgement import HitCounts, Judgement, calibrate
 from distributed.membership.scores import Evidence, photo_scores
+from distributed.runtime.versions import package_version
 from distributed.stages.authorise import overrides
 from distributed.stages.enroll import Enrolment
 from distributed.stages.evidence import collect_evidence
-from distributed.stages.fingerprints import package_version, recognizer_fields, sampling_fingerprint
+from distributed.stages.fingerprints import sampling_fingerprint
 from distributed.stages.shards import ShardsMade
 from distributed.statistics.calibration import cohort_needed, flaggable_count
 from distributed.statistics.drift import Drift

@@ -13,7 +13,7 @@ from statistics import median
 
 import faiss
 
-from distributed.stages.fingerprints import package_version
+from distributed.runtime.versions import package_version
 from jobs.cli.exit_codes import ExitCode
 
 PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "insightface", "ray", "torch")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from distributed.execution.stopping import stop_requested
 from distributed.statistics.calibration import flaggable_count
 from distributed.statistics.spending import night_level
 from distributed.storage.lock import run_lock
@@ -56,10 +55,8 @@ def do_night(fleet: Fleet, entry: Entry, night: date, run_audit: RunAudit) -> Re
     """Do what this night asks of the key, unless it has been done; a failed night is tried again.
 
     An error of the night is kept in its record. Raises StoreError if the state cannot be written, and
-    StoppedError if the process was told to stop; then there is no record, and the same command goes on.
+    StoppedError if the audit was told to stop; then there is no record, and the same command goes on.
     """
-    if stop_requested():
-        raise StoppedError(f"stopped before {entry.key}: run the same command to go on")
     state = state_of(fleet, entry)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:

@@ -10,9 +10,8 @@ from pathlib import Path
 from distributed.gallery.source import gallery_source
 from distributed.runtime.digests import digest_lines
 from distributed.sampling.adapters import generator_fields, image_count
-from distributed.stages.fingerprints import sampling_fingerprint
+from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
 from distributed.stages.finished import is_finished
-from distributed.stages.verdict_fingerprint import verdict_fingerprint
 from distributed.storage.store import RunStore, open_run
 from jobs.schedule.state import NightState
 from schemas.errors import WrongRunError

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from distributed.stages.answers import nearest_ids
+from distributed.sampling.api.evidence import nearest_ids
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode

@@ -1,0 +1,28 @@
+"""What of a spec's `faces` changes a template."""
+
+from __future__ import annotations
+
+from distributed.embedding.zoo import resolve_model
+from distributed.runtime.digests import digest_model
+from schemas.spec.audit import FacesSpec
+
+
+def faces_fields(faces: FacesSpec, *, detector: bool) -> dict[str, str]:
+    """The fields of all models that make templates. Raises ModelError for missing files."""
+    fields = recognizer_fields(faces)
+    if detector and faces.detector is not None:
+        path = resolve_model(faces.detector.path, task="detection")
+        fields["faces.detector.sha256"] = digest_model(path)
+        fields["faces.detector.sizes"] = repr(faces.detector.sizes)
+        fields["faces.detector.threshold"] = repr(faces.detector.threshold)
+    return fields
+
+
+def recognizer_fields(faces: FacesSpec) -> dict[str, str]:
+    """The fields that two templates must share to be comparable."""
+    fields = {}
+    for one in faces.recognizers:
+        key = f"faces.recognizers.{one.name}"
+        fields[f"{key}.sha256"] = digest_model(resolve_model(one.path, task="recognition"))
+        fields[f"{key}.input"] = f"{one.input.channels} mean {one.input.mean} std {one.input.std}"
+    return fields

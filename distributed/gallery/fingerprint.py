@@ -1,0 +1,37 @@
+"""The fingerprint of a run's gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from distributed.embedding.fingerprint import faces_fields, recognizer_fields
+from distributed.gallery.photos import Photo
+from distributed.runtime.digests import digest_file, digest_lines
+from distributed.runtime.versions import version_fields
+from schemas.fingerprint import Fingerprint
+from schemas.spec.audit import AuditSpec
+
+
+def gallery_fingerprint(
+    spec: AuditSpec, photos: Sequence[Photo], key_id: str, erased: frozenset[str] = frozenset()
+) -> Fingerprint:
+    """Everything that changes a value in `gallery.parquet`, for sources that are folders and sources that are
+    an earlier `gallery.parquet` alike. photos: under pseudonyms of the key `key_id`."""
+    fields = recognizer_fields(spec.faces) | {"gallery.photos": _digest_photos(photos)}
+    fields |= {"protection.key": key_id}
+    if erased:
+        fields["gallery.erased"] = digest_lines(sorted(erased))
+    for role in ("candidates", "cohort"):
+        parquet = getattr(spec.gallery, role).parquet
+        if parquet is not None:
+            fields[f"gallery.{role}.sha256"] = digest_file(Path(parquet))
+    fields |= faces_fields(spec.faces, detector=bool(photos) and spec.gallery.detector)
+    fields["gallery.detector"] = str(spec.gallery.detector)
+    return Fingerprint(fields | version_fields())
+
+
+def _digest_photos(photos: Sequence[Photo]) -> str:
+    return digest_lines(
+        f"{photo.role}\0{photo.identity}\0{photo.name}\0{digest_file(photo.path)}" for photo in photos
+    )

@@ -1,0 +1,36 @@
+"""The versions that a run's bytes depend on."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+ALGORITHM_VERSION = "3"
+"""Raised whenever our own code changes a byte of what it writes."""
+
+VERSIONED_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyarrow", "scipy")
+
+
+def version_fields() -> dict[str, str]:
+    return {f"version.{name}": package_version(name) for name in VERSIONED_PACKAGES} | {
+        "version.algorithm": ALGORITHM_VERSION
+    }
+
+
+def package_version(name: str) -> str:
+    """Version of an installed package; onnxruntime's GPU build goes by another name, same code."""
+    if name != "onnxruntime":
+        return version(name)
+    builds = [found for found in map(_version_or_none, ("onnxruntime", "onnxruntime-gpu")) if found]
+    if len(set(builds)) == 1:
+        return builds[0]
+    # Which of two is at work, only the package itself can tell.
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def _version_or_none(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
