@@ -12,7 +12,7 @@ from distributed.storage.lock import run_lock
 from distributed.storage.receipt import require_writable, write_receipt
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
-from distributed.storage.tombstone import Tombstone, left_of
+from distributed.storage.tombstone import left_of
 from distributed.storage.trail import actor, head, record
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
@@ -20,6 +20,7 @@ from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
 from schemas.errors import SpecError, StoreError
 from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
+from schemas.run.erasures import Tombstone
 
 
 def main(argv: Sequence[str]) -> int:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from distributed.stages.verify import Problem, find_problems
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
-from distributed.storage.tombstone import Tombstone, left_of, read_tombstone
+from distributed.storage.tombstone import left_of, read_tombstone
 from distributed.storage.trail import entries, head, replay
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say
 from schemas.run.artefacts import GALLERY_FILE
+from schemas.run.erasures import Tombstone
 from schemas.run.shard import plan_shards
 
 

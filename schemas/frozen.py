@@ -1,4 +1,4 @@
-"""The base of all parts of a spec."""
+"""The bases of all models: of a spec that a person writes, and of the files that a run leaves."""
 
 from __future__ import annotations
 
@@ -9,3 +9,9 @@ class Frozen(BaseModel):
     """Values that cannot be changed, without unknown keys and without numbers that are none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Record(Frozen):
+    """The same for a file that a run writes; its numbers are what was computed, whatever came of it."""
+
+    model_config = ConfigDict(allow_inf_nan=True)

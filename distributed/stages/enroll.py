@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from distributed.embedding.fingerprint import recognizer_fields
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.enrolled import accepted, read_gallery
-from distributed.gallery.names import NameMap, names_of, read_names, write_names
+from distributed.gallery.names import names_of, read_names, write_names
 from distributed.gallery.photos import Photo
 from distributed.gallery.source import GallerySource, gallery_source
 from distributed.stages.shards import make_missing
@@ -24,6 +24,7 @@ from distributed.storage.vault import Vault
 from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
+from schemas.run.names import NameMap
 from schemas.run.shard import Footer, Shard, plan_shards
 from schemas.run.tables import Role, gallery_schema
 from schemas.spec.audit import AuditSpec

@@ -26,36 +26,9 @@ from distributed.storage.trail import digests, record
 from distributed.storage.vault import Vault
 from schemas.errors import IdleakError, SpecError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import (
-    ENROLLING_PREFIX,
-    ERASURES_FILE,
-    ERROR_FILE,
-    FIGURES_PREFIX,
-    GALLERY_FILE,
-    NAMES_FILE,
-    NEIGHBOURS_FILE,
-    OVER_REPRESENTATION_FILE,
-    PARTIALS_PREFIX,
-    REPORT_FILE,
-    RESULTS_FILE,
-    SCORES_FILE,
-    SETTINGS_FILE,
-)
+from schemas.run.artefacts import DERIVED, ERASURES_FILE, GALLERY_FILE, NAMES_FILE
 from schemas.spec.audit import AuditSpec
 
-DERIVED = (
-    NEIGHBOURS_FILE,
-    SCORES_FILE,
-    OVER_REPRESENTATION_FILE,
-    SETTINGS_FILE,
-    RESULTS_FILE,
-    REPORT_FILE,
-    ERROR_FILE,
-    f"{FIGURES_PREFIX}/",
-    f"{ENROLLING_PREFIX}/",
-    f"{PARTIALS_PREFIX}/",
-)
-"""What tells of people, and is made from the gallery and the samples."""
 PSEUDONYM = re.compile(r"[0-9a-f]{12,32}")
 """The whole of one, or its beginning, at least as much of it as reports show."""
 

@@ -36,7 +36,7 @@ from distributed.statistics.power import (
     presence_power,
     smallest_share,
 )
-from distributed.storage.ledger import enter_night
+from distributed.storage.ledger import enter_night, flagged_by
 from distributed.storage.lock import run_lock
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
@@ -432,4 +432,4 @@ def _ledger(
     score = f"{headline.score_name} of {headline.recognizer}"
     with run_lock(store):
         night, ledger = enter_night(store, verdict.digest, names, p, alpha=spec.membership.fdr, score=score)
-    return LedgerResult(night=night, alpha=ledger.alpha, flagged=ledger.flagged(names))
+    return LedgerResult(night=night, alpha=ledger.alpha, flagged=flagged_by(ledger, names))

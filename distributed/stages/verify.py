@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from distributed.storage.run_record import RunRecord
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError, StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX
+from schemas.run.record import RunRecord
 from schemas.run.shard import Footer, Shard, count_outcomes, plan_shards
 
 

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError
 from schemas.run.artefacts import ERASURES_FILE
-
-
-class Erasure(BaseModel):
-    """One person, by pseudonym, and when."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    identity: str
-    erased: str
-
-
-class Erasures(BaseModel):
-    """All people who were erased from a run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    people: tuple[Erasure, ...] = ()
+from schemas.run.erasures import Erasure, Erasures
 
 
 def erased_identities(store: RunStore) -> frozenset[str]:

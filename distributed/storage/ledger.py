@@ -9,44 +9,22 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from distributed.statistics.similarity import Floats
 from distributed.statistics.spending import e_benjamini_hochberg, night_e_values, night_weight
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError, WrongRunError
-
-LEDGER_FILE = "ledger.json"
-
-
-class Night(BaseModel):
-    """One audit: its verdict fingerprint and its e-values per candidate, those of 0 left out.
-
-    `shares`: e-value divided by the number of candidates of that night.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fingerprint: str
-    shares: dict[str, float]
+from schemas.run.ledger import LEDGER_FILE, Ledger, LedgerNight
 
 
-class Ledger(BaseModel):
-    """All nights so far, under one rate and for one way of scoring."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    alpha: float
-    score: str
-    nights: tuple[Night, ...] = ()
-
-    def flagged(self, names: Sequence[str]) -> list[str]:
-        """Whom of these all nights together flag."""
-        sums = np.zeros(len(names))
-        for number, night in enumerate(self.nights, start=1):
-            sums += night_weight(number) * np.array([night.shares.get(name, 0.0) for name in names])
-        flags = e_benjamini_hochberg(len(names) * sums, self.alpha)
-        return [name for name, flag in zip(names, flags, strict=True) if flag]
+def flagged_by(ledger: Ledger, names: Sequence[str]) -> list[str]:
+    """Whom of these all nights together flag."""
+    sums = np.zeros(len(names))
+    for number, night in enumerate(ledger.nights, start=1):
+        sums += night_weight(number) * np.array([night.shares.get(name, 0.0) for name in names])
+    flags = e_benjamini_hochberg(len(names) * sums, ledger.alpha)
+    return [name for name, flag in zip(names, flags, strict=True) if flag]
 
 
 def enter_night(
@@ -70,7 +48,9 @@ def enter_night(
     number = len(ledger.nights) + 1
     values = night_e_values(p, alpha, number)
     shares = {name: float(e) / len(p) for name, e in zip(names, values, strict=True) if e > 0}
-    ledger = ledger.model_copy(update={"nights": (*ledger.nights, Night(fingerprint=key, shares=shares))})
+    ledger = ledger.model_copy(
+        update={"nights": (*ledger.nights, LedgerNight(fingerprint=key, shares=shares))}
+    )
     store.write(LEDGER_FILE, (ledger.model_dump_json(indent=1) + "\n").encode())
     return number, ledger
 

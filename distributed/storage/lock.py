@@ -11,28 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 from uuid import uuid4
 
 import psutil
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError, LockedError
 from schemas.run.artefacts import LOCK_FILE
+from schemas.run.lock import Lock
 
-
-@dataclass(frozen=True)
-class _Lock:
-    """started: seconds since 1970. token: tells one lock of a process from another."""
-
-    host: str
-    pid: Annotated[int, Field(ge=0, lt=1 << 31)]
-    started: float
-    token: str = ""
-
-
-LOCK = TypeAdapter(_Lock)
+LOCK = TypeAdapter(Lock)
 
 
 @contextmanager
@@ -99,7 +88,7 @@ def _take_over(store: RunStore, me: bytes) -> None:
         raise LockedError(f"another process has just begun to work on {store.location}: wait for it")
 
 
-def _read(store: RunStore) -> _Lock:
+def _read(store: RunStore) -> Lock:
     try:
         return store.read_as(LOCK, LOCK_FILE)
     except DamagedError as error:
@@ -110,10 +99,10 @@ def _read(store: RunStore) -> _Lock:
 
 def _myself() -> bytes:
     me = psutil.Process()
-    return LOCK.dump_json(_Lock(socket.gethostname(), me.pid, me.create_time(), uuid4().hex))
+    return LOCK.dump_json(Lock(socket.gethostname(), me.pid, me.create_time(), uuid4().hex))
 
 
-def _has_ended(holder: _Lock) -> bool:
+def _has_ended(holder: Lock) -> bool:
     """True if the holder ran on this machine and is no more; a reused pid has another start time."""
     if holder.host != socket.gethostname():
         return False

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
 from schemas.errors import StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import RECORD_FILE
+from schemas.run.record import RunRecord
 from schemas.spec.audit import AuditSpec
-
-
-class RunRecord(BaseModel):
-    """The spec with absolute paths, and the fields of its samples' fingerprint."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    spec: AuditSpec
-    fingerprint: dict[str, str]
 
 
 def record_run(store: RunStore, spec: AuditSpec, fingerprint: Fingerprint) -> None:

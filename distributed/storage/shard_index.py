@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from schemas.errors import WrongRunError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import INDEX_FILE, SAMPLES_PREFIX
+from schemas.run.index import ShardIndex
 from schemas.run.shard import Footer, Shard
 from schemas.spec.audit import AuditSpec
 
@@ -34,17 +35,6 @@ class ShardRun:
         return f"{self.prefix}/{shard.file_name}"
 
 
-class _Index(BaseModel):
-    """What the footers of all shards said, and a digest of the listing that they were in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fingerprint_sha256: str
-    stop_id: int
-    listing_sha256: str
-    outcomes: dict[str, int]
-
-
 def indexed_outcomes(run: ShardRun, store: RunStore) -> dict[str, int] | None:
     """Outcome counts of all samples, without opening a shard; None unless all is as it was last time.
 
@@ -53,7 +43,7 @@ def indexed_outcomes(run: ShardRun, store: RunStore) -> dict[str, int] | None:
     if run.prefix != SAMPLES_PREFIX or not store.exists(INDEX_FILE):
         return None
     try:
-        found = _Index.model_validate_json(store.read(INDEX_FILE))
+        found = ShardIndex.model_validate_json(store.read(INDEX_FILE))
     except ValidationError:
         return None
     return dict(found.outcomes) if found == _index(run, store, found.outcomes) else None
@@ -65,11 +55,11 @@ def write_index(run: ShardRun, store: RunStore, outcomes: Mapping[str, int]) -> 
         store.write(INDEX_FILE, _index(run, store, outcomes).model_dump_json(indent=2).encode())
 
 
-def _index(run: ShardRun, store: RunStore, outcomes: Mapping[str, int]) -> _Index:
+def _index(run: ShardRun, store: RunStore, outcomes: Mapping[str, int]) -> ShardIndex:
     listing = hashlib.sha256()
     for path, stamp in store.stamps(run.prefix).items():
         listing.update(f"{path} {stamp}\n".encode())
-    return _Index(
+    return ShardIndex(
         fingerprint_sha256=run.fingerprint.digest,
         stop_id=run.shards[-1].stop_id,
         listing_sha256=listing.hexdigest(),

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError, WrongRunError
-from schemas.run.artefacts import LOCK_FILE, RECEIPTS_PREFIX, TOMBSTONE_FILE, TRAIL_PREFIX
-
-
-class Tombstone(BaseModel):
-    """files and bytes: how many were deleted. trail: sha256 of the last entry of the trail, then."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run: str
-    purged: str
-    who: str
-    files: int
-    bytes: int
-    trail: str
-
-
-KEPT = (LOCK_FILE, TOMBSTONE_FILE, f"{TRAIL_PREFIX}/", f"{RECEIPTS_PREFIX}/")
-"""What stays of a purged run: that it was, and what was done to it. Nothing of a person is in it."""
+from schemas.run.artefacts import KEPT_AFTER_PURGE, TOMBSTONE_FILE
+from schemas.run.erasures import Tombstone
 
 
 def left_of(store: RunStore) -> dict[str, int]:
     """The files of a run that a purge deletes, and their bytes; half written ones count as 0."""
-    files = {path: size for path, size in store.sizes().items() if not path.startswith(KEPT)}
+    files = {path: size for path, size in store.sizes().items() if not path.startswith(KEPT_AFTER_PURGE)}
     return files | dict.fromkeys(store.leftovers(), 0)
 
 

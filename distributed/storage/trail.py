@@ -15,41 +15,15 @@ import socket
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from distributed.storage.vault import Vault
 from schemas.errors import StoreError, WrongRunError
-from schemas.run.artefacts import ENROLLING_PREFIX, ERROR_FILE, PARTIALS_PREFIX, TRAIL_PREFIX
+from schemas.run.artefacts import TRAIL_PREFIX, TRANSIENT
+from schemas.run.trail import TrailEntry
 
 ATTEMPTS = 20
-PASSING = (f"{ENROLLING_PREFIX}/", f"{PARTIALS_PREFIX}/", ERROR_FILE)
-"""What comes and goes while a run is at work."""
-
-
-class TrailEntry(BaseModel):
-    """One act. before: sha256 of the file of the entry before it; empty in the first one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    number: int
-    when: str
-    who: str
-    action: str
-    what: dict[str, JsonValue]
-    before: str
-    signature: str | None = None
-
-    def signed(self, vault: Vault | None) -> TrailEntry:
-        """With the HMAC of all else that it says; without a key as it is."""
-        if vault is None:
-            return self
-        return self.model_copy(update={"signature": vault.signature(self.unsigned)})
-
-    @property
-    def unsigned(self) -> bytes:
-        """What the signature is of."""
-        return self.model_dump_json(exclude={"signature"}).encode()
 
 
 def record(store: RunStore, action: str, **what: object) -> None:
@@ -67,9 +41,16 @@ def record(store: RunStore, action: str, **what: object) -> None:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         told = {"number": number, "when": when, "who": actor(), "action": action, "before": before}
         entry = TrailEntry.model_validate({**told, "what": what})
-        if store.create(_path(number), (entry.signed(store.vault).model_dump_json() + "\n").encode()):
+        if store.create(_path(number), (_signed(entry, store.vault).model_dump_json() + "\n").encode()):
             return
     raise StoreError(f"cannot add to the trail of {store.location}: others write to it; try again")
+
+
+def _signed(entry: TrailEntry, vault: Vault | None) -> TrailEntry:
+    """With the HMAC of all else that it says; without a key as it is."""
+    if vault is None:
+        return entry
+    return entry.model_copy(update={"signature": vault.signature(entry.unsigned)})
 
 
 def _require_same_key(store: RunStore, last: bytes) -> None:
@@ -145,7 +126,7 @@ def _changed(store: RunStore, written: Mapping[str, str | None]) -> Iterator[tup
     """Files that are not as the trail says that they were left."""
     there = store.sizes()
     for path, digest in written.items():
-        if digest is None and path in there and not path.startswith(PASSING):
+        if digest is None and path in there and not path.startswith(TRANSIENT):
             yield path, "is there, and the trail says that it was deleted"
         elif digest is not None and path not in there:
             yield path, "is missing, and the trail does not say that it was deleted"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from schemas.frozen import Record
 from schemas.run.tables import Verdict
 
 COMPARISON_VERSION = 1
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ComparedRun(_Frozen):
+class ComparedRun(Record):
     """One of the two. `fingerprint`: all that its samples follow from."""
 
     name: str
@@ -23,7 +20,7 @@ class ComparedRun(_Frozen):
     fingerprint: dict[str, str]
 
 
-class PersonInRun(_Frozen):
+class PersonInRun(Record):
     """One candidate in one run, by the score and recogniser that decide the verdicts. Rates: hits per million
     samples, with their 95 % interval."""
 
@@ -36,7 +33,7 @@ class PersonInRun(_Frozen):
     per_million_high: float
 
 
-class ComparedPerson(_Frozen):
+class ComparedPerson(Record):
     """One candidate in both runs. `identity`: the pseudonym, whatever the page shows."""
 
     identity: str
@@ -45,7 +42,7 @@ class ComparedPerson(_Frozen):
     more_often: str = Field(description="A or B where the intervals of the rates are apart, else empty")
 
 
-class ComparisonResult(_Frozen):
+class ComparisonResult(Record):
     """What `idleak compare` found. People: in the page's order, and all of them."""
 
     version: int = COMPARISON_VERSION

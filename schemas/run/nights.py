@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from schemas.frozen import Record
 from schemas.run.tables import Verdict
 
 RECORD_VERSION = 1
@@ -15,18 +16,14 @@ Outcome = Literal["audited", "skipped", "failed"]
 Status = Literal["audited", "skipped", "failed", "done", "refused"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Share(_Frozen):
+class Share(Record):
     """`count` of `total`."""
 
     count: int
     total: int
 
 
-class NightEvidence(_Frozen):
+class NightEvidence(Record):
     """What one key's samples show by one night, all samples of the version together."""
 
     night: date = Field(description="when it was audited")
@@ -49,7 +46,7 @@ class NightEvidence(_Frozen):
     findings: list[str] = Field(description="whom all nights of the ledger flag")
 
 
-class Finding(_Frozen):
+class Finding(Record):
     """Somebody who was found, on which night, and by how many samples."""
 
     identity: str
@@ -57,7 +54,7 @@ class Finding(_Frozen):
     samples: int
 
 
-class NightDrift(_Frozen):
+class NightDrift(Record):
     """One property on the accepted night and tonight; `warns`: more apart than chance explains."""
 
     property: str
@@ -67,7 +64,7 @@ class NightDrift(_Frozen):
     warns: bool
 
 
-class Comparison(_Frozen):
+class Comparison(Record):
     """Tonight against the accepted night."""
 
     accepted: date | None
@@ -81,7 +78,7 @@ class Comparison(_Frozen):
     drift: list[NightDrift]
 
 
-class Failure(_Frozen):
+class Failure(Record):
     """Why a night failed. `detail` may name identities: it stays in this file."""
 
     kind: str
@@ -89,7 +86,7 @@ class Failure(_Frozen):
     detail: str
 
 
-class NightRecord(_Frozen):
+class NightRecord(Record):
     """`nights/<date>.json`. `changed`: fields of the fingerprints that are not those of the night before."""
 
     record_version: int = RECORD_VERSION
@@ -99,14 +96,14 @@ class NightRecord(_Frozen):
     started: str
     seconds: float
     missed: list[date] = Field(description="nights due since the last one on which nothing ran")
-    changed: list[str] = []
+    changed: list[str] = Field(default_factory=list)
     evidence: NightEvidence | None = None
     comparison: Comparison | None = None
     accepted: bool = Field(False, description="it is the accepted night, having nothing new")
     failure: Failure | None = None
 
 
-class Accepted(_Frozen):
+class Accepted(Record):
     """`accepted.json`: what later nights are compared with."""
 
     record_version: int = RECORD_VERSION
@@ -116,13 +113,13 @@ class Accepted(_Frozen):
     findings: list[Finding]
 
 
-class Told(_Frozen):
+class Told(Record):
     """`told.json`: whom the hook has been told of, and nobody has accepted."""
 
-    identities: list[str] = []
+    identities: list[str] = Field(default_factory=list)
 
 
-class ReportEntry(_Frozen):
+class ReportEntry(Record):
     """One key in the report."""
 
     key: str
@@ -133,7 +130,7 @@ class ReportEntry(_Frozen):
     record: NightRecord | None = None
 
 
-class FleetReport(_Frozen):
+class FleetReport(Record):
     """`nightly.json`."""
 
     report_version: int = RECORD_VERSION

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from schemas.frozen import Record
 
 
-class StageProgress(BaseModel):
+class StageProgress(Record):
     """What the process that works on a run last wrote of it.
 
     started, updated: seconds since 1970. there: images that were there when it began. todo: images to make
     from then on, done: those made, with outcomes and seconds of the workers, by stage of an image. workers:
     those that were up; tried_again: attempts that failed; set_aside: shards given up.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
     started: float

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from schemas.frozen import Record
 from schemas.run.tables import Verdict
 
 RESULTS_VERSION = 3
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SampleCounts(_Frozen):
+class SampleCounts(Record):
     """The samples of the run. `detection_rate`: share of samples with at least one face found."""
 
     planned: int
@@ -26,7 +23,7 @@ class SampleCounts(_Frozen):
     shards_made_now: int
 
 
-class PeopleCounts(_Frozen):
+class PeopleCounts(Record):
     """One side of the gallery. `without_template`: identities all of whose photos were refused."""
 
     identities: int
@@ -35,7 +32,7 @@ class PeopleCounts(_Frozen):
     without_template: list[str]
 
 
-class OperatingPointResult(_Frozen):
+class OperatingPointResult(Record):
     """The similarity from which on a sample hits an identity, from the cohort's own non-mated photos."""
 
     threshold: float
@@ -43,7 +40,7 @@ class OperatingPointResult(_Frozen):
     comparisons: int
 
 
-class GroupResult(_Frozen):
+class GroupResult(Record):
     """Candidates calibrated together: the same stratum, the same number of photos as their cohort."""
 
     stratum: str
@@ -53,14 +50,14 @@ class GroupResult(_Frozen):
     smallest_p_value: float
 
 
-class ShareResult(_Frozen):
+class ShareResult(Record):
     """The chance that a person in such a share of the samples is flagged alone, by `max`."""
 
     share: float
     power: float
 
 
-class PowerResult(_Frozen):
+class PowerResult(Record):
     """What the cohort's size and the number of samples allow.
 
     `flaggable_from`: so many candidates at the floor can be flagged. `shares`: if samples resemble a person
@@ -83,7 +80,7 @@ class PowerResult(_Frozen):
     )
 
 
-class Interval(_Frozen):
+class Interval(Record):
     """A value with its 95 % identity-bootstrap interval."""
 
     value: float
@@ -91,7 +88,7 @@ class Interval(_Frozen):
     high: float
 
 
-class TprAtFprResult(_Frozen):
+class TprAtFprResult(Record):
     """The largest TPR with FPR at most `fpr`. Not resolved: one non-member is more, so that FPR is 0."""
 
     fpr: float
@@ -99,7 +96,7 @@ class TprAtFprResult(_Frozen):
     resolved: bool
 
 
-class EvaluationResult(_Frozen):
+class EvaluationResult(Record):
     """How well one score tells the labelled members from the others."""
 
     members: int
@@ -112,7 +109,7 @@ class EvaluationResult(_Frozen):
     det_fnr: list[float]
 
 
-class PrefixResult(_Frozen):
+class PrefixResult(Record):
     """What the first `samples` samples show. `flagged`: before explaining away."""
 
     samples: int
@@ -120,7 +117,7 @@ class PrefixResult(_Frozen):
     roc_auc: float | None
 
 
-class SettingResult(_Frozen):
+class SettingResult(Record):
     """What the samples of one setting of a sweep show. `flagged`: at the FDR within the setting, before
     explaining away."""
 
@@ -129,7 +126,7 @@ class SettingResult(_Frozen):
     flagged: list[str]
 
 
-class OverRepresentedResult(_Frozen):
+class OverRepresentedResult(Record):
     """A candidate with more hits than the spread of the cohort's rates explains, by a model of its tail."""
 
     identity: str
@@ -141,7 +138,7 @@ class OverRepresentedResult(_Frozen):
     model_p_value: float
 
 
-class CrowdResult(_Frozen):
+class CrowdResult(Record):
     """Samples that match one of them: likely one person, made often. The interval is of the share."""
 
     sample_id: int
@@ -149,7 +146,7 @@ class CrowdResult(_Frozen):
     share: Interval
 
 
-class PopulationResult(_Frozen):
+class PopulationResult(Record):
     """How many people the generator makes: the effective number 1 / Σ p², by the birthday paradox.
 
     `estimate` and `high` are null where the samples cannot bound it.
@@ -164,7 +161,7 @@ class PopulationResult(_Frozen):
     crowds: list[CrowdResult]
 
 
-class DriftResult(_Frozen):
+class DriftResult(Record):
     """A property of the gallery on both sides; `warns`: they differ, so exchangeability is in doubt."""
 
     property: str
@@ -174,7 +171,7 @@ class DriftResult(_Frozen):
     warns: bool
 
 
-class EvidenceResult(_Frozen):
+class EvidenceResult(Record):
     """What a flag rests on: a copy of one photo, or the person across photos. See docs/method.md."""
 
     identity: str
@@ -188,7 +185,7 @@ class EvidenceResult(_Frozen):
     structural_p_value: float | None
 
 
-class ScoreResult(_Frozen):
+class ScoreResult(Record):
     """One recogniser × score: what was flagged, and the evaluation where labels are given."""
 
     recognizer: str
@@ -206,7 +203,7 @@ class ScoreResult(_Frozen):
     settings: list[SettingResult]
 
 
-class LedgerResult(_Frozen):
+class LedgerResult(Record):
     """This audit's night in the ledger, and whom all nights together flag at its rate."""
 
     night: int
@@ -214,7 +211,7 @@ class LedgerResult(_Frozen):
     flagged: list[str]
 
 
-class RecognizerResult(_Frozen):
+class RecognizerResult(Record):
     """One recogniser's templates."""
 
     name: str
@@ -223,7 +220,7 @@ class RecognizerResult(_Frozen):
     operating_point: OperatingPointResult
 
 
-class AuditResults(_Frozen):
+class AuditResults(Record):
     """The whole of `results.json`. `headline` indexes the entry of `scores` that decides the verdicts."""
 
     results_version: int = RESULTS_VERSION

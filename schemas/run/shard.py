@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from schemas.frozen import Record
 from schemas.run.tables import SCHEMA_VERSION
 
 BATCH_IMAGES = 32
@@ -68,10 +69,8 @@ class LostShard:
     reason: str
 
 
-class Footer(BaseModel):
+class Footer(Record):
     """What a Parquet file of the run says of itself, as JSON in its metadata under `idleak`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = SCHEMA_VERSION
     table: str
@@ -79,7 +78,7 @@ class Footer(BaseModel):
     first_id: int = 0
     stop_id: int
     rows: int
-    outcomes: dict[str, int] = {}
+    outcomes: dict[str, int] = Field(default_factory=dict)
     device: str = "cpu"
     threads_per_worker: int = 1
     encrypted_under: str | None = None

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distributed.storage.ledger import enter_night, read_ledger
+from distributed.storage.ledger import enter_night, flagged_by, read_ledger
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError, WrongRunError
 
@@ -15,7 +15,7 @@ NAMES = [f"person-{index}" for index in range(40)]
 def night(store: RunStore, fingerprint: str, first: float, alpha: float = 0.05) -> tuple[int, list[str]]:
     p = np.array([first, *np.linspace(0.1, 1.0, 39)])
     number, ledger = enter_night(store, fingerprint, NAMES, p, alpha=alpha, score="max of tiny")
-    return number, ledger.flagged(NAMES)
+    return number, flagged_by(ledger, NAMES)
 
 
 def test_strong_evidence_is_flagged_on_the_first_night_and_stays(tmp_path: Path) -> None:
