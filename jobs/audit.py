@@ -10,7 +10,7 @@ from pathlib import Path
 from distributed.stages.authorise import add_override
 from distributed.stages.finished import is_finished
 from distributed.storage.store import RunStore
-from jobs.cli.command import NAMELESS_ERRORS, acting, guarded
+from jobs.cli.command import acting, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import print_findings, refused_lines
 from jobs.cli.ray import ray_executor
@@ -67,9 +67,9 @@ def _unnamed(store: RunStore) -> Iterator[None]:
     """Keep an error whose message may name somebody in the run's folder, and tell where it is."""
     try:
         yield
-    except NAMELESS_ERRORS:
-        raise
     except IdleakError as error:
+        if not error.may_name_people:
+            raise
         store.write(ERROR_FILE, f"{error}\n".encode())
         raise type(error)(
             f"{type(error).__name__}: {ERROR_FILE} in {store.location} says what, and may name people"

@@ -16,7 +16,7 @@ from distributed.sampling.inspection import inspect
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say
-from schemas.errors import SpecError
+from schemas.errors import SpecError, UsageError
 from schemas.spec.audit import load_generator
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.generators.base import Generator
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
 def _run(chosen: argparse.Namespace) -> ExitCode:
     is_spec = chosen.source.suffix.lower() in SPECS
     if is_spec and (chosen.trust or chosen.dim):
-        raise SpecError("--trust and --dim are for a FILE: a spec says both itself")
+        raise UsageError("--trust and --dim are for a FILE: a spec says both itself")
     spec = load_generator(chosen.source) if is_spec else _of_file(chosen)
     done = convert(spec, chosen.to, chosen.out.absolute())
     base = chosen.source.resolve().parent if is_spec else Path.cwd()
@@ -73,7 +73,7 @@ def _validated(block: dict[str, Any]) -> GeneratorSpec:
     try:
         spec: GeneratorSpec = TypeAdapter(GeneratorSpec).validate_python(block)
     except ValidationError as error:
-        raise SpecError(f"--trust or --dim: {error.errors()[0]['msg']}") from error
+        raise UsageError(f"--trust or --dim: {error.errors()[0]['msg']}") from error
     return spec
 
 

@@ -21,7 +21,7 @@ from jobs.cli.say import say
 from jobs.pages.explorer.gate import Gate
 from jobs.pages.explorer.server import ExplorerServer, listening, serving
 from jobs.pages.explorer.tables import Explorer
-from schemas.errors import SpecError
+from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from jobs.pages.explorer.faces import Faces
@@ -59,11 +59,11 @@ def _faces(store: RunStore) -> Faces:
 
 def _listening(port: int) -> socket.socket:
     if not 0 <= port < 1 << 16:
-        raise SpecError(f"--port {port}: give one below {1 << 16}, or 0")
+        raise UsageError(f"--port {port}: give one below {1 << 16}, or 0")
     try:
         return listening(port)
     except OSError as error:
-        raise SpecError(f"--port {port}: {error}; give another, or 0") from error
+        raise UsageError(f"--port {port}: {error}; give another, or 0") from error
 
 
 async def _serve(server: ExplorerServer, gate: Gate, at: socket.socket, *, open_browser: bool) -> None:

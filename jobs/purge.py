@@ -18,7 +18,7 @@ from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
-from schemas.errors import SpecError, StoreError
+from schemas.errors import StoreError, UsageError
 from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
 from schemas.run.erasures import Tombstone
 
@@ -71,7 +71,7 @@ def _is_due(store: RunStore, today: date) -> bool:
         return True
     until = read_record(store).spec.protection.retain_until
     if until is None:
-        raise SpecError(f"{store.location} has no protection.retain_until: purge it without --if-due")
+        raise UsageError(f"{store.location} has no protection.retain_until: purge it without --if-due")
     return until < today
 
 

@@ -14,7 +14,7 @@ from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.progress import watching
 from jobs.cli.ray import ray_executor
-from schemas.errors import SpecError
+from schemas.errors import UsageError
 from schemas.run.artefacts import SAMPLES_PREFIX
 
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
 def _run(store: RunStore) -> ExitCode:
     lost = shards_set_aside(store, SAMPLES_PREFIX)
     if not lost:
-        raise SpecError(f"no shard of {store.location} was set aside; run the audit to go on with it")
+        raise UsageError(f"no shard of {store.location} was set aside; run the audit to go on with it")
     spec = read_record(store).spec
     with run_lock(store), ray_executor() as executor:
         made = sample(spec, store, executor, watching(store, spec))

@@ -10,7 +10,7 @@ from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.reading import open_to_read
 from jobs.cli.say import say
-from schemas.errors import SpecError
+from schemas.errors import UsageError
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,7 +35,7 @@ def _run(location: str, wanted: Sequence[str]) -> ExitCode:
         key: name for key, name in known.items() if not wanted or any(key.startswith(one) for one in wanted)
     }
     if not found:
-        raise SpecError(f"{store.location} names nobody by these pseudonyms")
+        raise UsageError(f"{store.location} names nobody by these pseudonyms")
     for key, name in sorted(found.items(), key=lambda one: (one[1], one[0])):
         say(f"{key}  {name}")
     return ExitCode.OK

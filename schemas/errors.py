@@ -1,6 +1,32 @@
-"""The errors that idleak raises on purpose. Each message is one line and says what to do about it."""
+"""The errors that idleak raises on purpose. Each message is one line and says what to do about it.
+
+IdleakError
+├── InputError                what a person gave cannot be used
+│   ├── UsageError            an argument of a command, or a command that has nothing to do there
+│   └── SpecError             the spec, or a file or folder that it names
+│       ├── ModelError        a model's file
+│       ├── TrustError ·      code that the spec does not name by its digest
+│       └── AuthorisationError
+├── DeviceError ·             the device that was asked for cannot run the model
+├── ClusterError ·            the cluster is not there, or does not let us in
+├── InvalidSamplesError       too many samples are no images
+├── WrongRunError ·           a file of the run belongs to another spec
+├── StoreError ·              the run's folder or bucket cannot be read or written
+├── LockedError ·             another process works on the run
+├── DamagedError              a file of the run is truncated or changed
+├── QuestionError             a visitor of a local page asked for what cannot be
+├── StoppedError ·            the run was told to stop, and did so in good order
+│   └── ClusterLostError ·    Ray did not start, or has ended under the run
+└── ShardsLostError           shards failed all their attempts
+    └── BudgetSpentError      the run may send no more requests
+
+A dot marks those whose messages name no photo and nobody (`may_name_people` is false), so that a log may
+hold them.
+"""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from schemas.printable import printable, shortened
 
@@ -12,11 +38,21 @@ class IdleakError(Exception):
     than a screen.
     """
 
+    may_name_people: ClassVar[bool] = True
+
     def __init__(self, message: str) -> None:
         super().__init__(shortened(printable(" ".join(message.split()))))
 
 
-class SpecError(IdleakError):
+class InputError(IdleakError):
+    """What a person gave cannot be used."""
+
+
+class UsageError(InputError):
+    """An argument of a command cannot be used, or the command has nothing to do there."""
+
+
+class SpecError(InputError):
     """The spec, or a file or folder that it names, cannot be used."""
 
 
@@ -27,6 +63,8 @@ class ModelError(SpecError):
 class TrustError(SpecError):
     """Code that came with a generator, and that the spec does not name by its digest."""
 
+    may_name_people = False
+
 
 class AuthorisationError(SpecError):
     """Nobody has allowed the audit, or not for this day."""
@@ -35,25 +73,35 @@ class AuthorisationError(SpecError):
 class DeviceError(IdleakError):
     """The device that was asked for cannot run the model. Never answered by falling back to another."""
 
+    may_name_people = False
+
 
 class ClusterError(IdleakError):
     """The cluster that a job was to run on is not there, or does not let us in."""
 
+    may_name_people = False
+
 
 class InvalidSamplesError(IdleakError):
-    """The generator gave too many images that are none."""
+    """The generator gave too many samples that are not images."""
 
 
 class WrongRunError(IdleakError):
     """A file of the run belongs to another spec."""
 
+    may_name_people = False
+
 
 class StoreError(IdleakError):
     """The run's folder or bucket cannot be read or written."""
 
+    may_name_people = False
+
 
 class LockedError(IdleakError):
     """Another process works on the run."""
+
+    may_name_people = False
 
 
 class DamagedError(IdleakError):
@@ -67,6 +115,8 @@ class QuestionError(IdleakError):
 class StoppedError(IdleakError):
     """The run was told to stop, and has stopped in good order."""
 
+    may_name_people = False
+
 
 class ClusterLostError(StoppedError):
     """Ray did not start, or has ended under the run."""
@@ -78,3 +128,13 @@ class ShardsLostError(IdleakError):
 
 class BudgetSpentError(ShardsLostError):
     """The run may send no more requests to a generator that costs money."""
+
+
+def may_name_people(kind: str) -> bool:
+    """Whether messages of the error class of this name may; also of one that is not of the tree."""
+    kinds, todo = {IdleakError.__name__: IdleakError}, [IdleakError]
+    while todo:
+        for child in todo.pop().__subclasses__():
+            kinds[child.__name__] = child
+            todo.append(child)
+    return kinds.get(kind, IdleakError).may_name_people

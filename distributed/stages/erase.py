@@ -24,7 +24,7 @@ from distributed.storage.store import RunStore, open_run
 from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import digests, record
 from distributed.storage.vault import Vault
-from schemas.errors import IdleakError, SpecError
+from schemas.errors import IdleakError, SpecError, UsageError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import DERIVED, ERASURES_FILE, GALLERY_FILE, NAMES_FILE
 from schemas.spec.audit import AuditSpec
@@ -53,7 +53,7 @@ def erase(
 ) -> Erasure:
     """Take a person out of the gallery, the names, the ledger and all that follows from them.
 
-    who: name or pseudonym. The samples are of nobody and stay. Raises SpecError if nobody of that name is in
+    who: name or pseudonym. The samples are of nobody and stay. Raises UsageError if nobody of that name is in
     the run. What is erased stays so if judging anew fails.
     """
     require_not_purged(store)
@@ -79,23 +79,23 @@ def erase(
 
 
 def _pseudonym_of(who: str, store: RunStore) -> str | None:
-    """The one pseudonym that begins like this. Raises SpecError if several do; None if it is a name."""
+    """The one pseudonym that begins like this. Raises UsageError if several do; None if it is a name."""
     if not PSEUDONYM.fullmatch(who):
         return None
     known = {*store.read_table(GALLERY_FILE, ["identity"])["identity"].to_pylist(), *erased_identities(store)}
     found = sorted(one for one in known if one.startswith(who))
     if len(found) > 1:
-        raise SpecError(f"{len(found)} pseudonyms begin with {who}: give more of it")
+        raise UsageError(f"{len(found)} pseudonyms begin with {who}: give more of it")
     return found[0] if found else None
 
 
 def _photos_of(store: RunStore, person: str) -> list[str]:
-    """The person's photos. Raises SpecError if he is not in the run, unless he was erased before."""
+    """The person's photos. Raises UsageError if they are not in the run, unless he was erased before."""
     table = store.read_table(GALLERY_FILE, ["identity", "photo"])
     rows = zip(table["identity"].to_pylist(), table["photo"].to_pylist(), strict=True)
     found = [photo for name, photo in rows if name == person]
     if not found and person not in erased_identities(store):
-        raise SpecError(
+        raise UsageError(
             f"nobody in {store.location} has that name or pseudonym under its key: `idleak reveal` lists all"
         )
     return found

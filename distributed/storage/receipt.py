@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distributed.storage.store import RunStore
 from distributed.storage.trail import actor, head
-from schemas.errors import SpecError, StoreError
+from schemas.errors import StoreError, UsageError
 from schemas.run.artefacts import RECEIPTS_PREFIX
 from schemas.run.receipts import Receipt
 
@@ -46,6 +46,6 @@ def write_receipt(
 
 
 def require_writable(copy: Path | None) -> None:
-    """Raise SpecError, before anything is deleted, if the copy of a receipt would have no folder."""
+    """Raise UsageError, before anything is deleted, if the copy of a receipt would have no folder."""
     if copy is not None and not copy.resolve().parent.is_dir():
-        raise SpecError(f"--receipt {copy}: there is no folder {copy.resolve().parent}; make it")
+        raise UsageError(f"--receipt {copy}: there is no folder {copy.resolve().parent}; make it")

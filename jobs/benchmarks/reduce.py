@@ -19,7 +19,7 @@ from distributed.statistics.similarity import Floats, Integers, Singles
 from jobs.benchmarks.limits import GIGA, limit_contenders, limits_table, threads, timed
 from jobs.benchmarks.table import Bar, Measured, Report, Table, cores, interleaved, publish
 from jobs.cli.exit_codes import ExitCode
-from schemas.errors import SpecError
+from schemas.errors import UsageError
 
 SHARE_OF_HITS = 1e-4
 """The threshold of a hit is passed by about this share of all pairs, as with `membership.hit_fmr`."""
@@ -78,9 +78,9 @@ class Raced:
 
 
 def bench_reduce(sizes: Sizes, repeats: int, output: Path | None, command: Sequence[str]) -> ExitCode:
-    """Race the search with its peers at several sizes. FAILED if a bar is missed; raises SpecError."""
+    """Race the search with its peers at several sizes. FAILED if a bar is missed; raises UsageError."""
     if sizes.topk > sizes.samples:
-        raise SpecError(f"--topk {sizes.topk} of --samples {sizes.samples}: lower --topk or raise --samples")
+        raise UsageError(f"--topk {sizes.topk} of --samples {sizes.samples}: lower --topk or raise --samples")
     with threads(sizes.threads):
         races = [_race(one, repeats) for one in smaller_and_full(sizes)]
         limits = interleaved(limit_contenders({1, sizes.threads}), repeats)

@@ -19,29 +19,11 @@ from jobs.cli.exit_codes import ExitCode, code_of
 from jobs.cli.log import configure_log, tell_end
 from jobs.cli.say import complain
 from schemas.errors import (
-    ClusterError,
-    DeviceError,
     IdleakError,
-    LockedError,
-    SpecError,
-    StoppedError,
-    StoreError,
-    TrustError,
-    WrongRunError,
+    UsageError,
 )
 from schemas.run.artefacts import RECORD_FILE
 from schemas.spec.audit import AuditSpec, is_remote, load_spec
-
-NAMELESS_ERRORS = (
-    ClusterError,
-    DeviceError,
-    LockedError,
-    StoppedError,
-    StoreError,
-    TrustError,
-    WrongRunError,
-)
-"""Their messages name no photo and no identity, so that a log may hold them."""
 
 
 def spec_command(
@@ -85,10 +67,10 @@ def acting(action: str, spec: AuditSpec, override: str | None) -> Iterator[RunSt
 def existing_run(location: str) -> RunStore:
     """The run at a folder or bucket address, under the key that its record names.
 
-    Raises SpecError if there is no such folder.
+    Raises UsageError if there is no such folder.
     """
     if not is_remote(location) and not Path(location).is_dir():
-        raise SpecError(f"{location} is not a folder; give the `output` of a spec")
+        raise UsageError(f"{location} is not a folder; give the `output` of a spec")
     store = RunStore(location)
     if not store.exists(RECORD_FILE):
         return store

@@ -7,9 +7,9 @@ from enum import IntEnum
 from schemas.errors import (
     DamagedError,
     IdleakError,
+    InputError,
     LockedError,
     ShardsLostError,
-    SpecError,
     StoppedError,
     StoreError,
     WrongRunError,
@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
 
 
 _CODES: list[tuple[type[IdleakError] | tuple[type[IdleakError], ...], ExitCode]] = [
-    (SpecError, ExitCode.BAD_SPEC),
+    (InputError, ExitCode.BAD_SPEC),
     (ShardsLostError, ExitCode.SHARDS_LOST),
     (DamagedError, ExitCode.DAMAGED),
     ((WrongRunError, LockedError), ExitCode.REFUSED),

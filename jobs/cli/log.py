@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from schemas.errors import SpecError
+from schemas.errors import UsageError
 from schemas.printable import printable
 
 LOG = logging.getLogger("idleak")
@@ -21,10 +21,10 @@ LOGGERS = ("idleak", "distributed", "jobs")
 
 
 def configure_log() -> None:
-    """Take the form that IDLEAK_LOG asks for. Raises SpecError if there is none such."""
+    """Take the form that IDLEAK_LOG asks for. Raises UsageError if there is none such."""
     form = os.environ.get(VARIABLE, "text")
     if form not in ("text", "json"):
-        raise SpecError(f"{VARIABLE}={form}: set it to text or json")
+        raise UsageError(f"{VARIABLE}={form}: set it to text or json")
     handler = _Stderr()
     handler.setFormatter(_Json() if form == "json" else _Text())
     for name in LOGGERS:

@@ -12,7 +12,7 @@ from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import record
 from jobs.cli.command import existing_run
 from jobs.cli.display import Shown, as_stored
-from schemas.errors import SpecError
+from schemas.errors import UsageError
 from schemas.run.artefacts import RECORD_FILE
 
 
@@ -30,13 +30,13 @@ def open_to_read(
 ) -> tuple[RunStore, Shown]:
     """A run's files, and how its people are shown. The act is in the run's trail from here on.
 
-    Raises SpecError if there is no run, WrongRunError if it was purged, AuthorisationError past its day of
-    retention, SpecError without its key where names are wanted.
+    Raises UsageError if there is no run, WrongRunError if it was purged, AuthorisationError past its day of
+    retention, UsageError without its key where names are wanted.
     """
     store = existing_run(location)
     require_not_purged(store)
     if not store.exists(RECORD_FILE):
-        raise SpecError(
+        raise UsageError(
             f"{location} holds no run: give a spec's `output`, and run `idleak audit` to its end first"
         )
     require_retained(read_record(store).spec)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from schemas.errors import SpecError
+from schemas.errors import UsageError
 from schemas.run.artefacts import GALLERY_FILE, OVER_REPRESENTATION_FILE, RESULTS_FILE, SCORES_FILE
 from schemas.run.results import AuditResults, ScoreResult
 from schemas.run.tables import Role
@@ -57,7 +57,7 @@ class FinishedRun:
 
 
 def read_finished(store: RunStore) -> FinishedRun:
-    """Raises SpecError if the run is not over, StoreError or DamagedError if a file cannot be read."""
+    """Raises UsageError if the run is not over, StoreError or DamagedError if a file cannot be read."""
     require_results(store)
     return FinishedRun(
         store,
@@ -69,9 +69,9 @@ def read_finished(store: RunStore) -> FinishedRun:
 
 
 def require_results(store: RunStore) -> None:
-    """Raises SpecError if the run is not over."""
+    """Raises UsageError if the run is not over."""
     if not store.exists(RESULTS_FILE):
-        raise SpecError(f"{store.location} has no {RESULTS_FILE}: run `idleak audit` to its end first")
+        raise UsageError(f"{store.location} has no {RESULTS_FILE}: run `idleak audit` to its end first")
 
 
 def column(table: pa.Table, name: str) -> NDArray[np.float64]:

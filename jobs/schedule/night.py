@@ -13,12 +13,12 @@ from distributed.statistics.spending import night_level
 from distributed.storage.lock import run_lock
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.command import NAMELESS_ERRORS, acting
+from jobs.cli.command import acting
 from jobs.cli.exit_codes import ExitCode, code_of
 from jobs.schedule.comparison import accept, compare, compare_findings, headline_scores, nameless
 from jobs.schedule.plan import NightPlan, key_location, missed_nights, plan_night
 from jobs.schedule.state import NightState
-from schemas.errors import IdleakError, LockedError, StoppedError, WrongRunError
+from schemas.errors import IdleakError, LockedError, StoppedError, WrongRunError, may_name_people
 from schemas.fingerprint import Fingerprint
 from schemas.run.nights import Comparison, Failure, NightEvidence, NightRecord, ReportEntry, Share
 from schemas.run.results import AuditResults, SampleCounts
@@ -117,7 +117,7 @@ def failure_line(record: NightRecord, location: str) -> str:
     """Why the night failed, without a name that a log must not hold."""
     assert record.failure is not None, "it is of a failed night"
     failure = record.failure
-    if failure.kind in {one.__name__ for one in NAMELESS_ERRORS}:
+    if not may_name_people(failure.kind):
         return failure.detail
     return f"{failure.kind}: its `failure` in {location}/nights/{record.night}.json says what to do"
 
