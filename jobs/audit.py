@@ -17,7 +17,8 @@ from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
 from schemas.errors import IdleakError
 from schemas.run.artefacts import ERROR_FILE, GALLERY_FILE
-from schemas.spec.audit import AuditSpec, load_spec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.load import load_spec
 
 
 def main(argv: Sequence[str]) -> int:

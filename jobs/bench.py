@@ -15,7 +15,7 @@ from jobs.benchmarks.scheduler import SimulatedCluster, bench_scheduler
 from jobs.benchmarks.worlds.claims import CLAIMS, bench_worlds
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
-from schemas.spec.audit import load_spec
+from schemas.spec.load import load_spec
 
 
 def main(argv: Sequence[str]) -> int:

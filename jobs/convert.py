@@ -17,9 +17,10 @@ from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say
 from schemas.errors import SpecError, UsageError
-from schemas.spec.audit import load_generator
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.generators.base import Generator
+from schemas.spec.load import load_generator
+from schemas.spec.locations import with_locations
 
 SPECS = (".yaml", ".yml")
 
@@ -87,9 +88,8 @@ def _lines(done: Conversion, out: Path, base: Path) -> list[str]:
 
 def _block(generator: Generator, base: Path) -> dict[str, Any]:
     """What a spec in the folder `base` says of it."""
-    return generator.with_paths(lambda one: _relative(one, base)).model_dump(
-        mode="json", exclude_defaults=True
-    )
+    relative = with_locations(generator, lambda location: _relative(location, base))
+    return relative.model_dump(mode="json", exclude_defaults=True)
 
 
 def _relative(path: str, base: Path) -> str:

@@ -20,7 +20,7 @@ from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import complain, say
 from schemas.errors import SpecError
 from schemas.printable import printable_lines
-from schemas.spec.audit import parse_spec, read_keys
+from schemas.spec.load import parse_spec, read_keys
 
 PACKAGES = ("distributed", "jobs", "schemas")
 SPEC_NAME = "spec.yaml"

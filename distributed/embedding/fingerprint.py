@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from distributed.embedding.zoo import resolve_model
 from distributed.runtime.digests import digest_model
-from schemas.spec.audit import FacesSpec
+from schemas.spec.faces import FacesSpec
 
 
 def faces_fields(faces: FacesSpec, *, detector: bool) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.errors import SpecError
-from schemas.spec.audit import ResourcesSpec
+from schemas.spec.resources import ResourcesSpec
 
 Machine = Mapping[str, float]
 """Ray's resource names -> amounts, of one machine."""

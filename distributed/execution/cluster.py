@@ -29,7 +29,7 @@ from distributed.execution.stopping import heed_sigterm
 from distributed.execution.worker import spawn
 from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError
 from schemas.run.shard import LostShard
-from schemas.spec.audit import ResourcesSpec
+from schemas.spec.resources import ResourcesSpec
 
 CONNECT_SECONDS = 10.0
 CALL_SECONDS = 3600.0

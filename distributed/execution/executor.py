@@ -15,7 +15,7 @@ from distributed.execution.capacity import Capacity
 from distributed.execution.schedule import Task
 from schemas.events import WorkEvent
 from schemas.run.shard import LostShard, ShardReport
-from schemas.spec.audit import ResourcesSpec
+from schemas.spec.resources import ResourcesSpec
 
 T = TypeVar("T")
 TaskT = TypeVar("TaskT", bound=Task)

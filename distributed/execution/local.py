@@ -10,7 +10,7 @@ from distributed.execution.executor import Job, Observer, TaskT
 from distributed.execution.stopping import stop_requested
 from schemas.errors import StoppedError
 from schemas.run.shard import LostShard
-from schemas.spec.audit import ResourcesSpec
+from schemas.spec.resources import ResourcesSpec
 
 T = TypeVar("T")
 

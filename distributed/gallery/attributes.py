@@ -8,7 +8,8 @@ from pathlib import Path
 
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
-from schemas.spec.audit import QUALITY, AuditSpec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.membership import QUALITY
 
 
 def read_attributes(spec: AuditSpec) -> dict[str, dict[str, str]]:

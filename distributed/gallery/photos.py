@@ -8,7 +8,7 @@ from pathlib import Path
 from distributed.sampling.images.image_files import list_images
 from schemas.errors import SpecError
 from schemas.run.tables import Role
-from schemas.spec.audit import GallerySpec
+from schemas.spec.gallery import GallerySpec
 
 
 @dataclass(frozen=True)

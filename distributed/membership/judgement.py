@@ -29,7 +29,7 @@ from distributed.statistics.over_representation import over_representation, over
 from distributed.statistics.set_membership import set_p_value
 from distributed.statistics.tail import TailPValues, tail_p_values
 from schemas.run.tables import Role, Verdict
-from schemas.spec.audit import QUALITY, MembershipSpec
+from schemas.spec.membership import QUALITY, MembershipSpec
 
 CONSENSUS = "consensus"
 EVERY_RECOGNIZER = "all"

@@ -26,6 +26,7 @@ from schemas.spec.generators.network import NetworkGenerator
 from schemas.spec.generators.onnx import OnnxGenerator
 from schemas.spec.generators.stylegan import StyleganGenerator
 from schemas.spec.generators.torch import ModuleGenerator
+from schemas.spec.locations import with_locations
 from schemas.spec.sweep import Sweep
 
 Format = Literal["onnx", "safetensors"]
@@ -86,7 +87,7 @@ def _convert(spec: GeneratorSpec, to: Format, path: Path, partial: Path) -> Conv
     one_by_one = to == "onnx" and not _has_free_batch(partial)
     digest = ALGORITHM + digest_file(partial)
     os.replace(partial, path)
-    placed = generator.with_paths(lambda one: str(path) if one == str(partial) else one)
+    placed = with_locations(generator, lambda name: str(path) if name == str(partial) else name)
     return Conversion(digest, placed, samples, difference, one_by_one)
 
 

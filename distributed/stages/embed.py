@@ -28,8 +28,10 @@ from distributed.sampling.images.image_files import ImageFiles
 from distributed.storage.store import open_run
 from schemas.run.shard import BATCH_IMAGES, Footer, Shard, ShardReport
 from schemas.run.tables import DIGEST_COLUMN, factor_column, samples_schema, template_column
-from schemas.spec.audit import AuditSpec, FacesSpec, ResourcesSpec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.faces import FacesSpec
 from schemas.spec.generators.base import FactorValue
+from schemas.spec.resources import ResourcesSpec
 from schemas.spec.sweep import Sweep
 
 DECODED_IMAGES = 4

@@ -29,7 +29,8 @@ from distributed.stages.shards import require_none_lost
 from distributed.storage.store import RunStore
 from schemas.run.artefacts import PARTIALS_PREFIX
 from schemas.run.shard import Shard, plan_shards
-from schemas.spec.audit import AuditSpec, ResourcesSpec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.resources import ResourcesSpec
 
 GROUPS_PER_WORKER = 4
 """More groups even out the load; fewer write less."""

@@ -19,7 +19,8 @@ from distributed.storage.vault import Vault
 from schemas.errors import DamagedError, SpecError, StoreError
 from schemas.run.shard import Footer
 from schemas.run.tables import TEMPLATE_PREFIX
-from schemas.spec.audit import AuditSpec, is_remote
+from schemas.spec.audit import AuditSpec
+from schemas.spec.locations import is_remote
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta

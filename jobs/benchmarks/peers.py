@@ -28,7 +28,8 @@ from distributed.stages.embed import ShardEmbedder, ShardJob
 from jobs.benchmarks.workers import SHARDS_PER_WORKER, Meeting, Stint, steady_rate
 from schemas.errors import ModelError
 from schemas.run.shard import BATCH_IMAGES, Shard
-from schemas.spec.audit import AuditSpec, DetectorSpec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.faces import DetectorSpec
 
 STOCK_SIZES = (128, 640)
 FEATURE_MAPS = {9: ((8, 16, 32), 2), 15: ((8, 16, 32, 64, 128), 1)}

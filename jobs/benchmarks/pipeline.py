@@ -35,7 +35,9 @@ from jobs.benchmarks.workers import bench_shards, ray_rate
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import DeviceError, SpecError
 from schemas.run.shard import BATCH_IMAGES, Footer, Shard
-from schemas.spec.audit import AuditSpec, ResourcesSpec, is_remote
+from schemas.spec.audit import AuditSpec
+from schemas.spec.locations import is_remote
+from schemas.spec.resources import ResourcesSpec
 
 WHOLE, STOCK, PLAIN, RAY_DATA = "whole, no Ray", "stock insightface", "plain onnxruntime", "Ray Data"
 STOCK_BAR, STAGES_BAR, RAY_BAR, SCALING_BAR, WRITE_BAR = 2.5, 0.95, 0.97, 1.85, 0.02

@@ -18,7 +18,7 @@ from schemas.spec.audit import AuditSpec
 BEYOND_RAY_SECONDS, FLAT_SECONDS, FLAT_MEMORY = 2.0, 0.5, 1.1
 START_RAY = """
 from distributed.execution.cluster import RayExecutor
-from schemas.spec.audit import ResourcesSpec
+from schemas.spec.resources import ResourcesSpec
 with RayExecutor() as executor:
     executor.capacity(ResourcesSpec())
 """

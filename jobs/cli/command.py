@@ -23,7 +23,9 @@ from schemas.errors import (
     UsageError,
 )
 from schemas.run.artefacts import RECORD_FILE
-from schemas.spec.audit import AuditSpec, is_remote, load_spec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.load import load_spec
+from schemas.spec.locations import is_remote
 
 
 def spec_command(

@@ -17,8 +17,9 @@ from jobs.schedule.state import NightState
 from schemas.errors import WrongRunError
 from schemas.fingerprint import Fingerprint
 from schemas.run.nights import NightEvidence
-from schemas.spec.audit import AuditSpec, is_remote
+from schemas.spec.audit import AuditSpec
 from schemas.spec.fleet import Entry, Fleet
+from schemas.spec.locations import is_remote
 
 DIGEST_LETTERS = 16
 NOT_CHANGES = frozenset({"samples", "samples.sha256"})

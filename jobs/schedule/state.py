@@ -15,7 +15,7 @@ from distributed.storage.store import RunStore
 from schemas.errors import DamagedError
 from schemas.run.nights import Accepted, NightEvidence, NightRecord, Told
 from schemas.run.shard import Footer
-from schemas.spec.audit import is_remote
+from schemas.spec.locations import is_remote
 
 NIGHTS_PREFIX = "nights"
 ACCEPTED_FILE = "accepted.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,10 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_valida
 
 from schemas.errors import SpecError
 from schemas.frozen import Frozen
-from schemas.spec.audit import NAME_PATTERN, AuditSpec, is_remote, parse_spec, read_keys, validated
+from schemas.spec.audit import AuditSpec
+from schemas.spec.faces import NAME_PATTERN
+from schemas.spec.load import parse_spec, read_keys, validated
+from schemas.spec.locations import Location, absolute
 
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
@@ -43,7 +45,9 @@ class FleetSpec(Frozen):
     """What a person writes."""
 
     name: str = Field(pattern=NAME_PATTERN, description="name of the fleet")
-    state: str = Field(min_length=1, description="folder, or s3://, gs:// or az:// prefix, of all results")
+    state: Location = Field(
+        min_length=1, description="folder, or s3://, gs:// or az:// prefix, of all results"
+    )
     every_days: PositiveInt = Field(1, description="days from one night to the next; later is a missed night")
     hook: tuple[str, ...] = Field(
         (), description="a program and its arguments, run when there are new findings"
@@ -109,11 +113,11 @@ def load_fleet(path: Path) -> Fleet:
     Raises SpecError, one line: a fleet with one bad spec does not start.
     """
     folder = path.resolve().parent
-    fleet = validated(FleetSpec, read_keys(path, "a fleet"), path)
+    fleet = absolute(validated(FleetSpec, read_keys(path, "a fleet"), path), folder)
     return Fleet(
         name=fleet.name,
         folder=folder,
-        state=fleet.state if is_remote(fleet.state) else os.path.normpath(folder / fleet.state),
+        state=fleet.state,
         every_days=fleet.every_days,
         hook=fleet.hook,
         hook_seconds=fleet.hook_seconds,

@@ -7,19 +7,20 @@ from datetime import date
 from pydantic import Field
 
 from schemas.frozen import Frozen
+from schemas.spec.locations import Location, SecretLocation
 from schemas.spec.secret_names import ONE_SECRET
 
 
 class ProtectionSpec(Frozen):
     """The key is 32 bytes in base64, kept outside of every run. Without it nobody can be named again."""
 
-    key: str = Field(
+    key: SecretLocation = Field(
         "{env:IDLEAK_KEY}",
         pattern=ONE_SECRET,
         description="name of the secret that makes pseudonyms and wraps data keys: `openssl rand -base64 32`",
     )
     encrypt: bool = Field(True, description="templates lie encrypted on disk: Parquet modular encryption")
-    kms: str | None = Field(
+    kms: Location | None = Field(
         None, description="a program that wraps and unwraps data keys in place of `key`: docs/privacy.md"
     )
     retain_until: date | None = Field(

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from schemas.spec.audit import load_spec
 from schemas.spec.fleet import load_fleet
+from schemas.spec.load import load_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

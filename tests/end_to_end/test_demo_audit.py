@@ -13,7 +13,8 @@ from distributed.storage.results import read_results
 from distributed.storage.store import open_run
 from jobs.cli.findings import most_at_risk
 from jobs.cli.progress import watching
-from schemas.spec.audit import GallerySpec, load_spec
+from schemas.spec.gallery import GallerySpec
+from schemas.spec.load import load_spec
 from schemas.spec.protection import ProtectionSpec
 from tests.support.people import pseudonym
 

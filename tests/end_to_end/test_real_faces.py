@@ -16,7 +16,8 @@ from distributed.storage.store import open_run
 from jobs.cli.progress import watching
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.run.results import AuditResults
-from schemas.spec.audit import AuditSpec, load_spec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.load import load_spec
 from tests.support.assets import needs_assets
 from tests.support.people import pseudonyms
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from schemas.errors import SpecError
 from schemas.printable import LONGEST
-from schemas.spec.audit import AuditSpec, load_generator, load_spec
+from schemas.spec.audit import AuditSpec
 from schemas.spec.fleet import Fleet, load_fleet
+from schemas.spec.load import load_generator, load_spec
 from schemas.spec.yaml_text import MOST_BYTES, MOST_COST, MOST_DEPTH, read_yaml
 from tests.support.small_world import default_spec
 

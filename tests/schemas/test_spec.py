@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.errors import SpecError
-from schemas.spec.audit import AuditSpec, load_spec
+from schemas.spec.audit import AuditSpec
 from schemas.spec.generators.images import ImagesGenerator
 from schemas.spec.generators.onnx import OnnxGenerator
+from schemas.spec.load import load_spec
 
 CONTRACT = """
 name: lfw

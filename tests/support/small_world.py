@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from distributed.sampling.adapters import open_generator
-from schemas.spec.audit import AuditSpec, load_spec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.load import load_spec
 from tests.support.models import tiny_generator, tiny_recognizer
 
 SIZE, DIM, SEED = 32, 8, 7

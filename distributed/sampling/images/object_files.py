@@ -13,7 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
 from schemas.errors import SpecError
-from schemas.spec.audit import is_remote
+from schemas.spec.locations import is_remote
 
 
 class ObjectFiles:

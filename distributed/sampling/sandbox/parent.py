@@ -27,6 +27,7 @@ from distributed.sampling.generator import Image, InvalidImage
 from schemas.errors import DeviceError, IdleakError, ModelError, SpecError
 from schemas.run.tables import Outcome
 from schemas.spec.generators.base import Generator
+from schemas.spec.locations import locations_of
 
 LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[3]
@@ -205,10 +206,9 @@ def readable_paths(spec: Generator) -> list[str]:
 
     A text in `arguments` counts if it is an absolute path: it is how a factory is told of its files.
     """
-    named = [getattr(spec, one) for one in spec.paths]
     arguments = getattr(spec, "arguments", {}).values()
     told = [one for one in arguments if isinstance(one, str) and Path(one).is_absolute()]
-    return [one for one in (*named, *told) if one]
+    return [*locations_of(spec), *told]
 
 
 @cache

@@ -43,7 +43,8 @@ from distributed.storage.store import RunStore
 from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX
 from schemas.run.shard import Footer, Shard, plan_shards
 from schemas.run.tables import Outcome, Role, gallery_schema, samples_schema
-from schemas.spec.audit import AuditSpec, MembershipSpec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.membership import MembershipSpec
 
 MATED_COSINE = 0.65
 POOR_COSINE = 0.45

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -72,9 +72,6 @@ class Generator(Frozen):
     is_code: ClassVar[bool] = False
     """Does loading it run code that came with it?"""
 
-    paths: ClassVar[tuple[str, ...]] = ("path",)
-    """The fields that are paths."""
-
     @property
     def sweep(self) -> Mapping[str, tuple[FactorValue, ...]]:
         """The factors that are crossed with the samples; none for most kinds."""
@@ -85,8 +82,3 @@ class Generator(Frozen):
         if math.prod(len(values) for values in self.sweep.values()) > MOST_SETTINGS:
             raise ValueError(f"factors have more than {MOST_SETTINGS:,} combinations: name fewer values")
         return self
-
-    def with_paths(self, absolute: Callable[[str], str]) -> Self:
-        """The same with `absolute` of every path."""
-        given = {name: getattr(self, name) for name in self.paths}
-        return self.model_copy(update={name: absolute(one) for name, one in given.items() if one})

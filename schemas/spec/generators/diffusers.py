@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
 from schemas.spec.generators.base import FactorValue, FactorValues, Generator
+from schemas.spec.locations import Location
 
 NUMBERS = ("label", "steps", "guidance")
 
@@ -14,10 +15,8 @@ NUMBERS = ("label", "steps", "guidance")
 class DiffusersGenerator(Generator):
     """A folder that a pipeline of diffusers was saved in, with safetensors and without code of its own."""
 
-    paths: ClassVar[tuple[str, ...]] = ("path",)
-
     kind: Literal["diffusers"] = Field(description="the generator is a pipeline of diffusers")
-    path: str = Field(min_length=1, description="the pipeline's folder, the one with model_index.json")
+    path: Location = Field(min_length=1, description="the pipeline's folder, the one with model_index.json")
     prompt: str | None = Field(None, description="for pipelines that take one")
     negative_prompt: str | None = Field(None, description="for pipelines that take one")
     label: int | None = Field(None, ge=0, description="class, for pipelines that take class labels")

@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, PositiveInt, model_validator
 
 from schemas.frozen import Frozen
 from schemas.spec.generators.base import FactorName, FactorValues, Generator
+from schemas.spec.locations import Location
 from schemas.spec.secret_names import SECRET
 
 SECRET_PATTERN = r"^\{(env:[^{}]+|file:/[^{}]+)\}$"
@@ -71,8 +72,6 @@ class HttpGenerator(Generator):
     seeded: ClassVar[bool] = False
     repeatable: ClassVar[bool] = False
     one_worker: ClassVar[bool] = True
-    paths: ClassVar[tuple[str, ...]] = ("ca",)
-
     kind: Literal["http"] = Field(description="the generator is an HTTP API")
     url: str = Field(
         min_length=1, description="https, or http on this machine; placeholders may stand after its host"
@@ -108,7 +107,9 @@ class HttpGenerator(Generator):
     read_seconds: float = Field(60.0, gt=0, description="longest silence of the server")
     request_seconds: float = Field(300.0, gt=0, description="longest time of one request in all")
     answer_bytes: PositiveInt = Field(32_000_000, description="a longer answer is cut off: `too_large`")
-    ca: str | None = Field(None, description="PEM file of the authority that signs the API's certificate")
+    ca: Location | None = Field(
+        None, description="PEM file of the authority that signs the API's certificate"
+    )
 
     @model_validator(mode="after")
     def _safe(self) -> Self:

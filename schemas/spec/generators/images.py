@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from schemas.spec.generators.base import Generator
+from schemas.spec.locations import Location
 
 
 class ImagesGenerator(Generator):
@@ -15,4 +16,4 @@ class ImagesGenerator(Generator):
     seeded: ClassVar[bool] = False
 
     kind: Literal["images"] = Field(description="the generator is a folder of its images")
-    path: str = Field(min_length=1, description="the folder; sorted relative paths are the sample ids")
+    path: Location = Field(min_length=1, description="the folder; sorted relative paths are the sample ids")

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from schemas.spec.generators.base import Generator
+from schemas.spec.locations import Location
 
 
 class ParquetGenerator(Generator):
@@ -15,7 +16,7 @@ class ParquetGenerator(Generator):
     seeded: ClassVar[bool] = False
 
     kind: Literal["parquet"] = Field(description="the generator is Parquet files of its images")
-    path: str = Field(
+    path: Location = Field(
         min_length=1,
         description="a .parquet, a folder of them, or an s3://, gs:// or az:// prefix; ids are rows",
     )

@@ -8,17 +8,17 @@ from pydantic import Field, model_validator
 
 from schemas.spec.generators.base import FactorValues
 from schemas.spec.generators.code import CodeGenerator
+from schemas.spec.locations import Location
 
 
 class StyleganGenerator(CodeGenerator):
     """A network pickle, which is code, read with NVlabs' own sources."""
 
-    paths: ClassVar[tuple[str, ...]] = ("path", "code")
     code_paths: ClassVar[tuple[str, ...]] = ("path", "code")
 
     kind: Literal["stylegan"] = Field(description="the generator is a network pickle of NVlabs' StyleGANs")
-    path: str = Field(min_length=1, description="the pickle")
-    code: str = Field(min_length=1, description="your checkout of NVlabs' repository; idleak ships none")
+    path: Location = Field(min_length=1, description="the pickle")
+    code: Location = Field(min_length=1, description="your checkout of NVlabs' repository; idleak ships none")
     seeds: Literal["idleak", "nvlabs"] = Field(
         "idleak",
         description="nvlabs: sample i is what their seed `seed` + i draws; idleak: as in all kinds",

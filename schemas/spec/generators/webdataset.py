@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from schemas.spec.generators.base import Generator
+from schemas.spec.locations import Location
 
 
 class WebdatasetGenerator(Generator):
@@ -15,7 +16,7 @@ class WebdatasetGenerator(Generator):
     seeded: ClassVar[bool] = False
 
     kind: Literal["webdataset"] = Field(description="the generator is tar files of its images")
-    path: str = Field(
+    path: Location = Field(
         min_length=1,
         description="a .tar, a folder of them, or an s3://, gs:// or az:// prefix; ids follow sorted names",
     )

@@ -19,7 +19,7 @@ from distributed.execution.cluster import RayExecutor, is_loopback
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import ClusterLostError, DeviceError, SpecError
-from schemas.spec.audit import ResourcesSpec
+from schemas.spec.resources import ResourcesSpec
 from tests.support.processes import ROOT, finish, inherited_environment, start_job
 from tests.support.small_world import SmallWorld
 
@@ -145,7 +145,8 @@ import numpy as np
 from distributed.execution.capacity import Capacity
 from distributed.execution.cluster import RayExecutor
 from distributed.sampling.networks.latents import standard_normal
-from schemas.spec.audit import ResourcesSpec, load_spec
+from schemas.spec.load import load_spec
+from schemas.spec.resources import ResourcesSpec
 def pid():
     return os.getpid()
 with RayExecutor() as cluster:

@@ -24,8 +24,8 @@ from distributed.sampling.generator import InvalidImage, Loading
 from distributed.storage.store import RunStore
 from schemas.errors import BudgetSpentError, ModelError, SpecError
 from schemas.run.tables import Outcome
-from schemas.spec.audit import load_spec
 from schemas.spec.generators.http import HttpBudget, HttpGenerator
+from schemas.spec.load import load_spec
 from tests.support.certificates import Authority
 from tests.support.misbehaving import Answer, good, in_json, png, serving
 

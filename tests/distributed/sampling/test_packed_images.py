@@ -22,8 +22,8 @@ from distributed.sampling.generator import InvalidImage
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import SpecError
-from schemas.spec.audit import load_spec
 from schemas.spec.generators import GeneratorSpec
+from schemas.spec.load import load_spec
 from tests.support.small_world import SmallWorld
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,7 +18,8 @@ from jobs.benchmarks.workers import Meeting, Stint, bench_shards, steady_rate
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import DeviceError
 from schemas.run.shard import Shard
-from schemas.spec.audit import AuditSpec, load_spec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.load import load_spec
 from tests.jobs.benchmarks.test_bench_reduce import numbers_of, rows_of
 from tests.support.assets import needs_assets
 from tests.support.small_world import SmallWorld

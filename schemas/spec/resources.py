@@ -1,0 +1,62 @@
+"""Where a run is spread, and what makes it fail."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from schemas.errors import DeviceError
+from schemas.frozen import Frozen
+
+Auto = Literal["auto"]
+
+
+class ResourcesSpec(Frozen):
+    """Where and how widely the run is spread. Changes no result."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: CUDA where there is one; cuda: fail rather than fall back"
+    )
+    workers: Auto | PositiveInt = Field(
+        "auto", description="actors; auto: what the cluster has room for, as it grows and shrinks"
+    )
+    grow_to: PositiveInt | None = Field(
+        None, description="workers to ask an autoscaling cluster for; those that are there begin"
+    )
+    wait_seconds: float = Field(
+        900, gt=0, description="how long a run without any machine waits for one before it stops"
+    )
+    threads_per_worker: Auto | PositiveInt = Field("auto", description="CPU threads of one actor; auto: 1")
+    batch: Auto | PositiveInt = Field(
+        "auto",
+        description="crops a recogniser takes at once; auto: the fastest of a probe that changes no bit",
+    )
+
+    @model_validator(mode="after")
+    def _growth_is_of_something(self) -> Self:
+        if self.grow_to is not None and (self.device == "auto" or self.workers != "auto"):
+            raise ValueError("resources.grow_to needs resources.device, cpu or cuda, and workers: auto")
+        return self
+
+    def device_with(self, gpus: int) -> str:
+        """`cpu` or `cuda`, where there are so many GPUs. Raises DeviceError for `cuda` without any."""
+        if self.device == "cuda" and gpus == 0:
+            raise DeviceError("resources.device is cuda, but no GPU was found: run `idleak doctor`")
+        if self.device == "auto":
+            return "cuda" if gpus else "cpu"
+        return self.device
+
+
+class LimitsSpec(Frozen):
+    """What a run puts up with before it fails."""
+
+    invalid_samples: float = Field(
+        0.01, ge=0, le=1, description="share of samples that may be no images; past it the run fails"
+    )
+    shard_seconds: float = Field(
+        3600, gt=0, description="a shard that takes longer is tried again on a new worker"
+    )
+    pixels: PositiveInt = Field(
+        64_000_000, description="pixels of a decoded image; a larger one is not decoded"
+    )
