@@ -185,5 +185,4 @@ def commit_gallery(table: pa.Table, fingerprint: Fingerprint, store: RunStore) -
         outcomes=outcomes,
     )
     store.write_table(GALLERY_FILE, table, footer)
-    for path in store.sizes(ENROLLING_PREFIX):
-        store.delete(path)
+    store.delete_all(ENROLLING_PREFIX)

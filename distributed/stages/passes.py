@@ -183,8 +183,7 @@ class Passes:
         lost = self.executor.run(PassJob(query), groups, observer)
         require_none_lost(lost, PARTIALS_PREFIX, len(groups))
         yield (self._read(group) for group in groups)
-        for path in self.store.sizes(PARTIALS_PREFIX):
-            self.store.delete(path)
+        self.store.delete_all(PARTIALS_PREFIX)
 
     def _read(self, group: ShardGroup) -> Arrays:
         return decode(self.store.read_sealed(group.file_name))

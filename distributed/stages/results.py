@@ -127,6 +127,7 @@ def collect_results(
         name=spec.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         spec=spec.model_dump(mode="json"),
+        paths_as_written=spec.locations_as_written,
         fingerprint=dict(fingerprint.fields),
         fingerprint_sha256=fingerprint.digest,
         gallery_fingerprint=dict(enrolment.fingerprint.fields),

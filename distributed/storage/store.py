@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -166,6 +167,15 @@ class RunStore:
     def leftovers(self) -> list[str]:
         """Files that a process which was killed has left half written."""
         return [one["path"] for one in self._listed("") if one["path"].endswith(PARTIAL_SUFFIX)]
+
+    def delete_all(self, prefix: str) -> None:
+        """Delete all files below a prefix, and on a disk the folder."""
+        for path in self.sizes(prefix):
+            self.delete(path)
+        if self.folder is not None:
+            # A folder that is not there, or that a late attempt has written to, is no matter.
+            with suppress(OSError):
+                (self.folder / prefix).rmdir()
 
     def drop_empty_folders(self) -> None:
         """Remove the folders of a run on a disk that hold nothing any more."""

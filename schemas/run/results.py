@@ -227,6 +227,9 @@ class AuditResults(Record):
     name: str
     created: str
     spec: dict[str, Any]
+    paths_as_written: dict[str, str] = Field(
+        default_factory=dict, description="dotted key of the spec -> its path as the spec's file has it"
+    )
     fingerprint: dict[str, str]
     fingerprint_sha256: str
     gallery_fingerprint: dict[str, str]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, PrivateAttr, model_validator
 
 from schemas.frozen import Frozen
 from schemas.spec.faces import NAME_PATTERN, FacesSpec
 from schemas.spec.gallery import GallerySpec
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.generators.http import HttpGenerator
-from schemas.spec.locations import Location
+from schemas.spec.locations import Location, locations_by_key
 from schemas.spec.membership import QUALITY, MembershipSpec
 from schemas.spec.protection import AuthorisationSpec, ProtectionSpec
 from schemas.spec.resources import LimitsSpec, ResourcesSpec
@@ -46,6 +46,18 @@ class AuditSpec(Frozen):
         None, description="a folder that keeps the false-discovery budget of repeated audits of one gallery"
     )
     output: Location = Field(min_length=1, description="the run's folder, or an s3://, gs:// or az:// prefix")
+
+    _as_written: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def locations_as_written(self) -> dict[str, str]:
+        """Dotted key -> the location as it stands in the spec's file; empty if it was not read from one."""
+        return dict(self._as_written)
+
+    def written_as(self, spec: AuditSpec) -> Self:
+        """Remember how the file wrote the locations. spec: the same, before its paths were made absolute."""
+        self._as_written.update(locations_by_key(spec))
+        return self
 
     @model_validator(mode="after")
     def _few_shards(self) -> Self:

@@ -38,7 +38,8 @@ def load_spec(path: Path) -> AuditSpec:
 
 def parse_spec(raw: Mapping[str, Any], source: object, base: Path) -> AuditSpec:
     """The spec of these keys, its paths relative to `base`. Raises SpecError, which begins with `source`."""
-    return absolute(validated(AuditSpec, raw, source), base)
+    written = validated(AuditSpec, raw, source)
+    return absolute(written, base).written_as(written)
 
 
 def load_generator(path: Path) -> GeneratorSpec:

@@ -63,14 +63,26 @@ def with_locations(model: ModelT, change: Callable[[str], str]) -> ModelT:
 
 def locations_of(model: BaseModel) -> list[str]:
     """Every location that the model names, in the order of its fields."""
-    found: list[str] = []
+    return list(locations_by_key(model).values())
 
-    def noted(location: str) -> str:
-        found.append(location)
-        return location
 
-    with_locations(model, noted)
-    return found
+def locations_by_key(model: BaseModel) -> dict[str, str]:
+    """Dotted key -> location, of every location that the model names; of a secret, the name of the secret."""
+    return dict(_locations(model, ""))
+
+
+def _locations(part: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(part, BaseModel):
+        for name, field in type(part).model_fields.items():
+            value, inner = getattr(part, name), f"{key}.{name}" if key else name
+            if _mark_of(field.annotation, field.metadata) is None:
+                yield from _locations(value, inner)
+            elif value:
+                yield inner, value
+    elif isinstance(part, tuple | dict):
+        named = part if isinstance(part, dict) else dict(enumerate(part))
+        for place, value in named.items():
+            yield from _locations(value, f"{key}.{place}")
 
 
 def _mark_of(annotation: Any, metadata: Any) -> _Mark | None:
