@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
-from jobs.cli.shadowing import shadowing
+import click
+from click.exceptions import Exit, NoArgsIsHelpError
+from click.shell_completion import shell_complete
 
+from jobs.cli.lazy_group import LazyGroup
+from jobs.cli.say import complain, say
+from jobs.cli.version import idleak_version
+
+NAME = "idleak"
+COMPLETE = "_IDLEAK_COMPLETE"
 JOBS = {
     "audit": "everything below in one go; run again, it resumes",
     "sample": "draw the samples and embed their faces",
@@ -34,22 +42,64 @@ JOBS = {
 }
 
 
+def _tell_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        say(f"{NAME} {idleak_version()}")
+        context.exit()
+
+
+idleak = LazyGroup(
+    NAME,
+    "jobs",
+    JOBS,
+    help=__doc__,
+    epilog=f"`{NAME} COMMAND --help` says more.",
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_tell_version,
+            help="which idleak this is",
+        )
+    ],
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the job that the first argument names with the rest; its exit code."""
+    """Run the job that the first argument names with the rest; its exit code.
+
+    argv: by default the process's own arguments, or what the shell asks for on TAB.
+    """
     _write_whatever_comes()
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage())
-        return 0 if arguments else 2
-    name, *rest = arguments
-    if name not in JOBS:
-        print(f"idleak: no job {name!r}; the jobs are {', '.join(JOBS)}", file=sys.stderr)
-        return 2
-    if (problem := shadowing()) is not None:
-        print(f"idleak: {problem}", file=sys.stderr)
-        return 1
-    code: int = importlib.import_module(f"jobs.{name}").main(rest)
-    return int(code)
+    if argv is None and (instruction := os.environ.get(COMPLETE)):
+        return shell_complete(idleak, {}, NAME, COMPLETE, instruction)
+    return _run(list(sys.argv[1:] if argv is None else argv))
+
+
+def _run(words: list[str]) -> int:
+    try:
+        with idleak.make_context(NAME, words) as context:
+            return int(idleak.invoke(context))
+    except Exit as end:
+        return end.exit_code
+    except NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        complain(f"{NAME}: {_one_line(error)}")
+        return error.exit_code
+
+
+def _one_line(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return message
+    if message[1:2].islower():
+        message = message[0].lower() + message[1:]
+    return f"{message} (`{error.ctx.command_path} --help` says more)"
 
 
 def _write_whatever_comes() -> None:
@@ -57,14 +107,6 @@ def _write_whatever_comes() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _usage() -> str:
-    width = max(map(len, JOBS))
-    lines = [f"  {name:<{width}}  {text}" for name, text in JOBS.items()]
-    return "\n".join(
-        [__doc__ or "", "", "usage: idleak <job> …", "", *lines, "", "idleak <job> --help says more."]
-    )
 
 
 if __name__ == "__main__":

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from distributed.stages.authorise import add_override
+import click
+
 from distributed.stages.finished import is_finished
 from distributed.storage.store import RunStore
+from jobs.cli.arguments import override_option, spec_argument
 from jobs.cli.command import acting, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import print_findings, refused_lines
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from schemas.errors import IdleakError
 from schemas.run.artefacts import ERROR_FILE, GALLERY_FILE
 from schemas.spec.audit import AuditSpec
 from schemas.spec.load import load_spec
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak audit", description=__doc__)
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
-    parser.add_argument(
-        "--unnamed", action="store_true", help="print nobody's name: for logs that others than auditors read"
-    )
-    add_override(parser)
-    arguments = parser.parse_args(argv)
-    named, override = not arguments.unnamed, arguments.override_authorisation
-    return guarded(lambda: _run(load_spec(arguments.spec), override, named=named))
+@click.command("audit", cls=StrictCommand, help=__doc__)
+@spec_argument
+@click.option("--unnamed", is_flag=True, help="print nobody's name: for logs that others than auditors read")
+@override_option
+def command(spec: Path, *, unnamed: bool, override: str | None) -> int:
+    return guarded(lambda: _run(load_spec(spec), override, named=not unnamed))
 
 
 def _run(spec: AuditSpec, override: str | None, *, named: bool) -> ExitCode:

@@ -1,159 +1,146 @@
-"""`idleak bench`: measure what the documentation claims."""
+"""`idleak bench`: measure what the documentation claims. Each bench is loaded when it runs."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
-from jobs.benchmarks.encryption import bench_encryption
-from jobs.benchmarks.generators import bench_generators
-from jobs.benchmarks.pipeline import bench_pipeline
-from jobs.benchmarks.reduce import Sizes, bench_reduce
-from jobs.benchmarks.restart import bench_restart
-from jobs.benchmarks.scheduler import SimulatedCluster, bench_scheduler
-from jobs.benchmarks.worlds.claims import CLAIMS, bench_worlds
+import click
+
+from jobs.cli.arguments import FILE, spec_argument
 from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.lazy_group import ListedGroup
+from jobs.cli.strict_command import StrictCommand, WordsOption, given_words
 from schemas.spec.load import load_spec
 
-
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak bench", description=__doc__)
-    benches = parser.add_subparsers(dest="bench", required=True, metavar="BENCH")
-    _worlds_options(
-        benches.add_parser("worlds", help="the method's promises, on simulated worlds with known truth")
-    )
-    _pipeline_options(
-        benches.add_parser("pipeline", help="images to templates, against insightface, onnxruntime, Ray Data")
-    )
-    _generators_options(
-        benches.add_parser("generators", help="each kind of generator, against its model called directly")
-    )
-    _reduce_options(
-        benches.add_parser("reduce", help="the search, against matrix products, FAISS, numpy and torch")
-    )
-    _restart_options(benches.add_parser("restart", help="a finished audit that is started again"))
-    _encryption_options(
-        benches.add_parser("encryption", help="what encrypted templates cost, written and read")
-    )
-    _scheduler_options(benches.add_parser("scheduler", help="the schedule of shards, on a simulated cluster"))
-    chosen = parser.parse_args(argv)
-    chosen.command = list(argv)
-    return guarded(lambda: chosen.run(chosen))
+CLAIMS = ("null", "discoveries", "p_values", "power", "hits", "identities", "nights", "exactness", "example")
+"""The keys of `jobs.benchmarks.worlds.claims.CLAIMS`, which takes seconds to import."""
+POSITIVE = click.IntRange(min=1)
+Bench = TypeVar("Bench", bound=Callable[..., Any])
 
 
-def _worlds_options(worlds: argparse.ArgumentParser) -> None:
-    worlds.add_argument("--worlds", type=_positive, default=300, help="null worlds; others in proportion")
-    worlds.add_argument("--quick", action="store_true", help="few worlds: shows that it runs, proves little")
-    worlds.add_argument("--output", type=Path, default=Path("bench_worlds"), help="folder of the results")
-    worlds.add_argument("--seed", type=int, default=0, help="of all worlds")
-    worlds.add_argument("--only", nargs="+", choices=CLAIMS, default=list(CLAIMS), help="some of the claims")
-    worlds.set_defaults(run=_run_worlds)
+@click.group("bench", cls=ListedGroup, help=__doc__)
+def command() -> None:
+    """Nothing of its own."""
 
 
-def _pipeline_options(pipeline: argparse.ArgumentParser) -> None:
-    pipeline.add_argument("spec", type=Path, metavar="SPEC", help="an audit's YAML file, with a detector")
-    pipeline.add_argument("--images", type=_positive, default=128, help="for each contender, or its worker")
-    _speed_options(pipeline, repeats=5)
-    pipeline.set_defaults(run=_run_pipeline)
+def speed_options(repeats: int) -> Callable[[Bench], Bench]:
+    """What all benches of speed take."""
+    number = click.option("--repeats", type=POSITIVE, default=repeats, help="interleaved; medians count")
+    report = click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
+    return lambda bench: number(report(bench))
 
 
-def _generators_options(generators: argparse.ArgumentParser) -> None:
-    generators.add_argument("--images", type=_positive, default=256, help="of one repeat")
-    generators.add_argument(
-        "--stylegan-code",
-        type=Path,
-        metavar="FOLDER",
-        help="a checkout of NVlabs/stylegan3, for that kind",
-    )
-    _speed_options(generators, repeats=5)
-    generators.set_defaults(run=_run_generators)
+@command.command(
+    "worlds", cls=StrictCommand, help="the method's promises, on simulated worlds with known truth"
+)
+@click.option("--worlds", type=POSITIVE, default=300, help="null worlds; others in proportion")
+@click.option("--quick", is_flag=True, help="few worlds: shows that it runs, proves little")
+@click.option("--output", type=FILE, default=Path("bench_worlds"), help="folder of the results")
+@click.option("--seed", type=int, default=0, help="of all worlds")
+@click.option(
+    "--only",
+    metavar="CLAIM...",
+    cls=WordsOption,
+    multiple=True,
+    type=click.Choice(CLAIMS),
+    default=CLAIMS,
+    help="some of the claims",
+)
+def worlds(*, worlds: int, quick: bool, output: Path, seed: int, only: tuple[str, ...]) -> int:
+    from jobs.benchmarks.worlds.claims import bench_worlds
+
+    return guarded(lambda: bench_worlds(min(worlds, 12) if quick else worlds, seed, output, only))
 
 
-def _reduce_options(reduce: argparse.ArgumentParser) -> None:
-    reduce.add_argument("--photos", type=_positive, default=4_000, help="of the gallery; also a tenth")
-    reduce.add_argument("--samples", type=_positive, default=262_144)
-    reduce.add_argument("--dim", type=_positive, default=512, help="numbers of a template; also a quarter")
-    reduce.add_argument("--topk", type=_positive, default=64, help="nearest samples of each photo")
-    reduce.add_argument("--threads", type=_positive, default=1, help="of every library; 1, as one worker has")
-    _speed_options(reduce, repeats=3)
-    reduce.set_defaults(run=_run_reduce)
+@command.command(
+    "pipeline",
+    cls=StrictCommand,
+    help="images to templates, against insightface, onnxruntime, Ray Data",
+    epilog="The spec has to have a detector.",
+)
+@spec_argument
+@click.option("--images", type=POSITIVE, default=128, help="for each contender, or its worker")
+@speed_options(repeats=5)
+def pipeline(spec: Path, *, images: int, repeats: int, output: Path | None) -> int:
+    from jobs.benchmarks.pipeline import bench_pipeline
+
+    words = given_words()
+    return guarded(lambda: bench_pipeline(load_spec(spec), images, repeats, output, words))
 
 
-def _restart_options(restart: argparse.ArgumentParser) -> None:
-    restart.add_argument(
-        "spec", type=Path, metavar="SPEC", help="an audit's YAML file; its output stays as it is"
-    )
-    restart.add_argument(
-        "--shards", type=_positive, nargs="+", default=[100, 10_000], help="of one sample each"
-    )
-    _speed_options(restart, repeats=5)
-    restart.set_defaults(run=_run_restart)
+@command.command(
+    "generators", cls=StrictCommand, help="each kind of generator, against its model called directly"
+)
+@click.option("--images", type=POSITIVE, default=256, help="of one repeat")
+@click.option(
+    "--stylegan-code", type=FILE, metavar="FOLDER", help="a checkout of NVlabs/stylegan3, for that kind"
+)
+@speed_options(repeats=5)
+def generators(*, images: int, stylegan_code: Path | None, repeats: int, output: Path | None) -> int:
+    from jobs.benchmarks.generators import bench_generators
+
+    code, words = stylegan_code and stylegan_code.resolve(), given_words()
+    return guarded(lambda: bench_generators(images, repeats, code, output, words))
 
 
-def _encryption_options(encryption: argparse.ArgumentParser) -> None:
-    encryption.add_argument("spec", type=Path, metavar="SPEC", help="an audit's YAML file")
-    encryption.add_argument("--images", type=_positive, default=2000, help="samples of one repeat")
-    _speed_options(encryption, repeats=7)
-    encryption.set_defaults(run=_run_encryption)
+@command.command(
+    "reduce", cls=StrictCommand, help="the search, against matrix products, FAISS, numpy and torch"
+)
+@click.option("--photos", type=POSITIVE, default=4_000, help="of the gallery; also a tenth")
+@click.option("--samples", type=POSITIVE, default=262_144)
+@click.option("--dim", type=POSITIVE, default=512, help="numbers of a template; also a quarter")
+@click.option("--topk", type=POSITIVE, default=64, help="nearest samples of each photo")
+@click.option("--threads", type=POSITIVE, default=1, help="of every library; 1, as one worker has")
+@speed_options(repeats=3)
+def reduce(*, repeats: int, output: Path | None, **sizes: int) -> int:
+    from jobs.benchmarks.reduce import Sizes, bench_reduce
+
+    words = given_words()
+    return guarded(lambda: bench_reduce(Sizes(**sizes), repeats, output, words))
 
 
-def _scheduler_options(scheduler: argparse.ArgumentParser) -> None:
-    scheduler.add_argument("--shards", type=_positive, default=10_000, help="of about a minute each")
-    scheduler.add_argument("--workers", type=_positive, default=64, help="actors of the cluster")
-    scheduler.add_argument("--seed", type=_natural, default=0, help="the first of several")
-    scheduler.set_defaults(run=_run_scheduler)
+@command.command(
+    "restart",
+    cls=StrictCommand,
+    help="a finished audit that is started again",
+    epilog="The spec's output stays as it is.",
+)
+@spec_argument
+@click.option(
+    "--shards",
+    cls=WordsOption,
+    multiple=True,
+    type=POSITIVE,
+    metavar="N...",
+    default=(100, 10_000),
+    help="of one sample each",
+)
+@speed_options(repeats=5)
+def restart(spec: Path, *, shards: tuple[int, ...], repeats: int, output: Path | None) -> int:
+    from jobs.benchmarks.restart import bench_restart
+
+    words = given_words()
+    return guarded(lambda: bench_restart(load_spec(spec), sorted(shards), repeats, output, words))
 
 
-def _speed_options(parser: argparse.ArgumentParser, repeats: int) -> None:
-    parser.add_argument("--repeats", type=_positive, default=repeats, help="interleaved; medians count")
-    parser.add_argument("--output", type=Path, metavar="FILE.md", help="write the report here too")
+@command.command("encryption", cls=StrictCommand, help="what encrypted templates cost, written and read")
+@spec_argument
+@click.option("--images", type=POSITIVE, default=2000, help="samples of one repeat")
+@speed_options(repeats=7)
+def encryption(spec: Path, *, images: int, repeats: int, output: Path | None) -> int:
+    from jobs.benchmarks.encryption import bench_encryption
+
+    words = given_words()
+    return guarded(lambda: bench_encryption(load_spec(spec), images, repeats, output, words))
 
 
-def _run_worlds(chosen: argparse.Namespace) -> ExitCode:
-    count = min(chosen.worlds, 12) if chosen.quick else chosen.worlds
-    return bench_worlds(count, chosen.seed, chosen.output, chosen.only)
+@command.command("scheduler", cls=StrictCommand, help="the schedule of shards, on a simulated cluster")
+@click.option("--shards", type=POSITIVE, default=10_000, help="of about a minute each")
+@click.option("--workers", type=POSITIVE, default=64, help="actors of the cluster")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="the first of several")
+def scheduler(*, shards: int, workers: int, seed: int) -> int:
+    from jobs.benchmarks.scheduler import SimulatedCluster, bench_scheduler
 
-
-def _run_pipeline(chosen: argparse.Namespace) -> ExitCode:
-    spec = load_spec(chosen.spec)
-    return bench_pipeline(spec, chosen.images, chosen.repeats, chosen.output, chosen.command)
-
-
-def _run_generators(chosen: argparse.Namespace) -> ExitCode:
-    code = chosen.stylegan_code and chosen.stylegan_code.resolve()
-    return bench_generators(chosen.images, chosen.repeats, code, chosen.output, chosen.command)
-
-
-def _run_reduce(chosen: argparse.Namespace) -> ExitCode:
-    sizes = Sizes(chosen.photos, chosen.samples, chosen.dim, chosen.topk, chosen.threads)
-    return bench_reduce(sizes, chosen.repeats, chosen.output, chosen.command)
-
-
-def _run_restart(chosen: argparse.Namespace) -> ExitCode:
-    shards = sorted(chosen.shards)
-    return bench_restart(load_spec(chosen.spec), shards, chosen.repeats, chosen.output, chosen.command)
-
-
-def _run_encryption(chosen: argparse.Namespace) -> ExitCode:
-    spec = load_spec(chosen.spec)
-    return bench_encryption(spec, chosen.images, chosen.repeats, chosen.output, chosen.command)
-
-
-def _run_scheduler(chosen: argparse.Namespace) -> ExitCode:
-    return bench_scheduler(SimulatedCluster(workers=chosen.workers), chosen.shards, chosen.seed)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return value
+    return guarded(lambda: bench_scheduler(SimulatedCluster(workers=workers), shards, seed))

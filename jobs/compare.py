@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+import click
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from distributed.storage.store import RunStore
+from jobs.cli.arguments import LOCATION, reveal_option
 from jobs.cli.command import guarded
 from jobs.cli.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed, probability, rate
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.reading import add_reveal, open_to_read
+from jobs.cli.reading import open_to_read
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from jobs.pages.comparison.content import sections_of, summary_of
 from jobs.pages.comparison.figures import draw_comparison
 from jobs.pages.comparison.result import comparison_result
@@ -30,19 +32,19 @@ TEMPLATE = "comparison.html"
 LEAST_PRINTED = 10
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak compare", description=__doc__)
-    parser.add_argument("first", metavar="RUN_A", help="a finished run's folder or bucket address")
-    parser.add_argument("second", metavar="RUN_B", help="another one of the same gallery")
-    parser.add_argument(
-        "--output",
-        metavar="DIR",
-        default=".",
-        help=f"where {COMPARISON_FILE}, {COMPARISON_RESULT_FILE} and {COMPARISON_FIGURES_PREFIX}/ are put",
-    )
-    add_reveal(parser)
-    chosen = parser.parse_args(argv)
-    return guarded(lambda: _run(chosen.first, chosen.second, chosen.output, reveal=chosen.reveal))
+@click.command("compare", cls=StrictCommand, help=__doc__)
+@click.argument("first", type=LOCATION, metavar="RUN_A", help="a finished run's folder or bucket address")
+@click.argument("second", type=LOCATION, metavar="RUN_B", help="another one of the same gallery")
+@click.option(
+    "--output",
+    type=LOCATION,
+    metavar="DIR",
+    default=".",
+    help=f"where {COMPARISON_FILE}, {COMPARISON_RESULT_FILE} and {COMPARISON_FIGURES_PREFIX}/ are put",
+)
+@reveal_option
+def command(first: str, second: str, *, output: str, reveal: bool) -> int:
+    return guarded(lambda: _run(first, second, output, reveal=reveal))
 
 
 def _run(first: str, second: str, output: str, *, reveal: bool) -> ExitCode:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from distributed.sampling.conversion import Conversion, convert
+from distributed.sampling.conversion import Conversion, Format, convert
 from distributed.sampling.inspection import inspect
+from jobs.cli.arguments import FILE
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from schemas.errors import SpecError, UsageError
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.generators.base import Generator
@@ -25,47 +28,58 @@ from schemas.spec.locations import with_locations
 SPECS = (".yaml", ".yml")
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak convert", description=__doc__)
-    parser.add_argument(
-        "source",
-        type=Path,
-        metavar="SPEC_OR_FILE",
-        help="an audit's YAML, a YAML with `generator` alone, or a TorchScript or .pt2 file",
-    )
-    parser.add_argument("out", type=Path, metavar="OUT", help="the file to write; it must not be there yet")
-    parser.add_argument("--to", choices=["onnx", "safetensors"], required=True)
-    parser.add_argument("--trust", action="append", default=[], help="of a FILE: its sha256:…, as in a spec")
-    parser.add_argument("--dim", type=int, help="of a FILE: the length of a latent, if the file does not say")
-    chosen = parser.parse_args(argv)
-    return guarded(lambda: _run(chosen))
+@dataclass(frozen=True)
+class Source:
+    """A spec, or a file with what a spec would say of it."""
+
+    path: Path
+    trust: Sequence[str]
+    dim: int | None
+
+    @property
+    def is_spec(self) -> bool:
+        return self.path.suffix.lower() in SPECS
 
 
-def _run(chosen: argparse.Namespace) -> ExitCode:
-    is_spec = chosen.source.suffix.lower() in SPECS
-    if is_spec and (chosen.trust or chosen.dim):
+@click.command("convert", cls=StrictCommand, help=__doc__)
+@click.argument(
+    "source",
+    type=FILE,
+    metavar="SPEC_OR_FILE",
+    help="an audit's YAML, a YAML with `generator` alone, or a TorchScript or .pt2 file",
+)
+@click.argument("out", type=FILE, metavar="OUT", help="the file to write; it must not be there yet")
+@click.option("--to", type=click.Choice(["onnx", "safetensors"]), required=True)
+@click.option("--trust", multiple=True, help="of a FILE: its sha256:…, as in a spec")
+@click.option("--dim", type=int, help="of a FILE: the length of a latent, if the file does not say")
+def command(source: Path, out: Path, *, to: Format, trust: tuple[str, ...], dim: int | None) -> int:
+    return guarded(lambda: _run(Source(source, trust, dim), to, out))
+
+
+def _run(source: Source, to: Format, out: Path) -> ExitCode:
+    if source.is_spec and (source.trust or source.dim):
         raise UsageError("--trust and --dim are for a FILE: a spec says both itself")
-    spec = load_generator(chosen.source) if is_spec else _of_file(chosen)
-    done = convert(spec, chosen.to, chosen.out.absolute())
-    base = chosen.source.resolve().parent if is_spec else Path.cwd()
-    say(*_lines(done, chosen.out, base))
+    spec = load_generator(source.path) if source.is_spec else _of_file(source)
+    done = convert(spec, to, out.absolute())
+    base = source.path.resolve().parent if source.is_spec else Path.cwd()
+    say(*_lines(done, out, base))
     return ExitCode.OK
 
 
-def _of_file(chosen: argparse.Namespace) -> GeneratorSpec:
+def _of_file(source: Source) -> GeneratorSpec:
     """The generator in a file that says itself what it takes. Raises SpecError for one that does not."""
-    found = inspect(chosen.source)
-    if found.block is None or found.block["kind"] not in ("torchscript", "torch_export"):
-        raise SpecError(f"{chosen.source} is {found.what}: give a YAML file with its `generator`")
-    decide = set(found.decide) - {"trust", "output.range"} - ({"latent.dim"} if chosen.dim else set())
+    inspection = inspect(source.path)
+    if inspection.block is None or inspection.block["kind"] not in ("torchscript", "torch_export"):
+        raise SpecError(f"{source.path} is {inspection.what}: give a YAML file with its `generator`")
+    decide = set(inspection.decide) - {"trust", "output.range"} - ({"latent.dim"} if source.dim else set())
     if decide:
-        told = "give --dim" if decide == {"latent.dim"} else "give a YAML file with its `generator`"
-        raise SpecError(f"{chosen.source} does not say {', '.join(sorted(decide))}: {told}")
-    latent = {"dim": chosen.dim} if chosen.dim else found.block["latent"]
-    block = dict(found.block) | {
-        "trust": chosen.trust,
+        advice = "give --dim" if decide == {"latent.dim"} else "give a YAML file with its `generator`"
+        raise SpecError(f"{source.path} does not say {', '.join(sorted(decide))}: {advice}")
+    latent = {"dim": source.dim} if source.dim else inspection.block["latent"]
+    block = dict(inspection.block) | {
+        "trust": list(source.trust),
         "latent": latent,
-        "path": str(chosen.source.absolute()),
+        "path": str(source.path.absolute()),
     }
     return _validated(block)
 

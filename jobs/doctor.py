@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import shutil
@@ -12,12 +11,14 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from distributed.sampling.sandbox.landlock import landlock_version
 from jobs.cli.exit_codes import ExitCode
+from jobs.cli.strict_command import StrictCommand
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
@@ -47,8 +48,8 @@ class Finding:
     needed: bool = True
 
 
-def main(argv: Sequence[str]) -> int:
-    argparse.ArgumentParser(prog="idleak doctor", description=__doc__).parse_args(argv)
+@click.command("doctor", cls=StrictCommand, help=__doc__)
+def command() -> int:
     findings = [*_cpu_findings(), *_gpu_findings()]
     Console().print(_table(findings))
     broken = [one.what for one in findings if one.needed and not one.good]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import click
 
 from distributed.execution.stopping import stop_requested
 from distributed.storage.store import RunStore
+from jobs.cli.arguments import reveal_option, run_argument
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.reading import add_reveal, open_to_read
+from jobs.cli.reading import open_to_read
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from jobs.pages.explorer.gate import Gate
 from jobs.pages.explorer.server import ExplorerServer, listening, serving
 from jobs.pages.explorer.tables import Explorer
@@ -27,26 +30,35 @@ if TYPE_CHECKING:
     from jobs.pages.explorer.faces import Faces
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak explore", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
-    parser.add_argument("--port", type=int, default=0, help="of 127.0.0.1; 0, the default, takes a free one")
-    parser.add_argument(
-        "--with-faces", action="store_true", help="show photos, and samples made again; kept in the trail"
-    )
-    parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
-    add_reveal(parser)
-    return guarded(lambda: _run(parser.parse_args(argv)))
+@dataclass(frozen=True)
+class Window:
+    """Where the pages are served, and what they show."""
+
+    port: int
+    with_faces: bool
+    reveal: bool
+    open_browser: bool
 
 
-def _run(chosen: argparse.Namespace) -> ExitCode:
-    with _listening(chosen.port) as at:
+@click.command("explore", cls=StrictCommand, help=__doc__)
+@run_argument
+@click.option("--port", type=int, default=0, help="of 127.0.0.1; 0 takes a free one")
+@click.option("--with-faces", is_flag=True, help="show photos, and samples made again; kept in the trail")
+@click.option("--no-browser", is_flag=True, help="print the address, open no browser")
+@reveal_option
+def command(run: str, *, port: int, with_faces: bool, no_browser: bool, reveal: bool) -> int:
+    window = Window(port, with_faces, reveal, open_browser=not no_browser)
+    return guarded(lambda: _run(run, window))
+
+
+def _run(location: str, window: Window) -> ExitCode:
+    with _listening(window.port) as at:
         gate = Gate(at.getsockname()[1])
-        store, shown = open_to_read(chosen.run, "explore", reveal=chosen.reveal, faces=chosen.with_faces)
+        store, shown = open_to_read(location, "explore", reveal=window.reveal, faces=window.with_faces)
         explorer = Explorer(store, shown)
-        server = ExplorerServer(explorer, gate, _faces(store) if chosen.with_faces else None)
+        server = ExplorerServer(explorer, gate, _faces(store) if window.with_faces else None)
         if not stop_requested():
-            asyncio.run(_serve(server, gate, at, open_browser=not chosen.no_browser))
+            asyncio.run(_serve(server, gate, at, open_browser=window.open_browser))
     return ExitCode.OK
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import yaml
 
 from distributed.sampling.inspection import Inspection, inspect
+from jobs.cli.arguments import FILE
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak inspect", description=__doc__)
-    parser.add_argument("path", type=Path, metavar="PATH", help="a model file, or a folder of images or code")
-    chosen = parser.parse_args(argv)
-    return guarded(lambda: _run(chosen.path))
+@click.command("inspect", cls=StrictCommand, help=__doc__)
+@click.argument("path", type=FILE, metavar="PATH", help="a model file, or a folder of images or code")
+def command(path: Path) -> int:
+    return guarded(lambda: _run(path))
 
 
 def _run(path: Path) -> ExitCode:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,12 +9,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from distributed.execution.stopping import stop_requested
 from distributed.storage.store import RunStore
+from jobs.cli.arguments import FILE, require_at_most_one
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import complain, say
+from jobs.cli.strict_command import StrictCommand
 from jobs.schedule.hook import require_hook, tell_hook
 from jobs.schedule.night import accept_last, do_night
 from jobs.schedule.summary import summary
@@ -32,28 +35,25 @@ REPORT_FILE = "nightly.json"
 SUMMARY_FILE = "summary.txt"
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak nightly", description=__doc__)
-    parser.add_argument("fleet", type=Path, metavar="FLEET", help="the fleet's YAML file: docs/nightly.md")
-    parser.add_argument("--only", metavar="KEY", help="this audit of the fleet alone")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--dry-run", action="store_true", help="what would run, and what it costs; writes nothing"
-    )
-    what.add_argument("--accept", metavar="KEY", help="compare later nights with the last one of this audit")
-    chosen = parser.parse_args(argv)
-    tonight = datetime.now(UTC).date()
-    return guarded(lambda: _chosen_job(chosen, _narrowed(load_fleet(chosen.fleet), chosen.only), tonight))
+@click.command("nightly", cls=StrictCommand, help=__doc__)
+@click.argument("fleet", type=FILE, metavar="FLEET", help="the fleet's YAML file: docs/nightly.md")
+@click.option("--only", metavar="KEY", help="this audit of the fleet alone")
+@click.option("--dry-run", is_flag=True, help="what would run, and what it costs; writes nothing")
+@click.option("--accept", metavar="KEY", help="compare later nights with the last one of this audit")
+def command(fleet: Path, *, only: str | None, dry_run: bool, accept: str | None) -> int:
+    require_at_most_one({"--dry-run": dry_run, "--accept": accept})
+    return guarded(lambda: _run(_narrowed(load_fleet(fleet), only), accept, dry_run=dry_run))
 
 
 def _narrowed(fleet: Fleet, only: str | None) -> Fleet:
     return fleet if only is None else fleet.only(only)
 
 
-def _chosen_job(chosen: argparse.Namespace, fleet: Fleet, tonight: date) -> ExitCode:
-    if chosen.accept is not None:
-        return accept_night(fleet, chosen.accept, tonight)
-    if chosen.dry_run:
+def _run(fleet: Fleet, accept: str | None, *, dry_run: bool) -> ExitCode:
+    tonight = datetime.now(UTC).date()
+    if accept is not None:
+        return accept_night(fleet, accept, tonight)
+    if dry_run:
         # Torch and onnxruntime, which a night that skips all does not need.
         from jobs.schedule.forecast import forecast
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Table
 
-from distributed.stages.plan import capacity_here, count_photos, power_rows, work_rows
-from jobs.cli.command import spec_command
+from jobs.cli.arguments import spec_argument
+from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import cell
+from jobs.cli.strict_command import StrictCommand
 from schemas.spec.audit import AuditSpec
+from schemas.spec.load import load_spec
 
 
-def main(argv: Sequence[str]) -> int:
-    return spec_command("plan", __doc__, argv, _run)
+@click.command("plan", cls=StrictCommand, help=__doc__)
+@spec_argument
+def command(spec: Path) -> int:
+    return guarded(lambda: _run(load_spec(spec)))
 
 
 def _run(spec: AuditSpec) -> ExitCode:
+    # Torch and onnxruntime, which take seconds to import.
+    from distributed.stages.plan import capacity_here, count_photos, power_rows, work_rows
+
     capacity = capacity_here(spec)
     people = count_photos(spec)
     table = Table("", "plan", show_header=False)

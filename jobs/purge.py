@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+
+import click
 
 from distributed.storage.lock import run_lock
 from distributed.storage.receipt import require_writable, write_receipt
@@ -14,41 +14,41 @@ from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.tombstone import left_of
 from distributed.storage.trail import actor, head, record
+from jobs.cli.arguments import FILE, require_at_most_one, run_argument
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from schemas.errors import StoreError, UsageError
 from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
 from schemas.run.erasures import Tombstone
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak purge", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--identity", metavar="WHO", help="one person alone, by name or pseudonym; - reads it from stdin"
-    )
-    what.add_argument(
-        "--if-due", action="store_true", help="only past the run's `retain_until`; for a scheduler"
-    )
-    parser.add_argument("--receipt", type=Path, metavar="FILE", help="put a copy of the receipt there")
-    return guarded(lambda: _run(parser.parse_args(argv)))
+@click.command("purge", cls=StrictCommand, help=__doc__)
+@run_argument
+@click.option(
+    "--identity", metavar="WHO", help="one person alone, by name or pseudonym; - reads it from stdin"
+)
+@click.option("--if-due", is_flag=True, help="only past the run's `retain_until`; for a scheduler")
+@click.option("--receipt", type=FILE, metavar="FILE", help="put a copy of the receipt there")
+def command(run: str, *, identity: str | None, if_due: bool, receipt: Path | None) -> int:
+    require_at_most_one({"--identity": identity, "--if-due": if_due})
+    return guarded(lambda: _run(run, identity, receipt, if_due=if_due))
 
 
-def _run(chosen: argparse.Namespace) -> ExitCode:
-    require_writable(chosen.receipt)
-    store = existing_run(chosen.run)
+def _run(location: str, identity: str | None, receipt: Path | None, *, if_due: bool) -> ExitCode:
+    require_writable(receipt)
+    store = existing_run(location)
     if not store.exists(RECORD_FILE) and not store.exists(TOMBSTONE_FILE):
         raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
-    if chosen.identity is not None:
-        who = sys.stdin.readline().strip() if chosen.identity == "-" else chosen.identity
-        return _erase(store, who, chosen.receipt)
-    if chosen.if_due and not _is_due(store, datetime.now(UTC).date()):
+    if identity is not None:
+        who = sys.stdin.readline().strip() if identity == "-" else identity
+        return _erase(store, who, receipt)
+    if if_due and not _is_due(store, datetime.now(UTC).date()):
         say(f"{store.location}: not due yet, nothing was deleted")
         return ExitCode.OK
-    return purge(store, chosen.receipt)
+    return purge(store, receipt)
 
 
 def _erase(store: RunStore, who: str, copy: Path | None) -> ExitCode:

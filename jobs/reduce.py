@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
-from distributed.gallery.labels import require_usable_labels
-from distributed.stages.fingerprints import verdict_fingerprint
-from distributed.stages.reduce import committed, reduce
-from distributed.stages.results import write_results
+import click
+
 from distributed.storage.store import RunStore
-from jobs.cli.command import act_command
+from jobs.cli.arguments import override_option, spec_argument
+from jobs.cli.command import act_on
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import print_findings
-from jobs.cli.progress import watching
 from jobs.cli.ray import ray_executor
+from jobs.cli.strict_command import StrictCommand
 from schemas.spec.audit import AuditSpec
 
 
-def main(argv: Sequence[str]) -> int:
-    return act_command("reduce", __doc__, argv, _run)
+@click.command("reduce", cls=StrictCommand, help=__doc__)
+@spec_argument
+@override_option
+def command(spec: Path, *, override: str | None) -> int:
+    return act_on(spec, "reduce", override, _run)
 
 
 def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
+    # onnxruntime, FAISS and scipy, which take seconds to import.
+    from distributed.gallery.labels import require_usable_labels
+    from distributed.stages.fingerprints import verdict_fingerprint
+    from distributed.stages.reduce import committed, reduce
+    from distributed.stages.results import write_results
+    from jobs.cli.progress import watching
+
     with ray_executor() as executor:
         made, enrolment = committed(spec, store)
         require_usable_labels(spec, enrolment.table)

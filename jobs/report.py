@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable, Sequence
+
+import click
 
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
+from jobs.cli.arguments import reveal_option, run_argument
 from jobs.cli.command import guarded
 from jobs.cli.display import Shown, as_stored, displayed
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.reading import add_reveal, open_to_read
+from jobs.cli.reading import open_to_read
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from jobs.pages.figure_files import FigureFile, files_of
 from jobs.pages.finished_run import FinishedRun, Row, read_finished
 from jobs.pages.page import Face, render
@@ -29,17 +32,16 @@ Nearest = dict[str, list[Row]]
 FaceMaker = Callable[[FinishedRun, Nearest], dict[str, list[Face]]]
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak report", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
-    parser.add_argument(
-        "--with-faces",
-        action="store_true",
-        help="show a photo of each person most at risk beside the nearest samples, made again",
-    )
-    add_reveal(parser)
-    chosen = parser.parse_args(argv)
-    return guarded(lambda: _run(chosen.run, with_faces=chosen.with_faces, reveal=chosen.reveal))
+@click.command("report", cls=StrictCommand, help=__doc__)
+@run_argument
+@click.option(
+    "--with-faces",
+    is_flag=True,
+    help="show a photo of each person most at risk beside the nearest samples, made again",
+)
+@reveal_option
+def command(run: str, *, with_faces: bool, reveal: bool) -> int:
+    return guarded(lambda: _run(run, with_faces=with_faces, reveal=reveal))
 
 
 def _run(location: str, *, with_faces: bool, reveal: bool) -> ExitCode:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import click
 
-from distributed.stages.sample import sample
 from distributed.storage.lock import run_lock
 from distributed.storage.lost_shards import shards_set_aside
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
+from jobs.cli.arguments import run_argument
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.progress import watching
 from jobs.cli.ray import ray_executor
+from jobs.cli.strict_command import StrictCommand
 from schemas.errors import UsageError
 from schemas.run.artefacts import SAMPLES_PREFIX
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak retry", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
-    location: str = parser.parse_args(argv).run
-    return guarded(lambda: _run(existing_run(location)))
+@click.command("retry", cls=StrictCommand, help=__doc__)
+@run_argument
+def command(run: str) -> int:
+    return guarded(lambda: _run(existing_run(run)))
 
 
 def _run(store: RunStore) -> ExitCode:
+    # onnxruntime, which takes seconds to import.
+    from distributed.stages.sample import sample
+    from jobs.cli.progress import watching
+
     lost = shards_set_aside(store, SAMPLES_PREFIX)
     if not lost:
         raise UsageError(f"no shard of {store.location} was set aside; run the audit to go on with it")

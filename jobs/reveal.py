@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+import click
+
 from distributed.gallery.names import read_names
+from jobs.cli.arguments import run_argument
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.reading import open_to_read
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from schemas.errors import UsageError
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak reveal", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
-    parser.add_argument(
-        "pseudonyms",
-        nargs="*",
-        metavar="PSEUDONYM",
-        help="of people or photos, or how they begin; all if none",
-    )
-    chosen = parser.parse_args(argv)
-    return guarded(lambda: _run(chosen.run, chosen.pseudonyms))
+@click.command("reveal", cls=StrictCommand, help=__doc__)
+@run_argument
+@click.argument(
+    "pseudonyms",
+    nargs=-1,
+    metavar="[PSEUDONYM]...",
+    help="of people or photos, or how they begin; all if none",
+)
+def command(run: str, pseudonyms: tuple[str, ...]) -> int:
+    return guarded(lambda: _run(run, pseudonyms))
 
 
 def _run(location: str, wanted: Sequence[str]) -> ExitCode:

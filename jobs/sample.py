@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
-from distributed.stages.sample import sample
+import click
+
 from distributed.storage.store import RunStore
-from jobs.cli.command import act_command
+from jobs.cli.arguments import override_option, spec_argument
+from jobs.cli.command import act_on
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.progress import watching
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from schemas.spec.audit import AuditSpec
 
 
-def main(argv: Sequence[str]) -> int:
-    return act_command("sample", __doc__, argv, _run)
+@click.command("sample", cls=StrictCommand, help=__doc__)
+@spec_argument
+@override_option
+def command(spec: Path, *, override: str | None) -> int:
+    return act_on(spec, "sample", override, _run)
 
 
 def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
+    # onnxruntime, which takes seconds to import.
+    from distributed.stages.sample import sample
+    from jobs.cli.progress import watching
+
     with ray_executor() as executor:
         made = sample(spec, store, executor, watching(store, spec))
     counts = ", ".join(f"{count:,} {name}" for name, count in made.outcomes.items())

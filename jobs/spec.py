@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import click
 
+from jobs.cli.arguments import require_at_most_one
 from jobs.cli.exit_codes import ExitCode
+from jobs.cli.strict_command import StrictCommand
 from schemas.spec.reference import fleet_reference, generator_reference, spec_reference
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak spec", description=__doc__)
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--generators", action="store_true", help="the keys of each kind of generator")
-    which.add_argument("--fleet", action="store_true", help="the keys of a fleet of nightly audits")
-    chosen = parser.parse_args(argv)
-    told = generator_reference if chosen.generators else fleet_reference if chosen.fleet else spec_reference
-    print(told(), end="")
+@click.command("spec", cls=StrictCommand, help=__doc__)
+@click.option("--generators", is_flag=True, help="the keys of each kind of generator")
+@click.option("--fleet", is_flag=True, help="the keys of a fleet of nightly audits")
+def command(*, generators: bool, fleet: bool) -> int:
+    require_at_most_one({"--generators": generators, "--fleet": fleet})
+    reference = generator_reference if generators else fleet_reference if fleet else spec_reference
+    print(reference(), end="")
     return ExitCode.OK

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+
+import click
 
 from distributed.storage.lock import Holder, lock_holder
 from distributed.storage.lost_shards import shards_set_aside
@@ -13,9 +14,11 @@ from distributed.storage.results import read_results
 from distributed.storage.run_record import read_record
 from distributed.storage.shard_index import ShardRun, committed_outcomes
 from distributed.storage.store import RunStore
+from jobs.cli.arguments import run_argument
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from schemas.errors import StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.printable import format_seconds, format_shares
@@ -25,11 +28,10 @@ from schemas.run.shard import count_outcomes, plan_shards
 from schemas.run.tables import invalid_count
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak status", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
-    location: str = parser.parse_args(argv).run
-    return guarded(lambda: _run(existing_run(location)))
+@click.command("status", cls=StrictCommand, help=__doc__)
+@run_argument
+def command(run: str) -> int:
+    return guarded(lambda: _run(existing_run(run)))
 
 
 def _run(store: RunStore) -> ExitCode:

@@ -2,69 +2,111 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import click
 
 import distributed
-from distributed.execution.submission import ClusterJobs, JobState
+from jobs.cli.arguments import optional_spec_argument, require_exactly_one
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import complain, say
+from jobs.cli.strict_command import StrictCommand
 from schemas.errors import SpecError
 from schemas.printable import printable_lines
 from schemas.spec.load import parse_spec, read_keys
+
+if TYPE_CHECKING:
+    from distributed.execution.submission import ClusterJobs, JobState
 
 PACKAGES = ("distributed", "jobs", "schemas")
 SPEC_NAME = "spec.yaml"
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak submit", description=__doc__)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("spec", type=Path, nargs="?", metavar="SPEC", help="the audit's YAML file")
-    what.add_argument("--status", metavar="JOB", help="how far the job is, and its exit code")
-    what.add_argument("--logs", metavar="JOB", help="follow the job from its beginning; ends as it ends")
-    what.add_argument("--stop", metavar="JOB", help="let the shards under way end, then stop the job")
-    parser.add_argument(
-        "--address",
-        default=os.environ.get("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:8265"),
-        help="of the cluster's dashboard; default: RAY_API_SERVER_ADDRESS, else %(default)s",
-    )
-    parser.add_argument("--detach", action="store_true", help="do not follow the job")
-    parser.add_argument(
-        "--python", default="python", help="the cluster's Python that has idleak's dependencies"
-    )
-    parser.add_argument(
-        "--plain-http", action="store_true", help="send the token over http to another machine"
-    )
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: _run(arguments))
+@dataclass(frozen=True)
+class Task:
+    """One of the four is given: the spec of an audit to start, or the job to ask, to follow or to stop."""
+
+    spec: Path | None
+    status: str | None
+    logs: str | None
+    stop: str | None
 
 
-def _run(arguments: argparse.Namespace) -> ExitCode | int:
-    packed = None if arguments.spec is None else _read(arguments.spec)
-    jobs = ClusterJobs(arguments.address, plain_http=arguments.plain_http)
-    if arguments.status:
-        return _tell(arguments.status, jobs.state(arguments.status))
-    if arguments.stop:
-        stopped = jobs.stop(arguments.stop)
-        say(f"{arguments.stop} " + ("is told to stop" if stopped else "has ended already"))
+@dataclass(frozen=True)
+class Cluster:
+    """Where the job runs, and how."""
+
+    address: str
+    plain_http: bool
+    python: str
+    detach: bool
+
+
+@click.command("submit", cls=StrictCommand, help=__doc__)
+@optional_spec_argument
+@click.option("--status", metavar="JOB", help="how far the job is, and its exit code")
+@click.option("--logs", metavar="JOB", help="follow the job from its beginning; ends as it ends")
+@click.option("--stop", metavar="JOB", help="let the shards under way end, then stop the job")
+@click.option(
+    "--address",
+    metavar="URL",
+    envvar="RAY_API_SERVER_ADDRESS",
+    show_envvar=True,
+    default="http://127.0.0.1:8265",
+    help="of the cluster's dashboard",
+)
+@click.option("--detach", is_flag=True, help="do not follow the job")
+@click.option("--python", default="python", help="the cluster's Python that has idleak's dependencies")
+@click.option("--plain-http", is_flag=True, help="send the token over http to another machine")
+def command(
+    spec: Path | None,
+    *,
+    status: str | None,
+    logs: str | None,
+    stop: str | None,
+    address: str,
+    detach: bool,
+    python: str,
+    plain_http: bool,
+) -> int:
+    require_exactly_one({"SPEC": spec, "--status": status, "--logs": logs, "--stop": stop})
+    task = Task(spec, status, logs, stop)
+    return guarded(lambda: _run(task, Cluster(address, plain_http, python, detach)))
+
+
+def _run(task: Task, cluster: Cluster) -> ExitCode | int:
+    # Ray takes seconds to import.
+    from distributed.execution.submission import ClusterJobs
+
+    keys = None if task.spec is None else _read(task.spec)
+    jobs = ClusterJobs(cluster.address, plain_http=cluster.plain_http)
+    if task.spec is not None and keys is not None:
+        return _submit(jobs, task.spec, keys["name"], cluster)
+    if task.status is not None:
+        return _tell(task.status, jobs.state(task.status))
+    if task.stop is not None:
+        stopped = jobs.stop(task.stop)
+        say(f"{task.stop} " + ("is told to stop" if stopped else "has ended already"))
         return ExitCode.OK
-    if packed is None:
-        return _follow(jobs, arguments.logs)
-    job = f"{packed['name']}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    with _packed(arguments.spec) as folder:
-        jobs.submit(folder, f"{shlex.quote(arguments.python)} -m jobs audit --unnamed {SPEC_NAME}", job, {})
+    assert task.logs is not None
+    return _follow(jobs, task.logs)
+
+
+def _submit(jobs: ClusterJobs, spec: Path, name: str, cluster: Cluster) -> ExitCode | int:
+    job = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+    with _packed(spec) as folder:
+        jobs.submit(folder, f"{shlex.quote(cluster.python)} -m jobs audit --unnamed {SPEC_NAME}", job, {})
     complain(f"{job} is submitted; `idleak submit --logs {job}` follows it, `--stop {job}` stops it")
-    return ExitCode.OK if arguments.detach else _follow(jobs, job)
+    return ExitCode.OK if cluster.detach else _follow(jobs, job)
 
 
 def _read(path: Path) -> dict[str, Any]:

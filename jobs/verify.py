@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import click
 
 from distributed.stages.verify import Problem, find_problems
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.tombstone import left_of, read_tombstone
 from distributed.storage.trail import entries, head, replay
+from jobs.cli.arguments import run_argument
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.run.erasures import Tombstone
 from schemas.run.shard import plan_shards
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="idleak verify", description=__doc__)
-    parser.add_argument("run", metavar="RUN", help="the run's folder or bucket address: the spec's `output`")
-    location: str = parser.parse_args(argv).run
-    return guarded(lambda: _run(location))
+@click.command("verify", cls=StrictCommand, help=__doc__)
+@run_argument
+def command(run: str) -> int:
+    return guarded(lambda: _run(run))
 
 
 def _run(location: str) -> ExitCode:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from datetime import UTC, date, datetime
 
 from pydantic import JsonValue
@@ -14,15 +13,7 @@ from schemas.spec.audit import AuditSpec
 from schemas.spec.protection import AuthorisationSpec
 
 OVERRIDE = "--override-authorisation"
-
-
-def add_override(parser: argparse.ArgumentParser) -> None:
-    """The option by which a person takes it on himself."""
-    parser.add_argument(
-        OVERRIDE,
-        metavar="REASON",
-        help="run without a valid authorisation; the reason is kept in the results",
-    )
+"""The option by which a person takes it on themselves."""
 
 
 def permit(spec: AuditSpec, override: str | None = None) -> dict[str, JsonValue]:

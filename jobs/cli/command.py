@@ -1,14 +1,13 @@
-"""What all jobs share: their one argument, and how errors become one line and an exit code."""
+"""What all jobs share: a run at hand, and how errors become one line and an exit code."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from distributed.execution.stopping import sigterm_heeded
-from distributed.stages.authorise import add_override, permit
+from distributed.stages.authorise import permit
 from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run
@@ -28,28 +27,14 @@ from schemas.spec.load import load_spec
 from schemas.spec.locations import is_remote
 
 
-def spec_command(
-    name: str, text: str | None, argv: Sequence[str], run: Callable[[AuditSpec], ExitCode]
-) -> int:
-    """Run a job that takes a spec's path."""
-    parser = argparse.ArgumentParser(prog=f"idleak {name}", description=text)
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
-    arguments = parser.parse_args(argv)
-    return guarded(lambda: run(load_spec(arguments.spec)))
-
-
-def act_command(
-    name: str, text: str | None, argv: Sequence[str], run: Callable[[AuditSpec, RunStore], ExitCode]
+def act_on(
+    spec_path: Path, action: str, override: str | None, run: Callable[[AuditSpec, RunStore], ExitCode]
 ) -> int:
     """Run a job that works on a spec's run: by somebody's word, alone, and recorded in the run's trail."""
-    parser = argparse.ArgumentParser(prog=f"idleak {name}", description=text)
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
-    add_override(parser)
-    arguments = parser.parse_args(argv)
 
     def act() -> ExitCode:
-        spec = load_spec(arguments.spec)
-        with acting(name, spec, arguments.override_authorisation) as store:
+        spec = load_spec(spec_path)
+        with acting(action, spec, override) as store:
             return run(spec, store)
 
     return guarded(act)

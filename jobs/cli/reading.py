@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from distributed.gallery.names import read_names
 from distributed.stages.authorise import require_retained
 from distributed.storage.run_record import read_record
@@ -14,15 +12,6 @@ from jobs.cli.command import existing_run
 from jobs.cli.display import Shown, as_stored
 from schemas.errors import UsageError
 from schemas.run.artefacts import RECORD_FILE
-
-
-def add_reveal(parser: argparse.ArgumentParser) -> None:
-    """The option by which people are shown by name."""
-    parser.add_argument(
-        "--reveal",
-        action="store_true",
-        help="show people by name; needs the key, and the run's trail keeps it",
-    )
 
 
 def open_to_read(

@@ -219,4 +219,4 @@ def test_cuda_without_a_gpu_is_refused_never_replaced(
 
 def test_an_unknown_job(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adit"]) == ExitCode.BAD_SPEC
-    assert "no job 'adit'; the jobs are audit" in capsys.readouterr().err
+    assert "no such command 'adit'. Did you mean 'audit'?" in capsys.readouterr().err

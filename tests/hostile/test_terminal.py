@@ -117,7 +117,6 @@ def test_jobs_print_through_say() -> None:
 
 
 OWN_WORDS = {
-    "__main__.py",  # its own usage, and a repr
     "doctor.py",  # what this machine says of itself
     "enroll.py",  # refused_lines are printable, and a spec's paths hold no control characters
     "retry.py",  # numbers
@@ -127,7 +126,7 @@ OWN_WORDS = {
 
 
 def _is_print(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "click.echo", "click.secho")
 
 
 def test_nothing_writes_csv() -> None:
@@ -189,3 +188,13 @@ def test_an_error_about_a_hostile_spec_is_shown_as_one_line(
     assert main(["audit", str(path)]) == ExitCode.BAD_SPEC
     told = capsys.readouterr().err
     assert told.count("\n") == 2 and not acts(told.replace("\n", ""))
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_a_wrong_use_that_quotes_a_hostile_word_is_one_line(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ([text], ["doctor", text], ["explore", "run", "--port", text], [f"--{text}"]):
+        assert main(words) == ExitCode.BAD_SPEC
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1 and not acts(told.replace("\n", "")), words

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.bench import main
-from jobs.benchmarks.worlds.claims import Mean, Row, Share, markdown
+from jobs import bench
+from jobs.__main__ import main
+from jobs.benchmarks.worlds.claims import CLAIMS, Mean, Row, Share, markdown
 from jobs.benchmarks.worlds.simulated import Simulator, World, exact_scores, judge_world, worlds_like
+from jobs.cli.exit_codes import ExitCode
 from schemas.run.tables import Verdict
 
 SMALL = World(3, candidates=12, cohort=260, photos=(1, 2), samples=800, hubs=0.1, leaked=2, rate=0.05)
@@ -16,7 +18,7 @@ FAST = ("null", "p_values", "hits", "identities", "nights", "exactness")
 
 
 def test_a_quick_bench_writes_a_row_and_a_plot_of_each_claim(tmp_path: Path) -> None:
-    code = main(["worlds", "--worlds", "2", "--output", str(tmp_path), "--only", *FAST])
+    code = main(["bench", "worlds", "--worlds", "2", "--output", str(tmp_path), "--only", *FAST])
     lines = (tmp_path / "worlds.md").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "| claim | bar | measured | worlds | verdict |"
     verdicts = [line.split(" | ")[-1].removesuffix(" |") for line in lines[2:]]
@@ -100,5 +102,8 @@ def test_shares_means_and_verdicts() -> None:
 
 
 def test_a_bad_number_of_worlds_is_refused() -> None:
-    with pytest.raises(SystemExit):
-        main(["worlds", "--worlds", "0"])
+    assert main(["bench", "worlds", "--worlds", "0"]) == ExitCode.BAD_SPEC
+
+
+def test_the_claims_that_can_be_asked_for_are_those_there_are() -> None:
+    assert tuple(CLAIMS) == bench.CLAIMS

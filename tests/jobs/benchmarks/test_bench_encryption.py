@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.bench import main
+from jobs.__main__ import main
 from tests.jobs.benchmarks.test_bench_reduce import numbers_of, rows_of
 from tests.support.small_world import SmallWorld
 
@@ -18,7 +18,7 @@ def test_shards_are_made_and_reduced_with_and_without_encryption(
 ) -> None:
     output = tmp_path / "encryption.md"
     spec = str(small_world.spec_path())
-    code = main(["encryption", spec, "--images", "200", "--repeats", "2", "--output", str(output)])
+    code = main(["bench", "encryption", spec, "--images", "200", "--repeats", "2", "--output", str(output)])
     text = output.read_text(encoding="utf-8")
     rows = rows_of(text)
     assert [row[0] for row in rows[:4]] == [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.bench import main
+from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from tests.jobs.benchmarks.test_bench_reduce import numbers_of, rows_of
 
@@ -19,7 +19,7 @@ KINDS = [*NETWORKS, "images", "webdataset", "parquet", "http"]
 @pytest.mark.slow
 def test_every_kind_is_timed_beside_its_own_model(tmp_path: Path) -> None:
     output = tmp_path / "generators.md"
-    code = main(["generators", "--images", "40", "--repeats", "1", "--output", str(output)])
+    code = main(["bench", "generators", "--images", "40", "--repeats", "1", "--output", str(output)])
     rows = rows_of(output.read_text(encoding="utf-8"))
     assert [row[0] for row in rows[: len(KINDS)]] == KINDS
     for row in rows[: len(KINDS)]:
@@ -32,5 +32,5 @@ def test_every_kind_is_timed_beside_its_own_model(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_checkout_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["generators", "--images", "4", "--repeats", "1", "--stylegan-code", str(tmp_path)])
+    code = main(["bench", "generators", "--images", "4", "--repeats", "1", "--stylegan-code", str(tmp_path)])
     assert code == ExitCode.BAD_SPEC and "--stylegan-code" in capsys.readouterr().err

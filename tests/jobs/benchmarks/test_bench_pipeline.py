@@ -11,7 +11,7 @@ from onnx import helper
 
 from distributed.embedding.alignment import ARCFACE_TEMPLATE
 from distributed.stages.embed import ShardEmbedder, ShardJob
-from jobs.bench import main
+from jobs.__main__ import main
 from jobs.benchmarks.peers import Peer, PlainOnnxruntime, open_stock, stints_of
 from jobs.benchmarks.pipeline import PLAIN, RAY_DATA, STOCK, WHOLE, draw
 from jobs.benchmarks.workers import Meeting, Stint, bench_shards, steady_rate
@@ -90,7 +90,9 @@ def test_every_contender_is_measured(
     detected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "pipeline.md"
-    code = main(["pipeline", str(detected), "--images", "40", "--repeats", "2", "--output", str(output)])
+    code = main(
+        ["bench", "pipeline", str(detected), "--images", "40", "--repeats", "2", "--output", str(output)]
+    )
     expected = [*STAGES, WHOLE, *RAY_ROWS, STOCK, PLAIN, RAY_DATA, f"{RAY_DATA}, with starting up"]
     report = check_report(output, code, expected, bars=5)
     assert capsys.readouterr().out == report
@@ -106,7 +108,7 @@ def test_without_a_detector_the_peers_that_need_one_are_left_out(
 ) -> None:
     output = tmp_path / "pipeline.md"
     spec = str(small_world.spec_path())
-    code = main(["pipeline", spec, "--images", "6", "--repeats", "1", "--output", str(output)])
+    code = main(["bench", "pipeline", spec, "--images", "6", "--repeats", "1", "--output", str(output)])
     report = check_report(output, code, [WHOLE, *RAY_ROWS, RAY_DATA], bars=4)
     assert f"No {STOCK} and no {PLAIN}:" in report and f"÷ {STOCK}" not in report
 
@@ -151,7 +153,7 @@ def draw_few(spec: AuditSpec) -> list[np.ndarray]:
 
 def test_a_folder_of_images_is_refused(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
     spec = small_world.spec_path(generator={"kind": "images", "path": "candidates"})
-    assert main(["pipeline", str(spec)]) == ExitCode.BAD_SPEC
+    assert main(["bench", "pipeline", str(spec)]) == ExitCode.BAD_SPEC
     assert "give a spec with an onnx generator" in capsys.readouterr().err
 
 
@@ -159,7 +161,7 @@ def test_a_ray_elsewhere_is_refused(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
-    assert main(["pipeline", str(small_world.spec_path())]) == ExitCode.FAILED
+    assert main(["bench", "pipeline", str(small_world.spec_path())]) == ExitCode.FAILED
     assert "unset RAY_ADDRESS" in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.bench import main
+from jobs.__main__ import main
 from jobs.benchmarks.reduce import (
     NUMPY_PRODUCT,
     OURS,
@@ -58,7 +58,7 @@ def numbers_of(cell: str) -> list[float]:
 def test_every_contender_is_timed_at_every_size_and_agrees(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main(["reduce", *SMALL, "--output", str(tmp_path / "deep" / "reduce.md")])
+    code = main(["bench", "reduce", *SMALL, "--output", str(tmp_path / "deep" / "reduce.md")])
     report = (tmp_path / "deep" / "reduce.md").read_text(encoding="utf-8")
     assert capsys.readouterr().out == report
     rows = rows_of(report)
@@ -99,7 +99,7 @@ def test_a_wrong_neighbour_is_noticed() -> None:
 
 
 def test_more_neighbours_than_samples_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["reduce", "--samples", "10", "--topk", "11"]) == ExitCode.BAD_SPEC
+    assert main(["bench", "reduce", "--samples", "10", "--topk", "11"]) == ExitCode.BAD_SPEC
     assert "lower --topk" in capsys.readouterr().err
 
 

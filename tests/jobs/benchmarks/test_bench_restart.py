@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.bench import main
+from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from tests.jobs.benchmarks.test_bench_reduce import numbers_of, rows_of
 from tests.support.small_world import SmallWorld
@@ -16,7 +16,7 @@ from tests.support.small_world import SmallWorld
 def test_finished_audits_of_few_and_many_shards_are_timed(small_world: SmallWorld, tmp_path: Path) -> None:
     output = tmp_path / "restart.md"
     spec = str(small_world.spec_path())
-    code = main(["restart", spec, "--shards", "60", "40", "--repeats", "1", "--output", str(output)])
+    code = main(["bench", "restart", spec, "--shards", "60", "40", "--repeats", "1", "--output", str(output)])
     rows = rows_of(output.read_text(encoding="utf-8"))
     names = [row[0] for row in rows[:3]]
     few, many = (f"finished audit of {count} shards" for count in (40, 60))
@@ -34,5 +34,5 @@ def test_an_audit_that_cannot_be_carried_out_is_told(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (small_world.folder / "generator.onnx").write_bytes(b"no model")
-    assert main(["restart", str(small_world.spec_path()), "--shards", "40"]) == ExitCode.FAILED
+    assert main(["bench", "restart", str(small_world.spec_path()), "--shards", "40"]) == ExitCode.FAILED
     assert "an audit could not be timed: " in capsys.readouterr().err
