@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from distributed.enrolled import EnrolledGallery, enrolled_gallery, template_rows
+from distributed.enrolled import EnrolledGallery, enrolled_gallery, template_rows, without_people
 from distributed.reduce.explaining import supported
 from distributed.reduce.neighbours import Neighbours, NeighbourSearch, Partial, empty, merge, search
 from distributed.store import open_run
@@ -34,6 +34,7 @@ class SearchJob:
     samples: the run whose shards are searched, this one or a reference. thresholds: recogniser name ->
     similarity of a hit. levels: as in `search`. cuts: rising sample ids; what is found among the ids
     below each is told. settings and setting: only samples whose id is `setting` modulo `settings` count.
+    left_out: people of `gallery.parquet` who are not compared.
     """
 
     spec: AuditSpec
@@ -45,6 +46,7 @@ class SearchJob:
     threads: int
     settings: int = 1
     setting: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class GatherJob:
 class SupportJob:
     """Compare some people with the samples that fit them better than the others of these people.
 
-    people: indices of gallery identities, rising; thresholds and levels as in SearchJob.
+    people: indices of gallery identities, rising; the rest as in SearchJob.
     """
 
     spec: AuditSpec
@@ -70,6 +72,7 @@ class SupportJob:
     levels: tuple[int, ...]
     device: str
     threads: int
+    left_out: tuple[str, ...] = ()
 
 
 Job = SearchJob | GatherJob | SupportJob
@@ -126,7 +129,8 @@ class ReduceMaker:
     def _open(self, job: Job) -> Finder:
         if isinstance(job, GatherJob):
             return Gatherer(job)
-        gallery = enrolled_gallery(self._store.read_table(GALLERY_FILE), self._names)
+        table = without_people(self._store.read_table(GALLERY_FILE), job.left_out)
+        gallery = enrolled_gallery(table, self._names)
         return Searcher(job, gallery) if isinstance(job, SearchJob) else Supporter(job, gallery)
 
     def make(self, group: ShardGroup) -> ShardReport:

@@ -55,7 +55,8 @@ class ReduceRun:
     """The passes over one run's shards. Each gives the same bytes for any number of workers.
 
     All raise DamagedError for a shard that fails its checksums, ShardsLostError if a group cannot be reduced.
-    on_pass: called with the number of samples before each pass that shows its progress.
+    on_pass: called with the number of samples before each pass that shows its progress. left_out: people of
+    the gallery who are not compared.
     """
 
     spec: AuditSpec
@@ -64,6 +65,7 @@ class ReduceRun:
     on_report: OnReport
     on_event: Callable[[WorkEvent], None] = lambda event: None
     on_pass: Callable[[int], None] = lambda samples: None
+    left_out: tuple[str, ...] = ()
 
     def search(
         self,
@@ -76,7 +78,16 @@ class ReduceRun:
         this one; its ids from the last cut on do not count."""
         source = self.spec if reference is None else reference
         capacity = self._capacity()
-        job = SearchJob(self.spec, source, dict(thresholds), levels, cuts, capacity.device, capacity.threads)
+        job = SearchJob(
+            self.spec,
+            source,
+            dict(thresholds),
+            levels,
+            cuts,
+            capacity.device,
+            capacity.threads,
+            left_out=self.left_out,
+        )
         planned = plan_shards(source.samples, source.shard_size)
         shards = [shard for shard in planned if shard.first_id < cuts[-1]]
         return self._merged(job, shards, capacity)
@@ -96,6 +107,7 @@ class ReduceRun:
             capacity.threads,
             settings,
             setting,
+            self.left_out,
         )
         return {name: found[0] for name, found in self._merged(job, self._shards(), capacity).items()}
 
@@ -130,7 +142,9 @@ class ReduceRun:
     ) -> dict[str, Partial]:
         """Recogniser -> what is found for the photos of `people` among the samples that support each."""
         capacity = self._capacity()
-        job = SupportJob(self.spec, people, dict(thresholds), levels, capacity.device, capacity.threads)
+        job = SupportJob(
+            self.spec, people, dict(thresholds), levels, capacity.device, capacity.threads, self.left_out
+        )
         merged: dict[str, Partial] = {}
         with self._reduced(job, self._shards(), capacity) as parts:
             for arrays in parts:

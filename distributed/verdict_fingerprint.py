@@ -8,11 +8,14 @@ from distributed.digests import digest_file
 from distributed.fingerprints import ALGORITHM_VERSION, sampling_fingerprint
 from distributed.reference_run import read_reference
 from schemas.fingerprint import Fingerprint
+from schemas.overlap import OVERLAP_VERSION
 from schemas.spec import AuditSpec
 
 
 def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
-    """Everything that a verdict depends on, and the labels that its evaluation does. gallery: its own."""
+    """Everything that a verdict depends on, and the labels that its evaluation does. gallery: its own.
+
+    Who of the cohort is left out follows from the gallery, the spec and OVERLAP_VERSION."""
     membership = spec.membership.model_dump(exclude={"reference"})
     reference = "none" if spec.membership.reference is None else read_reference(spec).model_dump_json()
     labels, attributes = spec.gallery.labels, spec.gallery.attributes
@@ -26,5 +29,6 @@ def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
             "labels.sha256": digest_file(Path(labels)) if labels else "none",
             "attributes.sha256": digest_file(Path(attributes)) if attributes else "none",
             "version.algorithm": ALGORITHM_VERSION,
+            "version.overlap": OVERLAP_VERSION,
         }
     )

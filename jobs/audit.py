@@ -13,6 +13,7 @@ from jobs.command import NAMELESS_ERRORS, acting, guarded
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings, refused_lines
 from jobs.finished import is_finished
+from jobs.overlap_findings import overlap_lines
 from jobs.say import say
 from schemas.errors import IdleakError
 from schemas.layout import ERROR_FILE, GALLERY_FILE
@@ -47,7 +48,13 @@ def _do(spec: AuditSpec, store: RunStore, *, named: bool) -> None:
     from jobs.whole_audit import audit
 
     with Cluster() as cluster:
-        audit(spec, store, cluster, lambda lines: _say_refused(lines, named=named))
+        audit(
+            spec,
+            store,
+            cluster,
+            lambda lines: _say_refused(lines, named=named),
+            lambda overlap: say(*overlap_lines(overlap, named=named)),
+        )
 
 
 def _say_refused(lines: Sequence[str], *, named: bool) -> None:

@@ -33,7 +33,12 @@ def short(name: str) -> str:
 
 def with_short_pseudonyms(text: str) -> str:
     """The text with the beginning of each pseudonym in it."""
-    return re.sub(r"\b[0-9a-f]{32}\b", lambda found: short(found[0]), text)
+    return with_names(text, short)
+
+
+def with_names(text: str, shown: Shown) -> str:
+    """The text with each pseudonym in it as `shown` shows it."""
+    return re.sub(r"\b[0-9a-f]{32}\b", lambda found: shown(found[0]), text)
 
 
 def people(count: int) -> str:

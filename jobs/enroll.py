@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,24 +13,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.cluster import Cluster
-from distributed.enrolled import accepted, read_gallery
+from distributed.enrolled import accepted, read_gallery, without_people
 from distributed.fingerprints import recognizer_fields
 from distributed.gallery import Photo
 from distributed.gallery_source import GallerySource, gallery_source
 from distributed.name_map import NameMap, names_of, read_names, write_names
+from distributed.overlap import gallery_overlap, require_each_once
 from distributed.shard_index import ShardRun
 from distributed.store import RunStore
 from distributed.trail import digests, record
 from distributed.vault import Vault
-from jobs.command import act_command
+from jobs.authorisation import add_override
+from jobs.command import acting, guarded
+from jobs.display import as_stored, displayed, with_names
 from jobs.exit_codes import ExitCode
 from jobs.findings import refused_lines
+from jobs.overlap_findings import overlap_lines
 from jobs.progress import make_with_progress
+from jobs.reading import add_reveal, naming_people, shown_by_name
+from jobs.say import say
 from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
+from schemas.overlap import OverlapResult
 from schemas.shard import Footer, Shard, plan_shards
-from schemas.spec import AuditSpec
+from schemas.spec import AuditSpec, load_spec
 from schemas.tables import Role, gallery_schema
 
 PHOTOS_PER_SHARD = 128
@@ -36,21 +45,34 @@ PHOTOS_PER_SHARD = 128
 
 @dataclass(frozen=True)
 class Enrolment:
-    """The enrolled gallery and the fingerprint it was made under."""
+    """The enrolled gallery, the fingerprint it was made under, and who may be in it twice."""
 
     table: pa.Table
     fingerprint: Fingerprint
+    overlap: OverlapResult
+
+    @property
+    def compared(self) -> pa.Table:
+        """The gallery without those of the cohort who are left out: what samples are compared with."""
+        return without_people(self.table, self.overlap.left_out)
 
 
 def main(argv: Sequence[str]) -> int:
-    return act_command("enroll", __doc__, argv, _run)
+    parser = argparse.ArgumentParser(prog="idleak enroll", description=__doc__)
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
+    add_reveal(parser)
+    add_override(parser)
+    chosen = parser.parse_args(argv)
+    return guarded(lambda: _run(load_spec(chosen.spec), chosen.override_authorisation, reveal=chosen.reveal))
 
 
-def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
-    with Cluster() as cluster:
-        enrolment = enroll(spec, store, cluster)
-    for line in refused_lines(enrolment.table):
-        print(line)
+def _run(spec: AuditSpec, override: str | None, *, reveal: bool) -> ExitCode:
+    with acting("enroll", spec, override) as store, naming_people(store) if reveal else nullcontext():
+        with Cluster() as cluster:
+            enrolment = enroll(spec, store, cluster)
+        shown = shown_by_name(store) if reveal else as_stored
+        refused = [with_names(line, shown) for line in refused_lines(enrolment.table)]
+        say(*refused, *overlap_lines(enrolment.overlap, named=True, shown=displayed(shown)))
     count = accepted(enrolment.table).num_rows
     print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
     return ExitCode.OK
@@ -58,27 +80,35 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
 
 def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
     """Make `gallery.parquet` unless it is there. Raises SpecError or a subclass for photos, models or earlier
-    galleries that cannot be used, WrongRunError if the output holds another gallery, ShardsLostError."""
+    galleries that cannot be used and for a photo under two people, WrongRunError if the output holds another
+    gallery, ShardsLostError."""
     source = gallery_source(spec, store)
     fingerprint = source.fingerprint
     if GALLERY_FILE in store.sizes():
         found = store.read_footer(GALLERY_FILE).fingerprint
         fingerprint.require(Fingerprint(found), GALLERY_FILE)
-        return Enrolment(store.read_table(GALLERY_FILE), fingerprint)
+        known = read_names(store, Vault(spec.protection))
+        return enrolment_of(spec, source, store.read_table(GALLERY_FILE), known)
+    # Sealed first, so that those whom a refusal is about can be revealed.
+    names = _all_names(spec, source)
+    write_names(store, Vault(spec.protection), names)
+    require_each_once(spec, source)
     parts = [without_people(table, source.erased) for table in _earlier_galleries(spec)]
     if source.photos:
         parts.append(_embed_photos(spec, source.photos, fingerprint, store, cluster))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
     require_both_sides(table)
-    write_names(store, Vault(spec.protection), _all_names(spec, source))
+    enrolment = enrolment_of(spec, source, table, names)
     commit_gallery(table, fingerprint, store)
     record(store, "enrolled", wrote=digests(store, GALLERY_FILE, NAMES_FILE))
-    return Enrolment(table, fingerprint)
+    return enrolment
 
 
-def without_people(table: pa.Table, identities: Collection[str]) -> pa.Table:
-    """The rows of a table with a column `identity` that are about nobody of these."""
-    return table.filter(pc.invert(pc.is_in(table["identity"], pa.array(identities, pa.string()))))
+def enrolment_of(spec: AuditSpec, source: GallerySource, table: pa.Table, names: NameMap) -> Enrolment:
+    """table: of `gallery.parquet`; names: of its people. Raises SpecError if two people have one photo, or if
+    too few of the cohort are left."""
+    require_each_once(spec, source, table)
+    return Enrolment(table, source.fingerprint, gallery_overlap(spec, source, table, names))
 
 
 def _all_names(spec: AuditSpec, source: GallerySource) -> NameMap:

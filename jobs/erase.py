@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from distributed.cluster import Cluster
+from distributed.enrolled import without_people
 from distributed.erasures import erased_identities, record_erasure
 from distributed.gallery_source import gallery_source
 from distributed.ledger import erase_from_ledger
@@ -18,7 +19,7 @@ from distributed.trail import digests, record
 from distributed.vault import Vault
 from distributed.verdict_fingerprint import verdict_fingerprint
 from jobs.answers import drop_answers
-from jobs.enroll import commit_gallery, require_both_sides, without_people
+from jobs.enroll import commit_gallery, require_both_sides
 from jobs.exit_codes import ExitCode
 from jobs.receipt import write_receipt
 from jobs.reduce import committed, reduce

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 
 from distributed.store import RunStore
 from jobs.display import short, with_short_pseudonyms
+from jobs.overlap_findings import overlap_lines
 from jobs.say import cell, say
 from schemas.errors import DamagedError
 from schemas.layout import RESULTS_FILE, SCORES_FILE
@@ -107,6 +108,7 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     if results.population is not None:
         lines.append(_population_line(results.population))
     lines += [_drift_line(one) for one in results.drift if one.warns]
+    lines += overlap_lines(results.overlap, named=named)
     if results.ledger is not None:
         lines.append(
             f"ledger, night {results.ledger.night}: {len(results.ledger.flagged)} flagged by all nights"

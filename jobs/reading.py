@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from distributed.name_map import read_names
 from distributed.run_record import read_record
@@ -11,7 +13,7 @@ from distributed.tombstone import require_not_purged
 from distributed.trail import record
 from jobs.authorisation import require_retained
 from jobs.command import existing_run
-from jobs.display import Shown, as_stored
+from jobs.display import Shown, as_stored, with_names
 from schemas.errors import SpecError
 from schemas.layout import RECORD_FILE
 
@@ -43,6 +45,16 @@ def open_to_read(
     shown = shown_by_name(store) if reveal else as_stored
     record(store, action, revealed=reveal, **what)
     return store, shown
+
+
+@contextmanager
+def naming_people(store: RunStore) -> Iterator[None]:
+    """Name the people in an error's message, where the run knows their names. The run's trail keeps it."""
+    record(store, "reveal", revealed=True, pseudonyms="all")
+    try:
+        yield
+    except SpecError as error:
+        raise type(error)(with_names(str(error), shown_by_name(store))) from error
 
 
 def shown_by_name(store: RunStore) -> Shown:

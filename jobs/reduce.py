@@ -36,6 +36,7 @@ from distributed.judgement import (
     suspects,
 )
 from distributed.labels import require_usable_labels
+from distributed.name_map import read_names
 from distributed.reduce.drift import Drift, drift
 from distributed.reduce.neighbours import Neighbours, Partial
 from distributed.reduce.population import (
@@ -52,9 +53,10 @@ from distributed.shard_index import ShardRun, committed_outcomes
 from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
 from distributed.trail import digests, record
+from distributed.vault import Vault
 from distributed.verdict_fingerprint import verdict_fingerprint
 from jobs.command import act_command
-from jobs.enroll import Enrolment
+from jobs.enroll import Enrolment, enrolment_of
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings
 from jobs.progress import Stage
@@ -110,11 +112,12 @@ def committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
         )
     if GALLERY_FILE not in store.sizes():
         raise SpecError(f"{store.location} has no {GALLERY_FILE}: run `idleak enroll` first")
-    fingerprint = gallery_source(spec, store).fingerprint
-    fingerprint.require(Fingerprint(store.read_footer(GALLERY_FILE).fingerprint), GALLERY_FILE)
+    source = gallery_source(spec, store)
+    source.fingerprint.require(Fingerprint(store.read_footer(GALLERY_FILE).fingerprint), GALLERY_FILE)
     made = ShardsMade(count_outcomes(list(outcomes.values())), len(shards), 0, {})
     require_few_invalid(invalid_count(made.outcomes), spec)
-    return made, Enrolment(store.read_table(GALLERY_FILE), fingerprint)
+    names = read_names(store, Vault(spec.protection))
+    return made, enrolment_of(spec, source, store.read_table(GALLERY_FILE), names)
 
 
 def reduce(spec: AuditSpec, enrolment: Enrolment, store: RunStore, cluster: Cluster) -> Reduction:
@@ -125,8 +128,9 @@ def reduce(spec: AuditSpec, enrolment: Enrolment, store: RunStore, cluster: Clus
     attributes = read_attributes(spec)
     with Stage("reducing", store, spec, "samples") as stage:
         begin = partial(stage.begin, 0)
-        run = ReduceRun(spec, store, cluster, stage.report, stage.event, begin)
-        reduction = reduce_run(spec, enrolment.table, run, attributes)
+        out = tuple(enrolment.overlap.left_out)
+        run = ReduceRun(spec, store, cluster, stage.report, stage.event, begin, out)
+        reduction = reduce_run(spec, enrolment.compared, run, attributes)
     write_tables(spec, reduction, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return reduction
 
@@ -154,7 +158,7 @@ def write_tables(spec: AuditSpec, reduction: Reduction, fingerprint: Fingerprint
 def reduce_run(
     spec: AuditSpec, table: pa.Table, run: ReduceRun, attributes: Mapping[str, Mapping[str, str]]
 ) -> Reduction:
-    """All passes over the samples, and what they show. table: of `gallery.parquet`.
+    """All passes over the samples, and what they show. table: of `gallery.parquet`, without `run.left_out`.
 
     Raises InvalidSamplesError if no sample has a template.
     """

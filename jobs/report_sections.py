@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from jobs.display import PERCENT, Shown, between, people, probability, share
 from jobs.figure_files import FigureFile
 from jobs.finished_run import FinishedRun
+from jobs.overlap_findings import overlap_section
 from jobs.page import Picture, Section, Table, data_uri
 from jobs.recognizer_agreement import RecognizerPair, recognizer_pairs
 from jobs.report_coverage import coverage_section
@@ -23,6 +24,8 @@ def sections_of(run: FinishedRun, figures: Sequence[FigureFile], show: Shown) ->
     if run.headline.evaluation is not None:
         yield _labels(run, _some(pictures, "roc", "det", "precision_recall"))
     yield coverage_section(run)
+    if run.results.overlap is not None:
+        yield overlap_section(run.results.overlap, show)
     if len(run.results.recognizers) > 1:
         yield _agreement(run, _some(pictures, "agreement"))
     if run.headline.settings:

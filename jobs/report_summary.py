@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from jobs.display import PERCENT, people, probability, share
 from jobs.finished_run import FinishedRun
+from jobs.overlap_findings import overlap_warnings
 from jobs.page import BAD, GOOD, OPEN, Summary
 from schemas.printable import printable
 from schemas.results import AuditResults, PeopleCounts
@@ -75,6 +76,7 @@ def _bound(flagged: int, bound: float) -> str:
 
 def _open_questions(run: FinishedRun) -> Iterator[str]:
     results = run.results
+    yield from (f"{one[0].upper()}{one[1:]}." for one in overlap_warnings(results.overlap))
     yield from _verdicts_missing(run)
     yield _power(run)
     enough = results.power.flaggable_from

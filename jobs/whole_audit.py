@@ -20,15 +20,21 @@ from jobs.reduction import Reduction
 from jobs.results import write_results
 from jobs.sample import require_usable_generator, sample
 from schemas.fingerprint import Fingerprint
+from schemas.overlap import OverlapResult
 from schemas.spec import AuditSpec
 
 
 def audit(
-    spec: AuditSpec, store: RunStore, cluster: Cluster, on_refused: Callable[[Sequence[str]], object]
+    spec: AuditSpec,
+    store: RunStore,
+    cluster: Cluster,
+    on_refused: Callable[[Sequence[str]], object],
+    on_overlap: Callable[[OverlapResult], object] = lambda overlap: None,
 ) -> None:
     """Do what is not done yet of the whole audit. Raises what `enroll`, `sample` and `reduce` raise.
 
-    `on_refused` gets a line, which names the identity, for each photo that is refused.
+    `on_refused` gets a line, which names the identity, for each photo that is refused; `on_overlap` hears who
+    may be in the gallery twice, both before the first sample.
     """
     seconds: dict[str, float] = {}
     require_usable_generator(spec)
@@ -36,6 +42,7 @@ def audit(
     with _timed(seconds, "enroll"):
         enrolment = enroll(spec, store, cluster)
     on_refused(refused_lines(enrolment.table))
+    on_overlap(enrolment.overlap)
     require_usable_labels(spec, enrolment.table)
     with _timed(seconds, "sample"):
         made = sample(spec, store, cluster)

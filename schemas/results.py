@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.overlap import OverlapResult
 from schemas.tables import Verdict
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 
 
 class _Frozen(BaseModel):
@@ -242,7 +243,10 @@ class AuditResults(_Frozen):
     machine: dict[str, str]
     samples: SampleCounts
     candidates: PeopleCounts
-    cohort: PeopleCounts
+    cohort: PeopleCounts = Field(description="without those whom `overlap` leaves out")
+    overlap: OverlapResult | None = Field(
+        None, description="who may be in the gallery twice; null in results of version 3 and earlier"
+    )
     recognizers: list[RecognizerResult]
     power: PowerResult
     headline: int

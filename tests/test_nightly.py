@@ -19,6 +19,7 @@ from distributed.night_state import NightState
 from distributed.store import RunStore
 from jobs.__main__ import main
 from jobs.exit_codes import ExitCode
+from jobs.findings import read_results
 from jobs.night import do_night
 from jobs.nightly import Auditor, accept_night, run_fleet
 from schemas.fingerprint import Fingerprint
@@ -28,7 +29,8 @@ from schemas.spec import AuditSpec
 from tests.models import tiny_generator
 from tests.people import pseudonym, pseudonyms
 from tests.processes import finish, start_job
-from tests.small_world import DIM, MEMBERS, SmallWorld, file_bytes
+from tests.recognisable_world import make_recognisable, reencode
+from tests.small_world import COHORT, DIM, MEMBERS, SmallWorld, file_bytes
 from tests.test_lock import hold
 from tests.test_resume import wait_for
 
@@ -456,3 +458,13 @@ def test_a_night_that_is_told_to_stop_begins_no_other_audit_and_goes_on_later(
     assert not (small_world.folder / "nightly" / "other").exists()
     assert run_fleet(load_fleet(path).only("gan"), FIRST) == ExitCode.NEW_FINDINGS
     assert before.items() <= shards(small_world).items()
+
+
+def test_a_night_leaves_out_who_is_a_candidates_double(small_world: SmallWorld) -> None:
+    make_recognisable(small_world)
+    reencode(small_world.folder / "candidates" / "person-002", small_world.folder / "cohort" / "stranger")
+    assert run_fleet(write_fleet(small_world), FIRST) == ExitCode.NEW_FINDINGS
+    (run,) = state(small_world).glob("runs/*")
+    results = read_results(RunStore(str(run)))
+    assert results.overlap is not None and results.overlap.left_out == [pseudonym("stranger")]
+    assert results.cohort.identities == results.power.cohort == COHORT

@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from distributed.cluster import Cluster
+from distributed.gallery_source import gallery_source
+from distributed.name_map import NameMap
+from distributed.overlap import gallery_overlap
 from distributed.store import open_run
 from jobs.enroll import enroll
 from jobs.findings import read_results
@@ -16,6 +20,7 @@ from jobs.whole_audit import audit
 from schemas.layout import GALLERY_FILE
 from schemas.results import AuditResults
 from schemas.spec import AuditSpec, load_spec
+from schemas.tables import Role
 from tests.embedding.assets import needs_assets
 from tests.people import pseudonyms
 
@@ -56,6 +61,26 @@ def test_the_people_that_a_leaky_generator_has_memorised_are_flagged(gallery: Pa
     members = set(pseudonyms(line.split(",")[0] for line in labels if line.endswith(",1")))
     assert len(members & set(headline.flagged)) >= 12
     assert len(set(headline.flagged) - members) <= 3
+
+
+def test_no_two_people_of_the_real_gallery_are_one_and_halves_of_one_are(gallery: Path) -> None:
+    """Half of the photos of the first 20 candidates go by another name, in the cohort."""
+    spec = load_spec(SPECS / "leaky-faces64.yaml")
+    source = gallery_source(spec, None)
+    run = open_run(spec.model_copy(update={"output": str(gallery.parent)}))
+    table = run.read_table(GALLERY_FILE)
+    overlap = gallery_overlap(spec, source, table, NameMap())
+    assert overlap.matches.threshold is not None and overlap.matches.noticeable is not None
+    assert overlap.matches.found == [] and overlap.matches.noticeable > 0.9
+    assert overlap.odd_photos is not None and overlap.odd_photos.photos == []
+    rows = table.to_pylist()
+    people = sorted({row["identity"] for row in rows if row["role"] == Role.CANDIDATE})[:20]
+    for person in people:
+        for row in [row for row in rows if row["identity"] == person][2:]:
+            row |= {"identity": f"{person}-again", "role": Role.COHORT}
+    halved = gallery_overlap(spec, source, pa.Table.from_pylist(rows, table.schema), NameMap())
+    halves = {f"{person}-again" for person in people}
+    assert set(halved.left_out) <= halves and len(halved.left_out) >= 18
 
 
 def test_nobody_is_flagged_where_nobody_was_memorised(gallery: Path, tmp_path: Path) -> None:
