@@ -10,6 +10,9 @@ from distributed.reference_run import read_reference
 from schemas.fingerprint import Fingerprint
 from schemas.spec import AuditSpec
 
+VERDICT_VERSION = "2"
+"""Raised by every change of our own code that changes a verdict, of the same shards and gallery."""
+
 
 def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
     """Everything that a verdict depends on, and the labels that its evaluation does. gallery: its own."""
@@ -26,5 +29,6 @@ def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
             "labels.sha256": digest_file(Path(labels)) if labels else "none",
             "attributes.sha256": digest_file(Path(attributes)) if attributes else "none",
             "version.algorithm": ALGORITHM_VERSION,
+            "version.verdict": VERDICT_VERSION,
         }
     )

@@ -12,8 +12,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Column, Table
 
+from distributed.detectability import silence_text
+from distributed.reduce.power import per_million
 from distributed.store import RunStore
-from jobs.display import short, with_short_pseudonyms
+from jobs.display import people_made, plain, short
 from jobs.say import cell, say
 from schemas.errors import DamagedError
 from schemas.layout import RESULTS_FILE, SCORES_FILE
@@ -37,7 +39,8 @@ def read_results(store: RunStore) -> AuditResults:
         return AuditResults.model_validate_json(store.read(RESULTS_FILE))
     except ValidationError as error:
         raise DamagedError(
-            f"{store.location}/{RESULTS_FILE} is damaged: delete it, then run `idleak reduce` again"
+            f"{store.location}/{RESULTS_FILE} is damaged, or of another version of idleak: delete it, then "
+            "run `idleak reduce` again"
         ) from error
 
 
@@ -69,7 +72,7 @@ def print_findings(store: RunStore, *, named: bool = True) -> None:
 
 def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Table:
     table = Table("identity", "verdict", "p", "q", Column(cell(headline.score_name)), "hits", "photos")
-    table.title = cell(f"most at risk, by {headline.score_name} of {headline.recognizer}")
+    table.title = cell(f"smallest p-values, by {headline.score_name} of {headline.recognizer}")
     for row in rows:
         style = "bold red" if row["verdict"] == Verdict.LEAKED else ""
         table.add_row(
@@ -96,10 +99,12 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     ]
     if headline.flagged_fdp_bound is not None:
         lines.append(
-            f"with 95 % confidence at most {headline.flagged_fdp_bound:.0%} of the flagged are false"
+            f"with 95 % confidence at most {headline.flagged_fdp_bound:.0%} of the flagged are false, if "
+            "candidates who did not leak are exchangeable with the cohort"
         )
-    if headline.inconclusive_reason:
-        lines.append(f"inconclusive: {with_short_pseudonyms(headline.inconclusive_reason)}")
+    lines += [f"inconclusive, {n:,}: {reason}" for reason, n in headline.inconclusive_reasons.items()]
+    if headline.detectable_share is not None:
+        lines.append(f"not detected: {silence_text(headline.detectable_share)}")
     lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
     lines += [_setting_line(one) for one in headline.settings]
     lines += _evidence_lines(results)
@@ -123,18 +128,20 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
 
 def _unnamed_line(results: AuditResults, headline: ScoreResult) -> str:
     over, explained = len(results.over_represented), len(headline.resembles)
-    return f"over-represented: {over}; explained by another's samples: {explained}"
+    return f"over-represented: {over}; inconclusive, as their samples fit another better: {explained}"
 
 
 def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
     yield from map(_over_represented_line, results.over_represented)
     for name, other in headline.resembles.items():
-        yield f"{short(name)} resembles {short(other)}, whose samples explain it"
+        yield (
+            f"inconclusive: {short(name)}; the samples that resemble this person fit {short(other)} better"
+        )
 
 
 def _over_represented_line(one: OverRepresentedResult) -> str:
     rate = one.per_million
-    times = "" if one.ratio is None else f", {one.ratio:,.0f} times the cohort's"
+    times = "" if one.ratio is None else f", {one.ratio:,.0f} times the cohort's mean"
     return (
         f"over-represented: {short(one.identity)}, hit by {rate.value:,.0f} per million samples "
         f"({rate.low:,.0f} to {rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the cohort's "
@@ -160,16 +167,14 @@ def _power_lines(results: AuditResults) -> list[str]:
     share = results.power.share_for_power.get("0.95")
     if share is None:
         return []
-    return [f"a person in {share * 1e6:,.0f} of a million samples would be flagged alone with power 0.95"]
+    return [
+        f"a person in {per_million(share)} of a million compared samples would be flagged alone with an "
+        "estimated chance of 0.95, by the score max and if samples resemble people as their photos do"
+    ]
 
 
 def _population_line(one: PopulationResult) -> str:
-    estimate = "more than can be counted" if one.estimate is None else f"about {one.estimate:,.0f}"
-    high = "no upper bound" if one.high is None else f"{one.high:,.0f}"
-    return (
-        f"the generator makes {estimate} different people (95 %: {one.low:,.0f} to {high}), from "
-        f"{one.collisions:,} pairs of {one.samples:,} samples that match"
-    )
+    return f"{plain(people_made(one))}; {one.collisions:,} pairs of {one.samples:,} samples match"
 
 
 def _drift_line(one: DriftResult) -> str:
