@@ -31,6 +31,11 @@ from schemas.results import (
 from schemas.tables import Outcome, Role, Verdict
 
 MOST_AT_RISK = 10
+EVIDENCE = {
+    "near-copy": "like a near-copy of a photo of the gallery",
+    "identity": "without a near-copy of a photo of the gallery",
+    "undecided": "perhaps with a copy of a photo of the gallery",
+}
 
 
 def read_results(store: RunStore) -> AuditResults:
@@ -114,7 +119,8 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     lines += [_drift_line(one) for one in results.drift if one.warns]
     if results.ledger is not None:
         lines.append(
-            f"ledger, night {results.ledger.night}: {len(results.ledger.flagged)} flagged by all nights"
+            f"ledger, night {results.ledger.night}: {len(results.ledger.flagged)} flagged by all nights "
+            "together"
         )
     if results.samples.detection_rate is not None:
         lines.append(
@@ -144,20 +150,23 @@ def _over_represented_line(one: OverRepresentedResult) -> str:
     times = "" if one.ratio is None else f", {one.ratio:,.0f} times the cohort's mean"
     return (
         f"over-represented: {short(one.identity)}, hit by {rate.value:,.0f} per million samples "
-        f"({rate.low:,.0f} to {rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the cohort's "
-        "tail"
+        f"(95 %: {rate.low:,.0f} to {rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the "
+        "cohort's tail"
     )
 
 
 def _setting_line(one: SettingResult) -> str:
     setting = ", ".join(f"{name} {value}" for name, value in one.factors.items())
-    return f"with {setting}: {len(one.flagged)} flagged by its own {one.samples:,} samples"
+    return (
+        f"with {setting}: {len(one.flagged)} flagged by its own {one.samples:,} samples, before lookalikes are "
+        "explained away"
+    )
 
 
 def _evidence_lines(results: AuditResults) -> list[str]:
     counts = Counter(one.kind for one in results.evidence)
     return (
-        [f"evidence of the flagged: {', '.join(f'{n} {kind}' for kind, n in counts.items())}"]
+        [f"evidence of the flagged: {', '.join(f'{n} {EVIDENCE[kind]}' for kind, n in counts.items())}"]
         if counts
         else []
     )

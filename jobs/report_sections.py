@@ -157,7 +157,8 @@ def _settings(run: FinishedRun) -> Section:
             Table(
                 (*map(printable, names), "samples", "people flagged"),
                 rows,
-                "By the samples of each setting alone. Who is flagged: settings.parquet.",
+                "By the samples of each setting alone, before lookalikes are explained away. Who is flagged: "
+                "settings.parquet.",
             )
         ],
     )

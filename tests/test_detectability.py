@@ -87,6 +87,15 @@ def test_a_recogniser_that_does_not_match_people_is_the_reason(tmp_path: Path) -
     assert Verdict.NOT_DETECTED not in judgement.verdicts()
 
 
+def test_plan_bounds_what_the_run_says(tmp_path: Path) -> None:
+    one, _ = judged(tmp_path, replace(PHOTOS, samples=500, quality="mixed"))
+    allowed = allowance(one.frame.groups, fdr=0.05, correction="bh")
+    power = power_alone(reach_of(one.frame, {RECOGNIZER: one.partial})[RECOGNIZER], allowed, 0.05)
+    assert power is not None and 0.1 < power.match_rates.mean() < 0.95
+    for share in (1e-5, 1e-3, 1e-2):
+        assert 0 < power.at(share) < allowed.power_at_most(500).at(share)
+
+
 def test_a_cohort_too_small_to_flag_one_has_no_power_at_all(tmp_path: Path) -> None:
     one, _ = judged(tmp_path, replace(PHOTOS, cohort=300, samples=500))
     reach = reach_of(one.frame, {RECOGNIZER: one.partial})[RECOGNIZER]

@@ -35,7 +35,7 @@ class Power:
         """
         with np.errstate(divide="ignore"):
             missed = self.samples * np.log1p(-share * self.match_rates)
-        return float(-np.expm1(missed).mean())
+        return float(-np.expm1(missed).mean()) + 0.0  # No minus before a zero.
 
     def smallest_share(self, power: float) -> float | None:
         """The share of the samples at which the chance is `power`; None if it is not reached at 1."""
