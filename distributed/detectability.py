@@ -13,22 +13,20 @@ from distributed.reduce.allowance import Allowance
 from distributed.reduce.matching import Group
 from distributed.reduce.neighbours import Partial
 from distributed.reduce.power import (
+    DETECTION_POWER,
+    LARGEST_SHARE,
     LEAST_PEOPLE,
     MatedSimilarity,
     Power,
     flagging_similarity,
     mated_similarity,
     per_million,
+    silence_text,
 )
 from distributed.reduce.similarity import Floats
 from distributed.reduce.verdicts import Decision, flagging_p_values
 from schemas.spec import MembershipSpec
 from schemas.tables import Verdict
-
-DETECTION_POWER = 0.5
-"""Of an audit that says `not detected`, at the share that it names."""
-LARGEST_SHARE = 0.01
-"""That it may name: who is in one sample of a hundred is seen by looking at a few hundred."""
 
 
 @dataclass(frozen=True)
@@ -123,15 +121,6 @@ def _detectable(reach: Sequence[GroupReach], p_value: float) -> tuple[float | No
             return None, _unknown_power(one) if power is None else _too_little_power(power)
         shares.append(share)
     return max(shares), silence_text(max(shares))
-
-
-def silence_text(share: float) -> str:
-    """What `not detected` says, with the share that it names."""
-    return (
-        f"had this person been in {per_million(share)} or more of a million compared samples, the estimated "
-        f"chance to flag them was {DETECTION_POWER:g} or more, by the score max and if samples resemble "
-        "people as their photos do"
-    )
 
 
 def _unknown_power(reach: GroupReach) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from distributed.detectability import silence_text
-from distributed.reduce.power import per_million
+from distributed.reduce.power import per_million, silence_text
 from jobs.comparability import source_differences
 from jobs.display import PERCENT, Shown, between, people, people_made, probability, share
 from jobs.figure_files import FigureFile

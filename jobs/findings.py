@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Column, Table
 
-from distributed.detectability import silence_text
-from distributed.reduce.power import per_million
+from distributed.reduce.power import per_million, silence_text
 from distributed.store import RunStore
 from jobs.display import people_made, plain, short
 from jobs.say import cell, say
@@ -158,8 +157,8 @@ def _over_represented_line(one: OverRepresentedResult) -> str:
 def _setting_line(one: SettingResult) -> str:
     setting = ", ".join(f"{name} {value}" for name, value in one.factors.items())
     return (
-        f"with {setting}: {len(one.flagged)} flagged by its own {one.samples:,} samples, before lookalikes are "
-        "explained away"
+        f"with {setting}: {len(one.flagged)} flagged by its own {one.samples:,} samples, before lookalikes "
+        "are explained away"
     )
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from distributed.detectability import silence_text
-from distributed.reduce.power import per_million
+from distributed.reduce.power import per_million, silence_text
 from jobs.display import PERCENT, people, probability, sentence, share
 from jobs.finished_run import FinishedRun
 from jobs.page import BAD, GOOD, OPEN, Summary

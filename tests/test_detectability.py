@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from distributed.detectability import (
-    LARGEST_SHARE,
     GroupReach,
     power_alone,
     reach_of,
@@ -18,7 +17,7 @@ from distributed.detectability import (
 )
 from distributed.judgement import Judgement
 from distributed.reduce.allowance import allowance
-from distributed.reduce.power import LEAST_PEOPLE, MatedSimilarity
+from distributed.reduce.power import LARGEST_SHARE, LEAST_PEOPLE, MatedSimilarity
 from jobs.simulated_worlds import RECOGNIZER, JudgedWorld, World, judge_world, worlds_like
 from schemas.spec import MembershipSpec
 from schemas.tables import Verdict

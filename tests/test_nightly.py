@@ -26,10 +26,11 @@ from schemas.fingerprint import Fingerprint
 from schemas.fleet import Fleet, load_fleet
 from schemas.nights import Comparison, FleetReport, NightRecord, ReportEntry
 from schemas.spec import AuditSpec
+from schemas.tables import Verdict
 from tests.models import tiny_generator
 from tests.people import pseudonym, pseudonyms
 from tests.processes import finish, start_job
-from tests.small_world import DIM, MEMBERS, SmallWorld, file_bytes
+from tests.small_world import CANDIDATES, DIM, MEMBERS, SmallWorld, file_bytes
 from tests.test_lock import hold
 from tests.test_resume import wait_for
 
@@ -124,6 +125,9 @@ def test_the_first_night_finds_whom_the_generator_leaks_and_tells_the_hook(world
         SAMPLES,
         1,
     )
+    summary = (world.folder / "nightly" / "summary.txt").read_text(encoding="utf-8")
+    missing = first.evidence.verdicts[Verdict.INCONCLUSIVE]
+    assert missing and f"; no verdict on {missing} of {CANDIDATES} by this night alone" in summary
     (call,) = told(world)
     assert Path(call["arguments"][0]).parts[-2:] == ("nightly", "nightly.json")
     assert set(call["report"]["audits"][0]["untold"]) == set(first.evidence.findings)

@@ -15,6 +15,10 @@ SHARES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 POWERS = (0.5, 0.8, 0.95)
 LEAST_PEOPLE = 20
 """With two photos: the mean over fewer is known to no better than 0.5/√20, about 0.1."""
+DETECTION_POWER = 0.5
+"""Of an audit that says `not detected`, at the share that it names."""
+LARGEST_SHARE = 0.01
+"""That it may name: who is in one sample of a hundred is seen by looking at a few hundred."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,15 @@ def per_million(share: float) -> str:
     digits = 2 - floor(log10(share * 1e6))
     scaled = ceil(round(share * 1e6 * 10**digits, 6)) / 10**digits
     return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.3g}"
+
+
+def silence_text(share: float) -> str:
+    """What `not detected` says, with the share that it names."""
+    return (
+        f"had this person been in {per_million(share)} or more of a million compared samples, the estimated "
+        f"chance to flag them was {DETECTION_POWER:g} or more, by the score max and if samples resemble "
+        "people as their photos do"
+    )
 
 
 def flagging_similarity(cohort: Floats, p_value: float) -> float | None:
