@@ -11,6 +11,9 @@ from schemas.fingerprint import Fingerprint
 from schemas.overlap import OVERLAP_VERSION
 from schemas.spec import AuditSpec
 
+VERDICT_VERSION = "2"
+"""Raised by every change of our own code that changes a verdict, of the same shards and gallery."""
+
 
 def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
     """Everything that a verdict depends on, and the labels that its evaluation does. gallery: its own.
@@ -30,5 +33,6 @@ def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
             "attributes.sha256": digest_file(Path(attributes)) if attributes else "none",
             "version.algorithm": ALGORITHM_VERSION,
             "version.overlap": OVERLAP_VERSION,
+            "version.verdict": VERDICT_VERSION,
         }
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from jinja2 import Environment
 
-from jobs.display import probability, rate
+from jobs.display import probability, rate, sentence
 from jobs.explorer import Explorer
 from jobs.explorer_gate import Gate
 from jobs.explorer_question import (
@@ -218,7 +218,7 @@ async def _set_headers(request: web.Request, response: web.StreamResponse) -> No
 def _environment(explorer: Explorer, *, with_faces: bool) -> Environment:
     """What all pages know. Every value that is put into them is escaped."""
     pages = page_environment()
-    pages.filters |= {**FORMATS, "shown": explorer.show, "printable": printable}
+    pages.filters |= {**FORMATS, "shown": explorer.show, "printable": printable, "sentence": sentence}
     pages.globals |= {
         "explorer": explorer,
         "results": explorer.results,

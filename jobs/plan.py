@@ -10,23 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from distributed.cluster import Capacity, size_pool
 from distributed.enrolled import accepted, read_gallery
 from distributed.gallery import list_photos
-from distributed.reduce.calibration import cohort_needed, flaggable_count, smallest_p_value
-from distributed.reduce.matching import EVERYBODY, Group, calibration_groups, photo_choices
-from distributed.reduce.power import SHARES, presence_power, smallest_share
 from distributed.shard_maker import BATCH_IMAGES, ShardEmbedder, ShardJob, samples_table
 from distributed.store import encode_table
 from distributed.vault import Vault
 from jobs.command import spec_command
 from jobs.exit_codes import ExitCode
+from jobs.power_forecast import forecast_rows
 from jobs.progress import format_seconds
 from jobs.say import cell
 from schemas.generators.http import HttpGenerator
@@ -45,7 +41,7 @@ def _run(spec: AuditSpec) -> ExitCode:
     capacity = capacity_here(spec)
     people = count_photos(spec)
     table = Table("", "plan", show_header=False)
-    for name, text in [*work_rows(spec, capacity), *_power_rows(spec, people)]:
+    for name, text in [*work_rows(spec, capacity), *forecast_rows(spec, people)]:
         table.add_row(name, cell(text))
     Console().print(table)
     return ExitCode.OK
@@ -122,67 +118,3 @@ def probe_worker(spec: AuditSpec, capacity: Capacity) -> Probe:
     whole = len(encode_table(samples_table(shard, faces), footer))
     empty = len(encode_table(samples_table(shard, faces).slice(0, 0), footer))
     return Probe(seconds / shard.rows, (whole - empty) / shard.rows)
-
-
-def _power_rows(spec: AuditSpec, people: dict[Role, Counter[str]]) -> list[tuple[str, str]]:
-    """What the size of the cohort and the number of samples allow the audit to say."""
-    sides = [list(people[role].values()) for role in (Role.CANDIDATE, Role.COHORT)]
-    photos = np.array([*sides[0], *sides[1]], dtype=np.int64)
-    in_cohort = np.repeat([False, True], [len(sides[0]), len(sides[1])])
-    candidates, fdr = len(sides[0]), spec.membership.fdr
-    wanted = None if spec.membership.photos == "auto" else spec.membership.photos
-    groups = calibration_groups(photos, in_cohort, [EVERYBODY] * len(photos), wanted)
-    return [
-        ("people", f"{candidates:,} candidates, {len(sides[1]):,} in the cohort"),
-        *(_group_row(group, candidates, fdr) for group in groups),
-        ("to flag a single one", f"a cohort of {cohort_needed(candidates, 1, fdr):,} identities"),
-        *_photo_rows(photos, in_cohort, groups, fdr),
-        *_share_rows(spec.samples),
-    ]
-
-
-def _group_row(group: Group, candidates: int, fdr: float) -> tuple[str, str]:
-    n = len(group.cohort)
-    enough = flaggable_count(candidates, n, fdr)
-    flags = (
-        f"at FDR {fdr:g} no candidate can be flagged: all would be inconclusive"
-        if enough is None
-        else f"at FDR {fdr:g} {enough} or more candidates can be flagged at once"
-    )
-    return (
-        f"with {group.photos} photos each",
-        f"{len(group.candidates):,} candidates against {n:,}: smallest p-value {smallest_p_value(n):.2g}; "
-        f"{flags}",
-    )
-
-
-def _photo_rows(
-    photos: NDArray[np.int64], in_cohort: NDArray[np.bool_], groups: Sequence[Group], fdr: float
-) -> list[tuple[str, str]]:
-    """Advice to use fewer photos, where that makes the cohort large enough to flag a single candidate."""
-    needed = cohort_needed(int((~in_cohort).sum()), 1, fdr)
-    if min(len(group.cohort) for group in groups) >= needed:
-        return []
-    better = [one for one in photo_choices(photos, in_cohort, fdr) if one.flags_one]
-    if not better:
-        return []
-    best = better[-1]
-    return [
-        (
-            "advice",
-            f"membership.photos: {best.photos} has a cohort of {best.cohort:,}: it can flag a single one",
-        )
-    ]
-
-
-def _share_rows(samples: int) -> list[tuple[str, str]]:
-    """The chance that a person is among the samples at all: no audit has more power than that."""
-    chances = ", ".join(f"{one * 1e6:,.0f}: {presence_power(one, samples, 1.0):.1%}" for one in SHARES)
-    least = smallest_share(0.95, samples, 1.0)
-    return [
-        ("power at most", f"if a person is in so many of a million samples: {chances}"),
-        (
-            "power 0.95 needs",
-            "more samples" if least is None else f"{least * 1e6:,.0f} of a million, or more",
-        ),
-    ]

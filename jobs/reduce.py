@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from distributed.attributes import read_attributes
 from distributed.cluster import Cluster
+from distributed.detectability import reach_of, with_detectability
 from distributed.enrolled import EnrolledGallery, enrolled_gallery
 from distributed.fingerprints import sampling_fingerprint
 from distributed.gallery_source import gallery_source
@@ -40,11 +41,13 @@ from distributed.name_map import read_names
 from distributed.reduce.drift import Drift, drift
 from distributed.reduce.neighbours import Neighbours, Partial
 from distributed.reduce.population import (
-    count_identities,
     densest_clusters,
+    identities_of,
+    match_counts,
     match_rates,
 )
 from distributed.reduce.scores import OperatingPoint
+from distributed.reduce.transitivity import transitivity
 from distributed.reduce.verdicts import Decision, decide
 from distributed.reduce_run import ReduceRun, SampleTemplates
 from distributed.reference_run import read_reference
@@ -182,10 +185,12 @@ def reduce_run(
         judgements = explain_away(frame, judgements, support, spec.membership, scales)
         fdr = spec.membership.fdr
         hits = [explain_hits(frame, one, partials[one.recognizer], support, fdr) for one in hits]
+    reach = reach_of(frame, partials)
+    judgements = with_detectability(frame, judgements, reach, spec.membership)
     population = _population(gallery, samples)
     settings = _settings(spec, frame, makers, thresholds, run)
     drifts = _drifts(frame)
-    return Reduction(frame, points, partials, judgements, hits, population, prefixes, drifts, settings)
+    return Reduction(frame, points, partials, judgements, hits, reach, population, prefixes, drifts, settings)
 
 
 def _cuts(samples: int) -> tuple[int, ...]:
@@ -328,14 +333,15 @@ def _population(gallery: EnrolledGallery, samples: Mapping[str, SampleTemplates]
     photos = np.bincount(gallery.identity[cohort])
     first = samples[recognizer].sample_id < POPULATION_SAMPLES
     templates = samples[recognizer].templates[first]
-    if (photos >= 2).sum() < 2 or len(templates) < 2:
+    if (photos >= 2).sum() < 2 or len(templates) < 4:
         return None
     rates = match_rates(gallery.templates[recognizer][cohort], gallery.identity[cohort])
     if rates.tmr < LEAST_MATCH_RATE:
         return None
-    count = count_identities(templates, rates)
+    counts = match_counts(templates, rates.threshold)
     crowds = densest_clusters(templates, samples[recognizer].sample_id[first], rates.threshold)
-    return Population(recognizer, count, crowds)
+    transitive = transitivity(templates, counts, rates)
+    return Population(recognizer, identities_of(counts, rates), transitive, crowds)
 
 
 def _drifts(frame: Frame) -> list[Drift]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distributed.detectability import Reach
 from distributed.enrolled import EnrolledGallery
 from distributed.judgement import Calibrated, Frame, HitCounts, Judgement
 from distributed.reduce.drift import Drift
@@ -15,15 +16,20 @@ from distributed.reduce.neighbours import Partial
 from distributed.reduce.population import Cluster as Crowd
 from distributed.reduce.population import IdentityCount
 from distributed.reduce.scores import OperatingPoint
+from distributed.reduce.transitivity import Transitivity
 from distributed.reduce.verdicts import Decision
 
 
 @dataclass(frozen=True)
 class Population:
-    """How many people the generator makes, by one recogniser, and whom it makes most."""
+    """How many people the generator makes, by one recogniser, and whom it makes most.
+
+    transitivity: None if no sample matches two others.
+    """
 
     recognizer: str
     count: IdentityCount
+    transitivity: Transitivity | None
     crowds: Sequence[Crowd]
 
 
@@ -55,13 +61,14 @@ class SettingScores:
 
 @dataclass(frozen=True)
 class Reduction:
-    """What the samples say of the gallery."""
+    """What the samples say of the gallery. reach: by recogniser and group, what it could have found."""
 
     frame: Frame
     points: Mapping[str, OperatingPoint]
     partials: Mapping[str, Partial]
     judgements: Sequence[Judgement]
     hits: Sequence[HitCounts]
+    reach: Reach
     population: Population | None
     prefixes: Sequence[Prefix]
     drifts: Sequence[Drift]

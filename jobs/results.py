@@ -16,21 +16,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from distributed.fingerprints import package_version, recognizer_fields, sampling_fingerprint
-from distributed.judgement import HitCounts, Judgement, calibrate
+from distributed.judgement import HitCounts, Judgement
 from distributed.labels import read_labels
 from distributed.ledger import enter_night
 from distributed.lock import run_lock
-from distributed.reduce.calibration import cohort_needed, flaggable_count
 from distributed.reduce.drift import Drift
 from distributed.reduce.evaluation import Estimate, evaluate
-from distributed.reduce.power import (
-    SHARES,
-    flagging_similarity,
-    mated_match_rate,
-    presence_power,
-    smallest_share,
-)
-from distributed.reduce.scores import Evidence, photo_scores
 from distributed.shard_run import ShardsMade
 from distributed.store import RunStore
 from distributed.trail import digests, record
@@ -38,6 +29,7 @@ from distributed.vault import Vault
 from jobs.authorisation import overrides
 from jobs.enroll import Enrolment
 from jobs.evidence import collect_evidence
+from jobs.power_result import power_result
 from jobs.reduction import Reduction
 from schemas.fingerprint import Fingerprint
 from schemas.layout import RESULTS_FILE
@@ -47,20 +39,17 @@ from schemas.results import (
     CrowdResult,
     DriftResult,
     EvaluationResult,
-    GroupResult,
     Interval,
     LedgerResult,
     OperatingPointResult,
     OverRepresentedResult,
     PeopleCounts,
     PopulationResult,
-    PowerResult,
     PrefixResult,
     RecognizerResult,
     SampleCounts,
     ScoreResult,
     SettingResult,
-    ShareResult,
     TprAtFprResult,
 )
 from schemas.spec import AuditSpec
@@ -81,7 +70,6 @@ PACKAGES = (
     "torch",
 )
 EVALUATION_SEED = 0
-POWERS = (0.5, 0.8, 0.95)
 HEADLINE = 0
 
 
@@ -140,7 +128,7 @@ def collect_results(
         cohort=_people(enrolment.compared, Role.COHORT),
         overlap=enrolment.overlap,
         recognizers=_recognizers(spec, reduction),
-        power=_power(reduction, spec),
+        power=power_result(reduction, spec.membership),
         headline=HEADLINE,
         scores=[_score(spec, reduction, one, labels) for one in reduction.judgements],
         over_represented=[result for one in reduction.hits for result in _over_represented(reduction, one)],
@@ -224,50 +212,6 @@ def _recognizers(spec: AuditSpec, reduction: Reduction) -> list[RecognizerResult
     ]
 
 
-def _power(reduction: Reduction, spec: AuditSpec) -> PowerResult:
-    frame, fdr = reduction.frame, spec.membership.fdr
-    candidates = len(frame.candidates)
-    largest = max(len(group.cohort) for group in frame.groups)
-    rate = _match_rate(reduction, spec)
-    recognizer = next(iter(reduction.partials))
-    samples = reduction.partials[recognizer].samples
-    return PowerResult(
-        cohort=largest,
-        candidates=candidates,
-        smallest_p_value=1 / (largest + 1),
-        fdr=fdr,
-        flaggable_from=flaggable_count(candidates, largest, fdr),
-        cohort_needed_for_one=cohort_needed(candidates, 1, fdr),
-        groups=[
-            GroupResult(
-                stratum=group.stratum,
-                photos=group.photos,
-                candidates=len(group.candidates),
-                cohort=len(group.cohort),
-                smallest_p_value=1 / (len(group.cohort) + 1),
-            )
-            for group in frame.groups
-        ],
-        shares=[ShareResult(share=one, power=presence_power(one, samples, rate or 0.0)) for one in SHARES],
-        share_for_power={f"{one:g}": smallest_share(one, samples, rate or 0.0) for one in POWERS},
-        match_rate=rate,
-    )
-
-
-def _match_rate(reduction: Reduction, spec: AuditSpec) -> float | None:
-    """How often the cohort's photos of one person pass the `max` that a single candidate must pass."""
-    frame, recognizer = reduction.frame, next(iter(reduction.partials))
-    templates = reduction.gallery.templates[recognizer]
-    evidence = Evidence(reduction.partials[recognizer], spec.membership.topk, templates.shape[1])
-    calibrated = calibrate(frame, photo_scores(evidence, ["max"])["max"])
-    largest = max(range(len(frame.groups)), key=lambda index: len(frame.groups[index].cohort))
-    needed = flagging_similarity(calibrated.cohort[largest], len(frame.candidates), spec.membership.fdr)
-    if needed is None:
-        return 0.0
-    cohort = np.isin(reduction.gallery.identity, reduction.gallery.members_of(Role.COHORT))
-    return mated_match_rate(templates[cohort], reduction.gallery.identity[cohort], needed)
-
-
 def _score(
     spec: AuditSpec, reduction: Reduction, judgement: Judgement, labels: Mapping[str, bool] | None
 ) -> ScoreResult:
@@ -276,7 +220,6 @@ def _score(
     verdicts = judgement.verdicts()
     counts = Counter(verdicts)
     pairs = list(zip(names, verdicts, judgement.decisions, strict=True))
-    reasons = {one.reason for one in judgement.decisions if one.reason}
     explained = zip(names, judgement.resembles, strict=True)
     bounds = [one.fdp_bound for _, verdict, one in pairs if verdict is Verdict.LEAKED]
     return ScoreResult(
@@ -287,11 +230,29 @@ def _score(
         flagged_fdp_bound=_of_largest_p(judgement, bounds),
         resembles={name: gallery.names[other] for name, other in explained if other >= 0},
         set_p_value=judgement.set_p_value,
-        inconclusive_reason=min(reasons, default=None),
+        inconclusive_reasons=_inconclusive_reasons(judgement),
+        detectable_share=_detectable_share(judgement),
         evaluation=None if labels is None else _evaluate(names, judgement.calibrated.score, labels),
         prefixes=_prefixes(reduction, judgement, names, labels),
         settings=_settings(spec, reduction, judgement, names),
     )
+
+
+def _inconclusive_reasons(judgement: Judgement) -> dict[str, int]:
+    """Those of `resembles` are left out: they name people."""
+    return dict(
+        Counter(
+            one.reason
+            for one, other in zip(judgement.decisions, judgement.resembles, strict=True)
+            if one.verdict is Verdict.INCONCLUSIVE and one.reason is not None and other < 0
+        )
+    )
+
+
+def _detectable_share(judgement: Judgement) -> float | None:
+    """The largest one, which holds for all."""
+    shares = [one.detectable_share for one in judgement.decisions if one.detectable_share is not None]
+    return max(shares, default=None)
 
 
 def _settings(
@@ -400,18 +361,22 @@ def _population(reduction: Reduction) -> PopulationResult | None:
     found = reduction.population
     if found is None:
         return None
+    transitive = found.transitivity
+    counts = transitive is None or not transitive.fails
     return PopulationResult(
         recognizer=found.recognizer,
         samples=found.count.samples,
         collisions=found.count.collisions,
         estimate=_finite(found.count.estimate),
-        low=found.count.low,
-        high=_finite(found.count.high),
+        low=found.count.low if counts else None,
+        high=_finite(found.count.high) if counts else None,
+        closure=None if transitive is None else transitive.closure,
+        least_closure=None if transitive is None else transitive.least,
         crowds=[
             CrowdResult(
                 sample_id=one.sample_id,
                 samples=one.members,
-                share=Interval(value=one.share, low=one.low, high=one.high),
+                share=one.share,
             )
             for one in found.crowds
         ],

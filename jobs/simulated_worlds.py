@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from distributed.cluster import Capacity, Cluster
+from distributed.detectability import reach_of, with_detectability
 from distributed.enrolled import enrolled_gallery
 from distributed.judgement import (
     Book,
@@ -408,6 +409,7 @@ def judge_world(world: World, folder: Path, **membership: object) -> JudgedWorld
         support = _support(run, people, thresholds, frame, partial, samples, maker)
         after = explain_away(frame, before, support, settings, None)
         hits = explain_hits(frame, hits, partial, support, settings.fdr)
+    after = with_detectability(frame, after, reach_of(frame, {RECOGNIZER: partial}), settings)
     return JudgedWorld(truth, drawn, frame, book, partial, thresholds[RECOGNIZER], before, after, hits)
 
 

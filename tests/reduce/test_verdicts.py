@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from distributed.reduce.calibration import benjamini_hochberg, cohort_needed, smallest_p_value
 from distributed.reduce.discoveries import benjamini_yekutieli
 from distributed.reduce.similarity import Floats
-from distributed.reduce.verdicts import Correction, borrowed, decide
+from distributed.reduce.verdicts import Correction, borrowed, decide, flagging_p_values
 from schemas.tables import Verdict
 
 FDRS = st.sampled_from([0.01, 0.05, 0.1, 0.25, 0.5])
@@ -47,6 +47,27 @@ def test_verdicts_equal_the_brute_force_oracle(
     assert [one.verdict for one in decisions] == brute_force(p, floor, fdr, correction)
     for one in decisions:
         assert (one.reason is not None) == (one.verdict is Verdict.INCONCLUSIVE)
+
+
+@given(
+    ranks=st.lists(st.integers(1, 60), min_size=1, max_size=12),
+    fdr=FDRS,
+    correction=st.sampled_from(["bh", "by"]),
+)
+@settings(deadline=None, max_examples=300)
+def test_the_p_value_that_would_have_been_enough_is_just_enough(
+    ranks: list[int], fdr: float, correction: Correction
+) -> None:
+    p = np.array(ranks, dtype=np.float64) / 60
+    q_values = benjamini_hochberg if correction == "bh" else benjamini_yekutieli
+    flagged = q_values(p) <= round(fdr, 12)
+    bars = flagging_p_values(p, fdr, correction)
+    assert np.isnan(bars).tolist() == flagged.tolist()
+    for j in np.flatnonzero(~flagged):
+        for factor, enough in ((1 - 1e-9, True), (1 + 1e-9, False)):
+            lowered = p.copy()
+            lowered[j] = bars[j] * factor
+            assert (q_values(lowered)[j] <= round(fdr, 12)) == enough, (p, j, bars[j])
 
 
 def test_a_cohort_of_the_planned_size_can_flag_one() -> None:
