@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from distributed.vault import Vault
 from jobs.command import act_command
 from jobs.exit_codes import ExitCode
 from jobs.findings import refused_lines
+from jobs.gallery_check import require_usable_gallery
 from jobs.progress import make_with_progress
-from schemas.errors import SpecError
+from schemas.errors import RecognizerError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
 from schemas.shard import Footer, Shard, plan_shards
@@ -58,22 +60,38 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
 
 def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
     """Make `gallery.parquet` unless it is there. Raises SpecError or a subclass for photos, models or earlier
-    galleries that cannot be used, WrongRunError if the output holds another gallery, ShardsLostError."""
+    galleries that cannot be used, RecognizerError if people cannot be told apart, WrongRunError if the output
+    holds another gallery, ShardsLostError."""
     source = gallery_source(spec, store)
     fingerprint = source.fingerprint
     if GALLERY_FILE in store.sizes():
         found = store.read_footer(GALLERY_FILE).fingerprint
         fingerprint.require(Fingerprint(found), GALLERY_FILE)
-        return Enrolment(store.read_table(GALLERY_FILE), fingerprint)
+        table = store.read_table(GALLERY_FILE)
+        require_usable_gallery(spec, table, source.photos, cluster)
+        return Enrolment(table, fingerprint)
     parts = [without_people(table, source.erased) for table in _earlier_galleries(spec)]
     if source.photos:
         parts.append(_embed_photos(spec, source.photos, fingerprint, store, cluster))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
     require_both_sides(table)
+    with _dropped_if_refused(store):
+        require_usable_gallery(spec, table, source.photos, cluster)
     write_names(store, Vault(spec.protection), _all_names(spec, source))
     commit_gallery(table, fingerprint, store)
     record(store, "enrolled", wrote=digests(store, GALLERY_FILE, NAMES_FILE))
     return Enrolment(table, fingerprint)
+
+
+@contextmanager
+def _dropped_if_refused(store: RunStore) -> Iterator[None]:
+    """Delete begun shards that no audit can use, which would be in the way of the corrected spec's."""
+    try:
+        yield
+    except RecognizerError:
+        for path in store.sizes(ENROLLING_PREFIX):
+            store.delete(path)
+        raise
 
 
 def without_people(table: pa.Table, identities: Collection[str]) -> pa.Table:

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 
 from distributed.store import RunStore
 from jobs.display import short, with_short_pseudonyms
+from jobs.gallery_lines import gallery_lines
 from jobs.say import cell, say
 from schemas.errors import DamagedError
 from schemas.layout import RESULTS_FILE, SCORES_FILE
@@ -102,6 +103,7 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
         lines.append(f"inconclusive: {with_short_pseudonyms(headline.inconclusive_reason)}")
     lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
     lines += [_setting_line(one) for one in headline.settings]
+    lines += gallery_lines(results)
     lines += _evidence_lines(results)
     lines += _power_lines(results)
     if results.population is not None:

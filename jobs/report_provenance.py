@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import yaml
 
 from jobs.finished_run import FinishedRun
+from jobs.gallery_lines import separation_figures
 from jobs.page import Section, Table
 from schemas.printable import printable
 from schemas.results import AuditResults, RecognizerResult
@@ -26,6 +27,11 @@ def provenance_section(run: FinishedRun) -> Section:
                 ("recogniser", "template", "similarity of a hit", "false match rate", "comparisons"),
                 list(map(_recognizer_row, results.recognizers)),
                 "The false match rate is that among photos of different people of the cohort.",
+            ),
+            Table(
+                ("recogniser", "measured"),
+                [[one.name, separation_figures(one)] for one in results.recognizers],
+                "How well each recogniser tells the gallery's own people apart.",
             ),
             _fields(("package", "version"), results.versions, "Versions."),
             _fields(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from jobs.display import PERCENT, people, probability, share
 from jobs.finished_run import FinishedRun
+from jobs.gallery_lines import gallery_sentence
 from jobs.page import BAD, GOOD, OPEN, Summary
 from schemas.printable import printable
 from schemas.results import AuditResults, PeopleCounts
@@ -27,7 +28,7 @@ def summary_of(run: FinishedRun, *, with_faces: bool) -> Summary:
     results = run.results
     return Summary(
         verdict=sentence,
-        tone=tone,
+        tone=OPEN if tone == GOOD and results.gallery_warnings else tone,
         counts=f"{counts}, at a false-discovery rate of {share(results.power.fdr)}, from "
         f"{results.samples.rows:,} samples",
         certainty=list(_certainty(run)),
@@ -75,6 +76,7 @@ def _bound(flagged: int, bound: float) -> str:
 
 def _open_questions(run: FinishedRun) -> Iterator[str]:
     results = run.results
+    yield from map(gallery_sentence, results.gallery_warnings)
     yield from _verdicts_missing(run)
     yield _power(run)
     enough = results.power.flaggable_from
