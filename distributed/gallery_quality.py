@@ -60,7 +60,7 @@ class GalleryQuality:
 
     def _face_warning(self) -> Iterator[str]:
         if self.faces is not None and self.faces.quality is not Quality.GOOD:
-            yield f"{face_text(self.faces)}: check faces.detector, and what the refused photos show"
+            yield f"{face_text(self.faces)} of the gallery: check faces.detector, and the refused photos"
 
     def _recognizer_warnings(self) -> Iterator[str]:
         for name, one in self.recognizers.items():
@@ -92,21 +92,18 @@ def face_share(table: pa.Table) -> FaceShare | None:
 
 
 def face_text(faces: FaceShare) -> str:
-    return (
-        f"a face was found in {faces.found:,} of the gallery's {faces.searched:,} photos ({faces.share:.0%})"
-    )
+    return f"a face was found in {faces.found:,} of {faces.searched:,} photos ({faces.share:.0%})"
 
 
 def separation_text(one: Separation) -> str:
     """The figures, and the bound that they miss if they do."""
-    alike = f"photos of different people have a mean cosine of {one.mean:.2f}"
+    alike = f"photos of different people have a mean cosine of {one.mean:.3f}"
     if one.mated is None:
         bound = f", above {MOST_ALIKE if one.mean > MOST_ALIKE else ALIKE:g}" if one.mean > ALIKE else ""
-        return f"{alike}{bound}; two people with two photos each are needed to measure a TAR"
+        return f"{alike}{bound}; no TAR, as fewer than two people have two photos that differ"
     rate = one.mated
-    bound = ""
-    if one.quality is not Quality.GOOD and rate.tar < GOOD_TAR:
-        bound = f", below {LEAST_TAR if rate.high < LEAST_TAR else GOOD_TAR:g}"
+    bound = f", below {LEAST_TAR if rate.high < LEAST_TAR else GOOD_TAR:g}" if rate.tar < GOOD_TAR else ""
+    alike += f", above {MOST_ALIKE:g}" if one.mean > MOST_ALIKE else ""
     return (
         f"TAR {rate.tar:.2f} at FMR {FMR:g} over {rate.people:,} people (95 %: {rate.low:.2f} to "
         f"{rate.high:.2f}){bound}; {alike}"

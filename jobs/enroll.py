@@ -70,7 +70,7 @@ def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
         table = store.read_table(GALLERY_FILE)
         require_usable_gallery(spec, table, source.photos, cluster)
         return Enrolment(table, fingerprint)
-    parts = [without_people(table, source.erased) for table in _earlier_galleries(spec)]
+    parts = [without_people(table, source.erased) for table in earlier_galleries(spec)]
     if source.photos:
         parts.append(_embed_photos(spec, source.photos, fingerprint, store, cluster))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
@@ -152,7 +152,7 @@ def _schema(table: pa.Table) -> pa.Schema:
     return gallery_schema(dimensions)
 
 
-def _earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
+def earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
     """The sides that are given as an earlier `gallery.parquet`, from templates of the same recognisers."""
     tables = []
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):

@@ -74,12 +74,12 @@ def complaint(spec: AuditSpec, quality: GalleryQuality, photos: Sequence[Photo],
     lines = []
     if quality.faces is not None and quality.faces.quality is Quality.UNUSABLE:
         lines.append(
-            f"{face_text(quality.faces)}: correct faces.detector (its file, sizes, threshold), or set "
-            "gallery.detector: false if the photos are aligned crops already"
+            f"{face_text(quality.faces)} of the gallery: correct faces.detector (its file, sizes, threshold) "
+            "or, if the photos are aligned crops already, set gallery.detector: false"
         )
     for one in spec.faces.recognizers:
-        measured = quality.recognizers[one.name]
-        if measured.quality is Quality.UNUSABLE:
+        measured = quality.recognizers.get(one.name)
+        if measured is not None and measured.quality is Quality.UNUSABLE:
             lines.append(
                 f"recogniser {one.name} does not tell the gallery's people apart: "
                 f"{separation_text(measured)}; {_cause(spec, one, photos, capacity)}"

@@ -15,9 +15,10 @@ def separation_figures(one: RecognizerResult) -> str:
     """TAR and mean cosine, in words."""
     if one.separation is None:
         return "not measured on the gallery's people, by an earlier version"
-    alike = f"mean cosine of different people {one.separation.non_mated_mean:.2f}"
+    # Adding zero takes the sign from a negative one.
+    alike = f"mean cosine of different people {round(one.separation.non_mated_mean, 2) + 0.0:.2f}"
     if one.separation.mated is None:
-        return f"{alike}; no TAR, as fewer than two people have two photos"
+        return f"{alike}; no TAR, as fewer than two people have two photos that differ"
     rate = one.separation.mated
     return f"TAR {rate.tar.value:.2f} at FMR {rate.fmr:g} on the gallery's {rate.people:,} people; {alike}"
 

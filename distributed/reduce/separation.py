@@ -60,11 +60,12 @@ class Separation:
     @property
     def quality(self) -> Quality:
         """By the TAR where there are mated pairs; by how alike different people are where these are none, or
-        so few that their interval holds LEAST_TAR."""
+        so few that their interval holds LEAST_TAR. Never good where different people are MOST_ALIKE."""
         if self.mated is not None and self.mated.high < LEAST_TAR:
             return Quality.UNUSABLE
         if self.mated is not None and self.mated.low >= LEAST_TAR:
-            return Quality.GOOD if self.mated.tar >= GOOD_TAR else Quality.WEAK
+            sound = self.mated.tar >= GOOD_TAR and self.mean <= MOST_ALIKE
+            return Quality.GOOD if sound else Quality.WEAK
         if self.mean > MOST_ALIKE:
             return Quality.UNUSABLE
         few_but_poor = self.mated is not None and self.mated.tar < GOOD_TAR
