@@ -24,7 +24,7 @@ from distributed.vault import Vault
 from jobs.command import act_command
 from jobs.exit_codes import ExitCode
 from jobs.findings import refused_lines
-from jobs.gallery_check import require_usable_gallery
+from jobs.gallery_check import measured_lines, require_usable_gallery
 from jobs.progress import make_with_progress
 from schemas.errors import RecognizerError, SpecError
 from schemas.fingerprint import Fingerprint
@@ -52,6 +52,8 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     with Cluster() as cluster:
         enrolment = enroll(spec, store, cluster)
     for line in refused_lines(enrolment.table):
+        print(line)
+    for line in measured_lines(spec, enrolment.table):
         print(line)
     count = accepted(enrolment.table).num_rows
     print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")

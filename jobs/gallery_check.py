@@ -64,6 +64,12 @@ def _mated_result(one: MatedRate) -> MatedResult:
     )
 
 
+def measured_lines(spec: AuditSpec, table: pa.Table) -> list[str]:
+    """What each recogniser was measured at, for a terminal."""
+    measured = gallery_quality(spec, table).recognizers
+    return [f"recogniser {name}: {separation_text(one)}" for name, one in measured.items()]
+
+
 def is_unusable(quality: GalleryQuality) -> bool:
     faces = [] if quality.faces is None else [quality.faces.quality]
     return Quality.UNUSABLE in [*faces, *(one.quality for one in quality.recognizers.values())]

@@ -20,7 +20,7 @@ def separation_figures(one: RecognizerResult) -> str:
     if one.separation.mated is None:
         return f"{alike}; no TAR, as fewer than two people have two photos that differ"
     rate = one.separation.mated
-    return f"TAR {rate.tar.value:.2f} at FMR {rate.fmr:g} on the gallery's {rate.people:,} people; {alike}"
+    return f"TAR {rate.tar.value:.2f} at FMR {rate.fmr:g} over {rate.people:,} people of the gallery; {alike}"
 
 
 def gallery_sentence(warning: str) -> str:
