@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +28,12 @@ from jobs.command import acting, guarded
 from jobs.display import as_stored, displayed, with_names
 from jobs.exit_codes import ExitCode
 from jobs.findings import refused_lines
+from jobs.gallery_check import measured_lines, require_usable_gallery
 from jobs.overlap_findings import overlap_lines
 from jobs.progress import make_with_progress
 from jobs.reading import add_reveal, naming_people, shown_by_name
 from jobs.say import say
-from schemas.errors import SpecError
+from schemas.errors import RecognizerError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
 from schemas.overlap import OverlapResult
@@ -73,6 +74,7 @@ def _run(spec: AuditSpec, override: str | None, *, reveal: bool) -> ExitCode:
         shown = shown_by_name(store) if reveal else as_stored
         refused = [with_names(line, shown) for line in refused_lines(enrolment.table)]
         say(*refused, *overlap_lines(enrolment.overlap, named=True, shown=displayed(shown)))
+        say(*measured_lines(spec, enrolment.table))
     count = accepted(enrolment.table).num_rows
     print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
     return ExitCode.OK
@@ -80,24 +82,27 @@ def _run(spec: AuditSpec, override: str | None, *, reveal: bool) -> ExitCode:
 
 def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
     """Make `gallery.parquet` unless it is there. Raises SpecError or a subclass for photos, models or earlier
-    galleries that cannot be used and for a photo under two people, WrongRunError if the output holds another
-    gallery, ShardsLostError."""
+    galleries that cannot be used and for a photo under two people, RecognizerError if people cannot be told
+    apart, WrongRunError if the output holds another gallery, ShardsLostError."""
     source = gallery_source(spec, store)
     fingerprint = source.fingerprint
     if GALLERY_FILE in store.sizes():
         found = store.read_footer(GALLERY_FILE).fingerprint
         fingerprint.require(Fingerprint(found), GALLERY_FILE)
-        known = read_names(store, Vault(spec.protection))
-        return enrolment_of(spec, source, store.read_table(GALLERY_FILE), known)
+        table = store.read_table(GALLERY_FILE)
+        require_usable_gallery(spec, table, source.photos, cluster)
+        return enrolment_of(spec, source, table, read_names(store, Vault(spec.protection)))
     # Sealed first, so that those whom a refusal is about can be revealed.
     names = _all_names(spec, source)
     write_names(store, Vault(spec.protection), names)
     require_each_once(spec, source)
-    parts = [without_people(table, source.erased) for table in _earlier_galleries(spec)]
+    parts = [without_people(table, source.erased) for table in earlier_galleries(spec)]
     if source.photos:
         parts.append(_embed_photos(spec, source.photos, fingerprint, store, cluster))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
     require_both_sides(table)
+    with _dropped_if_refused(store):
+        require_usable_gallery(spec, table, source.photos, cluster)
     enrolment = enrolment_of(spec, source, table, names)
     commit_gallery(table, fingerprint, store)
     record(store, "enrolled", wrote=digests(store, GALLERY_FILE, NAMES_FILE))
@@ -109,6 +114,17 @@ def enrolment_of(spec: AuditSpec, source: GallerySource, table: pa.Table, names:
     too few of the cohort are left."""
     require_each_once(spec, source, table)
     return Enrolment(table, source.fingerprint, gallery_overlap(spec, source, table, names))
+
+
+@contextmanager
+def _dropped_if_refused(store: RunStore) -> Iterator[None]:
+    """Delete begun shards that no audit can use, which would be in the way of the corrected spec's."""
+    try:
+        yield
+    except RecognizerError:
+        for path in store.sizes(ENROLLING_PREFIX):
+            store.delete(path)
+        raise
 
 
 def _all_names(spec: AuditSpec, source: GallerySource) -> NameMap:
@@ -164,7 +180,7 @@ def _schema(table: pa.Table) -> pa.Schema:
     return gallery_schema(dimensions)
 
 
-def _earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
+def earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
     """The sides that are given as an earlier `gallery.parquet`, from templates of the same recognisers."""
     tables = []
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):

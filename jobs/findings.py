@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from distributed.reduce.power import per_million, silence_text
 from distributed.store import RunStore
 from jobs.display import people_made, plain, short
+from jobs.gallery_lines import gallery_lines
 from jobs.overlap_findings import overlap_lines
 from jobs.say import cell, say
 from schemas.errors import DamagedError
@@ -112,6 +113,7 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
         lines.append(f"not detected: {silence_text(headline.detectable_share)}")
     lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
     lines += [_setting_line(one) for one in headline.settings]
+    lines += gallery_lines(results)
     lines += _evidence_lines(results)
     lines += _power_lines(results)
     if results.population is not None:

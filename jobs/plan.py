@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,20 +15,18 @@ from rich.table import Table
 from distributed.cluster import Capacity, size_pool
 from distributed.enrolled import accepted, read_gallery
 from distributed.gallery import list_photos
-from distributed.shard_maker import BATCH_IMAGES, ShardEmbedder, ShardJob, samples_table
-from distributed.store import encode_table
 from distributed.vault import Vault
 from jobs.command import spec_command
 from jobs.exit_codes import ExitCode
+from jobs.gallery_probe import gallery_rows, probe_gallery, require_usable_probe
 from jobs.power_forecast import forecast_rows
 from jobs.progress import format_seconds
+from jobs.sample_probe import SampleProbe, probe_rows, probe_samples, require_usable_samples
 from jobs.say import cell
 from schemas.generators.http import HttpGenerator
-from schemas.shard import Footer, Shard, plan_shards
+from schemas.shard import plan_shards
 from schemas.spec import AuditSpec
 from schemas.tables import Role
-
-PROBE_SAMPLES = 2 * BATCH_IMAGES
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,10 +36,16 @@ def main(argv: Sequence[str]) -> int:
 def _run(spec: AuditSpec) -> ExitCode:
     capacity = capacity_here(spec)
     people = count_photos(spec)
+    samples = None if isinstance(spec.generator, HttpGenerator) else probe_samples(spec, capacity)
+    gallery = probe_gallery(spec, capacity)
     table = Table("", "plan", show_header=False)
-    for name, text in [*work_rows(spec, capacity), *forecast_rows(spec, people)]:
+    rows = [*work_rows(spec, capacity, samples), *gallery_rows(gallery), *forecast_rows(spec, people)]
+    for name, text in rows:
         table.add_row(name, cell(text))
     Console().print(table)
+    if samples is not None:
+        require_usable_samples(spec, samples)
+    require_usable_probe(spec, gallery, capacity)
     return ExitCode.OK
 
 
@@ -65,12 +67,12 @@ def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
     return found
 
 
-def work_rows(spec: AuditSpec, capacity: Capacity) -> list[tuple[str, str]]:
-    """What there is to do, and what it costs, by a probe of one worker."""
+def work_rows(spec: AuditSpec, capacity: Capacity, probe: SampleProbe | None = None) -> list[tuple[str, str]]:
+    """What there is to do, what it costs and what becomes of the samples, by a probe of one worker."""
     if isinstance(spec.generator, HttpGenerator):
         return _bill_rows(spec.samples, spec.generator)
     shards = plan_shards(spec.samples, spec.shard_size)
-    probe = probe_worker(spec, capacity)
+    probe = probe_samples(spec, capacity) if probe is None else probe
     seconds = spec.samples * probe.seconds_per_sample / capacity.workers
     size = spec.samples * probe.bytes_per_sample
     return [
@@ -80,8 +82,9 @@ def work_rows(spec: AuditSpec, capacity: Capacity) -> list[tuple[str, str]]:
         (
             "time to sample",
             f"about {format_seconds(seconds)}: one worker makes {1 / probe.seconds_per_sample:,.1f}/s "
-            f"(probe of {PROBE_SAMPLES})",
+            f"(probe of {probe.samples})",
         ),
+        *probe_rows(spec, probe),
     ]
 
 
@@ -95,26 +98,3 @@ def _bill_rows(samples: int, generator: HttpGenerator) -> list[tuple[str, str]]:
         ("price", f"{requests * budget.price:,.2f}, and what retries cost"),
         ("time to sample", f"at least {format_seconds(requests / generator.rate)} at {generator.rate:g}/s"),
     ]
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What one sample costs one worker, measured."""
-
-    seconds_per_sample: float
-    bytes_per_sample: float
-
-
-def probe_worker(spec: AuditSpec, capacity: Capacity) -> Probe:
-    """Sample and embed a few images as one worker would, after one batch to warm up. Writes nothing."""
-    embedder = ShardEmbedder(ShardJob(spec, {}, "", capacity.device, capacity.threads))
-    warm = min(BATCH_IMAGES, spec.samples)
-    embedder.embed(Shard(0, 0, warm))
-    shard = Shard(0, 0, min(PROBE_SAMPLES, spec.samples))
-    start = time.perf_counter()
-    faces = embedder.embed(shard).faces
-    seconds = time.perf_counter() - start
-    footer = Footer(table="samples", fingerprint={}, stop_id=0, rows=0)
-    whole = len(encode_table(samples_table(shard, faces), footer))
-    empty = len(encode_table(samples_table(shard, faces).slice(0, 0), footer))
-    return Probe(seconds / shard.rows, (whole - empty) / shard.rows)

@@ -62,6 +62,7 @@ from jobs.command import act_command
 from jobs.enroll import Enrolment, enrolment_of
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings
+from jobs.gallery_check import require_usable_gallery
 from jobs.progress import Stage
 from jobs.reduction import Population, Prefix, Reduction, SettingScores
 from jobs.results import write_results
@@ -96,6 +97,7 @@ def main(argv: Sequence[str]) -> int:
 def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     with Cluster() as cluster:
         made, enrolment = committed(spec, store)
+        require_usable_gallery(spec, enrolment.table, gallery_source(spec, store).photos, cluster)
         require_usable_labels(spec, enrolment.table)
         reduction = reduce(spec, enrolment, store, cluster)
         fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import yaml
 
 from jobs.finished_run import FinishedRun
+from jobs.gallery_lines import separation_figures
 from jobs.page import Section, Table
 from schemas.printable import printable
 from schemas.results import AuditResults, RecognizerResult
@@ -30,6 +31,11 @@ def provenance_section(run: FinishedRun) -> Section:
                 list(map(_recognizer_row, results.recognizers)),
                 "The false match rate is that among photos of different people of the cohort. With hit: "
                 "median the threshold is the median photo's nearest sample instead.",
+            ),
+            Table(
+                ("recogniser", "measured"),
+                [[one.name, separation_figures(one)] for one in results.recognizers],
+                "How well each recogniser tells the gallery's own people apart.",
             ),
             _fields(("package", "version"), results.versions, "Versions."),
             _fields(

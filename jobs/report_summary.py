@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from distributed.reduce.power import per_million, silence_text
 from jobs.display import PERCENT, people, probability, sentence, share
 from jobs.finished_run import FinishedRun
+from jobs.gallery_lines import gallery_sentence
 from jobs.overlap_findings import overlap_warnings
 from jobs.page import BAD, GOOD, OPEN, Summary
 from schemas.printable import printable
@@ -34,7 +35,7 @@ def summary_of(run: FinishedRun, *, with_faces: bool) -> Summary:
     results = run.results
     return Summary(
         verdict=sentence,
-        tone=tone,
+        tone=OPEN if tone == GOOD and results.gallery_warnings else tone,
         counts=f"{counts}, at a false-discovery rate of {share(results.power.fdr)}, from "
         f"{results.samples.rows:,} samples",
         certainty=list(_certainty(run)),
@@ -107,6 +108,7 @@ def _bound(flagged: int, bound: float) -> str:
 
 def _open_questions(run: FinishedRun) -> Iterator[str]:
     results = run.results
+    yield from map(gallery_sentence, results.gallery_warnings)
     yield from (f"{one[0].upper()}{one[1:]}." for one in overlap_warnings(results.overlap))
     yield from _verdicts_missing(run)
     yield from _power(run)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from distributed.fingerprints import package_version, recognizer_fields, sampling_fingerprint
+from distributed.gallery_quality import GalleryQuality
 from distributed.judgement import HitCounts, Judgement
 from distributed.labels import read_labels
 from distributed.ledger import enter_night
@@ -29,6 +30,7 @@ from distributed.vault import Vault
 from jobs.authorisation import overrides
 from jobs.enroll import Enrolment
 from jobs.evidence import collect_evidence
+from jobs.gallery_check import gallery_quality, separation_result
 from jobs.power_result import power_result
 from jobs.reduction import Reduction
 from schemas.fingerprint import Fingerprint
@@ -109,6 +111,7 @@ def collect_results(
     labels = read_labels(Path(spec.gallery.labels), vault) if spec.gallery.labels else None
     stages = {f"shards.{stage}": spent for stage, spent in made.seconds.items()}
     headline = reduction.judgements[HEADLINE]
+    quality = gallery_quality(spec, enrolment.table)
     return AuditResults(
         name=spec.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -127,7 +130,8 @@ def collect_results(
         candidates=_people(enrolment.compared, Role.CANDIDATE),
         cohort=_people(enrolment.compared, Role.COHORT),
         overlap=enrolment.overlap,
-        recognizers=_recognizers(spec, reduction),
+        recognizers=_recognizers(spec, reduction, quality),
+        gallery_warnings=quality.warnings(),
         power=power_result(reduction, spec.membership),
         headline=HEADLINE,
         scores=[_score(spec, reduction, one, labels) for one in reduction.judgements],
@@ -197,7 +201,7 @@ def _people(table: pa.Table, role: Role) -> PeopleCounts:
     )
 
 
-def _recognizers(spec: AuditSpec, reduction: Reduction) -> list[RecognizerResult]:
+def _recognizers(spec: AuditSpec, reduction: Reduction, quality: GalleryQuality) -> list[RecognizerResult]:
     fields = recognizer_fields(spec.faces)
     return [
         RecognizerResult(
@@ -207,6 +211,7 @@ def _recognizers(spec: AuditSpec, reduction: Reduction) -> list[RecognizerResult
             operating_point=OperatingPointResult(
                 threshold=point.threshold, fmr=point.fmr, comparisons=point.comparisons
             ),
+            separation=separation_result(quality.recognizers[name]),
         )
         for name, point in reduction.points.items()
     ]

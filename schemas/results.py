@@ -236,6 +236,28 @@ class LedgerResult(_Frozen):
     flagged: list[str]
 
 
+class MatedResult(_Frozen):
+    """TAR at the threshold that a share `fmr` of non-mated pairs passes: the mean over people with two photos
+    each, with its Clopper-Pearson interval for as many people."""
+
+    people: int
+    fmr: float
+    threshold: float
+    tar: Interval
+    mean_similarity: float
+
+
+class SeparationResult(_Frozen):
+    """How well the recogniser tells the gallery's own people apart: `good` or `weak`. See docs/method.md."""
+
+    quality: str
+    people: int
+    photos: int
+    non_mated_mean: float
+    non_mated_deviation: float
+    mated: MatedResult | None = Field(description="null unless two people have two photos each")
+
+
 class RecognizerResult(_Frozen):
     """One recogniser's templates."""
 
@@ -243,6 +265,9 @@ class RecognizerResult(_Frozen):
     sha256: str
     dimension: int
     operating_point: OperatingPointResult
+    separation: SeparationResult | None = Field(
+        None, description="null in results of a version that did not measure it: the audit is judged anew"
+    )
 
 
 class AuditResults(_Frozen):
@@ -269,6 +294,9 @@ class AuditResults(_Frozen):
         None, description="who may be in the gallery twice; null in results of version 3 and earlier"
     )
     recognizers: list[RecognizerResult]
+    gallery_warnings: list[str] = Field(
+        [], description="what is poor about the recognisers and the detector, by the gallery's own photos"
+    )
     power: PowerResult
     headline: int
     scores: list[ScoreResult]
