@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from jobs.shadowing import shadowing
+from jobs.cli.shadowing import shadowing
 
 JOBS = {
     "audit": "everything below in one go; run again, it resumes",

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from distributed.offline import VARIABLES, still_on
-from distributed.sampling.landlock import landlock_version
-from jobs.exit_codes import ExitCode
+from distributed.runtime.offline import VARIABLES, still_on
+from distributed.sampling.sandbox.landlock import landlock_version
+from jobs.cli.exit_codes import ExitCode
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from distributed.lock import run_lock
-from distributed.run_record import read_record
-from distributed.store import RunStore
-from distributed.tombstone import Tombstone, left_of
-from distributed.trail import actor, head, record
-from jobs.command import existing_run, guarded
-from jobs.exit_codes import ExitCode
-from jobs.receipt import require_writable, write_receipt
-from jobs.say import say
+from distributed.stages.receipt import require_writable, write_receipt
+from distributed.storage.lock import run_lock
+from distributed.storage.run_record import read_record
+from distributed.storage.store import RunStore
+from distributed.storage.tombstone import Tombstone, left_of
+from distributed.storage.trail import actor, head, record
+from jobs.cli.command import existing_run, guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import say
 from schemas.errors import SpecError, StoreError
-from schemas.layout import RECORD_FILE, TOMBSTONE_FILE
+from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,7 +42,7 @@ def _run(chosen: argparse.Namespace) -> ExitCode:
         raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
     if chosen.identity is not None:
         # Torch and FAISS, which only judging anew needs.
-        from jobs.erase import erase
+        from distributed.stages.erase import erase
 
         who = sys.stdin.readline().strip() if chosen.identity == "-" else chosen.identity
         return erase(store, who, chosen.receipt)
