@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,7 @@ from jobs.cli.arguments import override_option, spec_argument
 from jobs.cli.command import acting, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import print_findings, refused_lines
+from jobs.cli.overlap import overlap_lines
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
 from jobs.cli.strict_command import StrictCommand
@@ -21,6 +23,9 @@ from schemas.errors import IdleakError
 from schemas.run.artefacts import ERROR_FILE, GALLERY_FILE
 from schemas.spec.audit import AuditSpec
 from schemas.spec.load import load_spec
+
+if TYPE_CHECKING:
+    from distributed.stages.enroll import Enrolment
 
 
 @click.command("audit", cls=StrictCommand, help=__doc__)
@@ -46,14 +51,12 @@ def _do(spec: AuditSpec, store: RunStore, *, named: bool) -> None:
     from distributed.stages.audit import audit
     from jobs.cli.progress import watching
 
+    def tell(enrolment: Enrolment) -> None:
+        _say_refused(refused_lines(enrolment.table), named=named)
+        say(*overlap_lines(enrolment.overlap, named=named))
+
     with ray_executor() as executor:
-        audit(
-            spec,
-            store,
-            executor,
-            watching(store, spec),
-            lambda gallery: _say_refused(refused_lines(gallery), named=named),
-        )
+        audit(spec, store, executor, watching(store, spec), tell)
 
 
 def _say_refused(lines: Sequence[str], *, named: bool) -> None:

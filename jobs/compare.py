@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import LOCATION, reveal_option
 from jobs.cli.command import guarded
-from jobs.cli.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed, probability, rate
+from jobs.cli.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.reading import open_to_read
 from jobs.cli.say import say
@@ -27,6 +27,7 @@ from jobs.pages.finished_run import read_finished
 from jobs.pages.page import render
 from schemas.printable import printable
 from schemas.run.artefacts import COMPARISON_FIGURES_PREFIX, COMPARISON_FILE, COMPARISON_RESULT_FILE
+from schemas.wording import probability, rate
 
 TEMPLATE = "comparison.html"
 LEAST_PRINTED = 10

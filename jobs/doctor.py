@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from distributed.runtime.offline import VARIABLES, still_on
 from distributed.sampling.sandbox.landlock import landlock_version
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.strict_command import StrictCommand
@@ -68,11 +69,20 @@ def _cpu_findings() -> Iterator[Finding]:
     yield _works("faiss search", _faiss_searches, "pip install faiss-cpu")
     free = shutil.disk_usage(ROOT).free
     yield Finding("disk", free > LEAST_FREE_BYTES, f"{free / 1e9:,.0f} GB free", "free some space")
+    yield _telemetry()
     yield _landlock()
     yield Finding("processor", True, f"{os.cpu_count()} cores")
     yield Finding(
         "ray", True, f"joins {os.environ['RAY_ADDRESS']}" if "RAY_ADDRESS" in os.environ else "starts its own"
     )
+
+
+def _telemetry() -> Finding:
+    on = still_on()
+    off = ", ".join(f"{name}={value}" for name, value in VARIABLES.items())
+    says = f"not switched off: {', '.join(on)}" if on else f"off: {off}"
+    mend = "let nothing import these packages, or change these variables, before idleak starts"
+    return Finding("telemetry of libraries", not on, says, mend)
 
 
 def _landlock() -> Finding:

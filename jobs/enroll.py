@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import override_option, spec_argument
+from jobs.cli.arguments import override_option, reveal_option, spec_argument
 from jobs.cli.command import act_on
+from jobs.cli.display import as_stored, displayed, with_names
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import refused_lines
+from jobs.cli.overlap import overlap_lines
 from jobs.cli.ray import ray_executor
+from jobs.cli.reading import naming_people, shown_by_name
+from jobs.cli.say import say
 from jobs.cli.strict_command import StrictCommand
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.spec.audit import AuditSpec
@@ -19,21 +24,26 @@ from schemas.spec.audit import AuditSpec
 
 @click.command("enroll", cls=StrictCommand, help=__doc__)
 @spec_argument
+@reveal_option
 @override_option
-def command(spec: Path, *, override: str | None) -> int:
-    return act_on(spec, "enroll", override, _run)
+def command(spec: Path, *, override: str | None, reveal: bool) -> int:
+    return act_on(spec, "enroll", override, lambda spec, store: _run(spec, store, reveal=reveal))
 
 
-def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
+def _run(spec: AuditSpec, store: RunStore, *, reveal: bool) -> ExitCode:
     # onnxruntime and scipy, which take seconds to import.
     from distributed.gallery.enrolled import accepted
     from distributed.stages.enroll import enroll
+    from distributed.stages.gallery_check import measured_lines
     from jobs.cli.progress import watching
 
-    with ray_executor() as executor:
-        enrolment = enroll(spec, store, executor, watching(store, spec))
-    for line in refused_lines(enrolment.table):
-        print(line)
+    with naming_people(store) if reveal else nullcontext():
+        with ray_executor() as executor:
+            enrolment = enroll(spec, store, executor, watching(store, spec))
+        shown = shown_by_name(store) if reveal else as_stored
+        refused = [with_names(line, shown) for line in refused_lines(enrolment.table)]
+        say(*refused, *overlap_lines(enrolment.overlap, named=True, shown=displayed(shown)))
+        say(*measured_lines(spec, enrolment.table))
     count = accepted(enrolment.table).num_rows
     print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
     return ExitCode.OK

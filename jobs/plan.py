@@ -14,6 +14,7 @@ from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import cell
 from jobs.cli.strict_command import StrictCommand
 from schemas.spec.audit import AuditSpec
+from schemas.spec.generators.http import HttpGenerator
 from schemas.spec.load import load_spec
 
 
@@ -25,12 +26,21 @@ def command(spec: Path) -> int:
 
 def _run(spec: AuditSpec) -> ExitCode:
     # Torch and onnxruntime, which take seconds to import.
-    from distributed.stages.plan import capacity_here, count_photos, power_rows, work_rows
+    from distributed.stages.planning.gallery_probe import gallery_rows, probe_gallery, require_usable_probe
+    from distributed.stages.planning.plan import capacity_here, count_photos, work_rows
+    from distributed.stages.planning.power_forecast import forecast_rows
+    from distributed.stages.planning.sample_probe import probe_samples, require_usable_samples
 
     capacity = capacity_here(spec)
     people = count_photos(spec)
+    samples = None if isinstance(spec.generator, HttpGenerator) else probe_samples(spec, capacity)
+    gallery = probe_gallery(spec, capacity)
     table = Table("", "plan", show_header=False)
-    for name, text in [*work_rows(spec, capacity), *power_rows(spec, people)]:
+    rows = [*work_rows(spec, capacity, samples), *gallery_rows(gallery), *forecast_rows(spec, people)]
+    for name, text in rows:
         table.add_row(name, cell(text))
     Console().print(table)
+    if samples is not None:
+        require_usable_samples(spec, samples)
+    require_usable_probe(spec, gallery, capacity)
     return ExitCode.OK

@@ -26,13 +26,16 @@ def command(spec: Path, *, override: str | None) -> int:
 def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     # onnxruntime, FAISS and scipy, which take seconds to import.
     from distributed.gallery.labels import require_usable_labels
+    from distributed.gallery.source import gallery_source
     from distributed.stages.fingerprints import verdict_fingerprint
+    from distributed.stages.gallery_check import require_usable_gallery
     from distributed.stages.reduce import committed, reduce
     from distributed.stages.results import write_results
     from jobs.cli.progress import watching
 
     with ray_executor() as executor:
         made, enrolment = committed(spec, store)
+        require_usable_gallery(spec, enrolment.table, gallery_source(spec, store).photos, executor)
         require_usable_labels(spec, enrolment.table)
         reduction = reduce(spec, enrolment, store, executor, watching(store, spec))
         fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)

@@ -21,11 +21,11 @@ from jobs.cli.say import say
 from jobs.cli.strict_command import StrictCommand
 from schemas.errors import StoreError
 from schemas.fingerprint import Fingerprint
-from schemas.printable import format_seconds, format_shares
 from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
 from schemas.run.progress import StageProgress
 from schemas.run.shard import count_outcomes, plan_shards
 from schemas.run.tables import invalid_count
+from schemas.wording import format_seconds, format_shares
 
 
 @click.command("status", cls=StrictCommand, help=__doc__)

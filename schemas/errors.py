@@ -60,6 +60,11 @@ class ModelError(SpecError):
     """A model file is missing, damaged, or not of the shape that was expected."""
 
 
+class RecognizerError(SpecError):
+    """The gallery's own photos show that faces are not found, or people not told apart: every verdict would
+    be "not detected". Names no photo and no identity."""
+
+
 class TrustError(SpecError):
     """Code that came with a generator, and that the spec does not name by its digest."""
 

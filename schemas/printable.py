@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 LONGEST = 2_000
 TAIL = 400
 
@@ -30,20 +28,3 @@ def shortened(text: str, longest: int = LONGEST) -> str:
         return text
     tail = min(TAIL, longest // 4)
     return f"{text[: longest - tail - 1]}…{text[-tail:]}"
-
-
-def format_seconds(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `5 h 12 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def format_shares(seconds: Mapping[str, float], most: int | None = None) -> str:
-    """`generate 61%, embed 30%`: the largest first, at most `most` of them."""
-    total = sum(seconds.values()) or 1.0
-    ordered = sorted(seconds.items(), key=lambda one: -one[1])[:most]
-    return ", ".join(f"{name} {spent / total:.0%}" for name, spent in ordered)

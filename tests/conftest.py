@@ -17,7 +17,6 @@ from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from tests.support.small_world import SmallWorld, build
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ["IDLEAK_KEY"] = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -26,14 +25,17 @@ def ray_session() -> Iterator[None]:
     """One Ray for all tests that need one in this process."""
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _node_ip_address="127.0.0.1",
-    )
+    from distributed.execution.cluster import closed_ray
+
+    with closed_ray():
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address="127.0.0.1",
+        )
     yield
     ray.shutdown()
 

@@ -7,16 +7,16 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
 import ray
+from ray._private import services
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray.exceptions import RayError, RayTaskError
 
@@ -129,21 +129,44 @@ class RayExecutor:
         heed_sigterm()
 
 
-def _start_local(folder: Path) -> None:
-    try:
-        ray.init(
-            address="local",
-            _temp_dir=str(folder),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
+@contextmanager
+def closed_ray() -> Iterator[None]:
+    """A Ray that `ray.init` starts in the block listens on 127.0.0.1 alone, and looks for no cloud around it.
+
+    Ray has no setting for either: it replaces 127.0.0.1 by the machine's address in its network; and without
+    a dashboard it starts that process all the same, to tell which cloud it runs in, in a usage report that is
+    off. Raises ClusterError for a Ray that this cannot be done with.
+    """
+    changed = {"resolve_ip_for_localhost": lambda host: host, "start_api_server": lambda *_, **__: ("", None)}
+    if missing := changed.keys() - vars(services).keys():
+        raise ClusterError(
+            f"Ray {ray.__version__} cannot be kept to this machine (it has no {min(missing)}): install the "
+            "version that constraints.txt names"
         )
-    except Exception as error:
-        # Ray raises bare exceptions where one of its processes does not come up.
-        raise ClusterLostError(
-            f"Ray did not start ({_first_line(error)}); run the same command to try again"
-        ) from error
+    before = {name: getattr(services, name) for name in changed}
+    vars(services).update(changed)
+    try:
+        yield
+    finally:
+        vars(services).update(before)
+
+
+def _start_local(folder: Path) -> None:
+    with closed_ray():
+        try:
+            ray.init(
+                address="local",
+                _temp_dir=str(folder),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _node_ip_address="127.0.0.1",
+            )
+        except Exception as error:
+            # Ray raises bare exceptions where one of its processes does not come up.
+            raise ClusterLostError(
+                f"Ray did not start ({_first_line(error)}); run the same command to try again"
+            ) from error
 
 
 def _first_line(error: BaseException) -> str:

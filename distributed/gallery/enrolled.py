@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,11 @@ def read_gallery(path: Path, role: Role, vault: Vault | None = None) -> tuple[Fo
 def accepted(table: pa.Table) -> pa.Table:
     """The rows whose photo gave a template."""
     return table.filter(pc.equal(table["outcome"], Outcome.OK))
+
+
+def without_people(table: pa.Table, identities: Collection[str]) -> pa.Table:
+    """The rows of a table with a column `identity` that are about nobody of these."""
+    return table.filter(pc.invert(pc.is_in(table["identity"], pa.array(identities, pa.string()))))
 
 
 def enrolled_gallery(table: pa.Table, recognizers: Sequence[str]) -> EnrolledGallery:

@@ -14,11 +14,16 @@ from schemas.spec.audit import AuditSpec
 
 
 def gallery_fingerprint(
-    spec: AuditSpec, photos: Sequence[Photo], key_id: str, erased: frozenset[str] = frozenset()
+    spec: AuditSpec,
+    photos: Sequence[Photo],
+    photo_digests: Sequence[str],
+    key_id: str,
+    erased: frozenset[str] = frozenset(),
 ) -> Fingerprint:
     """Everything that changes a value in `gallery.parquet`, for sources that are folders and sources that are
-    an earlier `gallery.parquet` alike. photos: under pseudonyms of the key `key_id`."""
-    fields = recognizer_fields(spec.faces) | {"gallery.photos": _digest_photos(photos)}
+    an earlier `gallery.parquet` alike. photos: under pseudonyms of the key `key_id`; photo_digests: of their
+    files."""
+    fields = recognizer_fields(spec.faces) | {"gallery.photos": _digest_photos(photos, photo_digests)}
     fields |= {"protection.key": key_id}
     if erased:
         fields["gallery.erased"] = digest_lines(sorted(erased))
@@ -31,7 +36,8 @@ def gallery_fingerprint(
     return Fingerprint(fields | version_fields())
 
 
-def _digest_photos(photos: Sequence[Photo]) -> str:
+def _digest_photos(photos: Sequence[Photo], digests: Sequence[str]) -> str:
     return digest_lines(
-        f"{photo.role}\0{photo.identity}\0{photo.name}\0{digest_file(photo.path)}" for photo in photos
+        f"{photo.role}\0{photo.identity}\0{photo.name}\0{digest}"
+        for photo, digest in zip(photos, digests, strict=True)
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distributed.gallery.fingerprint import gallery_fingerprint
 from distributed.gallery.photos import Photo, list_photos
+from distributed.runtime.digests import digest_file
 from distributed.storage.erasures import erased_identities
 from distributed.storage.store import RunStore
 from distributed.storage.vault import Vault
@@ -19,10 +20,12 @@ from schemas.spec.audit import AuditSpec
 @dataclass(frozen=True)
 class GallerySource:
     """photos: of folders, under pseudonyms, without those of erased people. listed: the same, as they are
-    named in the folders. erased: pseudonyms of people who must not be enrolled again."""
+    named in the folders. digests: sha256 of their files. erased: pseudonyms of people who must not be
+    enrolled again."""
 
     photos: Sequence[Photo]
     listed: Sequence[Photo]
+    digests: Sequence[str]
     erased: frozenset[str]
     fingerprint: Fingerprint
 
@@ -39,8 +42,9 @@ def gallery_source(spec: AuditSpec, store: RunStore | None) -> GallerySource:
     _require_different(pairs)
     kept = [pair for pair in pairs if pair[0].identity not in erased]
     photos = [photo for photo, _ in kept]
-    fingerprint = gallery_fingerprint(spec, photos, vault.key_id, erased)
-    return GallerySource(photos, [photo for _, photo in kept], erased, fingerprint)
+    digests = [digest_file(photo.path) for photo in photos]
+    fingerprint = gallery_fingerprint(spec, photos, digests, vault.key_id, erased)
+    return GallerySource(photos, [photo for _, photo in kept], digests, erased, fingerprint)
 
 
 def under_pseudonym(photo: Photo, vault: Vault) -> Photo:

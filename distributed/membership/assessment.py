@@ -9,21 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distributed.gallery.enrolled import EnrolledGallery
+from distributed.membership.detectability import Reach
 from distributed.membership.judgement import Calibrated, Frame, HitCounts, Judgement
-from distributed.membership.scores import OperatingPoint
 from distributed.membership.verdicts import Decision
 from distributed.reduce.neighbours import Partial
 from distributed.statistics.drift import Drift
-from distributed.statistics.population import Cluster as Crowd
-from distributed.statistics.population import IdentityCount
+from distributed.statistics.people.operating_point import OperatingPoint
+from distributed.statistics.people.population import Cluster as Crowd
+from distributed.statistics.people.population import IdentityCount
+from distributed.statistics.people.transitivity import Transitivity
 
 
 @dataclass(frozen=True)
 class Population:
-    """How many people the generator makes, by one recogniser, and whom it makes most."""
+    """How many people the generator makes, by one recogniser, and whom it makes most.
+
+    transitivity: None if no sample matches two others.
+    """
 
     recognizer: str
     count: IdentityCount
+    transitivity: Transitivity | None
     crowds: Sequence[Crowd]
 
 
@@ -55,13 +61,14 @@ class SettingScores:
 
 @dataclass(frozen=True)
 class Reduction:
-    """What the samples say of the gallery."""
+    """What the samples say of the gallery. reach: by recogniser and group, what it could have found."""
 
     frame: Frame
     points: Mapping[str, OperatingPoint]
     partials: Mapping[str, Partial]
     judgements: Sequence[Judgement]
     hits: Sequence[HitCounts]
+    reach: Reach
     population: Population | None
     prefixes: Sequence[Prefix]
     drifts: Sequence[Drift]

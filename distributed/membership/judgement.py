@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.cohort_norms import CohortPeople, cohort_people, norm_inputs
 from distributed.membership.density import reference_log_density
-from distributed.membership.scores import NORMS, Evidence, OperatingPoint, operating_threshold, photo_scores
+from distributed.membership.scores import NORMS, Evidence, photo_scores
 from distributed.membership.verdicts import Decision, borrowed, decide
 from distributed.reduce.neighbours import Neighbours, Partial
 from distributed.reduce.reducer import SampleTemplates
 from distributed.statistics.calibration import conformal_p_values
-from distributed.statistics.explaining import explainer, supported
 from distributed.statistics.matching import (
     EVERYBODY,
     Group,
@@ -26,6 +25,8 @@ from distributed.statistics.matching import (
     quality_strata,
 )
 from distributed.statistics.over_representation import over_representation, over_represented
+from distributed.statistics.people.explaining import explainer, supported
+from distributed.statistics.people.operating_point import OperatingPoint, operating_threshold
 from distributed.statistics.set_membership import set_p_value
 from distributed.statistics.tail import TailPValues, tail_p_values
 from schemas.run.tables import Role, Verdict

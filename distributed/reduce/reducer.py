@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery, template_rows
+from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery, template_rows, without_people
 from distributed.reduce.neighbours import Neighbours, NeighbourSearch, Partial, empty, merge, search
-from distributed.statistics.explaining import supported
+from distributed.statistics.people.explaining import supported
 from distributed.storage.store import open_run
 from schemas.run.artefacts import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
 from schemas.run.shard import Shard, ShardReport
@@ -34,6 +34,7 @@ class SearchQuery:
     samples: the run whose shards are searched, this one or a reference. thresholds: recogniser name ->
     similarity of a hit. levels: as in `search`. cuts: rising sample ids; what is found among the ids
     below each is told. settings and setting: only samples whose id is `setting` modulo `settings` count.
+    left_out: people of `gallery.parquet` who are not compared.
     """
 
     spec: AuditSpec
@@ -45,6 +46,7 @@ class SearchQuery:
     threads: int
     settings: int = 1
     setting: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class GatherQuery:
 class SupportQuery:
     """Compare some people with the samples that fit them better than the others of these people.
 
-    people: indices of gallery identities, rising; thresholds and levels as in SearchQuery.
+    people: indices of gallery identities, rising; the rest as in SearchQuery.
     """
 
     spec: AuditSpec
@@ -70,6 +72,7 @@ class SupportQuery:
     levels: tuple[int, ...]
     device: str
     threads: int
+    left_out: tuple[str, ...] = ()
 
 
 Query = SearchQuery | GatherQuery | SupportQuery
@@ -135,7 +138,8 @@ class Reducer:
     def _open(self, query: Query) -> Finder:
         if isinstance(query, GatherQuery):
             return Gatherer(query)
-        gallery = enrolled_gallery(self._store.read_table(GALLERY_FILE), self._names)
+        table = without_people(self._store.read_table(GALLERY_FILE), query.left_out)
+        gallery = enrolled_gallery(table, self._names)
         return Searcher(query, gallery) if isinstance(query, SearchQuery) else Supporter(query, gallery)
 
     def make(self, group: ShardGroup) -> ShardReport:

@@ -27,6 +27,7 @@ CPU = "CPUExecutionProvider"
 # repeatable from run to run.
 CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 LOG_ERRORS, LOG_FATAL = 3, 4
+CHECK = "check the driver and the CUDA and cuDNN libraries, or set resources.device to cpu"
 # onnxruntime's exceptions have no base class of their own.
 ORT_ERRORS = (
     ort_state.EPFail,
@@ -55,16 +56,16 @@ def open_session(
         require_file(path)
     providers = _providers(device)
     try:
-        session = onnxruntime.InferenceSession(model or str(path), _options(threads), providers=providers)
-    except ort_state.EPFail as error:
-        raise DeviceError(f"onnxruntime cannot start {device} for {path}: {error}") from error
+        # Its own fallback would open the session again on the CPU, and say so to nobody.
+        session = onnxruntime.InferenceSession(
+            model or str(path), _options(threads), providers=providers, enable_fallback=0
+        )
+    except (ort_state.EPFail, RuntimeError, ValueError) as error:
+        raise DeviceError(f"onnxruntime cannot start {device} for {path} ({error}): {CHECK}") from error
     except ORT_ERRORS as error:
         raise unreadable(path, error) from error
     if device == "cuda" and session.get_providers()[0] != CUDA:
-        raise DeviceError(
-            f"{path} would run on the CPU, but device is cuda: check the CUDA and cuDNN libraries,"
-            " or set resources.device to cpu"
-        )
+        raise DeviceError(f"{path} would run on the CPU, but device is cuda: {CHECK}")
     return session
 
 
@@ -128,11 +129,8 @@ def _agree(whole: Float32, parts: Float32, count: int, tolerance: float) -> bool
 
 
 def run_session(session: onnxruntime.InferenceSession, batch: Float32) -> list[Float32]:
-    """All outputs for the only input `batch`. Failures are raised, never also logged."""
-    options = onnxruntime.RunOptions()
-    options.log_severity_level = LOG_FATAL
-    outputs: list[Float32] = session.run(None, {session.get_inputs()[0].name: batch}, options)
-    return outputs
+    """All outputs for the only input `batch`. Raises as `_run`."""
+    return _run(session, {session.get_inputs()[0].name: batch})
 
 
 class BatchedModel:
@@ -169,7 +167,10 @@ class BatchedModel:
         self._session = session
 
     def run(self, batch: Float32) -> list[Float32]:
-        """Every output for `batch` N×…, always with N first. Raises ModelError if the model refuses it."""
+        """Every output for `batch` N×…, always with N first.
+
+        Raises ModelError if the model refuses it, DeviceError if the device fails.
+        """
         try:
             if self.batched:
                 return run_session(self._session, batch)
@@ -199,12 +200,15 @@ class ManyInputModel:
         self.batched = self._gives(probe, apart, 1e-3 if device == "cuda" else 1e-5)
 
     def run(self, feeds: Feeds) -> list[Float32]:
-        """Every output, always with N first. Raises ModelError if the model refuses the inputs."""
+        """Every output, always with N first.
+
+        Raises ModelError if the model refuses the inputs, DeviceError if the device fails.
+        """
         try:
             if self.batched:
-                return self._run(feeds)
+                return _run(self._session, feeds)
             count = len(next(iter(feeds.values())))
-            apart = [self._run({k: v[i : i + 1] for k, v in feeds.items()}) for i in range(count)]
+            apart = [_run(self._session, {k: v[i : i + 1] for k, v in feeds.items()}) for i in range(count)]
         except ORT_ERRORS as error:
             shapes = {name: value.shape[1:] for name, value in feeds.items()}
             raise ModelError(f"{self._path} cannot run on inputs of shapes {shapes}: {error}") from error
@@ -212,18 +216,26 @@ class ManyInputModel:
 
     def _gives(self, probe: Feeds, apart: Sequence[Float32], tolerance: float) -> bool:
         try:
-            together = self._run(probe)
+            together = _run(self._session, probe)
         except ORT_ERRORS:
             return False
         return all(
             _agree(whole, parts, len(parts), tolerance) for whole, parts in zip(together, apart, strict=True)
         )
 
-    def _run(self, feeds: Feeds) -> list[Float32]:
-        options = onnxruntime.RunOptions()
-        options.log_severity_level = LOG_FATAL
-        outputs: list[Float32] = self._session.run(None, feeds, options)
-        return outputs
+
+def _run(session: onnxruntime.InferenceSession, feeds: Feeds) -> list[Float32]:
+    """All outputs. Raises DeviceError where the device fails, else ORT_ERRORS; never also logs them."""
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = LOG_FATAL
+    try:
+        outputs: list[Float32] = session.run(None, feeds, options)
+    except ort_state.EPFail as error:
+        provider = session.get_providers()[0]
+        raise DeviceError(
+            f"{provider} failed ({error}): run the same command to go on; if it fails again, {CHECK}"
+        ) from error
+    return outputs
 
 
 def _open_batched(

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import pyarrow as pa
-
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.labels import require_usable_labels
 from distributed.membership.assessment import Reduction
@@ -29,18 +27,18 @@ def audit(
     store: RunStore,
     executor: Executor,
     watch: Watch,
-    on_enrolled: Callable[[pa.Table], object],
+    on_enrolled: Callable[[Enrolment], object],
 ) -> None:
     """Do what is not done yet of the whole audit. Raises what `enroll`, `sample` and `reduce` raise.
 
-    `on_enrolled` gets the gallery's table before the long work begins.
+    `on_enrolled` is told who is in the gallery before the long work begins.
     """
     seconds: dict[str, float] = {}
     require_usable_generator(spec)
     # The gallery is small, and what is wrong with it had better be known before the long work.
     with _timed(seconds, "enroll"):
         enrolment = enroll(spec, store, executor, watch)
-    on_enrolled(enrolment.table)
+    on_enrolled(enrolment)
     require_usable_labels(spec, enrolment.table)
     with _timed(seconds, "sample"):
         made = sample(spec, store, executor, watch)

@@ -90,9 +90,12 @@ class EmbeddedShard:
 class ShardEmbedder:
     """Samples and embeds shards of one job; its models are loaded once."""
 
-    def __init__(self, job: ShardJob) -> None:
-        """Raises ModelError or DeviceError if a model cannot be loaded on the job's device."""
-        self._source = open_source(job)
+    def __init__(self, job: ShardJob, source: ImageSource | None = None) -> None:
+        """source: of the job, if it is open already.
+
+        Raises ModelError or DeviceError if a model cannot be loaded on the job's device.
+        """
+        self._source = open_source(job) if source is None else source
         self.answering = self._source.answering if isinstance(self._source, CheckedSource) else None
         self._extractor = open_extractor(job)
         self.images_at_once = BATCH_IMAGES

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +13,22 @@ import pyarrow.compute as pc
 
 from distributed.embedding.fingerprint import recognizer_fields
 from distributed.execution.executor import Executor, Watch
-from distributed.gallery.enrolled import accepted, read_gallery
+from distributed.gallery.enrolled import accepted, read_gallery, without_people
 from distributed.gallery.names import names_of, read_names, write_names
+from distributed.gallery.overlap import gallery_overlap, require_each_once
 from distributed.gallery.photos import Photo
 from distributed.gallery.source import GallerySource, gallery_source
+from distributed.stages.gallery_check import require_usable_gallery
 from distributed.stages.shards import make_missing
 from distributed.storage.shard_index import ShardRun
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
 from distributed.storage.vault import Vault
-from schemas.errors import SpecError
+from schemas.errors import RecognizerError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
 from schemas.run.names import NameMap
+from schemas.run.overlap import OverlapResult
 from schemas.run.shard import Footer, Shard, plan_shards
 from schemas.run.tables import Role, gallery_schema
 from schemas.spec.audit import AuditSpec
@@ -34,35 +38,62 @@ PHOTOS_PER_SHARD = 128
 
 @dataclass(frozen=True)
 class Enrolment:
-    """The enrolled gallery and the fingerprint it was made under."""
+    """The enrolled gallery, the fingerprint it was made under, and who may be in it twice."""
 
     table: pa.Table
     fingerprint: Fingerprint
+    overlap: OverlapResult
+
+    @property
+    def compared(self) -> pa.Table:
+        """The gallery without those of the cohort who are left out: what samples are compared with."""
+        return without_people(self.table, self.overlap.left_out)
 
 
 def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -> Enrolment:
     """Make `gallery.parquet` unless it is there. Raises SpecError or a subclass for photos, models or earlier
-    galleries that cannot be used, WrongRunError if the output holds another gallery, ShardsLostError."""
+    galleries that cannot be used and for a photo under two people, RecognizerError if people cannot be told
+    apart, WrongRunError if the output holds another gallery, ShardsLostError."""
     source = gallery_source(spec, store)
     fingerprint = source.fingerprint
     if GALLERY_FILE in store.sizes():
         found = store.read_footer(GALLERY_FILE).fingerprint
         fingerprint.require(Fingerprint(found), GALLERY_FILE)
-        return Enrolment(store.read_table(GALLERY_FILE), fingerprint)
-    parts = [without_people(table, source.erased) for table in _earlier_galleries(spec)]
+        table = store.read_table(GALLERY_FILE)
+        require_usable_gallery(spec, table, source.photos, executor)
+        return enrolment_of(spec, source, table, read_names(store, Vault(spec.protection)))
+    # Sealed first, so that those whom a refusal is about can be revealed.
+    names = _all_names(spec, source)
+    write_names(store, Vault(spec.protection), names)
+    require_each_once(spec, source)
+    parts = [without_people(table, source.erased) for table in earlier_galleries(spec)]
     if source.photos:
         parts.append(_embed_photos(spec, source.photos, fingerprint, store, executor, watch))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
     require_both_sides(table)
-    write_names(store, Vault(spec.protection), _all_names(spec, source))
+    with _dropped_if_refused(store):
+        require_usable_gallery(spec, table, source.photos, executor)
+    enrolment = enrolment_of(spec, source, table, names)
     commit_gallery(table, fingerprint, store)
     record(store, "enrolled", wrote=digests(store, GALLERY_FILE, NAMES_FILE))
-    return Enrolment(table, fingerprint)
+    return enrolment
 
 
-def without_people(table: pa.Table, identities: Collection[str]) -> pa.Table:
-    """The rows of a table with a column `identity` that are about nobody of these."""
-    return table.filter(pc.invert(pc.is_in(table["identity"], pa.array(identities, pa.string()))))
+def enrolment_of(spec: AuditSpec, source: GallerySource, table: pa.Table, names: NameMap) -> Enrolment:
+    """table: of `gallery.parquet`; names: of its people. Raises SpecError if two people have one photo, or if
+    too few of the cohort are left."""
+    require_each_once(spec, source, table)
+    return Enrolment(table, source.fingerprint, gallery_overlap(spec, source, table, names))
+
+
+@contextmanager
+def _dropped_if_refused(store: RunStore) -> Iterator[None]:
+    """Delete begun shards that no audit can use, which would be in the way of the corrected spec's."""
+    try:
+        yield
+    except RecognizerError:
+        store.delete_all(ENROLLING_PREFIX)
+        raise
 
 
 def _all_names(spec: AuditSpec, source: GallerySource) -> NameMap:
@@ -124,7 +155,7 @@ def _schema(table: pa.Table) -> pa.Schema:
     return gallery_schema(dimensions)
 
 
-def _earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
+def earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
     """The sides that are given as an earlier `gallery.parquet`, from templates of the same recognisers."""
     tables = []
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distributed.execution.executor import Executor, Watch
+from distributed.gallery.enrolled import without_people
 from distributed.gallery.names import read_names, write_names
 from distributed.gallery.source import gallery_source
 from distributed.sampling.api.evidence import drop_answers
-from distributed.stages.enroll import commit_gallery, require_both_sides, without_people
+from distributed.stages.enroll import commit_gallery, require_both_sides
 from distributed.stages.fingerprints import verdict_fingerprint
 from distributed.stages.reduce import committed, reduce
 from distributed.stages.results import write_results

@@ -17,7 +17,7 @@ from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.decode import decode
 from distributed.stages.embed import ShardJob, open_extractor
-from distributed.statistics.copies import COPY_P, Closest, closest, largest_mated
+from distributed.statistics.people.copies import COPY_P, Closest, closest, largest_mated
 from schemas.run.results import EvidenceResult
 from schemas.run.tables import Role, Verdict
 from schemas.spec.audit import AuditSpec

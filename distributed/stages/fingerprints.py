@@ -6,10 +6,11 @@ from pathlib import Path
 
 from distributed.embedding.fingerprint import faces_fields
 from distributed.runtime.digests import digest_file
-from distributed.runtime.versions import ALGORITHM_VERSION, version_fields
+from distributed.runtime.versions import ALGORITHM_VERSION, VERDICT_VERSION, version_fields
 from distributed.sampling.adapters import generator_fields
 from distributed.stages.reference import read_reference
 from schemas.fingerprint import Fingerprint
+from schemas.run.overlap import OVERLAP_VERSION
 from schemas.spec.audit import AuditSpec
 
 
@@ -24,7 +25,9 @@ def sampling_fingerprint(spec: AuditSpec) -> Fingerprint:
 
 
 def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
-    """Everything that a verdict depends on, and the labels that its evaluation does. gallery: its own."""
+    """Everything that a verdict depends on, and the labels that its evaluation does. gallery: its own.
+
+    Who of the cohort is left out follows from the gallery, the spec and OVERLAP_VERSION."""
     membership = spec.membership.model_dump(exclude={"reference"})
     reference = "none" if spec.membership.reference is None else read_reference(spec).model_dump_json()
     labels, attributes = spec.gallery.labels, spec.gallery.attributes
@@ -38,5 +41,7 @@ def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
             "labels.sha256": digest_file(Path(labels)) if labels else "none",
             "attributes.sha256": digest_file(Path(attributes)) if attributes else "none",
             "version.algorithm": ALGORITHM_VERSION,
+            "version.overlap": OVERLAP_VERSION,
+            "version.verdict": VERDICT_VERSION,
         }
     )

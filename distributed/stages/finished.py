@@ -19,6 +19,8 @@ def is_finished(spec: AuditSpec, store: RunStore) -> bool:
     results = read_results(store)
     if spec.ledger is not None and results.ledger is None:
         return False
+    if any(one.separation is None for one in results.recognizers):
+        return False
     gallery = gallery_source(spec, store).fingerprint
     if results.verdict_fingerprint_sha256 != verdict_fingerprint(spec, gallery).digest:
         return False

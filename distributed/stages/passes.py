@@ -79,6 +79,7 @@ class Passes:
     """The passes over one run's shards. Each gives the same bytes for any number of workers.
 
     All raise DamagedError for a shard that fails its checksums, ShardsLostError if a group cannot be reduced.
+    left_out: people of the gallery who are not compared.
     """
 
     spec: AuditSpec
@@ -86,6 +87,7 @@ class Passes:
     executor: Executor
     observer: Observer
     grouping: Grouping = even_groups
+    left_out: tuple[str, ...] = ()
 
     def search(
         self,
@@ -99,7 +101,14 @@ class Passes:
         source = self.spec if reference is None else reference
         capacity = self._capacity()
         query = SearchQuery(
-            self.spec, source, dict(thresholds), levels, cuts, capacity.device, capacity.threads
+            self.spec,
+            source,
+            dict(thresholds),
+            levels,
+            cuts,
+            capacity.device,
+            capacity.threads,
+            left_out=self.left_out,
         )
         planned = plan_shards(source.samples, source.shard_size)
         shards = [shard for shard in planned if shard.first_id < cuts[-1]]
@@ -120,6 +129,7 @@ class Passes:
             capacity.threads,
             settings,
             setting,
+            self.left_out,
         )
         return {name: found[0] for name, found in self._merged(query, self._shards(), capacity).items()}
 
@@ -154,7 +164,9 @@ class Passes:
     ) -> dict[str, Partial]:
         """Recogniser -> what is found for the photos of `people` among the samples that support each."""
         capacity = self._capacity()
-        query = SupportQuery(self.spec, people, dict(thresholds), levels, capacity.device, capacity.threads)
+        query = SupportQuery(
+            self.spec, people, dict(thresholds), levels, capacity.device, capacity.threads, self.left_out
+        )
         merged: dict[str, Partial] = {}
         with self._reduced(query, self._shards(), capacity) as parts:
             for arrays in parts:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery
+from distributed.gallery.names import read_names
 from distributed.gallery.source import gallery_source
 from distributed.membership.assessment import Population, Prefix, Reduction, SettingScores
+from distributed.membership.detectability import reach_of, with_detectability
 from distributed.membership.judgement import (
     CONSENSUS,
     Book,
@@ -35,26 +37,29 @@ from distributed.membership.judgement import (
     suspects,
 )
 from distributed.membership.score_tables import neighbours_table, over_representation_table, scores_table
-from distributed.membership.scores import OperatingPoint
 from distributed.membership.settings_table import settings_table
 from distributed.membership.verdicts import Decision, decide
 from distributed.reduce.neighbours import Neighbours, Partial
 from distributed.reduce.reducer import SampleTemplates
-from distributed.stages.enroll import Enrolment
+from distributed.stages.enroll import Enrolment, enrolment_of
 from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
 from distributed.stages.passes import Passes
 from distributed.stages.reference import read_reference
 from distributed.stages.sample import require_few_invalid
 from distributed.stages.shards import ShardsMade
 from distributed.statistics.drift import Drift, drift
-from distributed.statistics.population import (
-    count_identities,
+from distributed.statistics.people.operating_point import OperatingPoint
+from distributed.statistics.people.population import (
     densest_clusters,
+    identities_of,
+    match_counts,
     match_rates,
 )
+from distributed.statistics.people.transitivity import transitivity
 from distributed.storage.shard_index import ShardRun, committed_outcomes
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
+from distributed.storage.vault import Vault
 from schemas.errors import InvalidSamplesError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import (
@@ -88,11 +93,12 @@ def committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
         )
     if GALLERY_FILE not in store.sizes():
         raise SpecError(f"{store.location} has no {GALLERY_FILE}: run `idleak enroll` first")
-    fingerprint = gallery_source(spec, store).fingerprint
-    fingerprint.require(Fingerprint(store.read_footer(GALLERY_FILE).fingerprint), GALLERY_FILE)
+    source = gallery_source(spec, store)
+    source.fingerprint.require(Fingerprint(store.read_footer(GALLERY_FILE).fingerprint), GALLERY_FILE)
     made = ShardsMade(count_outcomes(list(outcomes.values())), len(shards), 0, {})
     require_few_invalid(invalid_count(made.outcomes), spec)
-    return made, Enrolment(store.read_table(GALLERY_FILE), fingerprint)
+    names = read_names(store, Vault(spec.protection))
+    return made, enrolment_of(spec, source, store.read_table(GALLERY_FILE), names)
 
 
 def reduce(
@@ -104,8 +110,9 @@ def reduce(
     """
     attributes = read_attributes(spec)
     with watch("reducing", "samples") as observer:
-        run = Passes(spec, store, executor, observer)
-        reduction = reduce_run(spec, enrolment.table, run, attributes)
+        left_out = tuple(enrolment.overlap.left_out)
+        run = Passes(spec, store, executor, observer, left_out=left_out)
+        reduction = reduce_run(spec, enrolment.compared, run, attributes)
     write_tables(spec, reduction, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return reduction
 
@@ -133,7 +140,7 @@ def write_tables(spec: AuditSpec, reduction: Reduction, fingerprint: Fingerprint
 def reduce_run(
     spec: AuditSpec, table: pa.Table, run: Passes, attributes: Mapping[str, Mapping[str, str]]
 ) -> Reduction:
-    """All passes over the samples, and what they show. table: of `gallery.parquet`.
+    """All passes over the samples, and what they show. table: of `gallery.parquet`, without `run.left_out`.
 
     Raises InvalidSamplesError if no sample has a template.
     """
@@ -157,10 +164,12 @@ def reduce_run(
         judgements = explain_away(frame, judgements, support, spec.membership, scales)
         fdr = spec.membership.fdr
         hits = [explain_hits(frame, one, partials[one.recognizer], support, fdr) for one in hits]
+    reach = reach_of(frame, partials)
+    judgements = with_detectability(frame, judgements, reach, spec.membership)
     population = _population(gallery, samples)
     settings = _settings(spec, frame, makers, thresholds, run)
     drifts = _drifts(frame)
-    return Reduction(frame, points, partials, judgements, hits, population, prefixes, drifts, settings)
+    return Reduction(frame, points, partials, judgements, hits, reach, population, prefixes, drifts, settings)
 
 
 def _cuts(samples: int) -> tuple[int, ...]:
@@ -303,14 +312,15 @@ def _population(gallery: EnrolledGallery, samples: Mapping[str, SampleTemplates]
     photos = np.bincount(gallery.identity[cohort])
     first = samples[recognizer].sample_id < POPULATION_SAMPLES
     templates = samples[recognizer].templates[first]
-    if (photos >= 2).sum() < 2 or len(templates) < 2:
+    if (photos >= 2).sum() < 2 or len(templates) < 4:
         return None
     rates = match_rates(gallery.templates[recognizer][cohort], gallery.identity[cohort])
     if rates.tmr < LEAST_MATCH_RATE:
         return None
-    count = count_identities(templates, rates)
+    counts = match_counts(templates, rates.threshold)
     crowds = densest_clusters(templates, samples[recognizer].sample_id[first], rates.threshold)
-    return Population(recognizer, count, crowds)
+    transitive = transitivity(templates, counts, rates)
+    return Population(recognizer, identities_of(counts, rates), transitive, crowds)
 
 
 def _drifts(frame: Frame) -> list[Drift]:

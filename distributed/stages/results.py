@@ -17,25 +17,19 @@ from numpy.typing import NDArray
 
 from distributed.embedding.fingerprint import recognizer_fields
 from distributed.gallery.labels import read_labels
+from distributed.gallery.quality import GalleryQuality
 from distributed.membership.assessment import Reduction
-from distributed.membership.judgement import HitCounts, Judgement, calibrate
-from distributed.membership.scores import Evidence, photo_scores
+from distributed.membership.judgement import HitCounts, Judgement
+from distributed.membership.power_result import power_result
 from distributed.runtime.versions import package_version
-from distributed.stages.authorise import overrides
 from distributed.stages.enroll import Enrolment
 from distributed.stages.evidence import collect_evidence
 from distributed.stages.fingerprints import sampling_fingerprint
+from distributed.stages.gallery_check import gallery_quality, separation_result
 from distributed.stages.shards import ShardsMade
-from distributed.statistics.calibration import cohort_needed, flaggable_count
 from distributed.statistics.drift import Drift
 from distributed.statistics.evaluation import Estimate, evaluate
-from distributed.statistics.power import (
-    SHARES,
-    flagging_similarity,
-    mated_match_rate,
-    presence_power,
-    smallest_share,
-)
+from distributed.storage.authorisation import overrides
 from distributed.storage.ledger import enter_night, flagged_by
 from distributed.storage.lock import run_lock
 from distributed.storage.store import RunStore
@@ -48,20 +42,17 @@ from schemas.run.results import (
     CrowdResult,
     DriftResult,
     EvaluationResult,
-    GroupResult,
     Interval,
     LedgerResult,
     OperatingPointResult,
     OverRepresentedResult,
     PeopleCounts,
     PopulationResult,
-    PowerResult,
     PrefixResult,
     RecognizerResult,
     SampleCounts,
     ScoreResult,
     SettingResult,
-    ShareResult,
     TprAtFprResult,
 )
 from schemas.run.tables import Outcome, Role, Verdict
@@ -83,7 +74,6 @@ PACKAGES = (
     "torch",
 )
 EVALUATION_SEED = 0
-POWERS = (0.5, 0.8, 0.95)
 HEADLINE = 0
 
 
@@ -123,6 +113,7 @@ def collect_results(
     labels = read_labels(Path(spec.gallery.labels), vault) if spec.gallery.labels else None
     stages = {f"shards.{stage}": spent for stage, spent in made.seconds.items()}
     headline = reduction.judgements[HEADLINE]
+    quality = gallery_quality(spec, enrolment.table)
     return AuditResults(
         name=spec.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -139,10 +130,12 @@ def collect_results(
         versions=versions(),
         machine=machine(),
         samples=_sample_counts(spec, made),
-        candidates=_people(enrolment.table, Role.CANDIDATE),
-        cohort=_people(enrolment.table, Role.COHORT),
-        recognizers=_recognizers(spec, reduction),
-        power=_power(reduction, spec),
+        candidates=_people(enrolment.compared, Role.CANDIDATE),
+        cohort=_people(enrolment.compared, Role.COHORT),
+        overlap=enrolment.overlap,
+        recognizers=_recognizers(spec, reduction, quality),
+        gallery_warnings=quality.warnings(),
+        power=power_result(reduction, spec.membership),
         headline=HEADLINE,
         scores=[_score(spec, reduction, one, labels) for one in reduction.judgements],
         over_represented=[result for one in reduction.hits for result in _over_represented(reduction, one)],
@@ -211,7 +204,7 @@ def _people(table: pa.Table, role: Role) -> PeopleCounts:
     )
 
 
-def _recognizers(spec: AuditSpec, reduction: Reduction) -> list[RecognizerResult]:
+def _recognizers(spec: AuditSpec, reduction: Reduction, quality: GalleryQuality) -> list[RecognizerResult]:
     fields = recognizer_fields(spec.faces)
     return [
         RecognizerResult(
@@ -221,53 +214,10 @@ def _recognizers(spec: AuditSpec, reduction: Reduction) -> list[RecognizerResult
             operating_point=OperatingPointResult(
                 threshold=point.threshold, fmr=point.fmr, comparisons=point.comparisons
             ),
+            separation=separation_result(quality.recognizers[name]),
         )
         for name, point in reduction.points.items()
     ]
-
-
-def _power(reduction: Reduction, spec: AuditSpec) -> PowerResult:
-    frame, fdr = reduction.frame, spec.membership.fdr
-    candidates = len(frame.candidates)
-    largest = max(len(group.cohort) for group in frame.groups)
-    rate = _match_rate(reduction, spec)
-    recognizer = next(iter(reduction.partials))
-    samples = reduction.partials[recognizer].samples
-    return PowerResult(
-        cohort=largest,
-        candidates=candidates,
-        smallest_p_value=1 / (largest + 1),
-        fdr=fdr,
-        flaggable_from=flaggable_count(candidates, largest, fdr),
-        cohort_needed_for_one=cohort_needed(candidates, 1, fdr),
-        groups=[
-            GroupResult(
-                stratum=group.stratum,
-                photos=group.photos,
-                candidates=len(group.candidates),
-                cohort=len(group.cohort),
-                smallest_p_value=1 / (len(group.cohort) + 1),
-            )
-            for group in frame.groups
-        ],
-        shares=[ShareResult(share=one, power=presence_power(one, samples, rate or 0.0)) for one in SHARES],
-        share_for_power={f"{one:g}": smallest_share(one, samples, rate or 0.0) for one in POWERS},
-        match_rate=rate,
-    )
-
-
-def _match_rate(reduction: Reduction, spec: AuditSpec) -> float | None:
-    """How often the cohort's photos of one person pass the `max` that a single candidate must pass."""
-    frame, recognizer = reduction.frame, next(iter(reduction.partials))
-    templates = reduction.gallery.templates[recognizer]
-    evidence = Evidence(reduction.partials[recognizer], spec.membership.topk, templates.shape[1])
-    calibrated = calibrate(frame, photo_scores(evidence, ["max"])["max"])
-    largest = max(range(len(frame.groups)), key=lambda index: len(frame.groups[index].cohort))
-    needed = flagging_similarity(calibrated.cohort[largest], len(frame.candidates), spec.membership.fdr)
-    if needed is None:
-        return 0.0
-    cohort = np.isin(reduction.gallery.identity, reduction.gallery.members_of(Role.COHORT))
-    return mated_match_rate(templates[cohort], reduction.gallery.identity[cohort], needed)
 
 
 def _score(
@@ -278,7 +228,6 @@ def _score(
     verdicts = judgement.verdicts()
     counts = Counter(verdicts)
     pairs = list(zip(names, verdicts, judgement.decisions, strict=True))
-    reasons = {one.reason for one in judgement.decisions if one.reason}
     explained = zip(names, judgement.resembles, strict=True)
     bounds = [one.fdp_bound for _, verdict, one in pairs if verdict is Verdict.LEAKED]
     return ScoreResult(
@@ -289,11 +238,29 @@ def _score(
         flagged_fdp_bound=_of_largest_p(judgement, bounds),
         resembles={name: gallery.names[other] for name, other in explained if other >= 0},
         set_p_value=judgement.set_p_value,
-        inconclusive_reason=min(reasons, default=None),
+        inconclusive_reasons=_inconclusive_reasons(judgement),
+        detectable_share=_detectable_share(judgement),
         evaluation=None if labels is None else _evaluate(names, judgement.calibrated.score, labels),
         prefixes=_prefixes(reduction, judgement, names, labels),
         settings=_settings(spec, reduction, judgement, names),
     )
+
+
+def _inconclusive_reasons(judgement: Judgement) -> dict[str, int]:
+    """Those of `resembles` are left out: they name people."""
+    return dict(
+        Counter(
+            one.reason
+            for one, other in zip(judgement.decisions, judgement.resembles, strict=True)
+            if one.verdict is Verdict.INCONCLUSIVE and one.reason is not None and other < 0
+        )
+    )
+
+
+def _detectable_share(judgement: Judgement) -> float | None:
+    """The largest one, which holds for all."""
+    shares = [one.detectable_share for one in judgement.decisions if one.detectable_share is not None]
+    return max(shares, default=None)
 
 
 def _settings(
@@ -402,18 +369,22 @@ def _population(reduction: Reduction) -> PopulationResult | None:
     found = reduction.population
     if found is None:
         return None
+    transitive = found.transitivity
+    counts = transitive is None or not transitive.fails
     return PopulationResult(
         recognizer=found.recognizer,
         samples=found.count.samples,
         collisions=found.count.collisions,
         estimate=_finite(found.count.estimate),
-        low=found.count.low,
-        high=_finite(found.count.high),
+        low=found.count.low if counts else None,
+        high=_finite(found.count.high) if counts else None,
+        closure=None if transitive is None else transitive.closure,
+        least_closure=None if transitive is None else transitive.least,
         crowds=[
             CrowdResult(
                 sample_id=one.sample_id,
                 samples=one.members,
-                share=Interval(value=one.share, low=one.low, high=one.high),
+                share=one.share,
             )
             for one in found.crowds
         ],

@@ -16,5 +16,6 @@ def read_results(store: RunStore) -> AuditResults:
         return AuditResults.model_validate_json(store.read(RESULTS_FILE))
     except ValidationError as error:
         raise DamagedError(
-            f"{store.location}/{RESULTS_FILE} is damaged: delete it, then run `idleak reduce` again"
+            f"{store.location}/{RESULTS_FILE} is damaged, or of another version of idleak: delete it, then "
+            "run `idleak reduce` again"
         ) from error

@@ -8,7 +8,11 @@ A short calculation, independent of idleak itself, by which the committed genera
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+
+# Read when onnxruntime is imported: without it, Microsoft is told of every session.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import cv2
 import numpy as np
@@ -28,7 +32,9 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     """A model on one CPU thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
 
 
 def run(model: onnxruntime.InferenceSession, batch: Floats) -> Floats:

@@ -249,7 +249,9 @@ def _module(module: nn.Module, images: int) -> Run:
 def _onnx(path: Path, images: int) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
     drawn = _latents(images, artefacts.DIM).numpy()
 
     def run(batches: Sequence[NDArray[np.int64]]) -> None:

@@ -90,7 +90,8 @@ class PlainOnnxruntime:
         onnxruntime.set_default_logger_severity(LOG_ERRORS)
         paths = _models(spec, detector)
         self._detector, self._recognizer = (
-            onnxruntime.InferenceSession(str(path), providers=[CPU]) for path in paths.values()
+            onnxruntime.InferenceSession(str(path), providers=[CPU], enable_fallback=0)
+            for path in paths.values()
         )
         self._suppress = SCRFD(model_file=str(paths["detection"]), session=self._detector).nms
         self._spec = detector

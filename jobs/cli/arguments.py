@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from distributed.stages.authorise import OVERRIDE
+from distributed.storage.authorisation import OVERRIDE
 
 FILE = click.Path(path_type=Path, readable=False)
 """Nothing about the file is checked here: the command that opens it says more about what is wrong."""

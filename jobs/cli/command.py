@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distributed.execution.stopping import sigterm_heeded
-from distributed.stages.authorise import permit
+from distributed.storage.authorisation import permit
 from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run

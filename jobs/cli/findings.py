@@ -11,9 +11,12 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Column, Table
 
+from distributed.statistics.power import per_million, silence_text
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.display import short, with_short_pseudonyms
+from jobs.cli.display import people_made, short
+from jobs.cli.gallery_lines import gallery_lines
+from jobs.cli.overlap import overlap_lines
 from jobs.cli.say import cell, say
 from schemas.printable import printable
 from schemas.run.artefacts import SCORES_FILE
@@ -26,8 +29,14 @@ from schemas.run.results import (
     SettingResult,
 )
 from schemas.run.tables import Outcome, Role, Verdict
+from schemas.wording import plain
 
 MOST_AT_RISK = 10
+EVIDENCE = {
+    "near-copy": "like a near-copy of a photo of the gallery",
+    "identity": "without a near-copy of a photo of the gallery",
+    "undecided": "perhaps with a copy of a photo of the gallery",
+}
 
 
 def most_at_risk(store: RunStore, headline: ScoreResult, count: int = MOST_AT_RISK) -> list[dict[str, Any]]:
@@ -58,7 +67,7 @@ def print_findings(store: RunStore, *, named: bool = True) -> None:
 
 def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Table:
     table = Table("identity", "verdict", "p", "q", Column(cell(headline.score_name)), "hits", "photos")
-    table.title = cell(f"most at risk, by {headline.score_name} of {headline.recognizer}")
+    table.title = cell(f"smallest p-values, by {headline.score_name} of {headline.recognizer}")
     for row in rows:
         style = "bold red" if row["verdict"] == Verdict.LEAKED else ""
         table.add_row(
@@ -85,20 +94,25 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     ]
     if headline.flagged_fdp_bound is not None:
         lines.append(
-            f"with 95 % confidence at most {headline.flagged_fdp_bound:.0%} of the flagged are false"
+            f"with 95 % confidence at most {headline.flagged_fdp_bound:.0%} of the flagged are false, if "
+            "candidates who did not leak are exchangeable with the cohort"
         )
-    if headline.inconclusive_reason:
-        lines.append(f"inconclusive: {with_short_pseudonyms(headline.inconclusive_reason)}")
+    lines += [f"inconclusive, {n:,}: {reason}" for reason, n in headline.inconclusive_reasons.items()]
+    if headline.detectable_share is not None:
+        lines.append(f"not detected: {silence_text(headline.detectable_share)}")
     lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
     lines += [_setting_line(one) for one in headline.settings]
+    lines += gallery_lines(results)
     lines += _evidence_lines(results)
     lines += _power_lines(results)
     if results.population is not None:
         lines.append(_population_line(results.population))
     lines += [_drift_line(one) for one in results.drift if one.warns]
+    lines += overlap_lines(results.overlap, named=named)
     if results.ledger is not None:
         lines.append(
-            f"ledger, night {results.ledger.night}: {len(results.ledger.flagged)} flagged by all nights"
+            f"ledger, night {results.ledger.night}: {len(results.ledger.flagged)} flagged by all nights "
+            "together"
         )
     if results.samples.detection_rate is not None:
         lines.append(
@@ -112,34 +126,39 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
 
 def _unnamed_line(results: AuditResults, headline: ScoreResult) -> str:
     over, explained = len(results.over_represented), len(headline.resembles)
-    return f"over-represented: {over}; explained by another's samples: {explained}"
+    return f"over-represented: {over}; inconclusive, as their samples fit another better: {explained}"
 
 
 def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
     yield from map(_over_represented_line, results.over_represented)
     for name, other in headline.resembles.items():
-        yield f"{short(name)} resembles {short(other)}, whose samples explain it"
+        yield (
+            f"inconclusive: {short(name)}; the samples that resemble this person fit {short(other)} better"
+        )
 
 
 def _over_represented_line(one: OverRepresentedResult) -> str:
     rate = one.per_million
-    times = "" if one.ratio is None else f", {one.ratio:,.0f} times the cohort's"
+    times = "" if one.ratio is None else f", {one.ratio:,.0f} times the cohort's mean"
     return (
         f"over-represented: {short(one.identity)}, hit by {rate.value:,.0f} per million samples "
-        f"({rate.low:,.0f} to {rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the cohort's "
-        "tail"
+        f"(95 %: {rate.low:,.0f} to {rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the "
+        "cohort's tail"
     )
 
 
 def _setting_line(one: SettingResult) -> str:
     setting = ", ".join(f"{name} {value}" for name, value in one.factors.items())
-    return f"with {setting}: {len(one.flagged)} flagged by its own {one.samples:,} samples"
+    return (
+        f"with {setting}: {len(one.flagged)} flagged by its own {one.samples:,} samples, before lookalikes "
+        "are explained away"
+    )
 
 
 def _evidence_lines(results: AuditResults) -> list[str]:
     counts = Counter(one.kind for one in results.evidence)
     return (
-        [f"evidence of the flagged: {', '.join(f'{n} {kind}' for kind, n in counts.items())}"]
+        [f"evidence of the flagged: {', '.join(f'{n} {EVIDENCE[kind]}' for kind, n in counts.items())}"]
         if counts
         else []
     )
@@ -149,16 +168,14 @@ def _power_lines(results: AuditResults) -> list[str]:
     share = results.power.share_for_power.get("0.95")
     if share is None:
         return []
-    return [f"a person in {share * 1e6:,.0f} of a million samples would be flagged alone with power 0.95"]
+    return [
+        f"a person in {per_million(share)} of a million compared samples would be flagged alone with an "
+        "estimated chance of 0.95, by the score max and if samples resemble people as their photos do"
+    ]
 
 
 def _population_line(one: PopulationResult) -> str:
-    estimate = "more than can be counted" if one.estimate is None else f"about {one.estimate:,.0f}"
-    high = "no upper bound" if one.high is None else f"{one.high:,.0f}"
-    return (
-        f"the generator makes {estimate} different people (95 %: {one.low:,.0f} to {high}), from "
-        f"{one.collisions:,} pairs of {one.samples:,} samples that match"
-    )
+    return f"{plain(people_made(one))}; {one.collisions:,} pairs of {one.samples:,} samples match"
 
 
 def _drift_line(one: DriftResult) -> str:

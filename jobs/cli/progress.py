@@ -22,10 +22,10 @@ from distributed.storage.store import RunStore
 from jobs.cli.log import is_json, tell
 from schemas.errors import StoreError
 from schemas.events import What, WorkEvent
-from schemas.printable import format_seconds, format_shares
 from schemas.run.progress import StageProgress
 from schemas.run.shard import BATCH_IMAGES, ShardReport
 from schemas.spec.audit import AuditSpec
+from schemas.wording import format_seconds, format_shares
 
 PLAIN_SECONDS = 10.0
 

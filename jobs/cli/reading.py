@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from distributed.gallery.names import read_names
-from distributed.stages.authorise import require_retained
+from distributed.storage.authorisation import require_retained
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import record
 from jobs.cli.command import existing_run
-from jobs.cli.display import Shown, as_stored
-from schemas.errors import UsageError
+from jobs.cli.display import Shown, as_stored, with_names
+from schemas.errors import SpecError, UsageError
 from schemas.run.artefacts import RECORD_FILE
 
 
@@ -32,6 +35,16 @@ def open_to_read(
     shown = shown_by_name(store) if reveal else as_stored
     record(store, action, revealed=reveal, **what)
     return store, shown
+
+
+@contextmanager
+def naming_people(store: RunStore) -> Iterator[None]:
+    """Name the people in an error's message, where the run knows their names. The run's trail keeps it."""
+    record(store, "reveal", revealed=True, pseudonyms="all")
+    try:
+        yield
+    except SpecError as error:
+        raise type(error)(with_names(str(error), shown_by_name(store))) from error
 
 
 def shown_by_name(store: RunStore) -> Shown:

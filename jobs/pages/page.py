@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 BAD, GOOD, OPEN = "bad", "good", "open"
-"""The tone of a verdict: somebody is exposed; nobody was found; it cannot be said."""
+"""The tone of a verdict: somebody is flagged; nobody was detected; it cannot be said."""
 
 
 @dataclass(frozen=True)

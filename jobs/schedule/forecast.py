@@ -9,7 +9,7 @@ from datetime import date
 from rich.console import Console
 from rich.table import Column, Table
 
-from distributed.stages.plan import capacity_here, work_rows
+from distributed.stages.planning.plan import capacity_here, work_rows
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import cell
 from jobs.schedule.night import state_of

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from jobs.schedule.night import failure_line
 from jobs.schedule.plan import key_location
 from schemas.run.nights import Comparison, FleetReport, NightEvidence, NightRecord, ReportEntry
+from schemas.run.tables import Verdict
 from schemas.spec.fleet import Fleet
 
 
 def summary(fleet: Fleet, report: FleetReport) -> list[str]:
     """The fleet's name and night, and for each key what became of it."""
-    lines = [
-        f"{report.fleet}, night of {report.night}: {_findings(sum(len(one.open) for one in report.audits))}"
-    ]
+    found = _findings(sum(len(one.open) for one in report.audits))
+    lines = [f"{report.fleet}, night of {report.night}: {found}{_not_done(report.audits)}"]
     return lines + [line for one in report.audits for line in _entry_lines(fleet, one)]
+
+
+def _not_done(audits: Sequence[ReportEntry]) -> str:
+    """No finding of an audit that did not take place says nothing."""
+    missing = sum(one.record is None or one.record.failure is not None for one in audits)
+    return f"; {missing} of {len(audits)} audits failed or were refused" if missing else ""
 
 
 def _findings(count: int) -> str:
@@ -33,7 +39,8 @@ def _entry_lines(fleet: Fleet, one: ReportEntry) -> Iterator[str]:
     if record.failure is not None:
         yield f"{one.key}: failed: {failure_line(record, location)}"
     elif record.evidence is not None and record.comparison is not None:
-        yield f"{one.key}: {_work(one, record, record.evidence)}; {_result(one, record.comparison)}"
+        result = _result(one, record.comparison) + _without_verdict(record.evidence)
+        yield f"{one.key}: {_work(one, record, record.evidence)}; {result}"
         yield from (f"{one.key}: {line}" for line in _warnings(record, record.comparison))
         if one.open:
             path = f"{location}/nights/{record.night}.json"
@@ -58,10 +65,15 @@ def _work(one: ReportEntry, record: NightRecord, evidence: NightEvidence) -> str
 
 def _result(one: ReportEntry, comparison: Comparison) -> str:
     parts = [_findings(len(one.open)), f"{len(comparison.known)} known"]
-    for name in ("resolved", "pending", "gone"):
+    for name, told in (("resolved", "not detected any longer"), ("pending", "pending"), ("gone", "gone")):
         if found := getattr(comparison, name):
-            parts.append(f"{len(found)} {name}")
+            parts.append(f"{len(found)} {told}")
     return ", ".join(parts)
+
+
+def _without_verdict(evidence: NightEvidence) -> str:
+    missing, total = evidence.verdicts.get(Verdict.INCONCLUSIVE, 0), sum(evidence.verdicts.values())
+    return f"; no verdict on {missing:,} of {total:,} by this night alone" if missing else ""
 
 
 def _warnings(record: NightRecord, comparison: Comparison) -> Iterator[str]:

@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import Field
 
 from schemas.frozen import Record
+from schemas.run.overlap import OverlapResult
 from schemas.run.tables import Verdict
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 
 
 class SampleCounts(Record):
@@ -41,27 +42,35 @@ class OperatingPointResult(Record):
 
 
 class GroupResult(Record):
-    """Candidates calibrated together: the same stratum, the same number of photos as their cohort."""
+    """Candidates calibrated together: the same stratum, the same number of photos as their cohort.
+
+    `flaggable_from`: one of them can be flagged only if so many candidates are flagged together; null: never.
+    """
 
     stratum: str
     photos: int
     candidates: int
     cohort: int
     smallest_p_value: float
+    flaggable_from: int | None
 
 
 class ShareResult(Record):
-    """The chance that a person in such a share of the samples is flagged alone, by `max`."""
+    """The chance that a person in such a share of the compared samples is flagged alone, by `max`.
+
+    Null: fewer cohort identities than it takes have two photos, so it is not known.
+    """
 
     share: float
-    power: float
+    power: float | None
 
 
 class PowerResult(Record):
-    """What the cohort's size and the number of samples allow.
+    """What the cohort's size and the number of samples allow; `cohort` to `flaggable_from` of the group with
+    the largest cohort.
 
-    `flaggable_from`: so many candidates at the floor can be flagged. `shares`: if samples resemble a person
-    as the cohort's photos of one person resemble each other.
+    `shares`: of one candidate of that group, as a mean over the cohort's people, if samples resemble a person
+    as the cohort's photos of one person resemble each other, and before explaining away.
     """
 
     cohort: int
@@ -73,10 +82,11 @@ class PowerResult(Record):
     groups: list[GroupResult]
     shares: list[ShareResult]
     share_for_power: dict[str, float | None] = Field(
-        description="power -> the share of samples that must show a person for it; null: not to be had"
+        description="power -> the share of samples that must show a person for it; null: none, or unknown"
     )
     match_rate: float | None = Field(
-        description="share of the cohort's photo pairs of one person that pass the flagging similarity"
+        description="mean over the cohort's people of how often a photo is as like the person's others as it "
+        "takes to be flagged alone; 0: the cohort is too small for that"
     )
 
 
@@ -139,25 +149,30 @@ class OverRepresentedResult(Record):
 
 
 class CrowdResult(Record):
-    """Samples that match one of them: likely one person, made often. The interval is of the share."""
+    """Samples that match one of them: perhaps one person, made often."""
 
     sample_id: int
     samples: int
-    share: Interval
+    share: float
 
 
 class PopulationResult(Record):
-    """How many people the generator makes: the effective number 1 / Σ p², by the birthday paradox.
+    """Of how many people the generator makes, as the recogniser tells them apart, the effective number
+    1 / Σ p², by the birthday paradox.
 
-    `estimate` and `high` are null where the samples cannot bound it.
+    `estimate` and `high` are null where the samples cannot bound it. `closure`: how often A matches C where
+    both match B, of the samples; null if there are no such. Below `least_closure` matches do not tell people
+    apart, and `low` and `high` are null.
     """
 
     recognizer: str
     samples: int
     collisions: int
     estimate: float | None
-    low: float
+    low: float | None
     high: float | None
+    closure: float | None
+    least_closure: float | None
     crowds: list[CrowdResult]
 
 
@@ -193,11 +208,18 @@ class ScoreResult(Record):
     verdicts: dict[Verdict, int]
     flagged: list[str]
     flagged_fdp_bound: float | None = Field(
-        description="with 95 % confidence at most this share of the flagged are false; null if none is"
+        description="with 95 % confidence at most this share of the flagged are false, if candidates who "
+        "did not leak are exchangeable with the cohort; null if nobody is flagged"
     )
     resembles: dict[str, str] = Field(description="who is not flagged because whose samples explain it")
     set_p_value: float = Field(description="of all candidates together, by a permutation test")
-    inconclusive_reason: str | None
+    inconclusive_reasons: dict[str, int] = Field(
+        description="reason -> how many candidates; without those in `resembles`"
+    )
+    detectable_share: float | None = Field(
+        description="of the compared samples: had a candidate who is not detected been in so many, the "
+        "estimated chance to flag the person was 0.5 or more; null if nobody is not detected"
+    )
     evaluation: EvaluationResult | None
     prefixes: list[PrefixResult]
     settings: list[SettingResult]
@@ -211,6 +233,28 @@ class LedgerResult(Record):
     flagged: list[str]
 
 
+class MatedResult(Record):
+    """TAR at the threshold that a share `fmr` of non-mated pairs passes: the mean over people with two photos
+    each, with its Clopper-Pearson interval for as many people."""
+
+    people: int
+    fmr: float
+    threshold: float
+    tar: Interval
+    mean_similarity: float
+
+
+class SeparationResult(Record):
+    """How well the recogniser tells the gallery's own people apart: `good` or `weak`. See docs/method.md."""
+
+    quality: str
+    people: int
+    photos: int
+    non_mated_mean: float
+    non_mated_deviation: float
+    mated: MatedResult | None = Field(description="null unless two people have two photos each")
+
+
 class RecognizerResult(Record):
     """One recogniser's templates."""
 
@@ -218,6 +262,9 @@ class RecognizerResult(Record):
     sha256: str
     dimension: int
     operating_point: OperatingPointResult
+    separation: SeparationResult | None = Field(
+        None, description="null in results of a version that did not measure it: the audit is judged anew"
+    )
 
 
 class AuditResults(Record):
@@ -242,8 +289,14 @@ class AuditResults(Record):
     machine: dict[str, str]
     samples: SampleCounts
     candidates: PeopleCounts
-    cohort: PeopleCounts
+    cohort: PeopleCounts = Field(description="without those whom `overlap` leaves out")
+    overlap: OverlapResult | None = Field(
+        None, description="who may be in the gallery twice; null in results of version 3 and earlier"
+    )
     recognizers: list[RecognizerResult]
+    gallery_warnings: list[str] = Field(
+        [], description="what is poor about the recognisers and the detector, by the gallery's own photos"
+    )
     power: PowerResult
     headline: int
     scores: list[ScoreResult]

@@ -11,9 +11,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+import requests
 import yaml
+from ray._common.usage import usage_lib
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from distributed.runtime.offline import VARIABLES
 from schemas.spec.fleet import load_fleet
 from schemas.spec.load import load_spec
 
@@ -90,6 +93,55 @@ def test_a_cluster_of_the_launcher_is_small_spot_pinned_and_closed(path: Path) -
 def test_the_launchers_differ_in_nothing_but_the_cloud() -> None:
     here, there = map(load, LAUNCHERS)
     assert {key for key in here if here[key] != there.get(key)} == {"provider", "available_node_types"}
+
+
+def test_no_file_starts_anything_that_calls_home() -> None:
+    """The variables of Ray's own processes and of onnxruntime; all of them in the images."""
+    needed = {name: VARIABLES[name] for name in VARIABLES if name.startswith(("ORT_", "RAY_"))}
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert all(f" {name}={value}" in image for name, value in VARIABLES.items())
+    for path in LAUNCHERS:
+        config = load(path)
+        for line in config["head_start_ray_commands"] + config["worker_start_ray_commands"]:
+            assert "ray start" not in line or all(f"{key}={needed[key]} " in line for key in needed), (
+                path.name
+            )
+    for job in rayjobs():
+        cluster = job["rayClusterSpec"]
+        for one in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+            environment = one["template"]["spec"]["containers"][0]["env"]
+            assert needed.items() <= {each["name"]: each.get("value") for each in environment}.items()
+    service = (ROOT / "deploy" / "systemd" / "idleak-nightly.service").read_text(encoding="utf-8")
+    assert f"Environment={' '.join(f'{name}={value}' for name, value in needed.items())}\n" in service
+    cron = (ROOT / "deploy" / "cron" / "idleak-nightly").read_text(encoding="utf-8")
+    assert all(f"\n{name}={value}\n" in cron for name, value in needed.items())
+
+
+def test_a_head_of_the_image_does_not_ask_clouds_what_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = re.findall(
+        r"echo '(.*)' > /home/idleak/ray_bootstrap_config\.yaml", (ROOT / "Dockerfile").read_text()
+    )
+    asked: list[str] = []
+    monkeypatch.setattr("requests.get", lambda url, **_: asked.append(url))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    usage_lib.get_cluster_config_to_report(str(tmp_path / "none.yaml"))
+    assert asked, "Ray asks no cloud any more: the image needs no such file"
+    asked.clear()
+    (tmp_path / "ray_bootstrap_config.yaml").write_text(line, encoding="utf-8")
+    usage_lib.get_cluster_config_to_report(str(tmp_path / "ray_bootstrap_config.yaml"))
+    assert asked == []
+
+
+def test_ray_reports_to_nobody_that_its_reports_are_off() -> None:
+    """Its head does, to an address that is a variable of its own; requests refuses ours before it sends."""
+    rays: Any = usage_lib
+    assert rays._usage_stats_report_url() == VARIABLES["RAY_USAGE_STATS_REPORT_URL"]
+    with pytest.raises(requests.exceptions.MissingSchema):
+        rays.UsageReportClient().report_usage_data(
+            rays._usage_stats_report_url(), rays.generate_disabled_report_data()
+        )
 
 
 def test_the_specs_of_the_cluster_can_be_read() -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from distributed.execution.cluster import RayExecutor
+from distributed.gallery.overlap import gallery_overlap
+from distributed.gallery.source import gallery_source
 from distributed.stages.audit import audit
 from distributed.stages.enroll import enroll
 from distributed.storage.results import read_results
 from distributed.storage.store import open_run
 from jobs.cli.progress import watching
 from schemas.run.artefacts import GALLERY_FILE
+from schemas.run.names import NameMap
 from schemas.run.results import AuditResults
+from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 from schemas.spec.load import load_spec
 from tests.support.assets import needs_assets
@@ -59,6 +64,26 @@ def test_the_people_that_a_leaky_generator_has_memorised_are_flagged(gallery: Pa
     members = set(pseudonyms(line.split(",")[0] for line in labels if line.endswith(",1")))
     assert len(members & set(headline.flagged)) >= 12
     assert len(set(headline.flagged) - members) <= 3
+
+
+def test_no_two_people_of_the_real_gallery_are_one_and_halves_of_one_are(gallery: Path) -> None:
+    """Half of the photos of the first 20 candidates go by another name, in the cohort."""
+    spec = load_spec(SPECS / "leaky-faces64.yaml")
+    source = gallery_source(spec, None)
+    run = open_run(spec.model_copy(update={"output": str(gallery.parent)}))
+    table = run.read_table(GALLERY_FILE)
+    overlap = gallery_overlap(spec, source, table, NameMap())
+    assert overlap.matches.threshold is not None and overlap.matches.noticeable is not None
+    assert overlap.matches.found == [] and overlap.matches.noticeable > 0.9
+    assert overlap.odd_photos is not None and overlap.odd_photos.photos == []
+    rows = table.to_pylist()
+    people = sorted({row["identity"] for row in rows if row["role"] == Role.CANDIDATE})[:20]
+    for person in people:
+        for row in [row for row in rows if row["identity"] == person][2:]:
+            row |= {"identity": f"{person}-again", "role": Role.COHORT}
+    halved = gallery_overlap(spec, source, pa.Table.from_pylist(rows, table.schema), NameMap())
+    halves = {f"{person}-again" for person in people}
+    assert set(halved.left_out) <= halves and len(halved.left_out) >= 18
 
 
 def test_nobody_is_flagged_where_nobody_was_memorised(gallery: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def told(world_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -
     metrics = folder / "metrics"
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(world.spec_path()), str(metrics)],
-        env=inherited_environment() | {"IDLEAK_LOG": "json", "RAY_USAGE_STATS_ENABLED": "0"},
+        env=inherited_environment() | {"IDLEAK_LOG": "json"},
         cwd=ROOT,
         text=True,
         capture_output=True,

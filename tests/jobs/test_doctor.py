@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from distributed.runtime.offline import VARIABLES
 from distributed.sampling.sandbox.landlock import landlock_version
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
@@ -26,6 +27,38 @@ def test_whether_code_can_be_kept_from_files_is_said(capsys: pytest.CaptureFixtu
     main(["doctor"])
     printed = " ".join(capsys.readouterr().out.split())
     assert ("no Landlock" in printed) == (landlock_version() == 0) and "Landlock" in printed
+
+
+def test_what_keeps_libraries_from_calling_home_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main(["doctor"]) == ExitCode.OK
+    off = ", ".join(f"{name}={value}" for name, value in VARIABLES.items())
+    assert f"off: {off}" in capsys.readouterr().out
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    assert main(["doctor"]) == ExitCode.FAILED
+    printed = capsys.readouterr().out
+    assert "not switched off: RAY_USAGE_STATS_ENABLED" in printed
+    assert "CPU: not ready, mend telemetry of libraries" in printed
+
+
+def test_a_library_that_came_before_is_named() -> None:
+    """Its telemetry is off here, by another value than ours."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import onnxruntime, sys; from jobs.__main__ import main; sys.exit(main(['doctor']))",
+        ],
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "400", "ORT_DISABLE_TELEMETRY": "true"},
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == ExitCode.FAILED
+    assert "not switched off: onnxruntime " in done.stdout
 
 
 def test_what_a_gpu_would_need_is_said(capsys: pytest.CaptureFixture[str]) -> None:

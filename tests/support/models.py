@@ -51,16 +51,36 @@ def tiny_labelled_generator(
     return _save(path, nodes, constants, ("z", [batch, dim]), ("image", [batch, 3, size, size]), inputs)
 
 
-def tiny_recognizer(path: Path, *, size: int = 112, dim: int = 16, seed: int = 0) -> Path:
-    """Images N × 3 × size × size to templates N × dim."""
+def tiny_recognizer(path: Path, *, size: int = 112, dim: int = 16, seed: int = 0, grey: float = 0.0) -> Path:
+    """Images N × 3 × size × size to templates N × dim.
+
+    grey: the value that it takes for mid-grey. With 127.5 it is made for pixels as they are, 0 to 255:
+    under a preprocessing that makes them small, all its templates are alike.
+    """
+    nodes = [helper.make_node("Sub", ["pooled", "grey"], ["seen"])]
+    return _recognizer(path, nodes, {"grey": np.array(grey, np.float32)}, size, dim, seed)
+
+
+def periodic_recognizer(path: Path, *, size: int = 112, dim: int = 16, seed: int = 0) -> Path:
+    """As tiny_recognizer, but by the sine of its input: made for -1 to 1. Where the input goes to 255, two
+    photos of one person differ by whole periods, so that they match no better than two people's."""
+    return _recognizer(path, [helper.make_node("Sin", ["pooled"], ["seen"])], {}, size, dim, seed)
+
+
+def _recognizer(
+    path: Path, nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], size: int, dim: int, seed: int
+) -> Path:
+    """nodes: from means of 16 × 16 pixels, `pooled`, to what templates are random projections of, `seen`."""
     cells = 3 * (size // 16) ** 2
     weights = np.random.default_rng(seed).standard_normal((cells, dim)).astype(np.float32)
     nodes = [
         helper.make_node("AveragePool", ["x"], ["pooled"], kernel_shape=[16, 16], strides=[16, 16]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        *nodes,
+        helper.make_node("Flatten", ["seen"], ["flat"]),
         helper.make_node("MatMul", ["flat", "w"], ["template"]),
     ]
-    return _save(path, nodes, {"w": weights}, ("x", ["n", 3, size, size]), ("template", ["n", dim]))
+    made = {"w": weights, **constants}
+    return _save(path, nodes, made, ("x", ["n", 3, size, size]), ("template", ["n", dim]))
 
 
 def _save(

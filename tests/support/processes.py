@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from distributed.runtime.offline import VARIABLES
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def inherited_environment() -> dict[str, str]:
-    """That of the tests, less Ray's variables."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    """That of the tests, less Ray's variables but those that keep it from calling home."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return {**kept, **VARIABLES}
 
 
 def start_job(job: str, argument: str | Path, **environment: str) -> subprocess.Popen[str]:

@@ -21,6 +21,8 @@ from tests.support.models import tiny_generator, tiny_recognizer
 
 SIZE, DIM, SEED = 32, 8, 7
 MEMBERS, CANDIDATES, COHORT, PHOTOS = 5, 20, 120, 2
+NOISE = 35
+"""Levels by which two photos of a person differ: enough that no copy of one is the other."""
 # The aligned 112×112 frame, scaled to the generator's 32×32.
 AUTHORISATION = {
     "purpose": "tests",
@@ -90,17 +92,18 @@ def default_spec() -> dict[str, Any]:
 
 
 def build(folder: Path) -> SmallWorld:
-    """Make models, photos and labels. Members' photos are samples of the run; all others are noise."""
+    """Make models, photos and labels. Members' photos are samples of the run; all others are nobody."""
     tiny_generator(folder / "generator.onnx", dim=DIM, size=SIZE)
     tiny_recognizer(folder / "recognizer.onnx")
     world = SmallWorld(folder)
     noise = np.random.default_rng(0)
     samples = _crops(world, np.arange(MEMBERS * PHOTOS) * 7)
     for index in range(CANDIDATES):
-        photos = samples[index * PHOTOS : (index + 1) * PHOTOS] if index < MEMBERS else _noise(noise)
-        _save(folder / "candidates" / f"person-{index:03d}", photos)
+        own = samples[index * PHOTOS : (index + 1) * PHOTOS]
+        photos = own if index < MEMBERS else photos_of_a_person(noise)
+        save_photos(folder / "candidates" / f"person-{index:03d}", photos)
     for index in range(COHORT):
-        _save(folder / "cohort" / f"other-{index:03d}", _noise(noise))
+        save_photos(folder / "cohort" / f"other-{index:03d}", photos_of_a_person(noise))
     lines = [f"person-{index:03d},{int(index < MEMBERS)}" for index in range(CANDIDATES)]
     (folder / "labels.csv").write_text("\n".join(["identity,member", *lines, ""]), encoding="utf-8")
     return world
@@ -115,13 +118,14 @@ def _crops(world: SmallWorld, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]
     return [np.asarray(cv2.resize(np.asarray(one, np.uint8), (112, 112)), np.uint8) for one in images]
 
 
-def _noise(generator: np.random.Generator) -> list[NDArray[np.uint8]]:
-    """Photos of nobody in particular: coarse random colours, as unlike one another as people are."""
-    coarse = generator.integers(0, 256, (PHOTOS, 7, 7, 3), dtype=np.uint8)
-    return [np.asarray(cv2.resize(one, (112, 112)), np.uint8) for one in coarse]
+def photos_of_a_person(random: np.random.Generator, noise: float = NOISE) -> list[NDArray[np.uint8]]:
+    """Photos of one person: coarse random colours, unlike any other person's, and some noise in each."""
+    colours = random.integers(0, 256, (7, 7, 3))
+    shots = np.clip(colours + random.normal(0, noise, (PHOTOS, 7, 7, 3)), 0, 255).astype(np.uint8)
+    return [np.asarray(cv2.resize(one, (112, 112)), np.uint8) for one in shots]
 
 
-def _save(folder: Path, photos: list[NDArray[np.uint8]]) -> None:
+def save_photos(folder: Path, photos: list[NDArray[np.uint8]]) -> None:
     folder.mkdir(parents=True)
     for index, photo in enumerate(photos):
         Image.fromarray(photo).save(folder / f"{index}.png")

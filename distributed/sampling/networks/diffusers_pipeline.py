@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Mapping
 from typing import Any
-
-# Before the libraries are imported, which read it then.
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import diffusers
 import numpy as np

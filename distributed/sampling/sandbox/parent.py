@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from distributed.runtime.offline import VARIABLES
 from distributed.sampling.generator import Image, InvalidImage
 from schemas.errors import DeviceError, IdleakError, ModelError, SpecError
 from schemas.run.tables import Outcome
@@ -239,11 +240,10 @@ def _environment(folder: Path, threads: int) -> dict[str, str]:
         "TMPDIR": str(folder),
         "PYTHONPATH": str(ROOT),
         "PYTHONPYCACHEPREFIX": str(folder),
-        "HF_HUB_OFFLINE": "1",
         # torch names a folder after the user, and would look him up in files.
         "LOGNAME": "generator",
     }
-    return kept | limits | own
+    return {**kept, **limits, **VARIABLES, **own}
 
 
 def _images(told: Sequence[Mapping[str, Any]], body: memoryview) -> Iterator[Image | InvalidImage]:

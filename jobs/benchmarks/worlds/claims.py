@@ -17,7 +17,7 @@ from distributed.membership.score_tables import neighbours_table, scores_table
 from distributed.stages.reduce import reduce_run
 from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg
 from distributed.statistics.over_representation import over_representation
-from distributed.statistics.population import (
+from distributed.statistics.people.population import (
     IdentityCount,
     MatchRates,
     count_identities,
@@ -41,10 +41,10 @@ from jobs.benchmarks.worlds.simulated import (
     write_world,
 )
 from jobs.cli.exit_codes import ExitCode
-from schemas.printable import format_seconds
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.run.shard import Footer
 from schemas.run.tables import Verdict
+from schemas.wording import format_seconds
 
 matplotlib.use("Agg")
 from matplotlib.axes import Axes

@@ -17,6 +17,7 @@ from distributed.execution.executor import Unobserved
 from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.cohort_norms import NEAREST
+from distributed.membership.detectability import reach_of, with_detectability
 from distributed.membership.judgement import (
     Book,
     EvidenceMaker,
@@ -384,6 +385,7 @@ def judge_world(world: World, folder: Path, **membership: object) -> JudgedWorld
         support = _support(run, people, thresholds, frame, partial, samples, maker)
         after = explain_away(frame, before, support, settings, None)
         hits = explain_hits(frame, hits, partial, support, settings.fdr)
+    after = with_detectability(frame, after, reach_of(frame, {RECOGNIZER: partial}), settings)
     return JudgedWorld(truth, drawn, frame, book, partial, thresholds[RECOGNIZER], before, after, hits)
 
 

@@ -76,7 +76,7 @@ def warnings_about(first: FinishedRun, second: FinishedRun) -> Iterator[str]:
     if samples[0] != samples[1]:
         yield (
             f"A drew {samples[0]:,} samples, B {samples[1]:,}: scores and counts of hits grow with it "
-            "and cannot be compared. Rates per million and p-values can; the larger run has more power."
+            "and cannot be compared. Rates per million and p-values can; more samples notice rarer people."
         )
     if is_same_source(first, second):
         yield "Both runs drew the same samples as far as both go: they are not independent."

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from jobs.cli.display import PERCENT, Shown, between, people, probability, share
+from distributed.statistics.power import per_million, silence_text
+from jobs.cli.display import Shown, between, people_made
 from jobs.pages.comparison.comparability import source_differences
 from jobs.pages.comparison.run_comparison import NAMES, PersonPair, RunComparison, hits_text
 from jobs.pages.figure_files import FigureFile
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import BAD, GOOD, OPEN, Picture, Section, Summary, Table, data_uri
 from schemas.printable import printable
+from schemas.run.results import PowerResult
 from schemas.run.tables import Verdict
+from schemas.wording import PERCENT, people, probability, share
 
 SHOWN = 100
 PRIVATE = (
-    "This comparison says which people generators leak. It is personal data: keep it where such data is kept."
+    "This comparison is about real people, and says of whom generators give evidence. It is personal data: "
+    "keep it where such data is kept."
+)
+PRIVATE_NOBODY = (
+    "Neither run flags anybody, but this comparison holds scores of people. They are personal data: keep it "
+    "where such data is kept."
 )
 COLUMNS = ("", "A: verdict", "B: verdict", "A: p", "B: p", "A: score", "B: score")
 HIT_COLUMNS = ("A: hits per million", "B: hits per million", "more often in")
@@ -27,22 +35,28 @@ def summary_of(one: RunComparison) -> Summary:
     )
     flagged = (both + only_first, both + only_second)
     open_ = [run.headline.verdicts[Verdict.INCONCLUSIVE] for run in (one.first, one.second)]
-    told = [_found(count, missing) for count, missing in zip(flagged, open_, strict=True)]
+    sides = zip(NAMES, flagged, open_, strict=True)
+    told = "; ".join(_concluded(name, count, missing, len(one.pairs)) for name, count, missing in sides)
     changed = sum(pair.has_changed for pair in one.pairs)
     return Summary(
-        verdict=f"Of {people(len(one.pairs))}, A exposes {told[0]}; B exposes {told[1]}.",
+        verdict=f"Of {people(len(one.pairs))}, {told}.",
         tone=BAD if any(flagged) else OPEN if any(open_) else GOOD,
-        counts=f"{both:,} by both, {only_first:,} by A only, {only_second:,} by B only; the verdict on "
-        f"{people(changed)} differs. A: {named(one.first)}. B: {named(one.second)}.",
+        counts=f"Flagged: {both:,} by both, {only_first:,} by A only, {only_second:,} by B only; the verdict "
+        f"on {people(changed)} differs. A: {named(one.first)}. B: {named(one.second)}.",
         certainty=list(_certainty(one)),
-        open_questions=[*one.warnings, *_always()],
-        warning=PRIVATE,
+        open_questions=[*one.warnings, *_open_questions(one)],
+        warning=PRIVATE if any(flagged) else PRIVATE_NOBODY,
     )
 
 
-def _found(flagged: int, inconclusive: int) -> str:
-    """Nobody found exposed is no good news while verdicts are missing."""
-    return f"{flagged or 'nobody'}" + (f", with no verdict on {inconclusive:,}" if inconclusive else "")
+def _concluded(name: str, flagged: int, inconclusive: int, candidates: int) -> str:
+    """No more than the run itself says."""
+    if inconclusive == candidates:
+        return f"{name} reaches no verdict on anybody"
+    without = f", with no verdict on {inconclusive:,}" if inconclusive else ""
+    if flagged:
+        return f"{name} flags {flagged:,}{without}"
+    return f"{name} flags nobody{without}" if inconclusive else f"{name} detects nobody"
 
 
 def named(run: FinishedRun) -> str:
@@ -58,16 +72,23 @@ def _certainty(one: RunComparison) -> Iterator[str]:
     for name, run in zip(NAMES, (one.first, one.second), strict=True):
         bound = run.headline.flagged_fdp_bound
         if bound is not None:
-            yield f"Of the flags of {name}, with 95{PERCENT} confidence at most {share(bound)} are by chance."
+            yield (
+                f"Of the flags of {name}, with 95{PERCENT} confidence at most {share(bound)} are by chance, "
+                "if candidates who did not leak are exchangeable with the cohort."
+            )
+        detectable = run.headline.detectable_share
+        if detectable is not None:
+            yield f"Not detected by {name}: {silence_text(detectable)}."
 
 
-def _always() -> Iterator[str]:
-    yield (
-        "Flagged in one run only does not mean that the other generator does not leak the person: a p-value "
-        "just above the limit and one just below are nearly the same evidence. Look at both p-values, and "
-        "whether the intervals of the hits are apart."
-    )
-    yield "No false-discovery rate is claimed for the differences between the runs."
+def _open_questions(one: RunComparison) -> Iterator[str]:
+    if one.leaked(True, False) or one.leaked(False, True):
+        yield (
+            "Flagged in one run only does not mean that the other generator does not leak the person: a "
+            "p-value just above the limit and one just below are nearly the same evidence. Look at both "
+            "p-values, and whether the intervals of the hits are apart."
+        )
+    yield "No error rate is claimed for the differences between the runs."
 
 
 def sections_of(one: RunComparison, figures: Iterable[FigureFile], show: Shown) -> list[Section]:
@@ -93,8 +114,8 @@ def people_table(one: RunComparison, show: Shown) -> Table:
     return Table(
         COLUMNS + HIT_COLUMNS,
         [[show(pair.identity), *person_cells(pair)] for pair in one.pairs[:SHOWN]],
-        f"Flagged by both first, then by one. Intervals: 95{PERCENT}; among many people a few are apart "
-        f"by chance.{left_out}",
+        f"Flagged by both first, then by one, then who has another verdict. Intervals: 95{PERCENT}; among "
+        f"many people a few are apart by chance.{left_out}",
     )
 
 
@@ -122,7 +143,7 @@ def measures_table(one: RunComparison) -> Table:
 
 def _measures(run: FinishedRun) -> Iterator[tuple[str, str]]:
     results, headline = run.results, run.headline
-    samples, least = results.samples, results.power.share_for_power.get("0.95")
+    samples = results.samples
     yield "samples", f"{samples.rows:,}"
     yield (
         "samples with a face",
@@ -133,14 +154,15 @@ def _measures(run: FinishedRun) -> Iterator[tuple[str, str]]:
         yield verdict, f"{headline.verdicts[verdict]:,}"
     yield "p of all candidates together", probability(headline.set_p_value)
     yield "over-represented", f"{len(results.over_represented):,}"
-    yield (
-        f"flagged alone with 95{PERCENT} power from",
-        "no share is enough" if least is None else f"{least * 1e6:,.0f} per million samples",
-    )
+    yield f"flagged alone by max with an estimated chance of 95{PERCENT} from", _share_needed(results.power)
     found = results.population
-    estimate = (
-        "" if found is None else "too many to count" if found.estimate is None else f"{found.estimate:,.0f}"
-    )
-    yield "people it makes, about", estimate
+    yield "people", "" if found is None else people_made(found)
     evaluation = headline.evaluation
     yield "ROC AUC by the labels", "" if evaluation is None else between(evaluation.roc_auc, "{:.3f}".format)
+
+
+def _share_needed(power: PowerResult) -> str:
+    least = power.share_for_power.get("0.95")
+    if least is not None:
+        return f"{per_million(least)} per million compared samples"
+    return "unknown" if power.match_rate is None else "no share is enough"

@@ -39,7 +39,7 @@ def draw_comparison(one: RunComparison) -> Iterator[FigureFile]:
         yield encode(
             "p_values",
             "p-values",
-            "Everybody's p-value in both runs. Below the diagonal: more evidence in B.",
+            "Everybody's p-value in both runs. Below the diagonal: smaller in B.",
             _p_values(one),
         )
         yield encode(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.cli.display import rate
 from jobs.pages.comparison.comparability import refusal, require_comparable, warnings_about
 from jobs.pages.finished_run import FinishedRun, Row
 from schemas.errors import WrongRunError
 from schemas.run.tables import Verdict
+from schemas.wording import rate
 
 NAMES = ("A", "B")
 

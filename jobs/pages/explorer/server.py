@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from jinja2 import Environment
 
-from jobs.cli.display import probability, rate
+from jobs.cli.display import sentence
 from jobs.pages.explorer.gate import Gate
 from jobs.pages.explorer.question import (
     IdentityQuestion,
@@ -29,6 +29,7 @@ from jobs.pages.page import TEMPLATES, page_environment
 from jobs.pages.report.people import copy_or_person
 from schemas.errors import QuestionError
 from schemas.printable import printable
+from schemas.wording import probability, rate
 
 if TYPE_CHECKING:
     from jobs.pages.explorer.faces import Faces
@@ -218,7 +219,7 @@ async def _set_headers(request: web.Request, response: web.StreamResponse) -> No
 def _environment(explorer: Explorer, *, with_faces: bool) -> Environment:
     """What all pages know. Every value that is put into them is escaped."""
     pages = page_environment()
-    pages.filters |= {**FORMATS, "shown": explorer.show, "printable": printable}
+    pages.filters |= {**FORMATS, "shown": explorer.show, "printable": printable, "sentence": sentence}
     pages.globals |= {
         "explorer": explorer,
         "results": explorer.results,

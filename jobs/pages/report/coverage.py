@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs.cli.display import probability, share
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Section, Table
 from schemas.printable import printable
 from schemas.run.results import DriftResult, GroupResult, SampleCounts
 from schemas.run.tables import Outcome, Role
+from schemas.wording import probability, share
 
 UNUSABLE = "no usable photo"
 
@@ -25,17 +25,19 @@ def coverage_section(run: FinishedRun) -> Section:
             Table(
                 ("group", "side", "people", "photos", "face found", "refused", "rejection rate", "flagged"),
                 list(_strata_rows(run)),
-                "Photos that gave no template. A group with more refusals is judged less well.",
+                "Photos that gave no template. A group with more refusals may be judged less well.",
             ),
             Table(
-                ("stratum", "photos used", "candidates", "cohort", "smallest p-value"),
+                ("stratum", "photos used", "candidates", "cohort", "smallest p-value", "flagged together"),
                 list(map(_group_row, results.power.groups)),
-                "Candidates are compared with the cohort of their stratum, at the same number of photos.",
+                "Candidates are compared with the cohort of their stratum, at the same number of photos. One "
+                "of a group can be flagged only if at least so many are flagged together.",
             ),
             Table(
                 ("property", "candidates", "cohort", "p", ""),
                 list(map(_drift_row, results.drift)),
-                "Were candidates and cohort photographed alike? The p-values rest on it.",
+                "Were candidates and cohort photographed alike? The p-values rest on it; only these "
+                "properties are looked at.",
             ),
         ],
     )
@@ -83,7 +85,8 @@ def _strata(run: FinishedRun, role: Role) -> dict[str, _Stratum]:
 
 def _group_row(one: GroupResult) -> list[str]:
     counts = [f"{count:,}" for count in (one.photos, one.candidates, one.cohort)]
-    return [printable(one.stratum), *counts, probability(one.smallest_p_value)]
+    together = "never" if one.flaggable_from is None else f"{one.flaggable_from:,}"
+    return [printable(one.stratum), *counts, probability(one.smallest_p_value), together]
 
 
 def _drift_row(one: DriftResult) -> list[str]:

@@ -240,9 +240,9 @@ FIGURES: tuple[Drawing, ...] = (
     (
         "calibration",
         "Are the p-values sound?",
-        "If nobody leaks, candidates lie in the band. Members leave it at the lower left; "
-        "candidates that leave it elsewhere say that the cohort is not like them. The cohort's own line is "
-        "straight but for ties.",
+        "If nobody leaks, each point lies in the band with a chance of 95 %. Members leave it at the lower "
+        "left; candidates that leave it elsewhere suggest that the cohort is not like them. The cohort's own "
+        "line is straight but for ties.",
         _calibration,
     ),
     (

@@ -7,21 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.cli.display import Shown, between, probability, rate
+from jobs.cli.display import Shown, between, sentence
 from jobs.pages.finished_run import FinishedRun, Row
 from jobs.pages.page import Face, Person, Section
 from schemas.run.artefacts import NEIGHBOURS_FILE
 from schemas.run.results import EvidenceResult, Interval
 from schemas.run.tables import Verdict
+from schemas.wording import probability, rate
 
 LEAST_SHOWN, MOST_SHOWN = 10, 50
 SAMPLES_SHOWN = 5
 
 COPIES = {
-    "near-copy": "A near-copy of photo {photo}: sample {sample} is nearer to it (similarity {near:.3f}) than "
-    "this person's photos are to each other, and the pictures are alike.",
-    "identity": "The person, not a copy of a photo: sample {sample} is nearest to photo {photo}, with "
-    "similarity {near:.3f}.",
+    "near-copy": "It looks like a near-copy of photo {photo}: sample {sample} is nearer to it (similarity "
+    "{near:.3f}) than this person's photos are to each other, and the pictures are alike.",
+    "identity": "No near-copy of a photo of the gallery was seen: sample {sample} is nearest to photo "
+    "{photo}, with similarity {near:.3f}.",
     "undecided": "Perhaps a copy of photo {photo}: sample {sample} is nearer to it (similarity {near:.3f}) "
     "than this person's photos are to each other, but the pictures do not settle it.",
 }
@@ -62,11 +63,11 @@ def people_section(
     evidence = {one.identity: one for one in run.results.evidence}
     all_ = run.results.power.candidates
     text = [
-        f"The {len(rows):,} most at risk of {all_:,}, by {run.headline.score_name} of "
-        f"{run.headline.recognizer}. All are in scores.parquet."
+        f"The {len(rows):,} with the smallest p-values of {all_:,}, by {run.headline.score_name} of "
+        f"{run.headline.recognizer}; who is flagged comes first. All are in scores.parquet."
     ]
     return Section(
-        title="People most at risk",
+        title="People most at risk" if run.headline.flagged else "People with the smallest p-values",
         text=text,
         people=[
             Person(
@@ -88,7 +89,7 @@ def _facts(one: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, s
     yield "q-value", probability(one["q_value"])
     yield score_name, f"{one['score']:.3f}"
     if hits is not None:
-        yield "hits by chance", rate(hits["expected_per_million"])
+        yield "cohort's mean hits per million", rate(hits["expected_per_million"])
         yield "hits per million samples", between(per_million(hits), rate)
 
 
@@ -111,6 +112,8 @@ def _notes(
         )
     if one["resembles"] is not None:
         yield f"The samples that resemble this person fit {show(one['resembles'])} better."
+    elif one["reason"] is not None:
+        yield sentence(one["reason"])
     if evidence is not None:
         yield copy_or_person(evidence, show)
     samples = [f"{row['sample_id']} ({row['similarity']:.3f})" for row in nearest[one["identity"]]]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import yaml
 
+from jobs.cli.gallery_lines import separation_figures
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Section, Table
 from schemas.printable import printable
@@ -17,7 +18,10 @@ def provenance_section(run: FinishedRun) -> Section:
     seconds = {name: f"{spent:,.1f}" for name, spent in results.seconds.items()}
     return Section(
         "How to make it again",
-        ["The same spec, models and versions give the same tables. The spec is below, with absolute paths."],
+        [
+            "Where the generator can be seeded, the same spec, models, versions and threads give the same "
+            "tables on the same kind of CPU. The spec is below, with absolute paths."
+        ],
         tables=[
             _fields(("", "as the spec says"), _permission(results), "On whose word, and on what terms."),
             _fields(("what", "sha256"), _digests(results), "Digests."),
@@ -25,7 +29,13 @@ def provenance_section(run: FinishedRun) -> Section:
             Table(
                 ("recogniser", "template", "similarity of a hit", "false match rate", "comparisons"),
                 list(map(_recognizer_row, results.recognizers)),
-                "The false match rate is that among photos of different people of the cohort.",
+                "The false match rate is that among photos of different people of the cohort. With hit: "
+                "median the threshold is the median photo's nearest sample instead.",
+            ),
+            Table(
+                ("recogniser", "measured"),
+                [[one.name, separation_figures(one)] for one in results.recognizers],
+                "How well each recogniser tells the gallery's own people apart.",
             ),
             _fields(("package", "version"), results.versions, "Versions."),
             _fields(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from jobs.cli.display import PERCENT, Shown, between, people, probability, share
+from distributed.statistics.power import per_million
+from jobs.cli.display import Shown, between, people_made
 from jobs.pages.figure_files import FigureFile
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Picture, Section, Table, data_uri
 from jobs.pages.report.coverage import coverage_section
+from jobs.pages.report.overlap import overlap_section
 from jobs.pages.report.recognizer_agreement import RecognizerPair, recognizer_pairs
 from schemas.printable import printable
-from schemas.run.results import EvaluationResult, PopulationResult, ScoreResult
+from schemas.run.results import EvaluationResult, PopulationResult, PowerResult, ScoreResult
 from schemas.run.tables import Verdict
+from schemas.wording import PERCENT, people, probability, share
 
 
 def sections_of(run: FinishedRun, figures: Sequence[FigureFile], show: Shown) -> Iterator[Section]:
@@ -23,6 +26,8 @@ def sections_of(run: FinishedRun, figures: Sequence[FigureFile], show: Shown) ->
     if run.headline.evaluation is not None:
         yield _labels(run, _some(pictures, "roc", "det", "precision_recall"))
     yield coverage_section(run)
+    if run.results.overlap is not None:
+        yield overlap_section(run.results.overlap, show)
     if len(run.results.recognizers) > 1:
         yield _agreement(run, _some(pictures, "agreement"))
     if run.headline.settings:
@@ -45,7 +50,7 @@ def _scores(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
     table = Table(
         ("score", "recogniser", *Verdict, "p of all together"),
         [_score_row(one, one is run.headline) for one in run.results.scores],
-        "The score that decides was chosen before the run; choosing among the others now would void the "
+        "The spec's first score decides. Choosing another one after seeing this table would void the "
         "false-discovery rate.",
     )
     return Section("Scores", pictures=pictures, tables=[table])
@@ -63,18 +68,32 @@ def _samples(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
         [f"{one.samples:,}", f"{one.flagged:,}", "" if one.roc_auc is None else f"{one.roc_auc:.3f}"]
         for one in run.headline.prefixes
     ]
-    shares = [[f"{one.share * 1e6:,.0f} per million", share(one.power)] for one in power.shares]
+    shares = [
+        [f"{per_million(one.share)} per million", "unknown" if one.power is None else share(one.power)]
+        for one in power.shares
+    ]
     return Section(
         "Were there enough samples?",
         pictures=pictures,
         tables=[
-            Table(("samples", "people flagged", "ROC AUC"), prefixes, "What the first samples alone show."),
             Table(
-                ("a person appears in", "flagged alone with"),
-                shares,
-                "Power, by the score max, if samples resemble a person as photos of one person do.",
+                ("samples", "people flagged", "ROC AUC"),
+                prefixes,
+                "What the first samples alone show, before lookalikes are explained away.",
             ),
+            Table(("a person appears in", "flagged alone with"), shares, _power_caption(power)),
         ],
+    )
+
+
+def _power_caption(power: PowerResult) -> str:
+    if power.match_rate is None:
+        return "Too few of the cohort have two photos to say how often the recogniser matches a person."
+    if power.flaggable_from != 1:
+        return "The cohort is too small to flag one person alone."
+    return (
+        "Estimated power to flag one person alone, by the score max, as a mean over the cohort's people, if "
+        "samples resemble a person as photos of one person do. Of samples that could be compared."
     )
 
 
@@ -89,7 +108,7 @@ def _labels(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
     )
     text = [
         f"The truth was given for {people(found.members + found.non_members)}, {found.members:,} of them "
-        "members. It was read after the verdicts and changed none."
+        "members. It is read after the verdicts and changes none."
     ]
     return Section("Against the labels", text, pictures=pictures, tables=[table])
 
@@ -142,26 +161,24 @@ def _settings(run: FinishedRun) -> Section:
             Table(
                 (*map(printable, names), "samples", "people flagged"),
                 rows,
-                "By the samples of each setting alone. Who is flagged: settings.parquet.",
+                "By the samples of each setting alone, before lookalikes are explained away. Who is flagged: "
+                "settings.parquet.",
             )
         ],
     )
 
 
 def _population(found: PopulationResult) -> Section:
-    estimate = (
-        "more people than can be counted" if found.estimate is None else f"about {found.estimate:,.0f} people"
-    )
-    high = "no upper bound" if found.high is None else f"{found.high:,.0f}"
     text = [
-        f"The generator makes {estimate} (95 %: {found.low:,.0f} to {high}), counted as if it made each "
-        f"equally often. Of {found.samples:,} samples, {found.collisions:,} pairs show the same person to "
-        f"{found.recognizer}."
+        f"By its matches {people_made(found)}. Of {found.samples:,} samples, {found.collisions:,} pairs "
+        "match."
     ]
-    crowds = [
-        [f"sample {one.sample_id}", f"{one.samples:,}", between(one.share, share)] for one in found.crowds
-    ]
-    table = Table(("looks like", "samples", "share of all"), crowds, "People that the generator makes most.")
+    crowds = [[f"sample {one.sample_id}", f"{one.samples:,}", share(one.share)] for one in found.crowds]
+    table = Table(
+        ("match", "samples", "share of all"),
+        crowds,
+        "The largest clusters of samples that match one sample: perhaps people made often.",
+    )
     return Section("How many people does it make?", text, tables=[table] if crowds else [])
 
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from jobs.cli.display import PERCENT, people, probability, share
+from distributed.statistics.power import per_million, silence_text
+from jobs.cli.display import sentence
+from jobs.cli.gallery_lines import gallery_sentence
+from jobs.cli.overlap import overlap_warnings
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import BAD, GOOD, OPEN, Summary
 from schemas.printable import printable
-from schemas.run.results import AuditResults, PeopleCounts
-from schemas.run.tables import Verdict
+from schemas.run.results import AuditResults, PeopleCounts, PowerResult
+from schemas.run.tables import Outcome, Verdict
+from schemas.wording import PERCENT, people, probability, share
 
 PRIVATE = (
-    "This report says which people a generator leaks. It is personal data: keep it where such data is kept."
+    "This report is about real people, and says of whom a generator gives evidence. It is personal data: "
+    "keep it where such data is kept."
+)
+PRIVATE_NOBODY = (
+    "This report flags nobody, but holds scores of people. They are personal data: keep it where such data "
+    "is kept."
 )
 PRIVATE_WITH_FACES = (
     "This report shows photos of people beside what the generator made of them. It is personal data "
@@ -27,63 +36,84 @@ def summary_of(run: FinishedRun, *, with_faces: bool) -> Summary:
     results = run.results
     return Summary(
         verdict=sentence,
-        tone=tone,
+        tone=OPEN if tone == GOOD and results.gallery_warnings else tone,
         counts=f"{counts}, at a false-discovery rate of {share(results.power.fdr)}, from "
         f"{results.samples.rows:,} samples",
         certainty=list(_certainty(run)),
         open_questions=list(_open_questions(run)),
-        warning=PRIVATE_WITH_FACES if with_faces else PRIVATE,
+        warning=_warning(run, with_faces),
     )
+
+
+def _warning(run: FinishedRun, with_faces: bool) -> str:
+    if with_faces:
+        return PRIVATE_WITH_FACES
+    return PRIVATE if run.headline.verdicts[Verdict.LEAKED] else PRIVATE_NOBODY
 
 
 def verdict_sentence(run: FinishedRun) -> tuple[str, str]:
     """The verdict in one sentence, and its tone."""
     counts, all_ = run.headline.verdicts, run.results.power.candidates
     leaked, open_ = counts[Verdict.LEAKED], counts[Verdict.INCONCLUSIVE]
+    without = f"; there is no verdict on {open_:,}" if open_ else ""
     if leaked:
-        return f"{leaked:,} of {people(all_)} {'is' if leaked == 1 else 'are'} exposed.", BAD
+        return (
+            f"{leaked:,} of {people(all_)} {'is' if leaked == 1 else 'are'} flagged as leaked{without}.",
+            BAD,
+        )
     if open_ == all_:
-        return "No verdict: this audit cannot say whether anybody is exposed.", OPEN
+        return "No verdict: this audit cannot say whether the generator leaks anybody.", OPEN
     if open_:
-        return f"Nobody of {people(all_)} was found exposed; there is no verdict on {open_:,}.", OPEN
-    return f"Nobody of {people(all_)} was found exposed.", GOOD
+        return f"Nobody of {people(all_)} is flagged{without}.", OPEN
+    return f"Nobody of {people(all_)} was detected.", GOOD
 
 
 def _certainty(run: FinishedRun) -> Iterator[str]:
     power, headline = run.results.power, run.headline
-    yield f"Of all whom such an audit flags, on average at most {share(power.fdr)} are flagged by chance."
+    if headline.flagged:
+        yield (
+            f"On average over such audits, at most {share(power.fdr)} of those whom one flags are flagged "
+            "by chance, if candidates who did not leak are exchangeable with the cohort."
+        )
     if headline.flagged_fdp_bound is not None:
         yield _bound(len(headline.flagged), headline.flagged_fdp_bound)
+    if headline.detectable_share is not None:
+        yield (
+            f"Not detected, {headline.verdicts[Verdict.NOT_DETECTED]:,}: "
+            f"{silence_text(headline.detectable_share)}."
+        )
     yield (
-        f"The yardstick is a cohort of {people(power.cohort)} known to be outside the training data. The "
-        f"smallest p-value that it allows is {probability(power.smallest_p_value)}."
+        f"The yardstick is a cohort of {people(power.cohort)} who, by the auditor's word, are outside the "
+        f"training data. The smallest p-value that it allows is {probability(power.smallest_p_value)}."
     )
-    yield f"All candidates together differ from the cohort with p {probability(headline.set_p_value)}."
+    yield (
+        f"That no candidate leaked is tested for all together as well: p {probability(headline.set_p_value)}."
+    )
     if headline.evaluation is not None:
         found = headline.evaluation
         yield (
             f"By the labels of {found.members:,} members and {found.non_members:,} others, the score puts a "
-            f"member before another person in {share(found.roc_auc.value)} of pairs (ROC AUC)."
+            f"member before another person in {share(found.roc_auc.value)} of pairs (ROC AUC: a tie is half "
+            "a pair)."
         )
 
 
 def _bound(flagged: int, bound: float) -> str:
     false = int(bound * flagged + 1e-9)
     least = f"at most {false:,} of the {flagged:,} flagged ({share(bound)}) are" if false else "no flag is"
-    return f"With 95{PERCENT} confidence, {least} by chance, if the cohort is like the candidates."
+    return (
+        f"With 95{PERCENT} confidence, {least} by chance, if candidates who did not leak are exchangeable "
+        "with the cohort. Lookalikes of leaked people are not."
+    )
 
 
 def _open_questions(run: FinishedRun) -> Iterator[str]:
     results = run.results
+    yield from map(gallery_sentence, results.gallery_warnings)
+    yield from (f"{one[0].upper()}{one[1:]}." for one in overlap_warnings(results.overlap))
     yield from _verdicts_missing(run)
-    yield _power(run)
-    enough = results.power.flaggable_from
-    if enough is None or enough > 1:
-        least = "nobody at all" if enough is None else f"fewer than {enough:,} people"
-        yield (
-            f"A cohort of this size cannot flag {least}, however strong the evidence; one person alone takes "
-            f"a cohort of {results.power.cohort_needed_for_one:,}."
-        )
+    yield from _power(run)
+    yield from _cohort_too_small(results.power)
     yield from _photos_missing(results)
     yield _detection(results)
     yield from (
@@ -92,9 +122,23 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
         for one in results.drift
         if one.warns
     )
+    if run.headline.verdicts[Verdict.NOT_DETECTED]:
+        yield (
+            "Not detected does not mean that a person was not used: more samples or another recogniser may "
+            "find what this audit missed."
+        )
+    yield "Nothing is said about people who were not among the candidates."
+
+
+def _cohort_too_small(power: PowerResult) -> Iterator[str]:
+    """By the largest cohort; a smaller group's limits are in the table of groups."""
+    enough = power.flaggable_from
+    if enough == 1:
+        return
+    whom = "anybody" if enough is None else f"fewer than {enough:,} people"
     yield (
-        "Not detected is not innocent: more samples or another recogniser may find what this audit missed. "
-        "Nothing is said about people who were not among the candidates."
+        f"A cohort of this size cannot flag {whom}, however strong the evidence; one person alone takes a "
+        f"cohort of {power.cohort_needed_for_one:,}."
     )
 
 
@@ -107,20 +151,29 @@ def _verdicts_missing(run: FinishedRun) -> Iterator[str]:
             f"{people(explained)}: no verdict. The samples that resemble them fit another candidate better."
         )
     for reason, count in Counter(one["reason"] for one in rows if one["resembles"] is None).items():
-        yield f"{people(count)}: no verdict. {printable(reason)}."
+        yield f"{people(count)}: no verdict. {sentence(reason)}"
 
 
-def _power(run: FinishedRun) -> str:
-    least = run.results.power.share_for_power.get("0.95")
-    if least is None:
-        return (
-            "This cohort and this number of samples cannot flag one person alone by the score max with "
-            f"95{PERCENT} certainty, however often the generator shows the person."
+def _power(run: FinishedRun) -> Iterator[str]:
+    power = run.results.power
+    least = power.share_for_power.get("0.95")
+    if power.match_rate is None:
+        yield (
+            "Too few of the cohort have two photos to say how often the recogniser matches a person: how "
+            "often somebody must appear to be noticed is not known."
         )
-    return (
-        f"Somebody who appears in fewer than {least * 1e6:,.0f} of a million samples may be missed: that "
-        f"many are flagged with 95{PERCENT} certainty, if samples resemble people as their photos do."
-    )
+    elif least is not None:
+        yield (
+            f"Who appears in fewer than {per_million(least)} of a million compared samples may well be "
+            f"missed: at that share one person alone is flagged with an estimated chance of 95{PERCENT}, by "
+            "the score max and if samples resemble people as their photos do."
+        )
+    elif power.flaggable_from == 1:
+        yield (
+            f"One person alone would not be flagged with a chance of 95{PERCENT}, however often the "
+            "generator shows the person: estimated for the score max, if samples resemble people as their "
+            "photos do."
+        )
 
 
 def _photos_missing(results: AuditResults) -> Iterator[str]:
@@ -143,6 +196,8 @@ def _detection(results: AuditResults) -> str:
         return (
             "Faces in samples were not searched for: each sample was cropped where the spec says a face is."
         )
+    compared = results.samples.outcomes.get(Outcome.OK, 0) / results.samples.rows
     return (
-        f"A face was found in {share(found)} of the samples; the others could not be compared with anybody."
+        f"A face was found in {share(found)} of the samples. {share(compared)} were compared; the others "
+        "could not be compared with anybody."
     )

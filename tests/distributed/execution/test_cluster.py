@@ -6,19 +6,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 import pytest
 from ray.exceptions import RaySystemError, RayTaskError
 
 from distributed.execution.capacity import Capacity, size_pool
-from distributed.execution.cluster import RayExecutor, is_loopback
+from distributed.execution.cluster import RayExecutor, closed_ray, is_loopback
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from jobs.cli.exit_codes import ExitCode
-from schemas.errors import ClusterLostError, DeviceError, SpecError
+from schemas.errors import ClusterError, ClusterLostError, DeviceError, SpecError
 from schemas.spec.resources import ResourcesSpec
 from tests.support.processes import ROOT, finish, inherited_environment, start_job
 from tests.support.small_world import SmallWorld
@@ -107,12 +108,31 @@ def test_room_follows_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
         own()
 
 
+def test_our_own_ray_listens_on_this_machine_alone(ray_session: None) -> None:
+    here = psutil.Process()
+    listening: set[tuple[str, str]] = set()
+    for process in (here, *here.children(recursive=True)):
+        # Workers come and go.
+        with suppress(psutil.NoSuchProcess):
+            sockets = process.net_connections("inet")
+            open_ones = [one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN]
+            listening |= {(process.name(), address.removeprefix("::ffff:")) for address in open_ones}
+    assert {name for name, _ in listening} >= {"gcs_server", "raylet"}
+    assert all(is_loopback(address) for _, address in listening), listening
+
+
+def test_a_ray_that_cannot_be_closed_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("ray._private.services.start_api_server")
+    with pytest.raises(ClusterError, match="cannot be kept to this machine"), closed_ray():
+        pass
+
+
 @contextmanager
 def standing_cluster(script: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process of a Ray that stands apart, and its address."""
     cluster = subprocess.Popen(
         [sys.executable, "-c", script],
-        env=inherited_environment() | {"RAY_USAGE_STATS_ENABLED": "0"},
+        env=inherited_environment(),
         cwd=ROOT,
         text=True,
         stdin=subprocess.PIPE,

@@ -86,7 +86,6 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     environment = inherited_environment() | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
     }
     process = subprocess.Popen(
         [sys.executable, "-c", HEAD, str(port), str(agent_port)],

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.special import betainc
 
 from distributed.membership import scores
-from distributed.membership.scores import Evidence, OperatingPoint, operating_threshold, photo_scores
+from distributed.membership.scores import Evidence, photo_scores
 from distributed.reduce.neighbours import Partial, empty, merge, search
 from distributed.statistics.matching import identity_means
+from distributed.statistics.people.operating_point import OperatingPoint, operating_threshold
 from distributed.statistics.similarity import Floats, Integers, Singles
 from tests.support.template_worlds import World, similarities, world
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distributed.membership.verdicts import Correction, borrowed, decide
+from distributed.membership.verdicts import borrowed, decide
 from distributed.statistics.calibration import benjamini_hochberg, cohort_needed, smallest_p_value
 from distributed.statistics.discoveries import benjamini_yekutieli
+from distributed.statistics.flagging import Correction, flagging_p_values
 from distributed.statistics.similarity import Floats
 from schemas.run.tables import Verdict
 
@@ -47,6 +48,27 @@ def test_verdicts_equal_the_brute_force_oracle(
     assert [one.verdict for one in decisions] == brute_force(p, floor, fdr, correction)
     for one in decisions:
         assert (one.reason is not None) == (one.verdict is Verdict.INCONCLUSIVE)
+
+
+@given(
+    ranks=st.lists(st.integers(1, 60), min_size=1, max_size=12),
+    fdr=FDRS,
+    correction=st.sampled_from(["bh", "by"]),
+)
+@settings(deadline=None, max_examples=300)
+def test_the_p_value_that_would_have_been_enough_is_just_enough(
+    ranks: list[int], fdr: float, correction: Correction
+) -> None:
+    p = np.array(ranks, dtype=np.float64) / 60
+    q_values = benjamini_hochberg if correction == "bh" else benjamini_yekutieli
+    flagged = q_values(p) <= round(fdr, 12)
+    bars = flagging_p_values(p, fdr, correction)
+    assert np.isnan(bars).tolist() == flagged.tolist()
+    for j in np.flatnonzero(~flagged):
+        for factor, enough in ((1 - 1e-9, True), (1 + 1e-9, False)):
+            lowered = p.copy()
+            lowered[j] = bars[j] * factor
+            assert (q_values(lowered)[j] <= round(fdr, 12)) == enough, (p, j, bars[j])
 
 
 def test_a_cohort_of_the_planned_size_can_flag_one() -> None:

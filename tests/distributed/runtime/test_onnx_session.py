@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from onnx import helper
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from distributed.runtime.onnx_graph import input_shape, make_batch_dynamic, read_model, split_prelu
-from distributed.runtime.onnx_session import BatchedModel, batches_agree, open_session, run_session
+from distributed.runtime.onnx_session import (
+    BatchedModel,
+    ManyInputModel,
+    batches_agree,
+    open_session,
+    run_session,
+)
 from schemas.errors import DeviceError, ModelError
+from tests.support.processes import ROOT
 from tests.support.tiny_models import flattener, make_model, save
 
 BATCH = np.random.default_rng(5).uniform(-1, 1, (5, 3, 16, 16)).astype(np.float32)
@@ -170,6 +180,60 @@ def test_an_unknown_device_is_refused(tmp_path: Path) -> None:
 def test_cuda_is_never_replaced_by_the_cpu(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="device is cuda"):
         open_session(save(flattener(), tmp_path / "m.onnx"), device="cuda", threads=1)
+
+
+class FailingProvider:
+    """onnxruntime's own session, whose execution provider fails: it raises as the C++ code then does."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def run(self, *_: object) -> None:
+        raise ort_state.EPFail("[ONNXRuntimeError] : 11 : EP_FAIL : cuDNN failure 5000")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
+def break_provider(model: BatchedModel | ManyInputModel) -> FailingProvider:
+    session: Any = model._session
+    failing = session._sess = FailingProvider(session._sess)
+    return failing
+
+
+def test_a_provider_that_fails_is_a_device_error_and_no_other_takes_its_place(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain = load(flattener(), tmp_path / "m.onnx")
+    many = ManyInputModel(tmp_path / "m.onnx", flattener(), probe={"x": BATCH}, device="cpu", threads=1)
+    runs: list[tuple[Any, Any]] = [(plain, BATCH), (many, {"x": BATCH})]
+    for model, feeds in runs:
+        failing = break_provider(model)
+        with pytest.raises(DeviceError, match=r"failed \(.*cuDNN failure 5000\): run the same command"):
+            model.run(feeds)
+        assert model._session._sess is failing, "onnxruntime has opened the session again"
+    assert "Falling back" not in "".join(capfd.readouterr())
+
+
+def test_a_provider_that_fails_while_batches_are_tried_is_a_device_error(tmp_path: Path) -> None:
+    model = load(flattener(), tmp_path / "m.onnx")
+    break_provider(model)
+    with pytest.raises(DeviceError):
+        batches_agree(model._session, (3, 16, 16))
+
+
+def test_no_session_of_the_repository_may_fall_back() -> None:
+    """A new one that is opened without enable_fallback=0 goes on on the CPU where its GPU fails."""
+    opened = [
+        (path.relative_to(ROOT).as_posix(), node)
+        for folder in ("distributed", "jobs", "examples")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("InferenceSession")
+    ]
+    assert len(opened) >= 4
+    for name, call in opened:
+        assert "enable_fallback=0" in ast.unparse(call), name
 
 
 def prelu_net(slope_shape: tuple[int, ...]) -> onnx.ModelProto:

@@ -69,10 +69,10 @@ def headline_with(world: SmallWorld, **changes: Any) -> AuditResults:
 def test_the_report_is_one_safe_page_that_begins_with_the_verdict(finished_world: SmallWorld) -> None:
     assert main(["report", str(finished_world.run)]) == ExitCode.OK
     page = require_safe(html_of(finished_world))
-    assert f"{MEMBERS} of {CANDIDATES} people are exposed." in page.text
+    assert f"{MEMBERS} of {CANDIDATES} people are flagged as leaked; there is no verdict on 15." in page.text
     assert "at most 2 of the 5 flagged (40 %) are by chance" in page.text
     assert "cohort of 120 people" in page.text and "smallest p-value that it allows is 0.0083" in page.text
-    assert "Not detected is not innocent" in page.text
+    assert "Not detected does not mean" not in page.text, "nobody is"
     results = read_results(RunStore(str(finished_world.run)))
     assert results.verdict_fingerprint_sha256 in page.text
     spec = html_of(finished_world).split("<pre>")[1].split("</pre>")[0]
@@ -115,7 +115,7 @@ def test_the_trail_vouches_for_the_report(
     run = str(finished_world.run)
     assert main(["report", run]) == main(["report", run]) == main(["verify", run]) == ExitCode.OK
     page = finished_world.run / REPORT_FILE
-    page.write_text(html_of(finished_world).replace("exposed", "safe"), encoding="utf-8")
+    page.write_text(html_of(finished_world).replace("leaked", "safe"), encoding="utf-8")
     capsys.readouterr()
     assert main(["verify", run]) == ExitCode.DAMAGED
     assert f"{REPORT_FILE}: is not as the trail says" in capsys.readouterr().out
@@ -240,10 +240,10 @@ def counts(leaked: int, not_detected: int, inconclusive: int) -> dict[Verdict, i
 @pytest.mark.parametrize(
     ("verdicts", "sentence", "tone"),
     [
-        (counts(1, 19, 0), "1 of 20 people is exposed.", BAD),
-        (counts(0, 20, 0), "Nobody of 20 people was found exposed.", GOOD),
-        (counts(0, 17, 3), "Nobody of 20 people was found exposed; there is no verdict on 3.", OPEN),
-        (counts(0, 0, 20), "No verdict: this audit cannot say whether anybody is exposed.", OPEN),
+        (counts(1, 19, 0), "1 of 20 people is flagged as leaked.", BAD),
+        (counts(0, 20, 0), "Nobody of 20 people was detected.", GOOD),
+        (counts(0, 17, 3), "Nobody of 20 people is flagged; there is no verdict on 3.", OPEN),
+        (counts(0, 0, 20), "No verdict: this audit cannot say whether the generator leaks anybody.", OPEN),
     ],
 )
 def test_the_verdict_is_one_sentence(

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
+from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
@@ -23,6 +25,7 @@ from jobs.schedule.night import do_night
 from jobs.schedule.state import NightState
 from schemas.fingerprint import Fingerprint
 from schemas.run.nights import Comparison, FleetReport, NightRecord, ReportEntry
+from schemas.run.tables import Verdict
 from schemas.spec.audit import AuditSpec
 from schemas.spec.fleet import Fleet, load_fleet
 from tests.distributed.storage.test_lock import hold
@@ -30,7 +33,8 @@ from tests.end_to_end.test_resume import wait_for
 from tests.support.models import tiny_generator
 from tests.support.people import pseudonym, pseudonyms
 from tests.support.processes import finish, start_job
-from tests.support.small_world import DIM, MEMBERS, SmallWorld, file_bytes
+from tests.support.recognisable_world import make_recognisable, reencode
+from tests.support.small_world import CANDIDATES, COHORT, DIM, MEMBERS, SmallWorld, file_bytes
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -123,6 +127,9 @@ def test_the_first_night_finds_whom_the_generator_leaks_and_tells_the_hook(world
         SAMPLES,
         1,
     )
+    summary = (world.folder / "nightly" / "summary.txt").read_text(encoding="utf-8")
+    missing = first.evidence.verdicts[Verdict.INCONCLUSIVE]
+    assert missing and f"; no verdict on {missing} of {CANDIDATES} by this night alone" in summary
     (call,) = told(world)
     assert Path(call["arguments"][0]).parts[-2:] == ("nightly", "nightly.json")
     assert set(call["report"]["audits"][0]["untold"]) == set(first.evidence.findings)
@@ -195,7 +202,15 @@ def test_a_night_that_crashed_at_its_end_grows_no_further_and_spends_no_more(wor
     assert shards(world) == after
 
 
+def resemble_themselves(world: SmallWorld) -> None:
+    """Both photos of everybody in the cohort are alike, so that it is known how often a person is matched."""
+    for folder in (world.folder / "cohort").iterdir():
+        first, second = (Image.open(folder / name).convert("RGB") for name in ("0.png", "1.png"))
+        Image.blend(first, second, 0.05).save(folder / "1.png")
+
+
 def test_a_generator_that_begins_to_leak_is_told_of_once_and_its_repair_seen(small_world: SmallWorld) -> None:
+    resemble_themselves(small_world)
     generator = small_world.folder / "generator.onnx"
     shutil.copy(generator, small_world.folder / "leaky.onnx")
     tiny_generator(generator, dim=DIM, seed=1)
@@ -456,3 +471,13 @@ def test_a_night_that_is_told_to_stop_begins_no_other_audit_and_goes_on_later(
     assert not (small_world.folder / "nightly" / "other").exists()
     assert run_fleet(load_fleet(path).only("gan"), FIRST) == ExitCode.NEW_FINDINGS
     assert before.items() <= shards(small_world).items()
+
+
+def test_a_night_leaves_out_who_is_a_candidates_double(small_world: SmallWorld) -> None:
+    make_recognisable(small_world)
+    reencode(small_world.folder / "candidates" / "person-002", small_world.folder / "cohort" / "stranger")
+    assert run_fleet(write_fleet(small_world), FIRST) == ExitCode.NEW_FINDINGS
+    (run,) = state(small_world).glob("runs/*")
+    results = read_results(RunStore(str(run)))
+    assert results.overlap is not None and results.overlap.left_out == [pseudonym("stranger")]
+    assert results.cohort.identities == results.power.cohort == COHORT

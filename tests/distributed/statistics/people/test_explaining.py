@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distributed.statistics.explaining import TEMPERATURE, explainer, fits, supported
+from distributed.statistics.people.explaining import TEMPERATURE, explainer, fits, supported
 from tests.support.template_worlds import unit
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import betainc
 from scipy.stats import binom, binomtest, gamma
 
-from distributed.statistics import population
-from distributed.statistics.population import (
+from distributed.statistics.people import population
+from distributed.statistics.people.population import (
     IdentityCount,
     MatchRates,
     count_identities,

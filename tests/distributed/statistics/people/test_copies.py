@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distributed.statistics.copies import closest, largest_mated
+from distributed.statistics.people.copies import closest, largest_mated
 from tests.support.template_worlds import unit
 
 
