@@ -37,8 +37,8 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
         made, enrolment = committed(spec, store)
         require_usable_gallery(spec, enrolment.table, gallery_source(spec, store).photos, executor)
         require_usable_labels(spec, enrolment.table)
-        reduction = reduce(spec, enrolment, store, executor, watching(store, spec))
+        assessment = reduce(spec, enrolment, store, executor, watching(store, spec))
         fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
-        write_results(spec, made, enrolment, reduction, fingerprint, store, {})
+        write_results(spec, made, enrolment, assessment, fingerprint, store, {})
     print_findings(store)
     return ExitCode.OK

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.detectability import Reach
-from distributed.membership.judgement import Calibrated, Frame, HitCounts, Judgement
+from distributed.membership.evidence import Book
+from distributed.membership.frame import Calibrated, Frame
+from distributed.membership.hits import HitCounts
+from distributed.membership.judgement import Judgement
 from distributed.membership.verdicts import Decision
 from distributed.reduce.neighbours import Partial
 from distributed.statistics.drift import Drift
@@ -60,12 +63,19 @@ class SettingScores:
 
 
 @dataclass(frozen=True)
-class Reduction:
-    """What the samples say of the gallery. reach: by recogniser and group, what it could have found."""
+class Assessment:
+    """What the samples say of the gallery.
+
+    thresholds: recogniser -> similarity of a hit. book: the scores of photos by all samples. before: the
+    judgements before explaining away. reach: by recogniser and group, what it could have found.
+    """
 
     frame: Frame
     points: Mapping[str, OperatingPoint]
+    thresholds: Mapping[str, float]
     partials: Mapping[str, Partial]
+    book: Book
+    before: Sequence[Judgement]
     judgements: Sequence[Judgement]
     hits: Sequence[HitCounts]
     reach: Reach

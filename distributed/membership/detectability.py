@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from distributed.gallery.enrolled import EnrolledGallery
-from distributed.membership.judgement import Frame, Judgement, calibrate
+from distributed.membership.frame import Frame, calibrate
+from distributed.membership.judgement import Judgement
 from distributed.membership.verdicts import Decision
 from distributed.reduce.neighbours import Partial
 from distributed.statistics.allowance import Allowance

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distributed.membership.assessment import Reduction
+from distributed.membership.assessment import Assessment
 from distributed.membership.detectability import power_alone
 from distributed.statistics.allowance import GroupAllowance, allowance
 from distributed.statistics.flagging import level
@@ -13,11 +13,11 @@ from schemas.run.results import GroupResult, PowerResult, ShareResult
 from schemas.spec.membership import MembershipSpec
 
 
-def power_result(reduction: Reduction, membership: MembershipSpec) -> PowerResult:
+def power_result(assessment: Assessment, membership: MembershipSpec) -> PowerResult:
     """By the first recogniser."""
     fdr, correction = membership.fdr, membership.correction
-    allowed = allowance(reduction.frame.groups, fdr=fdr, correction=correction)
-    reach = reduction.reach[next(iter(reduction.partials))]
+    allowed = allowance(assessment.frame.groups, fdr=fdr, correction=correction)
+    reach = assessment.reach[next(iter(assessment.partials))]
     power = power_alone(reach, allowed, level(allowed.candidates, fdr, correction))
     return PowerResult(
         cohort=allowed.best.cohort,

@@ -9,7 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from distributed.gallery.enrolled import EnrolledGallery
-from distributed.membership.judgement import Floats, Frame, HitCounts, Integers, Judgement
+from distributed.membership.frame import Floats, Frame, Integers
+from distributed.membership.hits import HitCounts
+from distributed.membership.judgement import Judgement
 from distributed.reduce.neighbours import Partial
 from distributed.statistics.calibration import cohort_p_values
 from schemas.run.tables import NEIGHBOURS_SCHEMA, OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA, Role

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from distributed.membership.assessment import Reduction, SettingScores
+from distributed.membership.assessment import Assessment, SettingScores
 from schemas.run.tables import factor_column, settings_schema
 from schemas.spec.generators.base import FactorValue, Setting
 from schemas.spec.sweep import Sweep
 
 
-def settings_table(factors: Mapping[str, Sequence[FactorValue]], reduction: Reduction) -> pa.Table:
+def settings_table(factors: Mapping[str, Sequence[FactorValue]], assessment: Assessment) -> pa.Table:
     """One row per setting × candidate × recogniser × score."""
     schema, settings = settings_schema(factors), Sweep(factors).settings
-    gallery = reduction.gallery
-    names = [gallery.names[one] for one in reduction.frame.candidates]
+    gallery = assessment.gallery
+    names = [gallery.names[one] for one in assessment.frame.candidates]
     return pa.concat_tables(
-        [pa.table(_columns(one, settings[one.setting], names), schema=schema) for one in reduction.settings]
+        [pa.table(_columns(one, settings[one.setting], names), schema=schema) for one in assessment.settings]
     )
 
 

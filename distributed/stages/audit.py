@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.labels import require_usable_labels
-from distributed.membership.assessment import Reduction
+from distributed.membership.assessment import Assessment
 from distributed.sampling.api.evidence import drop_answers
 from distributed.stages.enroll import Enrolment, enroll
 from distributed.stages.fingerprints import verdict_fingerprint
@@ -45,21 +45,21 @@ def audit(
     if made.made_now == 0 and is_finished(spec, store):
         return
     with _timed(seconds, "reduce"):
-        reduction = reduce(spec, enrolment, store, executor, watch)
+        assessment = reduce(spec, enrolment, store, executor, watch)
     capacity = executor.capacity(spec.resources)
     fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
-    facts = (made, enrolment, reduction, fingerprint, seconds)
+    facts = (made, enrolment, assessment, fingerprint, seconds)
     executor.call(capacity, _write_results, spec, facts, capacity.device)
     drop_answers(spec.generator, store)
 
 
-Facts = tuple[ShardsMade, Enrolment, Reduction, Fingerprint, dict[str, float]]
+Facts = tuple[ShardsMade, Enrolment, Assessment, Fingerprint, dict[str, float]]
 
 
 def _write_results(spec: AuditSpec, facts: Facts, device: str) -> None:
     """Samples are made again to tell copies, so this is for a machine with the device."""
-    made, enrolment, reduction, fingerprint, seconds = facts
-    write_results(spec, made, enrolment, reduction, fingerprint, open_run(spec), seconds, device)
+    made, enrolment, assessment, fingerprint, seconds = facts
+    write_results(spec, made, enrolment, assessment, fingerprint, open_run(spec), seconds, device)
 
 
 @contextmanager

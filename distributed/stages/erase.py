@@ -136,10 +136,10 @@ def _judge_anew(spec: AuditSpec, store: RunStore, executor: Executor, watch: Wat
     try:
         require_both_sides(store.read_table(GALLERY_FILE))
         made, enrolment = committed(spec, store)
-        reduction = reduce(spec, enrolment, store, executor, watch)
+        assessment = reduce(spec, enrolment, store, executor, watch)
         fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
         device = executor.capacity(spec.resources).device
-        write_results(spec, made, enrolment, reduction, fingerprint, store, {}, device)
+        write_results(spec, made, enrolment, assessment, fingerprint, store, {}, device)
         drop_answers(spec.generator, store)
     except IdleakError as error:
         return error

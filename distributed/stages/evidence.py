@@ -11,7 +11,7 @@ from skimage.metrics import structural_similarity
 
 from distributed.embedding.extractor import TemplateExtractor
 from distributed.gallery.source import photo_paths
-from distributed.membership.assessment import Reduction
+from distributed.membership.assessment import Assessment
 from distributed.membership.judgement import Judgement
 from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
@@ -29,7 +29,7 @@ OTHER_PHOTOS = 200
 
 
 def collect_evidence(
-    spec: AuditSpec, reduction: Reduction, judgement: Judgement, device: str
+    spec: AuditSpec, assessment: Assessment, judgement: Judgement, device: str
 ) -> list[EvidenceResult]:
     """Evidence of everybody whom the judgement flags, in the order of candidates.
 
@@ -41,21 +41,21 @@ def collect_evidence(
     """
     flagged = [
         int(one)
-        for one, verdict in zip(reduction.frame.candidates, judgement.verdicts(), strict=True)
+        for one, verdict in zip(assessment.frame.candidates, judgement.verdicts(), strict=True)
         if verdict is Verdict.LEAKED
     ]
-    pairs = {one: _closest(reduction, judgement, one) for one in flagged}
+    pairs = {one: _closest(assessment, judgement, one) for one in flagged}
     suspected = [one for one, pair in pairs.items() if pair.suggests_copy]
-    pictures = _Pictures(spec, reduction, device) if suspected else None
+    pictures = _Pictures(spec, assessment, device) if suspected else None
     return [
-        _result(reduction, one, pair, pictures.compare(pair) if pictures and one in suspected else None)
+        _result(assessment, one, pair, pictures.compare(pair) if pictures and one in suspected else None)
         for one, pair in pairs.items()
     ]
 
 
-def _closest(reduction: Reduction, judgement: Judgement, one: int) -> Closest:
-    gallery = reduction.gallery
-    known = reduction.partials
+def _closest(assessment: Assessment, judgement: Judgement, one: int) -> Closest:
+    gallery = assessment.gallery
+    known = assessment.partials
     recognizer = judgement.recognizer if judgement.recognizer in known else next(iter(known))
     near, templates = known[recognizer].neighbours, gallery.templates[recognizer]
     mated = largest_mated(templates, gallery.identity, gallery.members_of(Role.COHORT))
@@ -63,15 +63,15 @@ def _closest(reduction: Reduction, judgement: Judgement, one: int) -> Closest:
 
 
 def _result(
-    reduction: Reduction, one: int, pair: Closest, picture: tuple[float, float] | None
+    assessment: Assessment, one: int, pair: Closest, picture: tuple[float, float] | None
 ) -> EvidenceResult:
     kind = IDENTITY
     if pair.suggests_copy:
         kind = NEAR_COPY if picture is not None and picture[1] <= COPY_P else UNDECIDED
     return EvidenceResult(
-        identity=reduction.gallery.names[one],
+        identity=assessment.gallery.names[one],
         kind=kind,
-        photo=reduction.gallery.photos[pair.photo],
+        photo=assessment.gallery.photos[pair.photo],
         sample_id=pair.sample_id,
         similarity=pair.similarity,
         mated_similarity=pair.mated_similarity,
@@ -84,8 +84,8 @@ def _result(
 class _Pictures:
     """Samples made again, and aligned photos, compared as pictures."""
 
-    def __init__(self, spec: AuditSpec, reduction: Reduction, device: str) -> None:
-        self._gallery = reduction.gallery
+    def __init__(self, spec: AuditSpec, assessment: Assessment, device: str) -> None:
+        self._gallery = assessment.gallery
         self._generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
         self._samples = open_extractor(ShardJob(spec, {}, "", device, 1))
         self._photos = open_extractor(ShardJob(spec, {}, "", device, 1, photos=()))

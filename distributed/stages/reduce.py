@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.attributes import read_attributes
-from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery
+from distributed.gallery.enrolled import enrolled_gallery
 from distributed.gallery.names import read_names
 from distributed.gallery.source import gallery_source
-from distributed.membership.assessment import Population, Prefix, Reduction, SettingScores
-from distributed.membership.detectability import reach_of, with_detectability
-from distributed.membership.judgement import (
-    CONSENSUS,
-    Book,
-    Calibrated,
-    EvidenceMaker,
-    Frame,
-    Scale,
-    Support,
-    calibrate,
-    calibration_frame,
-    combined_score,
-    count_hits,
-    explain_away,
-    explain_hits,
-    identity_quality,
-    judge,
-    operating_points,
-    scales_of,
-    score_book,
-    suspects,
-)
+from distributed.membership.assess import assess
+from distributed.membership.assessment import Assessment
 from distributed.membership.score_tables import neighbours_table, over_representation_table, scores_table
 from distributed.membership.settings_table import settings_table
-from distributed.membership.verdicts import Decision, decide
-from distributed.reduce.neighbours import Neighbours, Partial
-from distributed.reduce.reducer import SampleTemplates
 from distributed.stages.enroll import Enrolment, enrolment_of
 from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
 from distributed.stages.passes import Passes
 from distributed.stages.reference import read_reference
 from distributed.stages.sample import require_few_invalid
 from distributed.stages.shards import ShardsMade
-from distributed.statistics.drift import Drift, drift
-from distributed.statistics.people.operating_point import OperatingPoint
-from distributed.statistics.people.population import (
-    densest_clusters,
-    identities_of,
-    match_counts,
-    match_rates,
-)
-from distributed.statistics.people.transitivity import transitivity
 from distributed.storage.shard_index import ShardRun, committed_outcomes
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
 from distributed.storage.vault import Vault
-from schemas.errors import InvalidSamplesError, SpecError
+from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import (
     GALLERY_FILE,
@@ -71,15 +32,8 @@ from schemas.run.artefacts import (
     SETTINGS_FILE,
 )
 from schemas.run.shard import Footer, count_outcomes, plan_shards
-from schemas.run.tables import Role, Verdict, invalid_count
+from schemas.run.tables import invalid_count
 from schemas.spec.audit import AuditSpec
-from schemas.spec.sweep import Sweep
-
-PREFIXES = (0.01, 0.03, 0.1, 0.3, 1.0)
-POPULATION_SAMPLES = 10_000
-"""Of these the identities are counted: pairs grow with the square."""
-LEAST_MATCH_RATE = 0.5
-"""Of two photos of one person, at the threshold by which identities are counted."""
 
 
 def committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
@@ -103,7 +57,7 @@ def committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
 
 def reduce(
     spec: AuditSpec, enrolment: Enrolment, store: RunStore, executor: Executor, watch: Watch
-) -> Reduction:
+) -> Assessment:
     """Compare all samples with the gallery, judge, and write the tables of neighbours, scores and hits.
 
     They follow from the shards and the gallery, so earlier ones are replaced.
@@ -111,23 +65,25 @@ def reduce(
     attributes = read_attributes(spec)
     with watch("reducing", "samples") as observer:
         left_out = tuple(enrolment.overlap.left_out)
-        run = Passes(spec, store, executor, observer, left_out=left_out)
-        reduction = reduce_run(spec, enrolment.compared, run, attributes)
-    write_tables(spec, reduction, verdict_fingerprint(spec, enrolment.fingerprint), store)
-    return reduction
+        passes = Passes(spec, store, executor, observer, left_out=left_out)
+        gallery = enrolled_gallery(enrolment.compared, [one.name for one in spec.faces.recognizers])
+        reference = None if spec.membership.reference is None else read_reference(spec)
+        assessment = assess(spec, gallery, passes, attributes, reference)
+    write_tables(spec, assessment, verdict_fingerprint(spec, enrolment.fingerprint), store)
+    return assessment
 
 
-def write_tables(spec: AuditSpec, reduction: Reduction, fingerprint: Fingerprint, store: RunStore) -> None:
+def write_tables(spec: AuditSpec, assessment: Assessment, fingerprint: Fingerprint, store: RunStore) -> None:
     """Write `neighbours.parquet`, `scores.parquet`, `over_representation.parquet`, and, of a sweep,
     `settings.parquet`."""
-    frame = reduction.frame
+    frame = assessment.frame
     tables = {
-        NEIGHBOURS_FILE: neighbours_table(frame.gallery, reduction.partials),
-        SCORES_FILE: scores_table(frame, reduction.partials, reduction.judgements),
-        OVER_REPRESENTATION_FILE: over_representation_table(frame, reduction.hits),
+        NEIGHBOURS_FILE: neighbours_table(frame.gallery, assessment.partials),
+        SCORES_FILE: scores_table(frame, assessment.partials, assessment.judgements),
+        OVER_REPRESENTATION_FILE: over_representation_table(frame, assessment.hits),
     }
-    if reduction.settings:
-        tables[SETTINGS_FILE] = settings_table(spec.generator.sweep, reduction)
+    if assessment.settings:
+        tables[SETTINGS_FILE] = settings_table(spec.generator.sweep, assessment)
     for path, table in tables.items():
         rows = table.num_rows
         footer = Footer(
@@ -135,200 +91,3 @@ def write_tables(spec: AuditSpec, reduction: Reduction, fingerprint: Fingerprint
         )
         store.write_table(path, table, footer)
     record(store, "reduced", wrote=digests(store, *tables))
-
-
-def reduce_run(
-    spec: AuditSpec, table: pa.Table, run: Passes, attributes: Mapping[str, Mapping[str, str]]
-) -> Reduction:
-    """All passes over the samples, and what they show. table: of `gallery.parquet`, without `run.left_out`.
-
-    Raises InvalidSamplesError if no sample has a template.
-    """
-    gallery = enrolled_gallery(table, [one.name for one in spec.faces.recognizers])
-    frame = calibration_frame(gallery, spec.membership, attributes)
-    points = operating_points(gallery, spec.membership.hit_fmr)
-    thresholds, found = _searched(spec, frame, points, run)
-    partials = {name: prefixes[-1] for name, prefixes in found.items()}
-    references = _reference_partials(spec, frame, thresholds, run)
-    samples = run.gather(_wanted_samples(spec, found))
-    makers = {
-        name: EvidenceMaker.of(gallery, name, spec.membership, references.get(name)) for name in partials
-    }
-    book, prefixes = _prefix_scores(spec, frame, makers, found, samples)
-    judgements = judge(frame, book, spec.membership)
-    hits = [count_hits(frame, name, partial, spec.membership.fdr) for name, partial in partials.items()]
-    people = suspects(frame, judgements, hits)
-    if len(people):
-        support = _support(people, thresholds, frame, partials, samples, makers, run)
-        scales = _scales(frame, book, spec)
-        judgements = explain_away(frame, judgements, support, spec.membership, scales)
-        fdr = spec.membership.fdr
-        hits = [explain_hits(frame, one, partials[one.recognizer], support, fdr) for one in hits]
-    reach = reach_of(frame, partials)
-    judgements = with_detectability(frame, judgements, reach, spec.membership)
-    population = _population(gallery, samples)
-    settings = _settings(spec, frame, makers, thresholds, run)
-    drifts = _drifts(frame)
-    return Reduction(frame, points, partials, judgements, hits, reach, population, prefixes, drifts, settings)
-
-
-def _cuts(samples: int) -> tuple[int, ...]:
-    return tuple(sorted({max(1, int(np.ceil(share * samples))) for share in PREFIXES}))
-
-
-def _searched(
-    spec: AuditSpec, frame: Frame, points: Mapping[str, OperatingPoint], run: Passes
-) -> tuple[dict[str, float], dict[str, list[Partial]]]:
-    """The thresholds of a hit, and what is found below each cut; twice if they come from the samples."""
-    thresholds = {name: point.threshold for name, point in points.items()}
-    found = run.search(thresholds, frame.levels, _cuts(spec.samples))
-    if not all(prefixes[-1].samples for prefixes in found.values()):
-        raise InvalidSamplesError(
-            "no sample has a template, so nobody can be scored: see `outcome` in the shards, and check "
-            "faces.detector, or give faces.landmarks"
-        )
-    if spec.membership.hit == "median":
-        nearest = {name: prefixes[-1].neighbours.similarity[:, 0] for name, prefixes in found.items()}
-        thresholds = {name: float(np.median(values)) for name, values in nearest.items()}
-        found = run.search(thresholds, frame.levels, _cuts(spec.samples))
-    return thresholds, found
-
-
-def _reference_partials(
-    spec: AuditSpec, frame: Frame, thresholds: Mapping[str, float], run: Passes
-) -> dict[str, Partial]:
-    if spec.membership.reference is None or "calibrated" not in spec.membership.scores:
-        return {}
-    reference = read_reference(spec)
-    found = run.search(thresholds, frame.levels, (spec.samples,), reference)
-    return {name: prefixes[-1] for name, prefixes in found.items()}
-
-
-def _wanted_samples(spec: AuditSpec, found: Mapping[str, Sequence[Partial]]) -> dict[str, NDArray[np.int64]]:
-    """The ids whose templates are needed: nearest samples, and the first ones to count identities."""
-    first = np.arange(min(spec.samples, POPULATION_SAMPLES))
-    return {
-        name: np.unique(np.concatenate([first, *(_neighbour_ids(one.neighbours) for one in prefixes)]))
-        for name, prefixes in found.items()
-    }
-
-
-def _neighbour_ids(neighbours: Neighbours) -> NDArray[np.int64]:
-    ids: NDArray[np.int64] = np.unique(neighbours.sample_id)
-    return ids[ids >= 0]
-
-
-def _prefix_scores(
-    spec: AuditSpec,
-    frame: Frame,
-    makers: Mapping[str, EvidenceMaker],
-    found: Mapping[str, Sequence[Partial]],
-    samples: Mapping[str, SampleTemplates],
-) -> tuple[Book, list[Prefix]]:
-    """The scores of photos by all samples, and each prefix's scores and flags."""
-    book: Book = {}
-    prefixes: list[Prefix] = []
-    for place, cut in enumerate(_cuts(spec.samples)):
-        if not all(partials[place].samples for partials in found.values()):
-            continue
-        evidences = {name: makers[name].evidence(found[name][place], samples[name]) for name in makers}
-        book = score_book(evidences, spec.membership.scores, None, frame)
-        for (recognizer, name), values in book.items():
-            one, decisions = decided(spec, frame, values)
-            flagged = sum(decision.verdict is Verdict.LEAKED for decision in decisions)
-            prefixes.append(Prefix(cut, recognizer, name, one.score, flagged))
-    return book, prefixes
-
-
-def decided(
-    spec: AuditSpec, frame: Frame, values: NDArray[np.float64]
-) -> tuple[Calibrated, Sequence[Decision]]:
-    """The p-values and verdicts that the scores of photos lead to, before explaining away."""
-    one = calibrate(frame, values)
-    fdr, correction = spec.membership.fdr, spec.membership.correction
-    return one, decide(one.p_value, one.floor, fdr=fdr, correction=correction)
-
-
-def _settings(
-    spec: AuditSpec,
-    frame: Frame,
-    makers: Mapping[str, EvidenceMaker],
-    thresholds: Mapping[str, float],
-    run: Passes,
-) -> list[SettingScores]:
-    """Each setting of a sweep, scored by its own samples; none without a sweep."""
-    count = len(Sweep(spec.generator.sweep).settings)
-    found: list[SettingScores] = []
-    for setting in range(count if count > 1 else 0):
-        partials = run.search_setting(thresholds, frame.levels, count, setting)
-        found += _of_setting(spec, frame, makers, setting, partials, run)
-    return found
-
-
-def _of_setting(
-    spec: AuditSpec,
-    frame: Frame,
-    makers: Mapping[str, EvidenceMaker],
-    setting: int,
-    partials: Mapping[str, Partial],
-    run: Passes,
-) -> Iterator[SettingScores]:
-    if not all(one.samples for one in partials.values()):
-        return
-    near = run.gather({name: _neighbour_ids(one.neighbours) for name, one in partials.items()})
-    evidences = {name: makers[name].evidence(one, near[name]) for name, one in partials.items()}
-    samples = min(one.samples for one in partials.values())
-    for (recognizer, name), values in score_book(evidences, spec.membership.scores, None, frame).items():
-        yield SettingScores(setting, samples, recognizer, name, *decided(spec, frame, values))
-
-
-def _scales(frame: Frame, book: Book, spec: AuditSpec) -> dict[str, Scale] | None:
-    if CONSENSUS not in spec.membership.scores:
-        return None
-    return scales_of(frame, book, combined_score(spec.membership.scores))
-
-
-def _support(
-    people: NDArray[np.int64],
-    thresholds: Mapping[str, float],
-    frame: Frame,
-    nearest: Mapping[str, Partial],
-    samples: Mapping[str, SampleTemplates],
-    makers: Mapping[str, EvidenceMaker],
-    run: Passes,
-) -> Support:
-    partials = run.support(people, thresholds, frame.levels)
-    found = run.gather({name: _neighbour_ids(one.neighbours) for name, one in partials.items()})
-    photos = np.flatnonzero(np.isin(frame.gallery.identity, people)).astype(np.int64)
-    evidences = {name: makers[name].evidence(one, found[name], photos) for name, one in partials.items()}
-    return Support(people, photos, partials, evidences, nearest, samples)
-
-
-def _population(gallery: EnrolledGallery, samples: Mapping[str, SampleTemplates]) -> Population | None:
-    """By the first recogniser; None if fewer than two cohort identities have two photos, or if it does not
-    tell the cohort's people apart, so that nobody can be counted by it."""
-    recognizer = next(iter(samples))
-    cohort = np.isin(gallery.identity, gallery.members_of(Role.COHORT))
-    photos = np.bincount(gallery.identity[cohort])
-    first = samples[recognizer].sample_id < POPULATION_SAMPLES
-    templates = samples[recognizer].templates[first]
-    if (photos >= 2).sum() < 2 or len(templates) < 4:
-        return None
-    rates = match_rates(gallery.templates[recognizer][cohort], gallery.identity[cohort])
-    if rates.tmr < LEAST_MATCH_RATE:
-        return None
-    counts = match_counts(templates, rates.threshold)
-    crowds = densest_clusters(templates, samples[recognizer].sample_id[first], rates.threshold)
-    transitive = transitivity(templates, counts, rates)
-    return Population(recognizer, identities_of(counts, rates), transitive, crowds)
-
-
-def _drifts(frame: Frame) -> list[Drift]:
-    gallery = frame.gallery
-    cohort = gallery.members_of(Role.COHORT)
-    columns = {
-        "photos per identity": gallery.photos_per_identity().astype(np.float64),
-        "detection score": identity_quality(gallery),
-    }
-    found = [drift(name, values[frame.candidates], values[cohort]) for name, values in columns.items()]
-    return [one for one in found if one is not None]

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from distributed.embedding.fingerprint import recognizer_fields
 from distributed.gallery.labels import read_labels
 from distributed.gallery.quality import GalleryQuality
-from distributed.membership.assessment import Reduction
-from distributed.membership.judgement import HitCounts, Judgement
+from distributed.membership.assessment import Assessment
+from distributed.membership.hits import HitCounts
+from distributed.membership.judgement import Judgement
 from distributed.membership.power_result import power_result
 from distributed.runtime.versions import package_version
 from distributed.stages.enroll import Enrolment
@@ -81,7 +82,7 @@ def write_results(
     spec: AuditSpec,
     made: ShardsMade,
     enrolment: Enrolment,
-    reduction: Reduction,
+    assessment: Assessment,
     fingerprint: Fingerprint,
     store: RunStore,
     seconds: Mapping[str, float],
@@ -89,7 +90,7 @@ def write_results(
 ) -> AuditResults:
     """Put the results together, check them against their model, and write them."""
     results = collect_results(
-        spec, made, enrolment, reduction, fingerprint, seconds, device, overrides=overrides(store)
+        spec, made, enrolment, assessment, fingerprint, seconds, device, overrides=overrides(store)
     )
     store.write(RESULTS_FILE, (results.model_dump_json(indent=2) + "\n").encode())
     record(store, "judged", wrote=digests(store, RESULTS_FILE))
@@ -100,7 +101,7 @@ def collect_results(
     spec: AuditSpec,
     made: ShardsMade,
     enrolment: Enrolment,
-    reduction: Reduction,
+    assessment: Assessment,
     verdict: Fingerprint,
     seconds: Mapping[str, float],
     device: str,
@@ -112,7 +113,7 @@ def collect_results(
     vault = Vault(spec.protection)
     labels = read_labels(Path(spec.gallery.labels), vault) if spec.gallery.labels else None
     stages = {f"shards.{stage}": spent for stage, spent in made.seconds.items()}
-    headline = reduction.judgements[HEADLINE]
+    headline = assessment.judgements[HEADLINE]
     quality = gallery_quality(spec, enrolment.table)
     return AuditResults(
         name=spec.name,
@@ -133,16 +134,16 @@ def collect_results(
         candidates=_people(enrolment.compared, Role.CANDIDATE),
         cohort=_people(enrolment.compared, Role.COHORT),
         overlap=enrolment.overlap,
-        recognizers=_recognizers(spec, reduction, quality),
+        recognizers=_recognizers(spec, assessment, quality),
         gallery_warnings=quality.warnings(),
-        power=power_result(reduction, spec.membership),
+        power=power_result(assessment, spec.membership),
         headline=HEADLINE,
-        scores=[_score(spec, reduction, one, labels) for one in reduction.judgements],
-        over_represented=[result for one in reduction.hits for result in _over_represented(reduction, one)],
-        population=_population(reduction),
-        drift=[_drift(one) for one in reduction.drifts],
-        evidence=collect_evidence(spec, reduction, headline, device),
-        ledger=_ledger(spec, reduction, headline, verdict),
+        scores=[_score(spec, assessment, one, labels) for one in assessment.judgements],
+        over_represented=[result for one in assessment.hits for result in _over_represented(assessment, one)],
+        population=_population(assessment),
+        drift=[_drift(one) for one in assessment.drifts],
+        evidence=collect_evidence(spec, assessment, headline, device),
+        ledger=_ledger(spec, assessment, headline, verdict),
         seconds=dict(seconds) | stages,
     )
 
@@ -204,26 +205,26 @@ def _people(table: pa.Table, role: Role) -> PeopleCounts:
     )
 
 
-def _recognizers(spec: AuditSpec, reduction: Reduction, quality: GalleryQuality) -> list[RecognizerResult]:
+def _recognizers(spec: AuditSpec, assessment: Assessment, quality: GalleryQuality) -> list[RecognizerResult]:
     fields = recognizer_fields(spec.faces)
     return [
         RecognizerResult(
             name=name,
             sha256=fields[f"faces.recognizers.{name}.sha256"],
-            dimension=reduction.gallery.templates[name].shape[1],
+            dimension=assessment.gallery.templates[name].shape[1],
             operating_point=OperatingPointResult(
                 threshold=point.threshold, fmr=point.fmr, comparisons=point.comparisons
             ),
             separation=separation_result(quality.recognizers[name]),
         )
-        for name, point in reduction.points.items()
+        for name, point in assessment.points.items()
     ]
 
 
 def _score(
-    spec: AuditSpec, reduction: Reduction, judgement: Judgement, labels: Mapping[str, bool] | None
+    spec: AuditSpec, assessment: Assessment, judgement: Judgement, labels: Mapping[str, bool] | None
 ) -> ScoreResult:
-    gallery, frame = reduction.gallery, reduction.frame
+    gallery, frame = assessment.gallery, assessment.frame
     names = [gallery.names[index] for index in frame.candidates]
     verdicts = judgement.verdicts()
     counts = Counter(verdicts)
@@ -241,8 +242,8 @@ def _score(
         inconclusive_reasons=_inconclusive_reasons(judgement),
         detectable_share=_detectable_share(judgement),
         evaluation=None if labels is None else _evaluate(names, judgement.calibrated.score, labels),
-        prefixes=_prefixes(reduction, judgement, names, labels),
-        settings=_settings(spec, reduction, judgement, names),
+        prefixes=_prefixes(assessment, judgement, names, labels),
+        settings=_settings(spec, assessment, judgement, names),
     )
 
 
@@ -264,7 +265,7 @@ def _detectable_share(judgement: Judgement) -> float | None:
 
 
 def _settings(
-    spec: AuditSpec, reduction: Reduction, judgement: Judgement, names: list[str]
+    spec: AuditSpec, assessment: Assessment, judgement: Judgement, names: list[str]
 ) -> list[SettingResult]:
     settings = Sweep(spec.generator.sweep).settings
     return [
@@ -277,7 +278,7 @@ def _settings(
                 if decision.verdict is Verdict.LEAKED
             ],
         )
-        for one in reduction.settings
+        for one in assessment.settings
         if (one.recognizer, one.score_name) == (judgement.recognizer, judgement.score_name)
     ]
 
@@ -291,11 +292,11 @@ def _of_largest_p(judgement: Judgement, bounds: list[float]) -> float | None:
 
 
 def _prefixes(
-    reduction: Reduction, judgement: Judgement, names: list[str], labels: Mapping[str, bool] | None
+    assessment: Assessment, judgement: Judgement, names: list[str], labels: Mapping[str, bool] | None
 ) -> list[PrefixResult]:
     mine = [
         one
-        for one in reduction.prefixes
+        for one in assessment.prefixes
         if (one.recognizer, one.score_name) == (judgement.recognizer, judgement.score_name)
     ]
     return [
@@ -343,11 +344,11 @@ def _interval(estimate: Estimate) -> Interval:
     return Interval(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
-def _over_represented(reduction: Reduction, hits: HitCounts) -> list[OverRepresentedResult]:
-    frame = reduction.frame
+def _over_represented(assessment: Assessment, hits: HitCounts) -> list[OverRepresentedResult]:
+    frame = assessment.frame
     return [
         OverRepresentedResult(
-            identity=reduction.gallery.names[frame.candidates[place]],
+            identity=assessment.gallery.names[frame.candidates[place]],
             recognizer=hits.recognizer,
             hits=int(hits.hits[place]),
             per_million=Interval(
@@ -365,8 +366,8 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _population(reduction: Reduction) -> PopulationResult | None:
-    found = reduction.population
+def _population(assessment: Assessment) -> PopulationResult | None:
+    found = assessment.population
     if found is None:
         return None
     transitive = found.transitivity
@@ -392,13 +393,13 @@ def _population(reduction: Reduction) -> PopulationResult | None:
 
 
 def _ledger(
-    spec: AuditSpec, reduction: Reduction, headline: Judgement, verdict: Fingerprint
+    spec: AuditSpec, assessment: Assessment, headline: Judgement, verdict: Fingerprint
 ) -> LedgerResult | None:
     """Enter this audit in the spec's ledger, if it has one."""
     if spec.ledger is None:
         return None
     store = RunStore(spec.ledger)
-    names = [reduction.gallery.names[index] for index in reduction.frame.candidates]
+    names = [assessment.gallery.names[index] for index in assessment.frame.candidates]
     explained = headline.explained_p_value
     p = np.where(np.isnan(explained), headline.calibrated.p_value, explained)
     score = f"{headline.score_name} of {headline.recognizer}"

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from distributed.execution.cluster import RayExecutor
 from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import enrolled_gallery
-from distributed.membership.judgement import calibration_frame, operating_points
+from distributed.membership.frame import calibration_frame, operating_points
 from distributed.reduce.reducer import Reducer, SearchQuery, group_shards
 from distributed.stages.embed import ShardJob, ShardMaker
 from distributed.stages.enroll import enroll

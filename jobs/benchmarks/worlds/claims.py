@@ -13,8 +13,9 @@ import matplotlib
 import numpy as np
 from scipy.stats import beta, kstest, t
 
+from distributed.gallery.enrolled import enrolled_gallery
+from distributed.membership.assess import assess
 from distributed.membership.score_tables import neighbours_table, scores_table
-from distributed.stages.reduce import reduce_run
 from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg
 from distributed.statistics.over_representation import over_representation
 from distributed.statistics.people.population import (
@@ -29,6 +30,7 @@ from distributed.statistics.similarity import Floats, Integers
 from distributed.statistics.spending import e_benjamini_hochberg, night_e_values, night_level, night_weight
 from distributed.storage.store import RunStore, encode_table
 from jobs.benchmarks.worlds.simulated import (
+    RECOGNIZER,
     JudgedWorld,
     Simulator,
     World,
@@ -693,8 +695,8 @@ def _tables(world: World, split: int) -> bytes:
     size = int(np.random.default_rng([world.seed, split]).integers(20, world.samples))
     with tempfile.TemporaryDirectory() as folder:
         spec = world_spec(world, Path(folder)).model_copy(update={"shard_size": size})
-        table = write_world(spec, simulator, drawn)
-        found = reduce_run(spec, table, in_process(spec, any_groups(split)), {})
+        gallery = enrolled_gallery(write_world(spec, simulator, drawn), [RECOGNIZER])
+        found = assess(spec, gallery, in_process(spec, any_groups(split)), {})
     footer = Footer(table="any", fingerprint={}, stop_id=0, rows=0)
     near = neighbours_table(found.gallery, found.partials)
     scores = scores_table(found.frame, found.partials, found.judgements)
@@ -702,21 +704,21 @@ def _tables(world: World, split: int) -> bytes:
 
 
 def _same_as_reduce(world: World, count: int) -> Row:
-    """This bench judges by a short cut: does the whole reduce say the same?"""
+    """This bench leaves diagnostics out: are the verdicts the same with them?"""
     same = 0
     for one in worlds_like(world, count):
         with tempfile.TemporaryDirectory() as folder:
             short = judge_world(one, Path(folder), scores=SCORES)
             spec = world_spec(one, Path(folder), scores=SCORES)
-            table = RunStore(spec.output).read_table(GALLERY_FILE)
-            whole = reduce_run(spec, table, in_process(spec), {})
+            gallery = enrolled_gallery(RunStore(spec.output).read_table(GALLERY_FILE), [RECOGNIZER])
+            whole = assess(spec, gallery, in_process(spec), {})
         same += all(
             np.array_equal(a.calibrated.p_value, b.calibrated.p_value)
             and list(a.decisions) == list(b.decisions)
             for a, b in zip(short.after, whole.judgements, strict=True)
         ) and np.array_equal(short.hits.flagged, whole.hits[0].flagged)
     return Row(
-        "the short cut of this bench equals the whole reduce in p-values, verdicts and reasons",
+        "leaving out the diagnostics changes no p-value, verdict or reason",
         "all worlds",
         f"{same} of {count}",
         count,

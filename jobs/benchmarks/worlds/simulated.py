@@ -16,36 +16,22 @@ from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Unobserved
 from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import enrolled_gallery
+from distributed.membership.assess import VERDICTS_ALONE, assess
+from distributed.membership.assessment import Assessment
 from distributed.membership.cohort_norms import NEAREST
-from distributed.membership.detectability import reach_of, with_detectability
-from distributed.membership.judgement import (
-    Book,
-    EvidenceMaker,
-    Frame,
-    HitCounts,
-    Judgement,
-    Support,
-    calibrate,
-    calibration_frame,
-    count_hits,
-    explain_away,
-    explain_hits,
-    operating_points,
-    score_book,
-    suspects,
-)
-from distributed.membership.verdicts import decide
+from distributed.membership.evidence import Book
+from distributed.membership.frame import Frame
+from distributed.membership.hits import HitCounts
+from distributed.membership.judgement import Judgement
 from distributed.reduce.neighbours import Partial
-from distributed.reduce.reducer import Query, SampleTemplates, ShardGroup, SupportQuery, group_shards
+from distributed.reduce.reducer import Query, ShardGroup, SupportQuery, group_shards
 from distributed.stages.passes import Grouping, Passes
 from distributed.statistics.similarity import Floats, Integers, Singles
-from distributed.statistics.tail import TailPValues
 from distributed.storage.store import RunStore
 from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX
 from schemas.run.shard import Footer, Shard, plan_shards
 from schemas.run.tables import Outcome, Role, gallery_schema, samples_schema
 from schemas.spec.audit import AuditSpec
-from schemas.spec.membership import MembershipSpec
 
 MATED_COSINE = 0.65
 POOR_COSINE = 0.45
@@ -341,17 +327,39 @@ def worlds_like(world: World, count: int) -> list[World]:
 
 @dataclass(frozen=True)
 class JudgedWorld:
-    """What the reduce says of a world. before, after: the judgements before and after explaining away."""
+    """A world with known truth, and what the product's own assessment says of it."""
 
     truth: Truth
     drawn: Drawn
-    frame: Frame
-    book: Book
-    partial: Partial
-    threshold: float
-    before: list[Judgement]
-    after: list[Judgement]
-    hits: HitCounts
+    assessment: Assessment
+
+    @property
+    def frame(self) -> Frame:
+        return self.assessment.frame
+
+    @property
+    def book(self) -> Book:
+        return self.assessment.book
+
+    @property
+    def partial(self) -> Partial:
+        return self.assessment.partials[RECOGNIZER]
+
+    @property
+    def threshold(self) -> float:
+        return self.assessment.thresholds[RECOGNIZER]
+
+    @property
+    def before(self) -> Sequence[Judgement]:
+        return self.assessment.before
+
+    @property
+    def after(self) -> Sequence[Judgement]:
+        return self.assessment.judgements
+
+    @property
+    def hits(self) -> HitCounts:
+        return self.assessment.hits[0]
 
     def leaked(self) -> NDArray[np.bool_]:
         """Which of the frame's candidates are."""
@@ -359,63 +367,13 @@ class JudgedWorld:
 
 
 def judge_world(world: World, folder: Path, **membership: object) -> JudgedWorld:
-    """Write a world's files in an empty folder and judge it.
-
-    The steps are those of `reduce_run`, less what changes no verdict and takes most of the time:
-    earlier prefixes of the samples, extrapolated tails, the set test and the count of identities.
-    """
+    """Write a world's files in an empty folder and assess it, less what changes no verdict."""
     simulator = Simulator(world)
     drawn, truth = simulator.draw(), simulator.truth()
     spec = world_spec(world, folder, **membership)
-    table = write_world(spec, simulator, drawn)
-    run, settings = in_process(spec), spec.membership
-    frame = calibration_frame(enrolled_gallery(table, [RECOGNIZER]), settings, {"group": truth.group})
-    thresholds = {
-        name: one.threshold for name, one in operating_points(frame.gallery, settings.hit_fmr).items()
-    }
-    partial = run.search(thresholds, frame.levels, (spec.samples,))[RECOGNIZER][-1]
-    samples = run.gather({RECOGNIZER: _ids(partial)})
-    maker = EvidenceMaker.of(frame.gallery, RECOGNIZER, settings, None)
-    evidence = maker.evidence(partial, samples[RECOGNIZER])
-    book = score_book({RECOGNIZER: evidence}, settings.scores, None, frame)
-    before = [_judgement(frame, name, values, settings) for (_, name), values in book.items()]
-    hits = count_hits(frame, RECOGNIZER, partial, settings.fdr)
-    after, people = before, suspects(frame, before, [hits])
-    if len(people):
-        support = _support(run, people, thresholds, frame, partial, samples, maker)
-        after = explain_away(frame, before, support, settings, None)
-        hits = explain_hits(frame, hits, partial, support, settings.fdr)
-    after = with_detectability(frame, after, reach_of(frame, {RECOGNIZER: partial}), settings)
-    return JudgedWorld(truth, drawn, frame, book, partial, thresholds[RECOGNIZER], before, after, hits)
-
-
-def _ids(partial: Partial) -> Integers:
-    ids: Integers = np.unique(partial.neighbours.sample_id)
-    return ids[ids >= 0]
-
-
-def _judgement(frame: Frame, name: str, values: Floats, settings: MembershipSpec) -> Judgement:
-    one, m = calibrate(frame, values), len(frame.candidates)
-    unknown = np.full(m, np.nan)
-    decisions = decide(one.p_value, one.floor, fdr=settings.fdr, correction=settings.correction)
-    tail, nobody = TailPValues(unknown, unknown, unknown), np.full(m, -1, dtype=np.int64)
-    return Judgement(RECOGNIZER, name, one, tail, decisions, unknown, nobody, unknown, float("nan"))
-
-
-def _support(
-    run: Passes,
-    people: Integers,
-    thresholds: dict[str, float],
-    frame: Frame,
-    nearest: Partial,
-    samples: dict[str, SampleTemplates],
-    maker: EvidenceMaker,
-) -> Support:
-    partials = run.support(people, thresholds, frame.levels)
-    found = run.gather({RECOGNIZER: _ids(partials[RECOGNIZER])})
-    photos = np.flatnonzero(np.isin(frame.gallery.identity, people)).astype(np.int64)
-    evidence = maker.evidence(partials[RECOGNIZER], found[RECOGNIZER], photos)
-    return Support(people, photos, partials, {RECOGNIZER: evidence}, {RECOGNIZER: nearest}, samples)
+    gallery = enrolled_gallery(write_world(spec, simulator, drawn), [RECOGNIZER])
+    assessment = assess(spec, gallery, in_process(spec), {"group": truth.group}, diagnostics=VERDICTS_ALONE)
+    return JudgedWorld(truth, drawn, assessment)
 
 
 def exact_scores(one: JudgedWorld, topk: int) -> dict[str, Floats]:

@@ -1,0 +1,124 @@
+"""The gallery as it is calibrated: who is compared with whom, and at how many photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.gallery.enrolled import EnrolledGallery
+from distributed.statistics.calibration import conformal_p_values
+from distributed.statistics.matching import (
+    EVERYBODY,
+    Group,
+    calibration_groups,
+    identity_means,
+    merged_strata,
+    quality_strata,
+)
+from distributed.statistics.people.operating_point import OperatingPoint, operating_threshold
+from schemas.run.tables import Role
+from schemas.spec.membership import QUALITY, MembershipSpec
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The gallery and how it is calibrated. candidates: int64 (m,), the indices of all candidates, rising.
+    group_of: int64 (m,), each candidate's group."""
+
+    gallery: EnrolledGallery
+    groups: Sequence[Group]
+    candidates: Integers
+    group_of: Integers
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return tuple(sorted({group.photos for group in self.groups}))
+
+    def level_of(self, group: Group) -> int:
+        return self.levels.index(group.photos)
+
+
+def calibration_frame(
+    gallery: EnrolledGallery, membership: MembershipSpec, attributes: Mapping[str, Mapping[str, str]]
+) -> Frame:
+    """Strata, then groups of equal numbers of photos. attributes: column -> identity -> value."""
+    in_cohort = np.array([role is Role.COHORT for role in gallery.roles])
+    strata = [EVERYBODY] * len(gallery.names)
+    if membership.strata:
+        columns = [_stratum_column(gallery, in_cohort, name, attributes) for name in membership.strata]
+        named = [", ".join(values) for values in zip(*columns, strict=True)]
+        strata = merged_strata(named, in_cohort, membership.least_stratum)
+    wanted = None if membership.photos == "auto" else membership.photos
+    groups = calibration_groups(gallery.photos_per_identity(), in_cohort, strata, wanted)
+    candidates = np.flatnonzero(~in_cohort).astype(np.int64)
+    group_of = np.full(len(gallery.names), -1, dtype=np.int64)
+    for index, group in enumerate(groups):
+        group_of[group.candidates] = index
+    return Frame(gallery, groups, candidates, group_of[candidates])
+
+
+def _stratum_column(
+    gallery: EnrolledGallery,
+    in_cohort: NDArray[np.bool_],
+    name: str,
+    attributes: Mapping[str, Mapping[str, str]],
+) -> list[str]:
+    if name == QUALITY:
+        values = quality_strata(identity_quality(gallery), in_cohort)
+    else:
+        values = [attributes[name].get(one, "unknown") for one in gallery.names]
+    return [f"{name}={value}" for value in values]
+
+
+def identity_quality(gallery: EnrolledGallery) -> Floats:
+    """The mean detection score of each identity's photos, float64 (i,); NaN where nothing was detected."""
+    counts = gallery.photos_per_identity()
+    means: Floats = (
+        np.bincount(gallery.identity, weights=gallery.detection_score, minlength=len(counts)) / counts
+    )
+    return means
+
+
+def operating_points(gallery: EnrolledGallery, fmr: float) -> dict[str, OperatingPoint]:
+    """Each recogniser's threshold of a hit, from the cohort's own photos."""
+    cohort = np.isin(gallery.identity, gallery.members_of(Role.COHORT))
+    return {
+        name: operating_threshold(templates[cohort], gallery.identity[cohort], fmr)
+        for name, templates in gallery.templates.items()
+    }
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Scores and conformal p-values of m candidates, and the scores of each group's cohort."""
+
+    score: Floats
+    p_value: Floats
+    floor: Floats
+    cohort: Sequence[Floats]
+
+
+def calibrate(frame: Frame, photo_score: Floats) -> Calibrated:
+    """Compare each candidate with the cohort of his group, at the group's number of photos."""
+    score, p_value, floor = (np.empty(len(frame.candidates)) for _ in range(3))
+    cohorts = []
+    for index, group in enumerate(frame.groups):
+        means = means_of(frame, photo_score, group.photos)
+        mine = frame.group_of == index
+        score[mine] = means[frame.candidates[mine]]
+        cohorts.append(means[group.cohort])
+        p_value[mine] = conformal_p_values(score[mine], cohorts[-1])
+        floor[mine] = 1 / (len(group.cohort) + 1)
+    return Calibrated(score, p_value, floor, cohorts)
+
+
+def means_of(frame: Frame, photo_score: Floats, photos: int) -> Floats:
+    """The score of each identity at so many photos, float64 (i,)."""
+    gallery = frame.gallery
+    return identity_means(photo_score, gallery.identity, gallery.rank, photos, len(gallery.names))
