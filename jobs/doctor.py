@@ -69,9 +69,8 @@ def _cpu_findings() -> Iterator[Finding]:
     yield Finding("disk", free > LEAST_FREE_BYTES, f"{free / 1e9:,.0f} GB free", "free some space")
     yield _landlock()
     yield Finding("processor", True, f"{os.cpu_count()} cores")
-    yield Finding(
-        "ray", True, f"joins {os.environ['RAY_ADDRESS']}" if "RAY_ADDRESS" in os.environ else "starts its own"
-    )
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    yield Finding("ray", True, "starts its own" if address == "local" else f"joins {address}")
 
 
 def _landlock() -> Finding:
