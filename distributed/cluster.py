@@ -24,7 +24,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from distributed.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.ray_token import own_token
-from distributed.stopping import heed_sigterm
+from distributed.stopping import hangup_ignored, heed_stop_signals
 from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError, SpecError
 from schemas.spec import ResourcesSpec
 
@@ -68,8 +68,10 @@ class Cluster:
             ray.shutdown()
             self._mine = False
         self._own.close()
-        # What a task raised is a fault of the task, not the end of Ray.
-        if isinstance(error, RayError | ConnectionError) and not isinstance(error, RayTaskError):
+        # What a task raised is a fault of the task, and a broken pipe is no end of Ray.
+        if isinstance(error, RayError | ConnectionError) and not isinstance(
+            error, RayTaskError | BrokenPipeError
+        ):
             raise ClusterLostError(
                 f"Ray has ended ({_first_line(error)}); run the same command to go on"
             ) from error
@@ -111,11 +113,12 @@ class Cluster:
         address = os.environ.get("RAY_ADDRESS") or "local"
         self._mine = True
         if address == "local":
-            _start_local(self._own.enter_context(_own_folder()))
+            with hangup_ignored():
+                _start_local(self._own.enter_context(_own_folder()))
         else:
             _join(address)
             self._joined = True
-        heed_sigterm()
+        heed_stop_signals()
 
 
 @contextmanager

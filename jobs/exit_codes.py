@@ -18,7 +18,8 @@ from schemas.errors import (
 
 class ExitCode(IntEnum):
     """0 success; 1 failed; 2 bad spec; 3 shards lost; 4 files missing or damaged; 5 refused;
-    6 new findings; 75 stopped, or the store was out of reach: the same command goes on."""
+    6 new findings; 75 stopped, or the store was out of reach: the same command goes on; 130 and 141 as shells
+    tell the ends by SIGINT and SIGPIPE."""
 
     OK = 0
     FAILED = 1
@@ -29,6 +30,7 @@ class ExitCode(IntEnum):
     NEW_FINDINGS = 6
     RETRY = 75
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
 
 
 _CODES: list[tuple[type[IdleakError] | tuple[type[IdleakError], ...], ExitCode]] = [
