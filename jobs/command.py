@@ -17,6 +17,7 @@ from distributed.vault import Vault
 from jobs.authorisation import add_override, permit
 from jobs.exit_codes import ExitCode, code_of
 from jobs.log import configure_log, tell_end
+from jobs.os_errors import os_errors_told
 from jobs.output import OutputLostError
 from jobs.say import complain
 from schemas.errors import (
@@ -103,7 +104,7 @@ def guarded(run: Callable[[], ExitCode | int]) -> int:
     """
     try:
         configure_log()
-        with stop_signals_heeded():
+        with stop_signals_heeded(), os_errors_told():
             code = run()
         tell_end(code)
     except IdleakError as error:

@@ -7,6 +7,7 @@ import importlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,8 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from distributed.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.sampling.landlock import landlock_version
 from jobs.exit_codes import ExitCode
+from schemas.errors import SpecError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
@@ -67,6 +70,10 @@ def _cpu_findings() -> Iterator[Finding]:
     yield _works("faiss search", _faiss_searches, "pip install faiss-cpu")
     free = shutil.disk_usage(ROOT).free
     yield Finding("disk", free > LEAST_FREE_BYTES, f"{free / 1e9:,.0f} GB free", "free some space")
+    yield _works("temporary files", _temporary_files, "set TMPDIR to a folder that can be written")
+    yield _works(
+        "folder for Ray", _ray_folder, "set RAY_TMPDIR to a short path of a folder that can be written"
+    )
     yield _landlock()
     yield Finding("processor", True, f"{os.cpu_count()} cores")
     address = os.environ.get("RAY_ADDRESS") or "local"
@@ -106,6 +113,23 @@ def _works(what: str, check: Callable[[], str | None], mend: str, *, needed: boo
     except ImportError as error:
         problem = str(error)
     return Finding(what, problem is None, problem or "works", mend, needed)
+
+
+def _temporary_files() -> str | None:
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(b"idleak")
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _ray_folder() -> str | None:
+    try:
+        drop_ray_folder(make_ray_folder())
+    except SpecError as error:
+        return str(error)
+    return None
 
 
 def _has_cpu_provider() -> str | None:

@@ -39,7 +39,7 @@ def _run(chosen: argparse.Namespace) -> ExitCode:
     require_writable(chosen.receipt)
     store = existing_run(chosen.run)
     if not store.exists(RECORD_FILE) and not store.exists(TOMBSTONE_FILE):
-        raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
+        raise SpecError(f"{store.location} holds no run: give the `output` of a spec")
     if chosen.identity is not None:
         # Torch and FAISS, which only judging anew needs.
         from jobs.erase import erase
