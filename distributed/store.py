@@ -17,8 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from distributed.store_faults import store_error
 from distributed.vault import Vault
-from schemas.errors import DamagedError, MissingFileError, SpecError
+from schemas.errors import DamagedError, MissingFileError, SpecError, StoreError
 from schemas.file_names import require_file_name
+from schemas.layout import GALLERY_FILE
+from schemas.protection import ProtectionSpec
 from schemas.shard import Footer
 from schemas.spec import AuditSpec, is_remote
 from schemas.tables import TEMPLATE_PREFIX
@@ -266,7 +268,20 @@ class RunStore:
 
 def open_run(spec: AuditSpec) -> RunStore:
     """The files of a spec's run, under its key. Raises as `RunStore`."""
-    return RunStore(spec.output, Vault(spec.protection))
+    return under_key(RunStore(spec.output), spec.protection)
+
+
+def under_key(store: RunStore, protection: ProtectionSpec) -> RunStore:
+    """The same files. If the key is not there, the error says which one the run was made under."""
+
+    def made_under() -> str | None:
+        try:
+            return store.read_footer(GALLERY_FILE).fingerprint.get("protection.key")
+        except (StoreError, DamagedError):
+            return None
+
+    store.vault = Vault(protection, made_under)
+    return store
 
 
 def _encrypted_under(file: pq.ParquetFile) -> str | None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from distributed.lock import run_lock
 from distributed.run_record import read_record
 from distributed.stopping import stop_signals_heeded
-from distributed.store import RunStore, open_run
+from distributed.store import RunStore, open_run, under_key
 from distributed.tombstone import require_not_purged
 from distributed.trail import record
-from distributed.vault import Vault
 from jobs.authorisation import add_override, permit
 from jobs.exit_codes import ExitCode, code_of
 from jobs.log import configure_log, tell_end
@@ -94,7 +93,7 @@ def existing_run(location: str) -> RunStore:
     store = RunStore(location)
     if not store.exists(RECORD_FILE):
         return store
-    return RunStore(location, Vault(read_record(store).spec.protection))
+    return under_key(store, read_record(store).spec.protection)
 
 
 def guarded(run: Callable[[], ExitCode | int]) -> int:

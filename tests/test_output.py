@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import select
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ import pytest
 from jobs.__main__ import JOBS
 from jobs.exit_codes import ExitCode
 from tests import helps
-from tests.processes import ROOT, finish, inherited_environment, start_job
+from tests.processes import ROOT, finish, inherited_environment, on_a_terminal, start_job
 from tests.small_world import SmallWorld, file_bytes
 
 CODES = {"pipe": ExitCode.OUTPUT_CLOSED, "full": ExitCode.FAILED}
@@ -135,20 +133,6 @@ def test_an_audit_whose_reader_has_gone_ends_in_good_order(
     assert code == ExitCode.OK and "refused" in output, output
     samples = file_bytes(small_world.run, "samples/*.parquet")
     assert samples == file_bytes(finished_template.run, "samples/*.parquet")
-
-
-@contextmanager
-def on_a_terminal(*command: str) -> Iterator[tuple[int, int]]:
-    """A process whose controlling terminal is a new one: its pid, and the terminal's other end."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        os.execve(sys.executable, [sys.executable, *command], inherited_environment())
-    try:
-        yield pid, terminal
-    finally:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def shards_of(run: Path) -> int:
