@@ -39,6 +39,16 @@ def run_job(stdout: int, stderr: int, *command: str) -> tuple[int, str]:
     return done.returncode, done.stderr or ""
 
 
+def test_machines_are_told_how_a_job_without_a_reader_ends(
+    finished_template: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDLEAK_LOG", "json")
+    with nowhere("pipe") as stdout:
+        code, said = run_job(stdout, subprocess.PIPE, "status", str(finished_template.run))
+    told = json.loads(said.splitlines()[-1])
+    assert (code, told["event"], told["exit_code"]) == (ExitCode.OUTPUT_CLOSED, "end", ExitCode.OUTPUT_CLOSED)
+
+
 @contextmanager
 def nowhere(where: str) -> Iterator[int]:
     """A descriptor that takes nothing."""
