@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import io
 import sys
 from collections.abc import Sequence
 
+from jobs.output import with_output_watched
 from jobs.shadowing import shadowing
 
 JOBS = {
@@ -36,8 +36,11 @@ JOBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the job that the first argument names with the rest; its exit code."""
-    _write_whatever_comes()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return with_output_watched(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
@@ -50,13 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     code: int = importlib.import_module(f"jobs.{name}").main(rest)
     return int(code)
-
-
-def _write_whatever_comes() -> None:
-    """A terminal that knows few characters must not end a job: what it has no sign for is escaped."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _usage() -> str:

@@ -13,6 +13,7 @@ from jobs.command import NAMELESS_ERRORS, acting, guarded
 from jobs.exit_codes import ExitCode
 from jobs.findings import print_findings, refused_lines
 from jobs.finished import is_finished
+from jobs.os_errors import os_errors_told
 from jobs.overlap_findings import overlap_lines
 from jobs.say import say
 from schemas.errors import IdleakError
@@ -66,7 +67,8 @@ def _say_refused(lines: Sequence[str], *, named: bool) -> None:
 def _unnamed(store: RunStore) -> Iterator[None]:
     """Keep an error whose message may name somebody in the run's folder, and tell where it is."""
     try:
-        yield
+        with os_errors_told():
+            yield
     except NAMELESS_ERRORS:
         raise
     except IdleakError as error:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from distributed.lock import run_lock
 from distributed.run_record import read_record
-from distributed.stopping import sigterm_heeded
-from distributed.store import RunStore, open_run
+from distributed.stopping import stop_signals_heeded
+from distributed.store import RunStore, open_run, under_key
 from distributed.tombstone import require_not_purged
 from distributed.trail import record
-from distributed.vault import Vault
 from jobs.authorisation import add_override, permit
 from jobs.exit_codes import ExitCode, code_of
 from jobs.log import configure_log, tell_end
+from jobs.os_errors import os_errors_told
+from jobs.output import OutputLostError
 from jobs.say import complain
 from schemas.errors import (
     ClusterError,
@@ -94,7 +95,7 @@ def existing_run(location: str) -> RunStore:
     store = RunStore(location)
     if not store.exists(RECORD_FILE):
         return store
-    return RunStore(location, Vault(read_record(store).spec.protection))
+    return under_key(store, read_record(store).spec.protection)
 
 
 def guarded(run: Callable[[], ExitCode | int]) -> int:
@@ -104,7 +105,7 @@ def guarded(run: Callable[[], ExitCode | int]) -> int:
     """
     try:
         configure_log()
-        with sigterm_heeded():
+        with stop_signals_heeded(), os_errors_told():
             code = run()
         tell_end(code)
     except IdleakError as error:
@@ -115,4 +116,7 @@ def guarded(run: Callable[[], ExitCode | int]) -> int:
         code = ExitCode.INTERRUPTED
         tell_end(code, KeyboardInterrupt.__name__)
         complain("idleak: interrupted; finished shards are kept, run the same command to go on")
+    except OutputLostError as error:
+        tell_end(error.exit_code, OutputLostError.__name__)
+        raise
     return code

@@ -12,7 +12,7 @@ import webbrowser
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from distributed.stopping import stop_requested
+from distributed.stopping import stop_requested, stop_signals
 from distributed.store import RunStore
 from jobs.command import guarded
 from jobs.exit_codes import ExitCode
@@ -67,9 +67,9 @@ def _listening(port: int) -> socket.socket:
 
 
 async def _serve(server: ExplorerServer, gate: Gate, at: socket.socket, *, open_browser: bool) -> None:
-    """Until SIGINT or SIGTERM."""
+    """Until SIGINT, SIGTERM or SIGHUP."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for one in (signal.SIGINT, signal.SIGTERM):
+    for one in (signal.SIGINT, *stop_signals()):
         loop.add_signal_handler(one, stop.set)
     async with serving(server, at):
         say(f"{gate.url}")

@@ -1,4 +1,4 @@
-"""`idleak purge RUN`: erase a run, or with --identity one person from it, and give a receipt."""
+"""`idleak purge RUN`: ask, then erase a run, or with --identity one person from it, and give a receipt."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from distributed.store import RunStore
 from distributed.tombstone import Tombstone, left_of
 from distributed.trail import actor, head, record
 from jobs.command import existing_run, guarded
+from jobs.consent import agreed
 from jobs.exit_codes import ExitCode
 from jobs.receipt import require_writable, write_receipt
-from jobs.say import say
+from jobs.say import complain, say
 from schemas.errors import SpecError, StoreError
 from schemas.layout import RECORD_FILE, TOMBSTONE_FILE
 
@@ -31,6 +32,9 @@ def main(argv: Sequence[str]) -> int:
     what.add_argument(
         "--if-due", action="store_true", help="only past the run's `retain_until`; for a scheduler"
     )
+    sure = parser.add_mutually_exclusive_group()
+    sure.add_argument("--yes", action="store_true", help="do not ask; for scripts, which have no terminal")
+    sure.add_argument("--dry-run", action="store_true", help="list what would go, and erase nothing")
     parser.add_argument("--receipt", type=Path, metavar="FILE", help="put a copy of the receipt there")
     return guarded(lambda: _run(parser.parse_args(argv)))
 
@@ -39,17 +43,43 @@ def _run(chosen: argparse.Namespace) -> ExitCode:
     require_writable(chosen.receipt)
     store = existing_run(chosen.run)
     if not store.exists(RECORD_FILE) and not store.exists(TOMBSTONE_FILE):
-        raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
+        raise SpecError(f"{store.location} holds no run: give the `output` of a spec")
     if chosen.identity is not None:
-        # Torch and FAISS, which only judging anew needs.
-        from jobs.erase import erase
-
-        who = sys.stdin.readline().strip() if chosen.identity == "-" else chosen.identity
-        return erase(store, who, chosen.receipt)
+        return _erase(store, chosen)
     if chosen.if_due and not _is_due(store, datetime.now(UTC).date()):
         say(f"{store.location}: not due yet, nothing was deleted")
         return ExitCode.OK
+    there = left_of(store)
+    total = f"{len(there)} files, {sum(there.values()):,} bytes"
+    if chosen.dry_run:
+        say(*there, f"{store.location}: {total} would be deleted")
+        return ExitCode.OK
+    if not (chosen.yes or agreed(f"Erase the run in {store.location}, {total}?")):
+        return _kept()
     return purge(store, chosen.receipt)
+
+
+def _erase(store: RunStore, chosen: argparse.Namespace) -> ExitCode:
+    # Torch and FAISS, which only judging anew needs.
+    from jobs.erase import erase, planned_erasure
+
+    who = sys.stdin.readline().strip() if chosen.identity == "-" else chosen.identity
+    plan = planned_erasure(store, who)
+    if chosen.dry_run:
+        say(
+            *(f"{path}: deleted" for path in plan.deleted),
+            *(f"{path}: made anew" for path in plan.rewritten),
+            f"{store.location}: {plan.person} would be erased, {plan.photos} photos",
+        )
+        return ExitCode.OK
+    if not (chosen.yes or agreed(f"Erase {plan.person}, {plan.photos} photos, from {store.location}?")):
+        return _kept()
+    return erase(store, who, chosen.receipt)
+
+
+def _kept() -> ExitCode:
+    complain("idleak: nothing was erased")
+    return ExitCode.FAILED
 
 
 def _is_due(store: RunStore, today: date) -> bool:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from distributed.store import RunStore
+from distributed.store_faults import store_error
 from distributed.trail import actor, head
-from schemas.errors import SpecError, StoreError
+from schemas.errors import SpecError
 from schemas.layout import RECEIPTS_PREFIX
 from schemas.receipts import Receipt
 
@@ -41,7 +42,7 @@ def write_receipt(
         try:
             copy.write_bytes(told)
         except OSError as error:
-            raise StoreError(f"cannot write {copy}: {error.strerror}; it is in the run as {path}") from error
+            raise store_error("write", str(copy), error, f"it is in the run as {path}") from error
     return path
 
 

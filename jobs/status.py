@@ -17,7 +17,7 @@ from jobs.exit_codes import ExitCode
 from jobs.findings import read_results
 from jobs.progress import format_seconds, format_shares
 from jobs.say import say
-from schemas.errors import StoreError
+from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.layout import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
 from schemas.progress import StageProgress
@@ -36,7 +36,7 @@ def _run(store: RunStore) -> ExitCode:
     holder, progress = lock_holder(store), read_progress(store)
     recorded, finished = store.exists(RECORD_FILE), store.exists(RESULTS_FILE)
     if not (holder or progress or recorded):
-        raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
+        raise SpecError(f"{store.location} holds no run: give the `output` of a spec")
     say(f"{store.location}: {_state(holder, finished)}")
     if recorded:
         say(*_sample_lines(store))

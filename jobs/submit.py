@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     what.add_argument("--stop", metavar="JOB", help="let the shards under way end, then stop the job")
     parser.add_argument(
         "--address",
-        default=os.environ.get("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:8265"),
+        default=os.environ.get("RAY_API_SERVER_ADDRESS") or "http://127.0.0.1:8265",
         help="of the cluster's dashboard; default: RAY_API_SERVER_ADDRESS, else %(default)s",
     )
     parser.add_argument("--detach", action="store_true", help="do not follow the job")

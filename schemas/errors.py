@@ -57,6 +57,14 @@ class StoreError(IdleakError):
     """The run's folder or bucket cannot be read or written."""
 
 
+class UnusableStoreError(StoreError):
+    """The same, until somebody mends it: it is a file, or read-only, or not ours to write."""
+
+
+class MissingFileError(StoreError):
+    """A file of the run is not there."""
+
+
 class LockedError(IdleakError):
     """Another process works on the run."""
 

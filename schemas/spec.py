@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from schemas.errors import SpecError
+from schemas.file_names import require_file_name
 from schemas.frozen import Frozen
 from schemas.generators import GeneratorSpec
 from schemas.generators.http import HttpGenerator
@@ -393,7 +394,7 @@ def _explain(detail: Any) -> str:
 def _absolute(location: str, base: Path) -> str:
     if location.startswith(INSIGHTFACE_PREFIX) or is_remote(location):
         return location
-    return os.path.normpath(base / location)
+    return require_file_name(os.path.normpath(base / location))
 
 
 def _protection(protection: ProtectionSpec, absolute: Callable[[str], str]) -> ProtectionSpec:
