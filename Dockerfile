@@ -2,7 +2,7 @@
 # docker build --target gpu -t idleak:gpu .
 FROM python:3.11-slim-bookworm AS base
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
-# No telemetry, for what runs here beside idleak too, as Ray's head: distributed/offline.py.
+# No telemetry, for what runs here beside idleak too, as Ray's head: distributed/runtime/offline.py.
 ENV ORT_DISABLE_TELEMETRY=1 RAY_USAGE_STATS_ENABLED=0 RAY_USAGE_STATS_REPORT_URL=off HF_HUB_OFFLINE=1 \
     HF_HUB_DISABLE_TELEMETRY=1 NO_ALBUMENTATIONS_UPDATE=1 DO_NOT_TRACK=1
 # KubeRay's probes call wget.

@@ -1,5 +1,5 @@
 """What runs on many machines. Whatever imports a part of it has switched all telemetry off before."""
 
-from distributed.offline import switch_off
+from distributed.runtime.offline import switch_off
 
 switch_off()

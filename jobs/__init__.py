@@ -2,8 +2,8 @@
 
 from contextlib import suppress
 
-# Another package of that name is told of by jobs.shadowing, in one line.
+# Another package of that name is told of by jobs.cli.shadowing, in one line.
 with suppress(ImportError):
-    from distributed.offline import switch_off
+    from distributed.runtime.offline import switch_off
 
     switch_off()

@@ -6,8 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from jobs.output import with_output_watched
-from jobs.shadowing import shadowing
+from jobs.cli.output import with_output_watched
+from jobs.cli.shadowing import shadowing
 
 JOBS = {
     "audit": "everything below in one go; run again, it resumes",

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from distributed.store import RunStore
-from jobs.authorisation import add_override
-from jobs.command import NAMELESS_ERRORS, acting, guarded
-from jobs.exit_codes import ExitCode
-from jobs.findings import print_findings, refused_lines
-from jobs.finished import is_finished
-from jobs.os_errors import os_errors_told
-from jobs.overlap_findings import overlap_lines
-from jobs.say import say
+from distributed.stages.authorise import add_override
+from distributed.stages.finished import is_finished
+from distributed.storage.store import RunStore
+from jobs.cli.command import NAMELESS_ERRORS, acting, guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.findings import print_findings, refused_lines
+from jobs.cli.os_errors import os_errors_told
+from jobs.cli.overlap import overlap_lines
+from jobs.cli.say import say
 from schemas.errors import IdleakError
-from schemas.layout import ERROR_FILE, GALLERY_FILE
-from schemas.spec import AuditSpec, load_spec
+from schemas.run.artefacts import ERROR_FILE, GALLERY_FILE
+from schemas.spec.audit import AuditSpec, load_spec
 
 
 def main(argv: Sequence[str]) -> int:
@@ -45,8 +45,8 @@ def _run(spec: AuditSpec, override: str | None, *, named: bool) -> ExitCode:
 
 def _do(spec: AuditSpec, store: RunStore, *, named: bool) -> None:
     # Imported only here: a finished audit needs no Ray, no models and no FAISS, and is told in a second.
-    from distributed.cluster import Cluster
-    from jobs.whole_audit import audit
+    from distributed.execution.cluster import Cluster
+    from distributed.stages.audit import audit
 
     with Cluster() as cluster:
         audit(

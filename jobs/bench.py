@@ -6,16 +6,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.bench_encryption import bench_encryption
-from jobs.bench_generators import bench_generators
-from jobs.bench_pipeline import bench_pipeline
-from jobs.bench_reduce import Sizes, bench_reduce
-from jobs.bench_restart import bench_restart
-from jobs.bench_scheduler import SimulatedCluster, bench_scheduler
-from jobs.bench_worlds import CLAIMS, bench_worlds
-from jobs.command import guarded
-from jobs.exit_codes import ExitCode
-from schemas.spec import load_spec
+from jobs.benchmarks.encryption import bench_encryption
+from jobs.benchmarks.generators import bench_generators
+from jobs.benchmarks.pipeline import bench_pipeline
+from jobs.benchmarks.reduce import Sizes, bench_reduce
+from jobs.benchmarks.restart import bench_restart
+from jobs.benchmarks.scheduler import SimulatedCluster, bench_scheduler
+from jobs.benchmarks.worlds.claims import CLAIMS, bench_worlds
+from jobs.cli.command import guarded
+from jobs.cli.exit_codes import ExitCode
+from schemas.spec.audit import load_spec
 
 
 def main(argv: Sequence[str]) -> int:

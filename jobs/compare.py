@@ -10,21 +10,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from distributed.store import RunStore
-from jobs.command import guarded
-from jobs.comparison_content import sections_of, summary_of
-from jobs.comparison_figures import draw_comparison
-from jobs.comparison_result import comparison_result
-from jobs.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed, probability, rate
-from jobs.exit_codes import ExitCode
-from jobs.figure_files import files_of
-from jobs.finished_run import read_finished
-from jobs.page import render
-from jobs.reading import add_reveal, open_to_read
-from jobs.run_comparison import PersonPair, RunComparison, compare_runs
-from jobs.say import say
-from schemas.layout import COMPARISON_FIGURES_PREFIX, COMPARISON_FILE, COMPARISON_RESULT_FILE
+from distributed.storage.store import RunStore
+from jobs.cli.command import guarded
+from jobs.cli.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed, probability, rate
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.reading import add_reveal, open_to_read
+from jobs.cli.say import say
+from jobs.pages.comparison.content import sections_of, summary_of
+from jobs.pages.comparison.figures import draw_comparison
+from jobs.pages.comparison.result import comparison_result
+from jobs.pages.comparison.run_comparison import PersonPair, RunComparison, compare_runs
+from jobs.pages.figure_files import files_of
+from jobs.pages.finished_run import read_finished
+from jobs.pages.page import render
 from schemas.printable import printable
+from schemas.run.artefacts import COMPARISON_FIGURES_PREFIX, COMPARISON_FILE, COMPARISON_RESULT_FILE
 
 TEMPLATE = "comparison.html"
 LEAST_PRINTED = 10

@@ -13,13 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from distributed.sampling.conversion import Conversion, convert
 from distributed.sampling.inspection import inspect
-from jobs.command import guarded
-from jobs.exit_codes import ExitCode
-from jobs.say import say
+from jobs.cli.command import guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import say
 from schemas.errors import SpecError
-from schemas.generators import GeneratorSpec
-from schemas.generators.base import Generator
-from schemas.spec import load_generator
+from schemas.spec.audit import load_generator
+from schemas.spec.generators import GeneratorSpec
+from schemas.spec.generators.base import Generator
 
 SPECS = (".yaml", ".yml")
 

@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from distributed.offline import VARIABLES, still_on
-from distributed.ray_folder import drop_ray_folder, make_ray_folder
-from distributed.sampling.landlock import landlock_version
-from jobs.exit_codes import ExitCode
+from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
+from distributed.runtime.offline import VARIABLES, still_on
+from distributed.sampling.sandbox.landlock import landlock_version
+from jobs.cli.exit_codes import ExitCode
 from schemas.errors import SpecError
 
 ROOT = Path(__file__).resolve().parent.parent

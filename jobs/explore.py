@@ -12,19 +12,19 @@ import webbrowser
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from distributed.stopping import stop_requested, stop_signals
-from distributed.store import RunStore
-from jobs.command import guarded
-from jobs.exit_codes import ExitCode
-from jobs.explorer import Explorer
-from jobs.explorer_gate import Gate
-from jobs.explorer_server import ExplorerServer, listening, serving
-from jobs.reading import add_reveal, open_to_read
-from jobs.say import say
+from distributed.execution.stopping import stop_requested, stop_signals
+from distributed.storage.store import RunStore
+from jobs.cli.command import guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.reading import add_reveal, open_to_read
+from jobs.cli.say import say
+from jobs.pages.explorer.gate import Gate
+from jobs.pages.explorer.server import ExplorerServer, listening, serving
+from jobs.pages.explorer.tables import Explorer
 from schemas.errors import SpecError
 
 if TYPE_CHECKING:
-    from jobs.explorer_faces import Faces
+    from jobs.pages.explorer.faces import Faces
 
 
 def main(argv: Sequence[str]) -> int:
@@ -52,7 +52,7 @@ def _run(chosen: argparse.Namespace) -> ExitCode:
 
 def _faces(store: RunStore) -> Faces:
     # What generators need takes seconds to import.
-    from jobs.explorer_faces import faces_of
+    from jobs.pages.explorer.faces import faces_of
 
     return faces_of(store)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import yaml
 
 from distributed.sampling.inspection import Inspection, inspect
-from jobs.command import guarded
-from jobs.exit_codes import ExitCode
-from jobs.say import say
+from jobs.cli.command import guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import say
 
 
 def main(argv: Sequence[str]) -> int:

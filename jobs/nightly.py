@@ -10,20 +10,20 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distributed.store import RunStore
-from jobs.command import guarded
-from jobs.exit_codes import ExitCode
-from jobs.hook import require_hook, tell_hook
-from jobs.night import accept_last, do_night
-from jobs.night_summary import summary
-from jobs.say import complain, say
+from distributed.storage.store import RunStore
+from jobs.cli.command import guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import complain, say
+from jobs.schedule.hook import require_hook, tell_hook
+from jobs.schedule.night import accept_last, do_night
+from jobs.schedule.summary import summary
 from schemas.fingerprint import Fingerprint
-from schemas.fleet import Fleet, load_fleet
-from schemas.nights import FleetReport, ReportEntry
-from schemas.spec import AuditSpec
+from schemas.run.nights import FleetReport, ReportEntry
+from schemas.spec.audit import AuditSpec
+from schemas.spec.fleet import Fleet, load_fleet
 
 if TYPE_CHECKING:
-    from distributed.cluster import Cluster
+    from distributed.execution.cluster import Cluster
 
 REPORT_FILE = "nightly.json"
 SUMMARY_FILE = "summary.txt"
@@ -52,7 +52,7 @@ def _chosen_job(chosen: argparse.Namespace, fleet: Fleet, tonight: date) -> Exit
         return accept_night(fleet, chosen.accept, tonight)
     if chosen.dry_run:
         # Torch and onnxruntime, which a night that skips all does not need.
-        from jobs.night_forecast import forecast
+        from jobs.schedule.forecast import forecast
 
         return forecast(fleet, tonight)
     return run_fleet(fleet, tonight)
@@ -97,9 +97,9 @@ class Auditor:
     def audit(self, spec: AuditSpec, store: RunStore, gallery: Fingerprint) -> None:
         """Raises what `whole_audit.audit` raises. Refused photos are counted in `results.json`, not told."""
         # A night that skips all needs no Ray, no models and no FAISS.
-        from distributed.cluster import Cluster
-        from jobs.enroll import drop_other_gallery
-        from jobs.whole_audit import audit
+        from distributed.execution.cluster import Cluster
+        from distributed.stages.audit import audit
+        from distributed.stages.enroll import drop_other_gallery
 
         if self._cluster is None:
             self._cluster = self._stack.enter_context(Cluster())

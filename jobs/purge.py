@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from distributed.lock import run_lock
-from distributed.run_record import read_record
-from distributed.store import RunStore
-from distributed.tombstone import Tombstone, left_of
-from distributed.trail import actor, head, record
-from jobs.command import existing_run, guarded
-from jobs.consent import agreed
-from jobs.exit_codes import ExitCode
-from jobs.receipt import require_writable, write_receipt
-from jobs.say import complain, say
+from distributed.stages.receipt import require_writable, write_receipt
+from distributed.storage.lock import run_lock
+from distributed.storage.run_record import read_record
+from distributed.storage.store import RunStore
+from distributed.storage.tombstone import Tombstone, left_of
+from distributed.storage.trail import actor, head, record
+from jobs.cli.command import existing_run, guarded
+from jobs.cli.consent import agreed
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import complain, say
 from schemas.errors import SpecError, StoreError
-from schemas.layout import RECORD_FILE, TOMBSTONE_FILE
+from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
 
 
 def main(argv: Sequence[str]) -> int:
@@ -61,7 +61,7 @@ def _run(chosen: argparse.Namespace) -> ExitCode:
 
 def _erase(store: RunStore, chosen: argparse.Namespace) -> ExitCode:
     # Torch and FAISS, which only judging anew needs.
-    from jobs.erase import erase, planned_erasure
+    from distributed.stages.erase import erase, planned_erasure
 
     who = sys.stdin.readline().strip() if chosen.identity == "-" else chosen.identity
     plan = planned_erasure(store, who)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from distributed.cluster import Cluster
-from distributed.lock import run_lock
-from distributed.run_record import read_record
-from distributed.store import RunStore
-from jobs.command import existing_run, guarded
-from jobs.exit_codes import ExitCode
-from jobs.sample import sample
-from jobs.say import say
-from jobs.verify import Problem, find_problems
-from schemas.layout import SAMPLES_PREFIX
+from distributed.execution.cluster import Cluster
+from distributed.stages.sample import sample
+from distributed.stages.verify import Problem, find_problems
+from distributed.storage.lock import run_lock
+from distributed.storage.run_record import read_record
+from distributed.storage.store import RunStore
+from jobs.cli.command import existing_run, guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import say
+from schemas.run.artefacts import SAMPLES_PREFIX
 
 
 def main(argv: Sequence[str]) -> int:

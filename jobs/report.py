@@ -5,24 +5,24 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 
-from distributed.run_record import read_record
-from distributed.store import RunStore
-from distributed.trail import digests, record
-from jobs.command import guarded
-from jobs.display import Shown, as_stored, displayed
-from jobs.exit_codes import ExitCode
-from jobs.figure_files import FigureFile, files_of
-from jobs.finished_run import FinishedRun, Row, read_finished
-from jobs.page import Face, render
-from jobs.reading import add_reveal, open_to_read
-from jobs.report_figures import draw_figures
-from jobs.report_people import nearest_of, people_at_risk, people_section
-from jobs.report_provenance import provenance_section
-from jobs.report_sections import sections_of
-from jobs.report_summary import summary_of
-from jobs.say import say
-from schemas.layout import FIGURES_PREFIX, REPORT_FILE
+from distributed.storage.run_record import read_record
+from distributed.storage.store import RunStore
+from distributed.storage.trail import digests, record
+from jobs.cli.command import guarded
+from jobs.cli.display import Shown, as_stored, displayed
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.reading import add_reveal, open_to_read
+from jobs.cli.say import say
+from jobs.pages.figure_files import FigureFile, files_of
+from jobs.pages.finished_run import FinishedRun, Row, read_finished
+from jobs.pages.page import Face, render
+from jobs.pages.report.figures import draw_figures
+from jobs.pages.report.people import nearest_of, people_at_risk, people_section
+from jobs.pages.report.provenance import provenance_section
+from jobs.pages.report.sections import sections_of
+from jobs.pages.report.summary import summary_of
 from schemas.printable import printable
+from schemas.run.artefacts import FIGURES_PREFIX, REPORT_FILE
 
 TEMPLATE = "report.html"
 Nearest = dict[str, list[Row]]
@@ -87,9 +87,9 @@ def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
     # What generators need takes seconds to import.
     import torch
 
-    from distributed.cluster import resolve_device
-    from distributed.gallery_source import photo_paths
-    from jobs.report_faces import draw_faces
+    from distributed.execution.cluster import resolve_device
+    from distributed.gallery.source import photo_paths
+    from jobs.pages.report.faces import draw_faces
 
     spec = read_record(run.store).spec
     device = resolve_device(spec.resources.device, torch.cuda.device_count())

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from distributed.cluster import Cluster
-from distributed.lock import run_lock
-from distributed.lost_shards import shards_set_aside
-from distributed.run_record import read_record
-from distributed.store import RunStore
-from jobs.command import existing_run, guarded
-from jobs.exit_codes import ExitCode
-from jobs.sample import sample
+from distributed.execution.cluster import Cluster
+from distributed.stages.sample import sample
+from distributed.storage.lock import run_lock
+from distributed.storage.lost_shards import shards_set_aside
+from distributed.storage.run_record import read_record
+from distributed.storage.store import RunStore
+from jobs.cli.command import existing_run, guarded
+from jobs.cli.exit_codes import ExitCode
 from schemas.errors import SpecError
-from schemas.layout import SAMPLES_PREFIX
+from schemas.run.artefacts import SAMPLES_PREFIX
 
 
 def main(argv: Sequence[str]) -> int:

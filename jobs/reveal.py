@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from distributed.name_map import read_names
-from jobs.command import guarded
-from jobs.exit_codes import ExitCode
-from jobs.reading import open_to_read
-from jobs.say import say
+from distributed.gallery.names import read_names
+from jobs.cli.command import guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.reading import open_to_read
+from jobs.cli.say import say
 from schemas.errors import SpecError
 
 

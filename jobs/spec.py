@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from jobs.exit_codes import ExitCode
-from schemas.reference import fleet_reference, generator_reference, spec_reference
+from jobs.cli.exit_codes import ExitCode
+from schemas.spec.reference import fleet_reference, generator_reference, spec_reference
 
 
 def main(argv: Sequence[str]) -> int:

@@ -6,23 +6,23 @@ import argparse
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from distributed.lock import Holder, lock_holder
-from distributed.lost_shards import shards_set_aside
-from distributed.progress_record import read_progress
-from distributed.run_record import read_record
-from distributed.shard_index import ShardRun, committed_outcomes
-from distributed.store import RunStore
-from jobs.command import existing_run, guarded
-from jobs.exit_codes import ExitCode
-from jobs.findings import read_results
-from jobs.progress import format_seconds, format_shares
-from jobs.say import say
+from distributed.storage.lock import Holder, lock_holder
+from distributed.storage.lost_shards import shards_set_aside
+from distributed.storage.progress_record import read_progress
+from distributed.storage.run_record import read_record
+from distributed.storage.shard_index import ShardRun, committed_outcomes
+from distributed.storage.store import RunStore
+from jobs.cli.command import existing_run, guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.findings import read_results
+from jobs.cli.progress import format_seconds, format_shares
+from jobs.cli.say import say
 from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
-from schemas.layout import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
-from schemas.progress import StageProgress
-from schemas.shard import count_outcomes, plan_shards
-from schemas.tables import invalid_count
+from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
+from schemas.run.progress import StageProgress
+from schemas.run.shard import count_outcomes, plan_shards
+from schemas.run.tables import invalid_count
 
 
 def main(argv: Sequence[str]) -> int:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import distributed
-from distributed.submission import ClusterJobs, JobState
-from jobs.command import guarded
-from jobs.exit_codes import ExitCode
-from jobs.say import complain, say
+from distributed.execution.submission import ClusterJobs, JobState
+from jobs.cli.command import guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import complain, say
 from schemas.errors import SpecError
 from schemas.printable import printable_lines
-from schemas.spec import parse_spec, read_keys
+from schemas.spec.audit import parse_spec, read_keys
 
 PACKAGES = ("distributed", "jobs", "schemas")
 SPEC_NAME = "spec.yaml"

@@ -14,8 +14,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from jobs.__main__ import main
-from jobs.exit_codes import ExitCode
-from tests.small_world import SmallWorld, build
+from jobs.cli.exit_codes import ExitCode
+from tests.support.small_world import SmallWorld, build
 
 os.environ["IDLEAK_KEY"] = base64.b64encode(bytes(range(32))).decode()
 
@@ -25,7 +25,7 @@ def ray_session() -> Iterator[None]:
     """One Ray for all tests that need one in this process."""
     import ray
 
-    from distributed.cluster import closed_ray
+    from distributed.execution.cluster import closed_ray
 
     with closed_ray():
         ray.init(

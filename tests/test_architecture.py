@@ -14,14 +14,14 @@ ROOMS = ("schemas", "distributed", "jobs")
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 HEAVY = {"ray", "torch", "faiss", "onnxruntime", "onnx", "cv2"}
 RAY_FILES = {
-    "distributed/workers.py",
-    "distributed/pool.py",
-    "distributed/cluster.py",
-    "distributed/submission.py",
-    "distributed/metrics.py",
+    "distributed/execution/workers.py",
+    "distributed/execution/pool.py",
+    "distributed/execution/cluster.py",
+    "distributed/execution/submission.py",
+    "distributed/execution/metrics.py",
 }
 # Ray Data is one of the things that the pipeline is measured against.
-RAY_PEERS = {"jobs/bench_peers.py"}
+RAY_PEERS = {"jobs/benchmarks/peers.py"}
 LIBRARIES = ("sampling", "embedding", "reduce")
 
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.onnx_graph import input_shape, read_model
-from distributed.onnx_session import BatchedModel
+from distributed.runtime.onnx_graph import input_shape, read_model
+from distributed.runtime.onnx_session import BatchedModel
 from schemas.errors import ModelError
 
 # Number of feature maps -> their strides and the anchors at each of their cells.

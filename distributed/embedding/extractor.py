@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from distributed.embedding.alignment import align
 from distributed.embedding.locator import Location, Locator
 from distributed.embedding.recognizer import Recognizer
-from schemas.tables import Outcome
+from schemas.run.tables import Outcome
 
 Image = NDArray[np.uint8]
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from distributed.embedding.alignment import ARCFACE_TEMPLATE, TEMPLATE_SIZE, similarity_transform
 from distributed.embedding.detector import Detector, Face
-from schemas.tables import Outcome
+from schemas.run.tables import Outcome
 
 # Another face at least this large, relative to the chosen one, and less than so many face widths further from
 # the centre, makes it unclear whose image it is.

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distributed.embedding.batch_probe import BATCH_SIZES, fastest_batch
-from distributed.onnx_graph import input_shape, read_model
-from distributed.onnx_session import BatchedModel
+from distributed.runtime.onnx_graph import input_shape, read_model
+from distributed.runtime.onnx_session import BatchedModel
 from schemas.errors import ModelError
 
 CUDA_BATCH = 64

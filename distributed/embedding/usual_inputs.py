@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from distributed.embedding.recognizer import Recognizer
 from schemas.errors import ModelError
-from schemas.spec import RecognizerInput
+from schemas.spec.audit import RecognizerInput
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of red, green and blue."""

@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.request import Request, urlopen
 from zipfile import BadZipFile
 
-from distributed.onnx_graph import input_shape, read_model
+from distributed.runtime.onnx_graph import input_shape, read_model
 from schemas.errors import ModelError
 
 PREFIX = "insightface:"

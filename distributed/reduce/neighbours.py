@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.reduce.similarity import (
+from distributed.statistics.similarity import (
     Comparer,
     Floats,
     Integers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from distributed.reduce.similarity import Floats, Integers, Pairs, Singles
+from distributed.statistics.similarity import Floats, Integers, Pairs, Singles
 from schemas.errors import DeviceError
 
 PHOTOS_AT_ONCE = 256

@@ -17,25 +17,25 @@ from distributed.sampling.generator import (
     InvalidImage,
     Loading,
 )
-from distributed.sampling.sandbox import SandboxedSource
-from distributed.sampling.trust import require_trust
-from schemas.generators import GeneratorSpec
-from schemas.generators.base import Generator
-from schemas.generators.http import HttpGenerator
-from schemas.tables import Outcome
+from distributed.sampling.sandbox.parent import SandboxedSource
+from distributed.sampling.sandbox.trust import require_trust
+from schemas.run.tables import Outcome
+from schemas.spec.generators import GeneratorSpec
+from schemas.spec.generators.base import Generator
+from schemas.spec.generators.http import HttpGenerator
 
 # Imported when first used: some need libraries that others can do without.
 MODULES = {
-    "onnx": "distributed.sampling.onnx_generator",
-    "torchscript": "distributed.sampling.torchscript",
-    "torch_export": "distributed.sampling.torch_export",
-    "module": "distributed.sampling.python_module",
-    "stylegan": "distributed.sampling.stylegan",
-    "diffusers": "distributed.sampling.diffusers_folder",
-    "images": "distributed.sampling.image_files",
-    "webdataset": "distributed.sampling.webdataset",
-    "parquet": "distributed.sampling.parquet_images",
-    "http": "distributed.sampling.http_source",
+    "onnx": "distributed.sampling.networks.onnx_generator",
+    "torchscript": "distributed.sampling.networks.torchscript",
+    "torch_export": "distributed.sampling.networks.torch_export",
+    "module": "distributed.sampling.networks.python_module",
+    "stylegan": "distributed.sampling.networks.stylegan",
+    "diffusers": "distributed.sampling.networks.diffusers_folder",
+    "images": "distributed.sampling.images.image_files",
+    "webdataset": "distributed.sampling.images.webdataset",
+    "parquet": "distributed.sampling.images.parquet_images",
+    "http": "distributed.sampling.api.http_source",
 }
 
 
@@ -65,7 +65,7 @@ def open_again(spec: GeneratorSpec, seed: int, *, device: str, run: str) -> Imag
     A generator whose every answer costs is not asked: what was kept of its answers is shown.
     """
     if isinstance(spec, HttpGenerator):
-        from distributed.sampling.http_source import open_kept
+        from distributed.sampling.api.http_source import open_kept
 
         return open_kept(spec, Loading(device, 1, run=run))
     return open_generator(spec, seed, device=device, threads=1)

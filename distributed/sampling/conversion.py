@@ -13,20 +13,20 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from distributed.digests import digest_file
-from distributed.onnx_graph import graph_inputs, shape_of
+from distributed.runtime.digests import digest_file
+from distributed.runtime.onnx_graph import graph_inputs, shape_of
 from distributed.sampling.adapters import CheckedSource, open_generator
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
-from distributed.sampling.sandbox import GeneratorCrashedError, SandboxedSource
-from distributed.sampling.trust import ALGORITHM, require_trust
+from distributed.sampling.sandbox.parent import GeneratorCrashedError, SandboxedSource
+from distributed.sampling.sandbox.trust import ALGORITHM, require_trust
 from schemas.errors import ModelError, SpecError
-from schemas.generators import GeneratorSpec
-from schemas.generators.base import Generator
-from schemas.generators.network import NetworkGenerator
-from schemas.generators.onnx import OnnxGenerator
-from schemas.generators.stylegan import StyleganGenerator
-from schemas.generators.torch import ModuleGenerator
-from schemas.sweep import Sweep
+from schemas.spec.generators import GeneratorSpec
+from schemas.spec.generators.base import Generator
+from schemas.spec.generators.network import NetworkGenerator
+from schemas.spec.generators.onnx import OnnxGenerator
+from schemas.spec.generators.stylegan import StyleganGenerator
+from schemas.spec.generators.torch import ModuleGenerator
+from schemas.spec.sweep import Sweep
 
 Format = Literal["onnx", "safetensors"]
 SEED = 0

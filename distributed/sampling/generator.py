@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.tables import Outcome
+from schemas.run.tables import Outcome
 
 Image = NDArray[np.uint8]
 """H × W × 3, uint8, RGB."""

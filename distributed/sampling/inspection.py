@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from google.protobuf.message import DecodeError
 from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
 
-from distributed.digests import digest_code, digest_file
-from distributed.onnx_graph import graph_inputs, shape_of
-from distributed.onnx_weights import leads_out, weights_names
+from distributed.runtime.digests import digest_code, digest_file
+from distributed.runtime.onnx_graph import graph_inputs, shape_of
+from distributed.runtime.onnx_weights import leads_out, weights_names
 from schemas.errors import ModelError
 
 MOST_BYTES = 1 << 28

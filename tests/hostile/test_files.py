@@ -12,21 +12,21 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from distributed.erasures import erased_identities
-from distributed.ledger import read_ledger
-from distributed.lock import lock_holder
-from distributed.lost_shards import shards_set_aside
-from distributed.progress_record import read_progress
-from distributed.run_record import read_record
-from distributed.sampling.answers import requests_sent
-from distributed.store import FOOTER_KEY, RunStore
-from distributed.tombstone import require_not_purged
-from distributed.trail import entries
+from distributed.sampling.api.answers import requests_sent
+from distributed.storage.erasures import erased_identities
+from distributed.storage.ledger import read_ledger
+from distributed.storage.lock import lock_holder
+from distributed.storage.lost_shards import shards_set_aside
+from distributed.storage.progress_record import read_progress
+from distributed.storage.run_record import read_record
+from distributed.storage.store import FOOTER_KEY, RunStore
+from distributed.storage.tombstone import require_not_purged
+from distributed.storage.trail import entries
 from jobs.__main__ import main
-from jobs.exit_codes import ExitCode
-from jobs.findings import read_results
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.findings import read_results
 from schemas.errors import IdleakError
-from schemas.layout import (
+from schemas.run.artefacts import (
     ERASURES_FILE,
     FIGURES_PREFIX,
     GALLERY_FILE,
@@ -46,7 +46,7 @@ from schemas.layout import (
     TRAIL_PREFIX,
 )
 from tests.hostile.test_terminal import acts
-from tests.small_world import SmallWorld, file_bytes
+from tests.support.small_world import SmallWorld, file_bytes
 
 TEXT = b"no JSON \x1b[2J\x1b]0;owned\x07 \xe2\x80\xae \xff"
 DEEP = b'{"a":' * 100_000

@@ -18,14 +18,14 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 from distributed.sampling.adapters import open_generator, prepare_generator
-from distributed.sampling.decode import FORMATS, MOST_BYTES, decode
 from distributed.sampling.generator import InvalidImage
-from schemas.generators import GeneratorSpec
-from schemas.tables import Outcome
-from tests.hostile import pictures
-from tests.hostile.confined import confined
-from tests.misbehaving import serving
-from tests.small_world import SmallWorld
+from distributed.sampling.images.decode import FORMATS, MOST_BYTES, decode
+from schemas.run.tables import Outcome
+from schemas.spec.generators import GeneratorSpec
+from tests.support import pictures
+from tests.support.confined import confined
+from tests.support.misbehaving import serving
+from tests.support.small_world import SmallWorld
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
@@ -136,7 +136,7 @@ def test_what_is_refused_takes_no_memory(tmp_path: Path) -> None:
         paths.append(tmp_path / f"{index}.png")
         paths[-1].write_bytes(make())
     took = confined(
-        "from distributed.sampling.decode import decode",
+        "from distributed.sampling.images.decode import decode",
         "for one in sys.argv[1:]: print(type(decode(Path(one))).__name__)",
         *paths,
         room=300,
@@ -163,7 +163,7 @@ def test_the_largest_that_is_decoded_takes_some_20_bytes_a_pixel(
     path = tmp_path / "large.png"
     path.write_bytes(make())
     took = confined(
-        "from distributed.sampling.decode import decode",
+        "from distributed.sampling.images.decode import decode",
         "print(decode(Path(sys.argv[1]), 1 << 24).shape)",
         path,
         room=600,
@@ -180,8 +180,8 @@ def test_a_batch_of_large_photos_is_not_held_at_once(small_world: SmallWorld) ->
     for index in range(32):
         (folder / f"{index:02d}.png").write_bytes(content)
     took = confined(
-        "from distributed.shard_maker import ShardEmbedder, ShardJob\n"
-        "from schemas.shard import Shard\nfrom schemas.spec import load_spec\n"
+        "from distributed.stages.embed import ShardEmbedder, ShardJob\n"
+        "from schemas.run.shard import Shard\nfrom schemas.spec.audit import load_spec\n"
         "embedder = ShardEmbedder(ShardJob(load_spec(Path(sys.argv[1])), {}, '', 'cpu', 1, "
         "photos=tuple(sorted(Path(sys.argv[2]).iterdir()))))",
         "print(len(embedder.embed(Shard(0, 0, 32)).faces.outcome))",

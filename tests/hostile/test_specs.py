@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import SpecError
-from schemas.fleet import Fleet, load_fleet
 from schemas.printable import LONGEST
-from schemas.spec import AuditSpec, load_generator, load_spec
-from schemas.yaml_text import MOST_BYTES, MOST_COST, MOST_DEPTH, read_yaml
-from tests.small_world import default_spec
+from schemas.spec.audit import AuditSpec, load_generator, load_spec
+from schemas.spec.fleet import Fleet, load_fleet
+from schemas.spec.yaml_text import MOST_BYTES, MOST_COST, MOST_DEPTH, read_yaml
+from tests.support.small_world import default_spec
 
 SECONDS = 5.0
 VALID = yaml.safe_dump(default_spec() | {"output": "run"}, sort_keys=False)

@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.__main__ import main
-from jobs.exit_codes import ExitCode
-from jobs.log import configure_log
-from jobs.say import cell, say
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.log import configure_log
+from jobs.cli.say import cell, say
 from schemas.errors import SpecError
 from schemas.printable import LONGEST, printable, printable_lines, shortened
-from tests.people import pseudonym
-from tests.small_world import SmallWorld
+from tests.support.people import pseudonym
+from tests.support.small_world import SmallWorld
 
 ACTING = ("Cc", "Cf", "Cs", "Zl", "Zp")
 ATTACKS = [
@@ -113,7 +113,7 @@ def test_jobs_print_through_say() -> None:
         if path.name == "say.py" or path.name.startswith("bench") or path.name in OWN_WORDS:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        assert not any(map(_is_print, ast.walk(tree))), f"{path.name}: use jobs.say"
+        assert not any(map(_is_print, ast.walk(tree))), f"{path.name}: use jobs.cli.say"
 
 
 OWN_WORDS = {

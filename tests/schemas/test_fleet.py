@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from schemas.errors import SpecError
-from schemas.fleet import load_fleet
-from tests.small_world import default_spec
+from schemas.spec.fleet import load_fleet
+from tests.support.small_world import default_spec
 
 
 def write(folder: Path, **changes: Any) -> Path:

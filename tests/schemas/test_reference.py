@@ -4,9 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from schemas.fleet import FleetAudit, FleetSpec, load_fleet
-from schemas.reference import fleet_reference, generator_reference, spec_reference
-from schemas.spec import AuditSpec
+from schemas.spec.audit import AuditSpec
+from schemas.spec.fleet import FleetAudit, FleetSpec, load_fleet
+from schemas.spec.reference import fleet_reference, generator_reference, spec_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 

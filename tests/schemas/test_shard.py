@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.shard import count_outcomes, plan_shards
+from schemas.run.shard import count_outcomes, plan_shards
 
 
 @given(samples=st.integers(1, 5000), shard_size=st.integers(1, 700))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.errors import SpecError
-from schemas.generators.images import ImagesGenerator
-from schemas.generators.onnx import OnnxGenerator
-from schemas.spec import AuditSpec, load_spec
+from schemas.spec.audit import AuditSpec, load_spec
+from schemas.spec.generators.images import ImagesGenerator
+from schemas.spec.generators.onnx import OnnxGenerator
 
 CONTRACT = """
 name: lfw

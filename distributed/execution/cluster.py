@@ -1,0 +1,292 @@
+"""Connect to Ray, and size the pool from what the cluster has."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import ray
+import ray._raylet
+from ray._private import services
+from ray._private.authentication.authentication_utils import is_token_auth_enabled
+from ray.exceptions import RayError, RayTaskError
+
+from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
+from distributed.execution.ray_token import own_token
+from distributed.execution.stopping import hangup_ignored, heed_stop_signals
+from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError, SpecError
+from schemas.spec.audit import ResourcesSpec
+
+CONNECT_SECONDS = 10.0
+CALL_SECONDS = 3600.0
+WITHOUT_TOKEN = "IDLEAK_RAY_WITHOUT_TOKEN"
+
+T = TypeVar("T")
+
+LOOK_SECONDS = 5.0
+"""How often a run looks whether its cluster has grown or shrunk."""
+
+Machine = Mapping[str, float]
+"""Ray's resource names -> amounts, of one machine."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a run may use: `workers` actors of `threads` CPU threads each, on `device`."""
+
+    device: str
+    workers: int
+    threads: int
+
+
+class Cluster:
+    """Ray, joined or started when it is first needed. A context manager; ends only what it has started."""
+
+    def __init__(self) -> None:
+        self._mine = False
+        self._joined = False
+        self._own = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._mine:
+            ray.shutdown()
+            self._mine = False
+        self._own.close()
+        # What a task raised is a fault of the task, and a broken pipe is no end of Ray.
+        if isinstance(error, RayError | ConnectionError) and not isinstance(
+            error, RayTaskError | BrokenPipeError
+        ):
+            raise ClusterLostError(
+                f"Ray has ended ({_first_line(error)}); run the same command to go on"
+            ) from error
+
+    def capacity(self, resources: ResourcesSpec) -> Capacity:
+        """Turn `auto` into numbers, from what the cluster has. Connects to Ray if that has not been done.
+
+        One thread per worker is the default, and the fastest. Raises SpecError if more workers are asked for
+        than the cluster has room for, DeviceError if CUDA is asked for and no node has a GPU; neither on a
+        joined cluster that may grow.
+        """
+        self._connect()
+        return size_pool(resources, machines(), grows=self._joined)
+
+    def room(self, resources: ResourcesSpec, capacity: Capacity) -> Callable[[], int]:
+        """How many workers a run may have when this is called; `auto`: what the cluster has room for."""
+        grows = resources.grow_to if self._joined else None
+        most = resources.workers if isinstance(resources.workers, int) else grows
+        return _Room(capacity, most, asked=grows, is_own=not self._joined)
+
+    def call(self, capacity: Capacity, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function of a module where the device is: here, or on a machine of the joined cluster that
+        has a GPU, as this one need not have any. Raises what the function raises.
+        """
+        if capacity.device == "cpu" or not self._joined:
+            return function(*arguments)
+        remote: Any = ray.remote(function)
+        called = remote.options(num_cpus=capacity.threads, num_gpus=1).remote(*arguments)
+        try:
+            found: T = ray.get(called, timeout=CALL_SECONDS)
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, IdleakError) else error) from None
+        return found
+
+    def _connect(self) -> None:
+        """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; keep one that is up here."""
+        if ray.is_initialized():
+            return
+        address = os.environ.get("RAY_ADDRESS") or "local"
+        self._mine = True
+        if address == "local":
+            with hangup_ignored():
+                _start_local(self._own.enter_context(_own_folder()))
+        else:
+            _join(address)
+            self._joined = True
+        heed_stop_signals()
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """The folder of a Ray of our own, and its token there, until the Ray has ended."""
+    folder = make_ray_folder()
+    try:
+        with own_token(folder):
+            _read_variables_again()
+            yield folder
+    finally:
+        _read_variables_again()
+        drop_ray_folder(folder)
+
+
+def _read_variables_again() -> None:
+    """Ray keeps what it has once read of RAY_AUTH_MODE and the token; its type stubs name neither class."""
+    raylet: Any = ray._raylet
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def closed_ray() -> Iterator[None]:
+    """A Ray that `ray.init` starts in the block listens on 127.0.0.1 alone, and looks for no cloud around it.
+
+    Ray has no setting for either: it replaces 127.0.0.1 by the machine's address in its network; and without
+    a dashboard it starts that process all the same, to tell which cloud it runs in, in a usage report that is
+    off. Raises ClusterError for a Ray that this cannot be done with.
+    """
+    changed = {"resolve_ip_for_localhost": lambda host: host, "start_api_server": lambda *_, **__: ("", None)}
+    if missing := changed.keys() - vars(services).keys():
+        raise ClusterError(
+            f"Ray {ray.__version__} cannot be kept to this machine (it has no {min(missing)}): install the "
+            "version that constraints.txt names"
+        )
+    before = {name: getattr(services, name) for name in changed}
+    vars(services).update(changed)
+    try:
+        yield
+    finally:
+        vars(services).update(before)
+
+
+def _start_local(folder: Path) -> None:
+    with closed_ray():
+        try:
+            ray.init(
+                address="local",
+                _temp_dir=str(folder),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _node_ip_address="127.0.0.1",
+            )
+        except Exception as error:
+            # Ray raises bare exceptions where one of its processes does not come up.
+            raise ClusterLostError(
+                f"Ray did not start ({_first_line(error)}); run the same command to try again"
+            ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _join(address: str) -> None:
+    try:
+        if address != "auto":
+            require_authentication(address.removeprefix("ray://"))
+            require_listener(address.removeprefix("ray://"))
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        require_authentication(ray.get_runtime_context().gcs_address)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise DeviceError(
+            f"cannot join the Ray at RAY_ADDRESS={address}: {reason}; "
+            "start it, or unset RAY_ADDRESS to run on this machine alone"
+        ) from error
+
+
+def require_authentication(address: str) -> None:
+    """Raise ClusterError for a Ray that others than this machine can reach, and that asks for no token.
+
+    Whoever can speak to it could read what its workers have in memory, templates and keys.
+    """
+    host = address.rpartition(":")[0].strip("[]") or address
+    if is_loopback(host) or is_token_auth_enabled() or os.environ.get(WITHOUT_TOKEN) == "1":
+        return
+    raise ClusterError(
+        f"the Ray at {address} can be reached by others and asks for no token: start it and this command "
+        f"with RAY_AUTH_MODE=token, or set {WITHOUT_TOKEN}=1 if its network is closed to all others"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or a name is this machine's own, as nobody else can reach it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def require_listener(address: str, port: int | None = None) -> None:
+    """Raise OSError at once where nobody listens: Ray itself would try for minutes. port: if it has none."""
+    host, _, given = address.rpartition(":") if address.rpartition(":")[2].isdigit() else (address, "", "")
+    if given or port is not None:
+        number = int(given) if given else port
+        socket.create_connection((host.strip("[]"), number), timeout=CONNECT_SECONDS).close()
+
+
+class _Room:
+    """The room for workers when it was last looked up: `most` of them at most.
+
+    asked: workers that the cluster is to grow to, which it learns from those that wait for a machine.
+    """
+
+    def __init__(self, capacity: Capacity, most: int | None, *, asked: int | None, is_own: bool) -> None:
+        self._capacity, self._most, self._asked, self._is_own = capacity, most, asked, is_own
+        self._looked = -math.inf
+        self._room = 0
+
+    def __call__(self) -> int:
+        """Raises ClusterLostError where a Ray of our own has no machine any more: no other will come."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            there = machines()
+            if self._is_own and not there:
+                raise ClusterLostError("Ray has ended on this machine; run the same command to go on")
+            self._room = room_on(there, self._capacity.device, self._capacity.threads)
+            self._looked = time.monotonic()
+        room = self._room if self._asked is None else self._asked
+        return room if self._most is None else min(room, self._most)
+
+
+def machines() -> list[Machine]:
+    """What each live machine of the cluster has in all, in use or not."""
+    nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
+    return [node["Resources"] for node in nodes() if node["Alive"]]
+
+
+def room_on(available: Sequence[Machine], device: str, threads: int) -> int:
+    """How many actors of so many CPU threads each, and one GPU each on CUDA, fit."""
+    rooms = [int(one.get("CPU", 0)) // threads for one in available]
+    if device == "cuda":
+        rooms = [min(room, int(one.get("GPU", 0))) for room, one in zip(rooms, available, strict=True)]
+    return sum(rooms)
+
+
+def size_pool(resources: ResourcesSpec, available: Sequence[Machine], *, grows: bool = False) -> Capacity:
+    """The pool for a cluster of the machines `available`, which can get more of them if it `grows`."""
+    threads = 1 if resources.threads_per_worker == "auto" else resources.threads_per_worker
+    if grows and resources.grow_to is not None:
+        room = room_on(available, resources.device, threads)
+        return Capacity(resources.device, max(1, min(room, resources.grow_to)), threads)
+    device = resolve_device(resources.device, sum(int(one.get("GPU", 0)) for one in available))
+    room = room_on(available, device, threads)
+    workers = room if resources.workers == "auto" else resources.workers
+    if room == 0 or workers > room:
+        raise SpecError(
+            f"resources ask for {max(1, workers)} workers of {threads} threads on {device}, and the cluster "
+            f"has room for {room}: lower resources.workers or resources.threads_per_worker"
+        )
+    return Capacity(device, workers, threads)
+
+
+def resolve_device(device: str, gpus: int) -> str:
+    """`cpu` or `cuda`. Raises DeviceError for `cuda` where there is no GPU: never a silent fallback."""
+    if device == "cuda" and gpus == 0:
+        raise DeviceError("resources.device is cuda, but no GPU was found: run `idleak doctor`")
+    if device == "auto":
+        return "cuda" if gpus else "cpu"
+    return device

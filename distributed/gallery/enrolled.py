@@ -1,0 +1,94 @@
+"""The enrolled gallery: templates of people, ready to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from distributed.statistics.matching import photo_ranks
+from distributed.storage.store import RunStore
+from distributed.storage.vault import Vault
+from schemas.errors import SpecError
+from schemas.run.shard import Footer
+from schemas.run.tables import Outcome, Role, template_column
+
+
+@dataclass(frozen=True)
+class EnrolledGallery:
+    """g accepted photos of i identities.
+
+    `identity` (g,) int64 indexes `names` and `roles`, both of length i: candidates first, each side sorted.
+    `templates`: recogniser name -> (g, d) float32, as stored (float16 precision). `detection_score`: (g,)
+    float64, NaN where nothing was detected. `rank`: (g,) int64, see `photo_ranks`.
+    """
+
+    names: Sequence[str]
+    roles: Sequence[Role]
+    identity: NDArray[np.int64]
+    photos: Sequence[str]
+    templates: Mapping[str, NDArray[np.float32]]
+    detection_score: NDArray[np.float64]
+    rank: NDArray[np.int64]
+
+    def photos_per_identity(self) -> NDArray[np.int64]:
+        return np.bincount(self.identity, minlength=len(self.names)).astype(np.int64)
+
+    def members_of(self, role: Role) -> NDArray[np.int64]:
+        """Indices of the identities of one side."""
+        return np.flatnonzero([one is role for one in self.roles]).astype(np.int64)
+
+
+def read_gallery(path: Path, role: Role, vault: Vault | None = None) -> tuple[Footer, pa.Table]:
+    """One side of an earlier `gallery.parquet`. Raises SpecError if it is not there or has no such side, or
+    without the key that it was encrypted under."""
+    if not path.is_file():
+        raise SpecError(f"there is no {path}; correct the gallery's parquet, or enroll from images")
+    store = RunStore(str(path.parent), vault)
+    footer, table = store.read_footer(path.name), store.read_table(path.name)
+    table = table.filter(pc.equal(table["role"], role)).replace_schema_metadata(None)
+    if table.num_rows == 0:
+        raise SpecError(f"{path} holds no identity with the role {role}; give one that does")
+    return footer, table
+
+
+def accepted(table: pa.Table) -> pa.Table:
+    """The rows whose photo gave a template."""
+    return table.filter(pc.equal(table["outcome"], Outcome.OK))
+
+
+def without_people(table: pa.Table, identities: Collection[str]) -> pa.Table:
+    """The rows of a table with a column `identity` that are about nobody of these."""
+    return table.filter(pc.invert(pc.is_in(table["identity"], pa.array(identities, pa.string()))))
+
+
+def enrolled_gallery(table: pa.Table, recognizers: Sequence[str]) -> EnrolledGallery:
+    """The accepted photos of a `gallery.parquet`."""
+    rows = accepted(table)
+    roles, names = rows["role"].to_pylist(), rows["identity"].to_pylist()
+    keys = sorted(set(zip(roles, names, strict=True)))
+    index = {key: position for position, key in enumerate(keys)}
+    identity = np.array([index[key] for key in zip(roles, names, strict=True)], np.int64)
+    photos = rows["photo"].to_pylist()
+    return EnrolledGallery(
+        names=[name for _, name in keys],
+        roles=[Role(role) for role, _ in keys],
+        identity=identity,
+        photos=photos,
+        templates={name: template_rows(rows, name) for name in recognizers},
+        detection_score=rows["detection_score"].cast("float64").fill_null(np.nan).to_numpy(),
+        rank=photo_ranks(identity, [f"{name}/{photo}" for name, photo in zip(names, photos, strict=True)]),
+    )
+
+
+def template_rows(table: pa.Table, recognizer: str) -> NDArray[np.float32]:
+    """One recogniser's templates, (n, d) float32, in the table's order; rows without one are left out."""
+    column = table[template_column(recognizer)].combine_chunks()
+    dim = column.type.list_size
+    values = np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32)
+    return values.reshape(-1, dim)

@@ -1,0 +1,93 @@
+"""Photos that are there twice: the same file, or, where the file is not at hand, the same template."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import pyarrow as pa
+
+from distributed.gallery.enrolled import accepted, template_rows
+from distributed.gallery.source import GallerySource
+from schemas.errors import SpecError
+from schemas.run.tables import Role
+
+PAIRS_SHOWN = 5
+"""An error names so many pairs of people: more would not fit its line."""
+
+Owner = tuple[Role, str]
+"""A side of the gallery, and a pseudonym."""
+
+
+@dataclass(frozen=True)
+class KeyedPhoto:
+    """A photo and what equal ones have in common."""
+
+    identity: str
+    photo: str
+    role: Role
+    key: Hashable
+
+
+def file_keys(source: GallerySource) -> list[KeyedPhoto]:
+    """Every photo of a folder with its file's sha256, under pseudonyms."""
+    pairs = zip(source.photos, source.digests, strict=True)
+    return [KeyedPhoto(photo.identity, photo.name, photo.role, digest) for photo, digest in pairs]
+
+
+def template_keys(table: pa.Table, recognizer: str) -> list[KeyedPhoto]:
+    """Every accepted photo of a gallery with its template's digest, which equal files share."""
+    rows = accepted(table)
+    templates = template_rows(rows, recognizer).astype(np.float16)
+    people, photos, roles = (rows[name].to_pylist() for name in ("identity", "photo", "role"))
+    keys = (blake2b(template.tobytes(), digest_size=16).digest() for template in templates)
+    return [KeyedPhoto(*one) for one in zip(people, photos, map(Role, roles), keys, strict=True)]
+
+
+def require_different_photos(photos: Iterable[KeyedPhoto], roles: Collection[Role] = tuple(Role)) -> None:
+    """Raise SpecError if two people have an equal photo, with the pairs of people.
+
+    roles: only where one of the two at least is on one of these sides.
+    """
+    pairs: Counter[tuple[Owner, Owner]] = Counter()
+    for equal in _equal(photos):
+        owners = sorted({(photo.role, photo.identity) for photo in equal})
+        first = next((owner for owner in owners if owner[0] in roles), None)
+        if first is not None:
+            pairs.update((first, other) for other in owners if other != first)
+    if pairs:
+        raise SpecError(_refusal(pairs))
+
+
+def _equal(photos: Iterable[KeyedPhoto]) -> Iterator[Sequence[KeyedPhoto]]:
+    groups: dict[Hashable, list[KeyedPhoto]] = defaultdict(list)
+    for photo in photos:
+        groups[photo.key].append(photo)
+    return (group for group in groups.values() if len(group) > 1)
+
+
+def _refusal(pairs: Mapping[tuple[Owner, Owner], int]) -> str:
+    shown = [
+        f"{left[0]} {left[1]} and {right[0]} {right[1]} share {count}"
+        for (left, right), count in sorted(pairs.items())[:PAIRS_SHOWN]
+    ]
+    more = [f"and {len(pairs) - PAIRS_SHOWN} more pairs"] if len(pairs) > PAIRS_SHOWN else []
+    return (
+        "the gallery has the same photos under two people, so that one person would count as two: "
+        f"{'; '.join([*shown, *more])}. Remove one of the two people, or the photos that are in the wrong "
+        "place; `idleak enroll SPEC --reveal` says who they are"
+    )
+
+
+def repeated_photos(photos: Iterable[KeyedPhoto]) -> list[tuple[str, list[str]]]:
+    """(person, photos of theirs that are equal), each photo and person in the order of pseudonyms."""
+    found = []
+    for equal in _equal(photos):
+        own: dict[str, set[str]] = defaultdict(set)
+        for photo in equal:
+            own[photo.identity].add(photo.photo)
+        found += [(identity, sorted(names)) for identity, names in own.items() if len(names) > 1]
+    return sorted(found)

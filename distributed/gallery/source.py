@@ -1,0 +1,71 @@
+"""What a run's gallery is made from, under pseudonyms: the photos that may be enrolled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from distributed.gallery.photos import Photo, list_photos
+from distributed.runtime.digests import digest_file
+from distributed.stages.fingerprints import gallery_fingerprint
+from distributed.storage.erasures import erased_identities
+from distributed.storage.store import RunStore
+from distributed.storage.vault import Vault
+from schemas.errors import SpecError
+from schemas.fingerprint import Fingerprint
+from schemas.spec.audit import AuditSpec
+
+
+@dataclass(frozen=True)
+class GallerySource:
+    """photos: of folders, under pseudonyms, without those of erased people. listed: the same, as they are
+    named in the folders. digests: sha256 of their files. erased: pseudonyms of people who must not be
+    enrolled again."""
+
+    photos: Sequence[Photo]
+    listed: Sequence[Photo]
+    digests: Sequence[str]
+    erased: frozenset[str]
+    fingerprint: Fingerprint
+
+
+def gallery_source(spec: AuditSpec, store: RunStore | None) -> GallerySource:
+    """store: of the run, which knows who was erased; None if there is no run yet.
+
+    Raises SpecError for folders that cannot be used and for a key that is not there.
+    """
+    vault = Vault(spec.protection)
+    erased = frozenset() if store is None else erased_identities(store)
+    everybody = list_photos(spec.gallery)
+    pairs = [(under_pseudonym(photo, vault), photo) for photo in everybody]
+    _require_different(pairs)
+    kept = [pair for pair in pairs if pair[0].identity not in erased]
+    photos = [photo for photo, _ in kept]
+    digests = [digest_file(photo.path) for photo in photos]
+    fingerprint = gallery_fingerprint(spec, photos, digests, vault.key_id, erased)
+    return GallerySource(photos, [photo for _, photo in kept], digests, erased, fingerprint)
+
+
+def under_pseudonym(photo: Photo, vault: Vault) -> Photo:
+    """The photo as tables name it."""
+    name = vault.photo_pseudonym(photo.identity, photo.name)
+    return replace(photo, identity=vault.identity_pseudonym(photo.identity), name=name)
+
+
+def _require_different(pairs: Sequence[tuple[Photo, Photo]]) -> None:
+    """Raise SpecError if two folders are one name in two forms of Unicode."""
+    names: dict[str, str] = {}
+    for photo, listed in pairs:
+        if names.setdefault(photo.identity, listed.identity) != listed.identity:
+            raise SpecError(
+                f"{listed.path.parent} and another folder are one name in two forms of Unicode: put their "
+                "photos in one"
+            )
+
+
+def photo_paths(spec: AuditSpec) -> dict[tuple[str, str], Path]:
+    """(identity, photo), as tables name them -> the photo's path; sides given as Parquet have none."""
+    vault = Vault(spec.protection)
+    photos = (under_pseudonym(one, vault) for one in list_photos(spec.gallery))
+    return {(photo.identity, photo.name): photo.path for photo in photos}

@@ -1,0 +1,79 @@
+"""What the samples of a run say of its gallery: the result of the reduce, before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.gallery.enrolled import EnrolledGallery
+from distributed.membership.detectability import Reach
+from distributed.membership.judgement import Calibrated, Frame, HitCounts, Judgement
+from distributed.membership.scores import OperatingPoint
+from distributed.membership.verdicts import Decision
+from distributed.reduce.neighbours import Partial
+from distributed.statistics.drift import Drift
+from distributed.statistics.population import Cluster as Crowd
+from distributed.statistics.population import IdentityCount
+from distributed.statistics.transitivity import Transitivity
+
+
+@dataclass(frozen=True)
+class Population:
+    """How many people the generator makes, by one recogniser, and whom it makes most.
+
+    transitivity: None if no sample matches two others.
+    """
+
+    recognizer: str
+    count: IdentityCount
+    transitivity: Transitivity | None
+    crowds: Sequence[Crowd]
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What the samples below one id show. scores: of m candidates; flagged: before explaining away."""
+
+    samples: int
+    recognizer: str
+    score_name: str
+    scores: NDArray[np.float64]
+    flagged: int
+
+
+@dataclass(frozen=True)
+class SettingScores:
+    """What the samples of one setting of a sweep show, by one recogniser × score, before explaining away.
+
+    samples: those with a template. calibrated, decisions: of m candidates; q-values are within the setting.
+    """
+
+    setting: int
+    samples: int
+    recognizer: str
+    score_name: str
+    calibrated: Calibrated
+    decisions: Sequence[Decision]
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What the samples say of the gallery. reach: by recogniser and group, what it could have found."""
+
+    frame: Frame
+    points: Mapping[str, OperatingPoint]
+    partials: Mapping[str, Partial]
+    judgements: Sequence[Judgement]
+    hits: Sequence[HitCounts]
+    reach: Reach
+    population: Population | None
+    prefixes: Sequence[Prefix]
+    drifts: Sequence[Drift]
+    settings: Sequence[SettingScores] = ()
+
+    @property
+    def gallery(self) -> EnrolledGallery:
+        return self.frame.gallery

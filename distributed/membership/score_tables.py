@@ -1,0 +1,135 @@
+"""What the reduce writes: neighbours, scores and over-representation as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from distributed.gallery.enrolled import EnrolledGallery
+from distributed.membership.judgement import Floats, Frame, HitCounts, Integers, Judgement
+from distributed.reduce.neighbours import Partial
+from distributed.statistics.calibration import cohort_p_values
+from schemas.run.tables import NEIGHBOURS_SCHEMA, OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA, Role
+
+
+def neighbours_table(gallery: EnrolledGallery, partials: Mapping[str, Partial]) -> pa.Table:
+    """`neighbours.parquet`: the nearest samples of every photo, rank 1 first."""
+    tables = [_neighbours_of(gallery, name, partial) for name, partial in partials.items()]
+    return pa.concat_tables(tables)
+
+
+def _neighbours_of(gallery: EnrolledGallery, recognizer: str, partial: Partial) -> pa.Table:
+    sample_id = partial.neighbours.sample_id
+    photo, rank = np.nonzero(sample_id >= 0)
+    columns = [
+        _names(gallery, gallery.identity[photo]),
+        pa.array(gallery.photos, pa.string()).take(pa.array(photo)),
+        pa.repeat(recognizer, len(photo)),
+        pa.array(rank + 1, pa.int32()),
+        pa.array(sample_id[photo, rank]),
+        pa.array(partial.neighbours.similarity[photo, rank]),
+    ]
+    return pa.Table.from_arrays(columns, schema=NEIGHBOURS_SCHEMA)
+
+
+def _names(gallery: EnrolledGallery, identities: Integers) -> pa.Array:
+    """Names of identities; null for −1."""
+    places = pa.array(identities, mask=identities < 0)
+    return pa.array(gallery.names, pa.string()).take(places)
+
+
+def scores_table(frame: Frame, partials: Mapping[str, Partial], judgements: Sequence[Judgement]) -> pa.Table:
+    """`scores.parquet`: for each recogniser × score, the candidates, then each group's cohort."""
+    tables = []
+    for one in judgements:
+        partial = partials.get(one.recognizer)
+        tables.append(_candidates_of(frame, partial, one))
+        tables += [_cohort_of(frame, partial, one, index) for index in range(len(frame.groups))]
+    return pa.concat_tables(tables)
+
+
+def _candidates_of(frame: Frame, partial: Partial | None, one: Judgement) -> pa.Table:
+    groups = [frame.groups[index] for index in frame.group_of]
+    hits = None
+    if partial is not None:
+        levels = [frame.level_of(group) for group in groups]
+        hits = partial.identity_hits[levels, frame.candidates]
+    columns = {
+        "identity": _names(frame.gallery, frame.candidates),
+        "role": pa.repeat(str(Role.CANDIDATE), len(groups)),
+        "score": pa.array(one.calibrated.score),
+        "p_value": pa.array(one.calibrated.p_value),
+        "explained_p_value": _nullable(one.explained_p_value),
+        "p_floor": pa.array(one.calibrated.floor),
+        "q_value": pa.array([decision.q_value for decision in one.decisions], pa.float64()),
+        "fdp_bound": pa.array([decision.fdp_bound for decision in one.decisions], pa.float64()),
+        "tail_p_value": _nullable(one.tail.p_value),
+        "tail_p_low": _nullable(one.tail.low),
+        "tail_p_high": _nullable(one.tail.high),
+        "verdict": pa.array([str(verdict) for verdict in one.verdicts()]),
+        "reason": pa.array([decision.reason for decision in one.decisions], pa.string()),
+        "resembles": _names(frame.gallery, one.resembles),
+        "disagreement": _nullable(one.disagreement),
+        "stratum": pa.array([group.stratum for group in groups]),
+        "photos": pa.array([group.photos for group in groups], pa.int32()),
+        "hits": pa.nulls(len(groups), pa.int64()) if hits is None else pa.array(hits),
+    }
+    return _score_rows(one, columns)
+
+
+def _cohort_of(frame: Frame, partial: Partial | None, one: Judgement, index: int) -> pa.Table:
+    """The cohort of one group, with leave-one-out p-values: for diagnostics."""
+    group, score = frame.groups[index], one.calibrated.cohort[index]
+    n = len(group.cohort)
+    columns = {
+        "identity": _names(frame.gallery, group.cohort),
+        "role": pa.repeat(str(Role.COHORT), n),
+        "score": pa.array(score),
+        "p_value": pa.array(cohort_p_values(score)),
+        "p_floor": pa.array(np.full(n, 1 / n)),
+        "stratum": pa.repeat(group.stratum, n),
+        "photos": pa.array(np.full(n, group.photos), pa.int32()),
+    }
+    if partial is not None:
+        columns["hits"] = pa.array(partial.identity_hits[frame.level_of(group), group.cohort])
+    return _score_rows(one, columns)
+
+
+def _score_rows(one: Judgement, columns: dict[str, pa.Array]) -> pa.Table:
+    n = len(columns["score"])
+    columns |= {"recognizer": pa.repeat(one.recognizer, n), "score_name": pa.repeat(one.score_name, n)}
+    arrays = [columns.get(field.name, pa.nulls(n, field.type)) for field in SCORES_SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=SCORES_SCHEMA)
+
+
+def _nullable(values: Floats) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))
+
+
+def over_representation_table(frame: Frame, counts: Sequence[HitCounts]) -> pa.Table:
+    """`over_representation.parquet`: one row per candidate and recogniser."""
+    return pa.concat_tables([_hits_of(frame, one) for one in counts])
+
+
+def _hits_of(frame: Frame, one: HitCounts) -> pa.Table:
+    groups = [frame.groups[index] for index in frame.group_of]
+    finite: NDArray[np.bool_] = np.isfinite(one.ratio)
+    columns = [
+        _names(frame.gallery, frame.candidates),
+        pa.repeat(one.recognizer, len(groups)),
+        pa.array([group.stratum for group in groups]),
+        pa.array([group.photos for group in groups], pa.int32()),
+        pa.array(one.hits),
+        pa.array(one.per_million),
+        pa.array(one.low),
+        pa.array(one.high),
+        pa.array(one.expected),
+        pa.array(np.where(finite, one.ratio, 0.0), mask=~finite),
+        pa.array(one.p_value),
+        pa.array(one.flagged),
+        _names(frame.gallery, one.resembles),
+    ]
+    return pa.Table.from_arrays(columns, schema=OVER_REPRESENTATION_SCHEMA)

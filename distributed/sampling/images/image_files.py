@@ -1,0 +1,75 @@
+"""Images from files: a folder of generated images, or the photos of a gallery."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.runtime.digests import digest_files
+from distributed.sampling.generator import DEFAULT_PIXELS, Image, ImageSource, InvalidImage, Loading
+from distributed.sampling.images.decode import decode
+from schemas.errors import SpecError
+from schemas.spec.generators.images import ImagesGenerator
+
+
+def open_source(spec: ImagesGenerator, seed: int, loading: Loading) -> ImageSource:
+    paths = loading.prepared if loading.prepared is not None else prepare(spec)
+    return ImageFiles(paths, loading.pixels)
+
+
+def fingerprint_fields(spec: ImagesGenerator) -> dict[str, str]:
+    return {"sha256": digest_files(Path(spec.path), prepare(spec))}
+
+
+def prepare(spec: ImagesGenerator) -> list[Path]:
+    """The files in the order of their ids."""
+    return list_images(Path(spec.path))
+
+
+def count(spec: ImagesGenerator) -> int:
+    return len(prepare(spec))
+
+
+def list_images(root: Path) -> list[Path]:
+    """Every file below `root` that is not hidden, sorted by relative path in POSIX spelling.
+
+    Raises SpecError if `root` is no readable folder, holds no file, or holds a symbolic link.
+    """
+    if not root.is_dir():
+        raise SpecError(f"{root} is not a folder; give a folder of images")
+    found = list(_below(root))
+    if link := next((path for path in found if path.is_symlink()), None):
+        raise SpecError(f"{link} is a symbolic link, which may lead anywhere: put the file itself there")
+    files = [path for path in found if path.is_file()]
+    if not files:
+        raise SpecError(f"{root} holds no images; give a folder with image files in it")
+    return sorted(files, key=lambda path: path.relative_to(root).as_posix())
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Every file, folder and link below that is not hidden; pathlib's own search passes over what it may not
+    read. Raises SpecError for a folder that cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in shown:
+            yield Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(Path(entry.path))
+    except OSError as error:
+        raise SpecError(f"cannot list {folder}: {error.strerror}; make it readable") from error
+
+
+class ImageFiles:
+    """An image source whose id i is the i-th of a list of files."""
+
+    def __init__(self, paths: Sequence[Path], pixels: int = DEFAULT_PIXELS) -> None:
+        self._paths, self._pixels = paths, pixels
+
+    def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
+        """Decoded files as RGB, turned upright by their EXIF orientation."""
+        return [decode(self._paths[index], self._pixels) for index in ids]

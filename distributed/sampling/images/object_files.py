@@ -1,0 +1,123 @@
+"""Files in a folder or below a bucket prefix, read as streams and in ranges."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, from_url
+
+from schemas.errors import SpecError
+from schemas.spec.audit import is_remote
+
+
+class ObjectFiles:
+    """All files with one suffix at a location: a file, a folder, or an s3://, gs:// or az:// prefix."""
+
+    def __init__(self, location: str, suffix: str) -> None:
+        """Raises SpecError if there is none, or the location cannot be listed."""
+        self.location = location
+        try:
+            self._store, prefix = _open(location)
+            listed = [] if prefix.endswith(suffix) else self._store.list(prefix or None).collect()
+        except (BaseError, OSError, ValueError) as error:
+            raise SpecError(f"cannot list {location}: {_first(error)}; correct generator.path") from error
+        entries = [one["path"] for one in listed] or [prefix]
+        self.names = sorted(name for name in entries if name.endswith(suffix))
+        if not self.names:
+            raise SpecError(f"{location} holds no {suffix} files; correct generator.path")
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The file's bytes, from its beginning to its end. Raises SpecError."""
+        try:
+            for chunk in self._store.get(name).stream(min_chunk_size=1 << 20):
+                yield bytes(chunk)
+        except (BaseError, OSError) as error:
+            raise self._unreadable(name, error) from error
+
+    def part(self, name: str, start: int, stop: int) -> memoryview:
+        """The bytes from `start` on, before `stop`. Raises SpecError."""
+        try:
+            return memoryview(self._store.get_range(name, start=start, end=stop))
+        except (BaseError, OSError) as error:
+            raise self._unreadable(name, error) from error
+
+    def open(self, name: str) -> pa.PythonFile:
+        """The file for pyarrow, which reads what it needs. Raises SpecError."""
+        try:
+            return pa.PythonFile(_Ranges(self._store, name), mode="r")
+        except (BaseError, OSError) as error:
+            raise self._unreadable(name, error) from error
+
+    def stamps(self) -> tuple[str, ...]:
+        """What changes when a file is replaced."""
+        return tuple(self._stamp(name) for name in self.names)
+
+    def digest(self, name: str) -> str:
+        """The hexadecimal sha256 of the file."""
+        digest = hashlib.sha256()
+        for chunk in self.chunks(name):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def _stamp(self, name: str) -> str:
+        meta = self._store.head(name)
+        return f"{name} {meta['size']} {meta['last_modified'].isoformat()} {meta['e_tag']}"
+
+    def _unreadable(self, name: str, error: Exception) -> SpecError:
+        return SpecError(f"cannot read {name} of {self.location}: {_first(error)}; fetch it again")
+
+
+class _Ranges(io.RawIOBase):
+    """A file of a store as Python and pyarrow read files; every read is one range."""
+
+    def __init__(self, store: Any, name: str) -> None:
+        super().__init__()
+        self._store, self._name, self._place = store, name, 0
+        self._size = int(store.head(name)["size"])
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = max(0, start + offset)
+        return self._place
+
+    def read(self, count: int | None = -1) -> bytes:
+        left = max(0, self._size - self._place)
+        wanted = left if count is None or count < 0 else min(count, left)
+        if wanted == 0:
+            return b""
+        found = bytes(self._store.get_range(self._name, start=self._place, end=self._place + wanted))
+        self._place += len(found)
+        return found
+
+
+def _open(location: str) -> tuple[Any, str]:
+    """A store, and the prefix or object in it that the location names."""
+    if is_remote(location):
+        scheme, _, rest = location.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        return from_url(f"{scheme}://{bucket}"), prefix.rstrip("/")
+    path = Path(location)
+    if path.is_file():
+        return LocalStore(path.parent), path.name
+    if not path.is_dir():
+        raise OSError("there is no such file or folder")
+    return LocalStore(path), ""
+
+
+def _first(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

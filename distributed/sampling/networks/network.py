@@ -1,0 +1,113 @@
+"""What all networks share: their inputs from sample ids, and images from their outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.sampling.generator import Image, InvalidImage
+from distributed.sampling.networks.latents import standard_normal, stream_of, uniform_integers
+from schemas.run.tables import Outcome
+from schemas.spec.generators.base import Setting
+from schemas.spec.generators.network import (
+    ClassInput,
+    ImageOutput,
+    LatentInput,
+    NetworkGenerator,
+    NetworkInput,
+    NumberInput,
+)
+from schemas.spec.sweep import Sweep
+
+MOST_OUTSIDE = 0.5
+"""An image with more than this share of its values far outside the stated range was given another range."""
+
+Float32 = NDArray[np.float32]
+
+
+class NetworkInputs:
+    """Sample ids to the arrays that a network takes."""
+
+    def __init__(self, spec: NetworkGenerator, seed: int) -> None:
+        self._spec, self._seed = spec, seed
+        self._sweep = Sweep(spec.factors)
+
+    def latents(self, ids: NDArray[np.int64]) -> Float32:
+        """(len(ids), dim) float32; samples that differ by their setting alone have the same."""
+        return standard_normal(self._seed, self._sweep.draws(ids), self._spec.latent.dim)
+
+    def others(self, ids: NDArray[np.int64]) -> dict[str, NDArray[np.float32] | NDArray[np.int64]]:
+        """The further inputs, by name, each with len(ids) rows."""
+        draws, settings = self._sweep.draws(ids), self._sweep.settings_of(ids)
+        return {name: self._input(name, one, draws, settings) for name, one in self._spec.inputs.items()}
+
+    def _input(
+        self, name: str, one: NetworkInput, draws: NDArray[np.int64], settings: Sequence[Setting]
+    ) -> NDArray[np.float32] | NDArray[np.int64]:
+        if isinstance(one, LatentInput):
+            return standard_normal(self._seed, draws, one.dim, stream_of(name))
+        if isinstance(one, NumberInput):
+            return np.array([setting.get(name, one.value) for setting in settings], np.float32)
+        return _encode(one, self._classes(name, one, draws, settings))
+
+    def _classes(
+        self, name: str, one: ClassInput, draws: NDArray[np.int64], settings: Sequence[Setting]
+    ) -> NDArray[np.int64]:
+        if name in self._spec.factors:
+            return np.array([setting[name] for setting in settings], np.int64)
+        if one.value is not None:
+            return np.full(len(draws), one.value, np.int64)
+        return uniform_integers(self._seed, draws, one.classes, stream_of(name))
+
+
+def _encode(one: ClassInput, classes: NDArray[np.int64]) -> NDArray[np.float32] | NDArray[np.int64]:
+    return classes if one.encoding == "index" else np.eye(one.classes, dtype=np.float32)[classes]
+
+
+def network_fields(spec: NetworkGenerator) -> dict[str, str]:
+    """The fields of a fingerprint that tell inputs and outputs."""
+    fields = {
+        "latent.dim": str(spec.latent.dim),
+        "output.layout": spec.output.layout,
+        "output.range": repr(spec.output.range),
+        "output.channels": spec.output.channels,
+    }
+    return fields | {f"inputs.{name}": repr(one) for name, one in spec.inputs.items()}
+
+
+def output_problem(raw: Float32, output: ImageOutput) -> str | None:
+    """What is wrong with the shape of a network's output for one sample, in one line."""
+    channels = 1 if output.layout == "nchw" else 3
+    if raw.ndim == 4 and len(raw) == 1 and raw.shape[channels] == 3:
+        return None
+    wanted = "(1, 3, H, W)" if output.layout == "nchw" else "(1, H, W, 3)"
+    return (
+        f"gives an output of shape {raw.shape} for one latent; generator.output.layout {output.layout} "
+        f"wants {wanted}"
+    )
+
+
+def to_images(raw: Float32, output: ImageOutput) -> list[Image | InvalidImage]:
+    """A network's output, N first, as images; one that cannot be an image says why."""
+    return [_to_image(one, output) for one in raw]
+
+
+def _to_image(raw: Float32, output: ImageOutput) -> Image | InvalidImage:
+    channels = 0 if output.layout == "nchw" else 2
+    if raw.ndim != 3 or raw.shape[channels] != 3:
+        return InvalidImage(f"the generator's output has shape {raw.shape}", Outcome.WRONG_SHAPE)
+    if not np.isfinite(raw).all():
+        return InvalidImage("the generator's output has values that are no numbers", Outcome.NOT_FINITE)
+    image = raw.transpose(1, 2, 0) if output.layout == "nchw" else raw
+    low, high = output.range
+    share = np.count_nonzero(np.abs(image - (low + high) / 2) > high - low) / image.size
+    if share > MOST_OUTSIDE:
+        return InvalidImage(
+            f"{share:.0%} of the values lie far outside generator.output.range", Outcome.WRONG_RANGE
+        )
+    scaled: Float32 = (image[..., ::-1] if output.channels == "bgr" else image).astype(np.float32)
+    scaled = (scaled - low) * (255.0 / (high - low))
+    rounded: Image = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    return rounded

@@ -1,0 +1,40 @@
+"""A generator in a `.pt2` file, an exported program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distributed.runtime.digests import digest_file, torch_version
+from distributed.sampling.generator import ImageSource, Loading
+from distributed.sampling.networks.network import network_fields
+from schemas.spec.generators.torch import TorchExportGenerator
+
+
+def open_source(spec: TorchExportGenerator, seed: int, loading: Loading) -> ImageSource:
+    """Runs what the file wants: only where that may be."""
+    import torch
+
+    from distributed.sampling.networks.torch_network import TorchImageGenerator, load_trusted
+
+    module = load_trusted(
+        spec.path,
+        spec.trust,
+        loading.device,
+        lambda file: torch.export.load(file).module().to(loading.device),
+        "an exported program",
+    )
+    return TorchImageGenerator(
+        module, spec, seed, name=spec.path, device=loading.device, threads=loading.threads
+    )
+
+
+def fingerprint_fields(spec: TorchExportGenerator) -> dict[str, str]:
+    return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | torch_version()
+
+
+def prepare(spec: TorchExportGenerator) -> None:
+    """There is nothing to find out beforehand."""
+
+
+def count(spec: TorchExportGenerator) -> None:
+    """There is no end to latents."""

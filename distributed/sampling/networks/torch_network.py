@@ -1,0 +1,164 @@
+"""What the torch formats share: a module that takes latents, run on one device."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection
+from functools import reduce
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from distributed.sampling.generator import Image, InvalidImage
+from distributed.sampling.networks.network import NetworkInputs, output_problem, to_images
+from distributed.sampling.networks.onnx_export import to_onnx, to_safetensors
+from distributed.sampling.sandbox.trust import trusted_bytes
+from schemas.errors import DeviceError, ModelError
+from schemas.spec.generators.network import NetworkGenerator
+from schemas.spec.generators.torch import ModuleGenerator
+
+Float32 = NDArray[np.float32]
+
+
+class TorchImageGenerator:
+    """Sample i: the module's image for the i-th latent of the seed.
+
+    The latent is the module's first argument; the spec's `inputs` are keyword arguments.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        spec: NetworkGenerator,
+        seed: int,
+        *,
+        name: str,
+        device: str,
+        threads: int,
+    ) -> None:
+        """`name`: of the file, for errors. Raises ModelError if the module does not give RGB images."""
+        torch.set_num_threads(threads)
+        self._module, self._spec, self._name = module, spec, name
+        self._inputs, self._device = NetworkInputs(spec, seed), device
+        if problem := output_problem(self._run(np.zeros(1, np.int64)), spec.output):
+            raise ModelError(f"{name} {problem}")
+
+    def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
+        """The images of `ids`; one that cannot be an image is invalid."""
+        return to_images(self._run(ids), self._spec.output)
+
+    def convert(self, to: str) -> tuple[bytes, dict[str, Any]]:
+        """The module as `onnx`, or its weights as `safetensors`; nothing that the spec does not say.
+
+        Raises ModelError if that cannot be.
+        """
+        if to == "safetensors":
+            return to_safetensors(self._module), {}
+        latents, others = self._tensors(np.arange(2))
+        # In ONNX the latent has a name, which no other input may have.
+        inputs = {unused_name("latent", others): latents} | others
+        names = list(others)
+        return to_onnx(
+            self._module,
+            lambda module, latent, *rest: module(latent, **dict(zip(names, rest, strict=True))),
+            inputs,
+            self._name,
+        ), {}
+
+    def _run(self, ids: NDArray[np.int64]) -> Float32:
+        latents, others = self._tensors(ids)
+        with torch.inference_mode():
+            try:
+                made = self._module(latents, **others)
+            except (RuntimeError, TypeError, ValueError) as error:
+                raise ModelError(_refusal(self._name, latents, others, error)) from error
+        if not isinstance(made, torch.Tensor):
+            raise ModelError(f"{self._name} gives a {type(made).__name__}, not a tensor of images")
+        images: Float32 = made.to("cpu", torch.float32).numpy()
+        return images
+
+    def _tensors(self, ids: NDArray[np.int64]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        others = self._inputs.others(ids).items()
+        return self._tensor(self._inputs.latents(ids)), {name: self._tensor(one) for name, one in others}
+
+    def _tensor(self, value: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(value).to(self._device)
+
+
+def unused_name(name: str, taken: Collection[str]) -> str:
+    """`name`, with underscores until it is not `taken`."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _refusal(name: str, latents: torch.Tensor, others: dict[str, torch.Tensor], error: Exception) -> str:
+    shapes = {"latent": tuple(latents.shape)} | {key: tuple(one.shape) for key, one in others.items()}
+    last = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    return f"{name} cannot run on inputs of shapes {shapes}: {last}; correct generator.latent or its inputs"
+
+
+def require_device(device: str) -> None:
+    """Raise DeviceError for CUDA where torch has none: never a silent fallback."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device is cuda, but torch sees no CUDA device: run `idleak doctor`")
+
+
+def load_trusted(
+    path: str, trust: tuple[str, ...], device: str, load: Callable[[Any], Any], what: str
+) -> Any:
+    """What `load` makes of the file, whose bytes are those that the spec trusts.
+
+    Raises TrustError, ModelError for a file that is not `what`, DeviceError.
+    """
+    require_device(device)
+    file = trusted_bytes(Path(path), trust)
+    try:
+        return load(file)
+    except Exception as error:
+        last = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise ModelError(
+            f"{path} is not {what} ({type(error).__name__}: {last}): run `idleak inspect {path}`"
+        ) from error
+
+
+def made_by_factory(spec: ModuleGenerator) -> torch.nn.Module:
+    """What the factory gives, with its weights.
+
+    Raises ModelError if it cannot be imported, fails, or gives no module, or if the weights do not fit.
+    """
+    name, _, path = spec.factory.partition(":")
+    sys.path.insert(0, spec.code)
+    try:
+        factory: Any = reduce(getattr, path.split("."), import_module(name))
+        made = factory(**spec.arguments)
+    except Exception as error:
+        raise ModelError(
+            f"generator.factory {spec.factory} of {spec.code} fails ({type(error).__name__}: {error}): "
+            "correct it, or generator.arguments"
+        ) from error
+    if not isinstance(made, torch.nn.Module):
+        raise ModelError(
+            f"generator.factory {spec.factory} gives a {type(made).__name__}, not a torch.nn.Module"
+        )
+    if spec.weights is not None:
+        _load_weights(made, Path(spec.weights))
+    return made
+
+
+def _load_weights(module: torch.nn.Module, path: Path) -> None:
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} is not a readable safetensors file: {error}") from error
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path} does not fit the module: {reason}") from error

@@ -1,0 +1,258 @@
+"""Code that came with a generator runs in a process of its own, which is given only what it needs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.runtime.offline import VARIABLES
+from distributed.sampling.generator import Image, InvalidImage
+from schemas.errors import DeviceError, IdleakError, ModelError, SpecError
+from schemas.run.tables import Outcome
+from schemas.spec.generators.base import Generator
+
+LOG = logging.getLogger(__name__)
+ROOT = Path(__file__).resolve().parents[3]
+LOAD_SECONDS, SAMPLE_SECONDS, CONVERT_SECONDS, END_SECONDS = 600.0, 600.0, 1800.0, 5.0
+HEADER = struct.Struct("<Q")
+LONGEST_HEADER = 1 << 24
+LAST_BYTES = 2000
+KEPT_VARIABLES = (
+    "CUDA_HOME",
+    "CUDA_VISIBLE_DEVICES",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "PATH",
+    "SYSTEMROOT",
+    "TZ",
+)
+"""All others stay outside: they may hold credentials."""
+
+ERRORS: Mapping[str, type[IdleakError]] = {one.__name__: one for one in (DeviceError, ModelError, SpecError)}
+
+
+class GeneratorCrashedError(Exception):
+    """The generator's process ended, hung, or sent what is no answer. The next call starts a new one."""
+
+
+class SandboxedSource:
+    """An image source whose adapter runs in a child process.
+
+    The child gets the generator's part of the spec and the seed: no gallery, no run folder, none of the
+    parent's environment but KEPT_VARIABLES, a home and a working folder of its own, and, where the platform
+    allows it, no network (`network` says whether it has one) and no files but `readable_paths` and those of
+    Python and the system (`confined` says so). Where that is not so, it runs as the same user, and may read
+    what that user may; this is said once in the log.
+    """
+
+    def __init__(
+        self,
+        spec: Generator,
+        seed: int,
+        *,
+        device: str,
+        threads: int,
+        sample_seconds: float = SAMPLE_SECONDS,
+    ) -> None:
+        """Raises ModelError, SpecError or DeviceError if the generator cannot be loaded."""
+        self._order = {
+            "spec": spec.model_dump(mode="json"),
+            "seed": seed,
+            "device": device,
+            "threads": threads,
+            "readable": readable_paths(spec),
+        }
+        self._threads, self._sample_seconds = threads, sample_seconds
+        self._child: _Child | None = None
+        self.network, self.confined = self._started().network, self._started().confined
+        if not self.confined:
+            _say_unconfined()
+
+    def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
+        """As the adapter gives them. Raises GeneratorCrashedError if its process ends or takes too long."""
+        child = self._started()
+        try:
+            return child.sample(ids, self._sample_seconds)
+        except GeneratorCrashedError:
+            self.close()
+            raise
+
+    def convert(self, to: str) -> tuple[memoryview, dict[str, Any]]:
+        """The generator in the format `to`, and what a spec of it must say beside what this one does.
+
+        Raises ModelError if that cannot be, GeneratorCrashedError as `sample`.
+        """
+        child = self._started()
+        try:
+            return child.convert(to, CONVERT_SECONDS)
+        except GeneratorCrashedError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def _started(self) -> _Child:
+        if self._child is None:
+            self._child = _Child(self._order, self._threads)
+        return self._child
+
+
+class _Child:
+    """The process, and the messages to it and from it."""
+
+    def __init__(self, order: Mapping[str, Any], threads: int) -> None:
+        self._folder = Path(mkdtemp(prefix="generator-"))
+        with (self._folder / "stderr").open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-B", "-u", "-m", "distributed.sampling.sandbox.child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=self._folder,
+                env=_environment(self._folder, threads),
+                start_new_session=True,
+            )
+        # Ends it, too, where its owner is forgotten or the interpreter ends.
+        self.end = weakref.finalize(self, _end, self._process, self._folder)
+        try:
+            self._send(order)
+            header, _ = self._answer(LOAD_SECONDS)
+        except BaseException:
+            # Also Ctrl-C: a process that runs code of others must not outlive who started it. Raised again.
+            self.end()
+            raise
+        self.network, self.confined = bool(header.get("network")), bool(header.get("confined"))
+
+    def sample(self, ids: NDArray[np.int64], seconds: float) -> list[Image | InvalidImage]:
+        self._send({"ids": ids.tolist()})
+        header, body = self._answer(seconds)
+        return list(_images(header["images"], body))
+
+    def convert(self, to: str, seconds: float) -> tuple[memoryview, dict[str, Any]]:
+        self._send({"convert": to})
+        header, body = self._answer(seconds)
+        return body, header["facts"]
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        text = json.dumps(message).encode()
+        try:
+            self._process.stdin.write(HEADER.pack(len(text)) + text)
+            self._process.stdin.flush()
+        except OSError as error:
+            raise self._crashed("ended") from error
+
+    def _answer(self, seconds: float) -> tuple[dict[str, Any], memoryview]:
+        """The next message and its bytes. Raises the error that the message tells."""
+        end = time.monotonic() + seconds
+        length = HEADER.unpack(self._read(HEADER.size, end))[0]
+        if length > LONGEST_HEADER:
+            raise self._crashed("sent what is no answer")
+        header: dict[str, Any] = json.loads(bytes(self._read(length, end)))
+        if "error" in header:
+            kind = ERRORS.get(header["error"])
+            raise kind(header["message"]) if kind else self._crashed(f"failed: {header['message']}")
+        return header, self._read(header["bytes"], end)
+
+    def _read(self, count: int, end: float) -> memoryview:
+        assert self._process.stdout is not None
+        room = memoryview(bytearray(count))
+        done, pipe = 0, self._process.stdout.fileno()
+        while done < count:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+                raise self._crashed("did not answer in time, and was ended")
+            got = os.readv(pipe, [room[done:]])
+            if got == 0:
+                raise self._crashed("ended")
+            done += got
+        return room
+
+    def _crashed(self, what: str) -> GeneratorCrashedError:
+        with suppress(subprocess.TimeoutExpired):
+            what += f" with exit code {self._process.wait(1.0)}"
+        said = (self._folder / "stderr").read_bytes()[-LAST_BYTES:].decode(errors="replace")
+        last = said.strip().splitlines()[-1] if said.strip() else "it said nothing"
+        return GeneratorCrashedError(f"the generator's process {what}: {last}")
+
+
+def readable_paths(spec: Generator) -> list[str]:
+    """The files and folders that the generator's code may read: those that the generator's spec names.
+
+    A text in `arguments` counts if it is an absolute path: it is how a factory is told of its files.
+    """
+    named = [getattr(spec, one) for one in spec.paths]
+    arguments = getattr(spec, "arguments", {}).values()
+    told = [one for one in arguments if isinstance(one, str) and Path(one).is_absolute()]
+    return [one for one in (*named, *told) if one]
+
+
+@cache
+def _say_unconfined() -> None:
+    LOG.warning(
+        "this system has no Landlock (Linux 5.13 or newer): a generator's code may read what this user may, "
+        "so run code that you do not know as a user who cannot read the gallery"
+    )
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Kill the process and all that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(END_SECONDS)
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environment(folder: Path, threads: int) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    own = {
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONPYCACHEPREFIX": str(folder),
+        # torch names a folder after the user, and would look him up in files.
+        "LOGNAME": "generator",
+    }
+    return {**kept, **limits, **VARIABLES, **own}
+
+
+def _images(told: Sequence[Mapping[str, Any]], body: memoryview) -> Iterator[Image | InvalidImage]:
+    start = 0
+    for one in told:
+        if "reason" in one:
+            yield InvalidImage(str(one["reason"]), Outcome(one["outcome"]))
+            continue
+        height, width = one["size"]
+        stop = start + height * width * 3
+        yield np.frombuffer(body[start:stop], np.uint8).reshape(height, width, 3)
+        start = stop

@@ -1,0 +1,299 @@
+"""From ids to a committed shard: sample, embed, write. What an actor does; knows nothing of Ray."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from distributed.embedding.detector import Detector
+from distributed.embedding.extractor import FaceBatch, TemplateExtractor
+from distributed.embedding.locator import AlignedCrops, DetectorLocator, FixedLandmarks, Locator
+from distributed.embedding.recognizer import Recognizer
+from distributed.embedding.zoo import resolve_model
+from distributed.runtime.memory_errors import is_out_of_memory
+from distributed.sampling.adapters import CheckedSource, open_generator
+from distributed.sampling.generator import Image, ImageSource, InvalidImage
+from distributed.sampling.images.image_files import ImageFiles
+from distributed.storage.store import open_run
+from schemas.run.shard import Footer, Shard, ShardReport
+from schemas.run.tables import DIGEST_COLUMN, factor_column, samples_schema, template_column
+from schemas.spec.audit import AuditSpec, FacesSpec
+from schemas.spec.generators.base import FactorValue
+from schemas.spec.sweep import Sweep
+
+BATCH_IMAGES = 32
+DECODED_IMAGES = 4
+"""Small files can hold as many pixels as `limits.pixels` allows: few are decoded before one looks."""
+
+HELD_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """All that an actor needs to make any shard of a run.
+
+    photos: given for the gallery's, not the samples'. prepared: what `prepare_generator` has found out.
+    """
+
+    spec: AuditSpec
+    fingerprint: dict[str, str]
+    prefix: str
+    device: str
+    threads: int
+    photos: tuple[Path, ...] | None = None
+    prepared: Any = None
+
+
+@dataclass(frozen=True)
+class EmbeddedShard:
+    """A shard before it is written.
+
+    reasons: why images are invalid. digests: of the images as they came, where they cannot be made again.
+    """
+
+    faces: FaceBatch
+    seconds: dict[str, float]
+    reasons: Sequence[str]
+    digests: Sequence[str | None] | None = None
+
+
+class ShardEmbedder:
+    """Samples and embeds shards of one job; its models are loaded once."""
+
+    def __init__(self, job: ShardJob, source: ImageSource | None = None) -> None:
+        """source: of the job, if it is open already.
+
+        Raises ModelError or DeviceError if a model cannot be loaded on the job's device.
+        """
+        self._source = open_source(job) if source is None else source
+        self.answering = self._source.answering if isinstance(self._source, CheckedSource) else None
+        self._extractor = open_extractor(job)
+        self.images_at_once = BATCH_IMAGES
+        generator = job.spec.generator
+        # An API is asked for many images at once, and each is bounded by itself.
+        is_decoded = job.photos is not None or (generator.repeatable and not generator.seeded)
+        self._sampled_at_once = DECODED_IMAGES if is_decoded else BATCH_IMAGES
+
+    @property
+    def batches(self) -> dict[str, int]:
+        """Recogniser name -> crops that it takes at once."""
+        return self._extractor.batches
+
+    def embed(self, shard: Shard) -> EmbeddedShard:
+        """Outcomes and templates of the shard's images, in the order of ids."""
+        seconds = dict.fromkeys(("generate", *self._extractor.timings), 0.0)
+        before = dict(self._extractor.timings)
+        if self.answering is not None:
+            self.answering.expect(shard.ids)
+        parts: list[FaceBatch] = []
+        reasons: list[str] = []
+        for ids in batches(shard):
+            parts += self._embedded(ids, seconds, reasons)
+        seconds |= {stage: total - before[stage] for stage, total in self._extractor.timings.items()}
+        digests = None if self.answering is None else self.answering.digests(shard.ids)
+        return EmbeddedShard(concatenate(parts), seconds, reasons, digests)
+
+    def _embedded(
+        self, ids: NDArray[np.int64], seconds: dict[str, float], reasons: list[str]
+    ) -> list[FaceBatch]:
+        """The batch, in parts that memory suffices for: no image depends on the others."""
+        parts = []
+        for first in range(0, len(ids), self.images_at_once):
+            some = ids[first : first + self.images_at_once]
+            try:
+                parts.append(self._together(some, seconds, reasons))
+            except Exception as error:
+                if not is_out_of_memory(error) or len(some) == 1:
+                    raise
+                self.images_at_once = len(some) // 2
+                return parts + self._embedded(ids[first:], seconds, reasons)
+        return parts
+
+    def _together(self, ids: NDArray[np.int64], seconds: dict[str, float], reasons: list[str]) -> FaceBatch:
+        """The batch at once; where its images are very large, a few after the others."""
+        parts, told = [], []
+        for images in self._sampled(ids, seconds):
+            parts.append(typed(self._extractor.extract([_or_none(one) for one in images]), images))
+            told += [one.reason if isinstance(one, InvalidImage) else None for one in images]
+        reasons += [f"{id_}: {one}" for id_, one in zip(ids, told, strict=True) if one is not None]
+        return concatenate(parts)
+
+    def _sampled(
+        self, ids: NDArray[np.int64], seconds: dict[str, float]
+    ) -> Iterator[list[Image | InvalidImage]]:
+        """The images in order, in lists that are cut when they hold more than HELD_BYTES."""
+        held: list[Image | InvalidImage] = []
+        for first in range(0, len(ids), self._sampled_at_once):
+            start = time.perf_counter()
+            held += self._source.sample(ids[first : first + self._sampled_at_once])
+            seconds["generate"] += time.perf_counter() - start
+            if sum(one.nbytes for one in held if not isinstance(one, InvalidImage)) > HELD_BYTES:
+                yield held
+                held = []
+        if held:
+            yield held
+
+
+class ShardMaker:
+    """Embeds shards of one job and commits them to its store."""
+
+    def __init__(self, job: ShardJob) -> None:
+        """Raises ModelError or DeviceError if a model cannot be loaded on the job's device."""
+        self._job = job
+        self._store = open_run(job.spec)
+        self._embedder = ShardEmbedder(job)
+        self._factors = job.spec.generator.sweep if job.photos is None else {}
+
+    def make(self, shard: Shard) -> ShardReport:
+        """Make and commit one shard. Doing it again gives the same bytes in the same place."""
+        embedded = self._embedder.embed(shard)
+        footer = self._footer(shard, embedded.faces)
+        start = time.perf_counter()
+        path = f"{self._job.prefix}/{shard.file_name}"
+        table = samples_table(shard, embedded.faces, self._factors, embedded.digests)
+        size = self._store.write_table(path, table, footer)
+        if self._embedder.answering is not None:
+            self._embedder.answering.release(shard.ids)
+        seconds = embedded.seconds | {"write": time.perf_counter() - start}
+        example = next(iter(embedded.reasons), None)
+        return ShardReport(
+            shard.index,
+            shard.rows,
+            footer.outcomes,
+            size,
+            seconds,
+            example,
+            self._embedder.batches,
+            self._embedder.images_at_once,
+        )
+
+    def _footer(self, shard: Shard, faces: FaceBatch) -> Footer:
+        return Footer(
+            table="samples",
+            fingerprint=self._job.fingerprint,
+            first_id=shard.first_id,
+            stop_id=shard.stop_id,
+            rows=shard.rows,
+            outcomes=dict(sorted(Counter(faces.outcome).items())),
+            device=self._job.device,
+            threads_per_worker=self._job.threads,
+        )
+
+
+def _or_none(image: Image | InvalidImage) -> Image | None:
+    return None if isinstance(image, InvalidImage) else image
+
+
+def concatenate(parts: Sequence[FaceBatch]) -> FaceBatch:
+    """The batches one after the other."""
+    return FaceBatch(
+        outcome=[outcome for part in parts for outcome in part.outcome],
+        faces=np.concatenate([part.faces for part in parts]),
+        detection_score=np.concatenate([part.detection_score for part in parts]),
+        templates={
+            name: np.concatenate([part.templates[name] for part in parts]) for name in parts[0].templates
+        },
+    )
+
+
+def batches(shard: Shard) -> Iterator[NDArray[np.int64]]:
+    """The shard's ids, in runs of at most BATCH_IMAGES."""
+    for first in range(shard.first_id, shard.stop_id, BATCH_IMAGES):
+        yield np.arange(first, min(first + BATCH_IMAGES, shard.stop_id), dtype=np.int64)
+
+
+def samples_table(
+    shard: Shard,
+    faces: FaceBatch,
+    factors: Mapping[str, Sequence[FactorValue]] | None = None,
+    digests: Sequence[str | None] | None = None,
+) -> pa.Table:
+    """The shard as a table with the columns of `samples_schema`; `digests` where answers were digested."""
+    ids, factors = shard.ids, factors or {}
+    dimensions = {name: rows.shape[1] for name, rows in faces.templates.items()}
+    schema = samples_schema(dimensions, factors, digests=digests is not None)
+    scores = pa.array(faces.detection_score, mask=np.isnan(faces.detection_score))
+    columns = {
+        "sample_id": pa.array(ids),
+        "outcome": pa.array([str(outcome) for outcome in faces.outcome]),
+        "faces": pa.array(faces.faces),
+        "detection_score": scores,
+    }
+    sweep = Sweep(factors)
+    columns |= {factor_column(name): pa.array(sweep.column(name, ids)) for name in factors}
+    if digests is not None:
+        columns[DIGEST_COLUMN] = pa.array(digests, pa.string())
+    columns |= {template_column(name): template_array(rows) for name, rows in faces.templates.items()}
+    return pa.table(columns, schema=schema)
+
+
+def template_array(rows: NDArray[np.float32]) -> pa.FixedSizeListArray:
+    """Templates (n, d) as a list column; rows of NaN become nulls."""
+    missing = np.isnan(rows[:, 0])
+    values = np.where(missing[:, None], 0, rows).astype(np.float16)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), rows.shape[1], mask=pa.array(missing))
+
+
+def open_source(job: ShardJob) -> ImageSource:
+    """The job's images: the generator's samples, or the gallery's photos."""
+    if job.photos is not None:
+        return ImageFiles(job.photos, job.spec.limits.pixels)
+    return open_generator(
+        job.spec.generator,
+        job.spec.seed,
+        device=job.device,
+        threads=job.threads,
+        pixels=job.spec.limits.pixels,
+        prepared=job.prepared,
+        run=job.spec.output,
+    )
+
+
+def typed(faces: FaceBatch, images: Sequence[Image | InvalidImage]) -> FaceBatch:
+    """The batch with the outcomes of images that are none."""
+    pairs = zip(faces.outcome, images, strict=True)
+    outcome = [one.outcome.value if isinstance(one, InvalidImage) else known for known, one in pairs]
+    return replace(faces, outcome=outcome)
+
+
+def open_extractor(job: ShardJob) -> TemplateExtractor:
+    """The job's recognisers, and how it finds the face in an image."""
+    recognizers = [
+        Recognizer(
+            one.name,
+            resolve_model(one.path, task="recognition"),
+            channels=one.input.channels,
+            mean=one.input.mean,
+            std=one.input.std,
+            device=job.device,
+            threads=job.threads,
+            batch=None if job.spec.resources.batch == "auto" else job.spec.resources.batch,
+        )
+        for one in job.spec.faces.recognizers
+    ]
+    return TemplateExtractor(recognizers, _locator(job, job.spec.faces))
+
+
+def _locator(job: ShardJob, faces: FacesSpec) -> Locator:
+    if job.photos is not None and not job.spec.gallery.detector:
+        return AlignedCrops()
+    if job.photos is None and faces.landmarks is not None:
+        return FixedLandmarks(np.asarray(faces.landmarks, np.float64))
+    assert faces.detector is not None, "the spec's validators demand a detector here"
+    path = resolve_model(faces.detector.path, task="detection")
+    detector = Detector(
+        path,
+        sizes=faces.detector.sizes,
+        threshold=faces.detector.threshold,
+        device=job.device,
+        threads=job.threads,
+    )
+    return DetectorLocator(detector)

@@ -1,0 +1,245 @@
+"""`idleak enroll SPEC`: embed the gallery's photos into `gallery.parquet`; every refused photo is listed."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from distributed.execution.cluster import Cluster
+from distributed.gallery.enrolled import accepted, read_gallery, without_people
+from distributed.gallery.names import NameMap, names_of, read_names, write_names
+from distributed.gallery.overlap import gallery_overlap, require_each_once
+from distributed.gallery.photos import Photo
+from distributed.gallery.source import GallerySource, gallery_source
+from distributed.stages.authorise import add_override
+from distributed.stages.fingerprints import recognizer_fields
+from distributed.stages.gallery_check import measured_lines, require_usable_gallery
+from distributed.storage.shard_index import ShardRun
+from distributed.storage.store import RunStore
+from distributed.storage.trail import digests, record
+from distributed.storage.vault import Vault
+from jobs.cli.command import acting, guarded
+from jobs.cli.display import as_stored, displayed, with_names
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.findings import refused_lines
+from jobs.cli.overlap import overlap_lines
+from jobs.cli.progress import make_with_progress
+from jobs.cli.reading import add_reveal, naming_people, shown_by_name
+from jobs.cli.say import say
+from schemas.errors import RecognizerError, SpecError
+from schemas.fingerprint import Fingerprint
+from schemas.run.artefacts import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
+from schemas.run.overlap import OverlapResult
+from schemas.run.shard import Footer, Shard, plan_shards
+from schemas.run.tables import Role, gallery_schema
+from schemas.spec.audit import AuditSpec, load_spec
+
+PHOTOS_PER_SHARD = 128
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """The enrolled gallery, the fingerprint it was made under, and who may be in it twice."""
+
+    table: pa.Table
+    fingerprint: Fingerprint
+    overlap: OverlapResult
+
+    @property
+    def compared(self) -> pa.Table:
+        """The gallery without those of the cohort who are left out: what samples are compared with."""
+        return without_people(self.table, self.overlap.left_out)
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="idleak enroll", description=__doc__)
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
+    add_reveal(parser)
+    add_override(parser)
+    chosen = parser.parse_args(argv)
+    return guarded(lambda: _run(load_spec(chosen.spec), chosen.override_authorisation, reveal=chosen.reveal))
+
+
+def _run(spec: AuditSpec, override: str | None, *, reveal: bool) -> ExitCode:
+    with acting("enroll", spec, override) as store, naming_people(store) if reveal else nullcontext():
+        with Cluster() as cluster:
+            enrolment = enroll(spec, store, cluster)
+        shown = shown_by_name(store) if reveal else as_stored
+        refused = [with_names(line, shown) for line in refused_lines(enrolment.table)]
+        say(*refused, *overlap_lines(enrolment.overlap, named=True, shown=displayed(shown)))
+        say(*measured_lines(spec, enrolment.table))
+    count = accepted(enrolment.table).num_rows
+    print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
+    return ExitCode.OK
+
+
+def enroll(spec: AuditSpec, store: RunStore, cluster: Cluster) -> Enrolment:
+    """Make `gallery.parquet` unless it is there. Raises SpecError or a subclass for photos, models or earlier
+    galleries that cannot be used and for a photo under two people, RecognizerError if people cannot be told
+    apart, WrongRunError if the output holds another gallery, ShardsLostError."""
+    source = gallery_source(spec, store)
+    fingerprint = source.fingerprint
+    if GALLERY_FILE in store.sizes():
+        found = store.read_footer(GALLERY_FILE).fingerprint
+        fingerprint.require(Fingerprint(found), GALLERY_FILE)
+        table = store.read_table(GALLERY_FILE)
+        require_usable_gallery(spec, table, source.photos, cluster)
+        return enrolment_of(spec, source, table, read_names(store, Vault(spec.protection)))
+    # Sealed first, so that those whom a refusal is about can be revealed.
+    names = _all_names(spec, source)
+    write_names(store, Vault(spec.protection), names)
+    require_each_once(spec, source)
+    parts = [without_people(table, source.erased) for table in earlier_galleries(spec)]
+    if source.photos:
+        parts.append(_embed_photos(spec, source.photos, fingerprint, store, cluster))
+    table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
+    require_both_sides(table)
+    with _dropped_if_refused(store):
+        require_usable_gallery(spec, table, source.photos, cluster)
+    enrolment = enrolment_of(spec, source, table, names)
+    commit_gallery(table, fingerprint, store)
+    record(store, "enrolled", wrote=digests(store, GALLERY_FILE, NAMES_FILE))
+    return enrolment
+
+
+def enrolment_of(spec: AuditSpec, source: GallerySource, table: pa.Table, names: NameMap) -> Enrolment:
+    """table: of `gallery.parquet`; names: of its people. Raises SpecError if two people have one photo, or if
+    too few of the cohort are left."""
+    require_each_once(spec, source, table)
+    return Enrolment(table, source.fingerprint, gallery_overlap(spec, source, table, names))
+
+
+@contextmanager
+def _dropped_if_refused(store: RunStore) -> Iterator[None]:
+    """Delete begun shards that no audit can use, which would be in the way of the corrected spec's."""
+    try:
+        yield
+    except RecognizerError:
+        for path in store.sizes(ENROLLING_PREFIX):
+            store.delete(path)
+        raise
+
+
+def _all_names(spec: AuditSpec, source: GallerySource) -> NameMap:
+    """Of everybody in the gallery whose name is known: from folders, and beside earlier galleries."""
+    vault, names = Vault(spec.protection), names_of(source)
+    for side in (spec.gallery.candidates, spec.gallery.cohort):
+        if side.parquet is not None:
+            names = names.merged(read_names(RunStore(str(Path(side.parquet).parent)), vault))
+    for one in source.erased:
+        names = names.without(one, ())
+    return names
+
+
+def drop_other_gallery(store: RunStore, fingerprint: Fingerprint) -> None:
+    """Delete the run's gallery, whole or begun, if it is not of this fingerprint: for runs that outlive it.
+
+    Nothing of it is kept elsewhere, as people who have left a gallery have a right to be gone.
+    """
+    for path in [*filter(store.exists, [GALLERY_FILE]), *store.sizes(ENROLLING_PREFIX)]:
+        if store.read_footer(path).fingerprint != fingerprint.fields:
+            store.delete(path)
+            store.delete(NAMES_FILE)
+
+
+def _embed_photos(
+    spec: AuditSpec, photos: Sequence[Photo], fingerprint: Fingerprint, store: RunStore, cluster: Cluster
+) -> pa.Table:
+    shards = plan_shards(len(photos), PHOTOS_PER_SHARD)
+    run = ShardRun(spec, fingerprint, ENROLLING_PREFIX, shards, tuple(photo.path for photo in photos))
+    make_with_progress("enrolling", run, store, cluster)
+    tables = [_with_people(store.read_table(run.path(shard)), photos, shard) for shard in shards]
+    return pa.concat_tables(tables)
+
+
+def _with_people(embedded: pa.Table, photos: Sequence[Photo], shard: Shard) -> pa.Table:
+    """The rows of a shard of photos, with who is on them."""
+    part = photos[shard.first_id : shard.stop_id]
+    people = {
+        "identity": [photo.identity for photo in part],
+        "photo": [photo.name for photo in part],
+        "role": [str(photo.role) for photo in part],
+    }
+    columns = {name: embedded[name] for name in embedded.column_names if name not in ("sample_id", "faces")}
+    return pa.table(people | columns).cast(_schema(embedded))
+
+
+def _schema(table: pa.Table) -> pa.Schema:
+    dimensions = {
+        field.name.removeprefix("template_"): field.type.list_size
+        for field in table.schema
+        if field.name.startswith("template_")
+    }
+    return gallery_schema(dimensions)
+
+
+def earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
+    """The sides that are given as an earlier `gallery.parquet`, from templates of the same recognisers."""
+    tables = []
+    for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
+        if source.parquet is not None:
+            tables.append(_earlier_gallery(Path(source.parquet), role, spec))
+    return tables
+
+
+def _earlier_gallery(path: Path, role: Role, spec: AuditSpec) -> pa.Table:
+    footer, table = read_gallery(path, role, Vault(spec.protection))
+    require_same_key(footer, path, spec)
+    wanted = recognizer_fields(spec.faces)
+    known = Fingerprint({name: value for name, value in footer.fingerprint.items() if name in wanted})
+    if differences := Fingerprint(wanted).differences(known):
+        raise SpecError(f"{path} was enrolled with other recognisers: {'; '.join(differences)}; make it anew")
+    return table
+
+
+def require_same_key(footer: Footer, path: Path, spec: AuditSpec) -> None:
+    """Raise SpecError if an earlier gallery's pseudonyms are of another key: nobody could be told apart."""
+    mine, theirs = Vault(spec.protection).key_id, footer.fingerprint.get("protection.key", "none")
+    if mine != theirs:
+        raise SpecError(
+            f"{path} has pseudonyms of the key {theirs}, and protection.key is {mine}: give that key, or "
+            "enroll from images"
+        )
+
+
+def require_both_sides(table: pa.Table) -> None:
+    """Raise SpecError unless someone can be scored, against two others or more, and none is on both sides."""
+    people = {role: set(accepted(_side(table, role))["identity"].to_pylist()) for role in Role}
+    for role, least in ((Role.CANDIDATE, 1), (Role.COHORT, 2)):
+        if len(people[role]) < least:
+            outcomes = dict(Counter(_side(table, role)["outcome"].to_pylist()))
+            raise SpecError(
+                f"the gallery's {role} side needs {least} or more people with a usable photo, and has "
+                f"{len(people[role])}; its photos: {outcomes}"
+            )
+    if both := people[Role.CANDIDATE] & people[Role.COHORT]:
+        raise SpecError(
+            f"{len(both)} identities are in the candidates and in the cohort, such as {min(both)!r}; "
+            "the cohort must be people known to be outside the training data: remove them from one side"
+        )
+
+
+def _side(table: pa.Table, role: Role) -> pa.Table:
+    return table.filter(pc.equal(table["role"], role))
+
+
+def commit_gallery(table: pa.Table, fingerprint: Fingerprint, store: RunStore) -> None:
+    """Write the gallery, then drop the shards that it was put together from."""
+    outcomes = dict(sorted(Counter(table["outcome"].to_pylist()).items()))
+    footer = Footer(
+        table="gallery",
+        fingerprint=dict(fingerprint.fields),
+        stop_id=table.num_rows,
+        rows=table.num_rows,
+        outcomes=outcomes,
+    )
+    store.write_table(GALLERY_FILE, table, footer)
+    for path in store.sizes(ENROLLING_PREFIX):
+        store.delete(path)

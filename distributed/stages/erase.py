@@ -1,0 +1,190 @@
+"""Erase one person from a run, and judge all others anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distributed.execution.cluster import Cluster
+from distributed.gallery.enrolled import without_people
+from distributed.gallery.names import read_names, write_names
+from distributed.gallery.source import gallery_source
+from distributed.stages.answers import drop_answers
+from distributed.stages.enroll import commit_gallery, require_both_sides
+from distributed.stages.receipt import write_receipt
+from distributed.stages.reduce import committed, reduce
+from distributed.stages.results import write_results
+from distributed.stages.verdict_fingerprint import verdict_fingerprint
+from distributed.storage.erasures import erased_identities, record_erasure
+from distributed.storage.ledger import erase_from_ledger
+from distributed.storage.lock import run_lock
+from distributed.storage.run_record import read_record
+from distributed.storage.store import RunStore, open_run
+from distributed.storage.tombstone import require_not_purged
+from distributed.storage.trail import digests, record
+from distributed.storage.vault import Vault
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import say
+from schemas.errors import IdleakError, SpecError
+from schemas.fingerprint import Fingerprint
+from schemas.run.artefacts import (
+    ENROLLING_PREFIX,
+    ERASURES_FILE,
+    ERROR_FILE,
+    FIGURES_PREFIX,
+    GALLERY_FILE,
+    NAMES_FILE,
+    NEIGHBOURS_FILE,
+    OVER_REPRESENTATION_FILE,
+    PARTIALS_PREFIX,
+    REPORT_FILE,
+    RESULTS_FILE,
+    SCORES_FILE,
+    SETTINGS_FILE,
+)
+from schemas.spec.audit import AuditSpec
+
+DERIVED = (
+    NEIGHBOURS_FILE,
+    SCORES_FILE,
+    OVER_REPRESENTATION_FILE,
+    SETTINGS_FILE,
+    RESULTS_FILE,
+    REPORT_FILE,
+    ERROR_FILE,
+    f"{FIGURES_PREFIX}/",
+    f"{ENROLLING_PREFIX}/",
+    f"{PARTIALS_PREFIX}/",
+)
+"""What tells of people, and is made from the gallery and the samples."""
+REWRITTEN = (GALLERY_FILE, NAMES_FILE, ERASURES_FILE)
+PSEUDONYM = re.compile(r"[0-9a-f]{12,32}")
+"""The whole of one, or its beginning, at least as much of it as reports show."""
+
+
+@dataclass(frozen=True)
+class PlannedErasure:
+    """What goes with a person: their photos, counted, and files of the run; a ledger is a folder."""
+
+    person: str
+    photos: int
+    deleted: Sequence[str]
+    rewritten: Sequence[str]
+
+
+def planned_erasure(store: RunStore, who: str) -> PlannedErasure:
+    """What `erase` would do; changes nothing. Raises as `erase`."""
+    require_not_purged(store)
+    spec = read_record(store).spec
+    vault = store.vault or Vault(spec.protection)
+    person = _pseudonym_of(who, store) or vault.identity_pseudonym(who)
+    ledger = [] if spec.ledger is None else [spec.ledger]
+    return PlannedErasure(
+        person, len(_photos_of(store, person)), list(_derived(store)), [*REWRITTEN, *ledger]
+    )
+
+
+def erase(store: RunStore, who: str, copy: Path | None = None) -> ExitCode:
+    """Take a person out of the gallery, the names, the ledger and all that follows from them.
+
+    who: name or pseudonym. The samples are of nobody and stay. Raises SpecError if nobody of that name is in
+    the run. What is erased stays so if judging anew fails; then the run has no verdicts until it is audited.
+    """
+    require_not_purged(store)
+    spec = read_record(store).spec.model_copy(update={"output": store.location})
+    vault, store = Vault(spec.protection), open_run(spec)
+    person = _pseudonym_of(who, store) or vault.identity_pseudonym(who)
+    with run_lock(store):
+        photos = _photos_of(store, person)
+        record(store, "erase", identity=person)
+        record_erasure(store, person)
+        deleted = _delete_derived(store)
+        rewritten = _rewrite(spec, store, vault, person, photos)
+        record(
+            store,
+            "erased",
+            identity=person,
+            deleted=sorted(deleted),
+            wrote=digests(store, GALLERY_FILE, NAMES_FILE),
+        )
+        problem = _judge_anew(spec, store)
+        receipt = write_receipt(store, person, deleted, rewritten, copy)
+    say(f"{store.location}: {person} is erased, {len(photos)} photos; receipt: {receipt}")
+    if problem is not None:
+        raise type(problem)(f"the person is erased, and the others are not judged anew: {problem}")
+    say("all others are judged anew; `idleak report` writes the report again")
+    return ExitCode.OK
+
+
+def _pseudonym_of(who: str, store: RunStore) -> str | None:
+    """The one pseudonym that begins like this. Raises SpecError if several do; None if it is a name."""
+    if not PSEUDONYM.fullmatch(who):
+        return None
+    known = {*store.read_table(GALLERY_FILE, ["identity"])["identity"].to_pylist(), *erased_identities(store)}
+    found = sorted(one for one in known if one.startswith(who))
+    if len(found) > 1:
+        raise SpecError(f"{len(found)} pseudonyms begin with {who}: give more of it")
+    return found[0] if found else None
+
+
+def _photos_of(store: RunStore, person: str) -> list[str]:
+    """The person's photos. Raises SpecError if he is not in the run, unless he was erased before."""
+    table = store.read_table(GALLERY_FILE, ["identity", "photo"])
+    rows = zip(table["identity"].to_pylist(), table["photo"].to_pylist(), strict=True)
+    found = [photo for name, photo in rows if name == person]
+    if not found and person not in erased_identities(store):
+        raise SpecError(
+            f"nobody in {store.location} has that name or pseudonym under its key: `idleak reveal` lists all"
+        )
+    return found
+
+
+def _derived(store: RunStore) -> dict[str, int]:
+    return {path: size for path, size in store.sizes().items() if path.startswith(DERIVED)}
+
+
+def _delete_derived(store: RunStore) -> dict[str, int]:
+    deleted = _derived(store)
+    for path in [*deleted, *store.leftovers()]:
+        store.delete(path)
+    return deleted
+
+
+def _rewrite(spec: AuditSpec, store: RunStore, vault: Vault, person: str, photos: list[str]) -> list[str]:
+    """Commit the gallery, the names and the ledger without the person; what was rewritten."""
+    rewritten = list(REWRITTEN)
+    table = without_people(store.read_table(GALLERY_FILE), [person]).replace_schema_metadata(None)
+    commit_gallery(table, _fingerprint(spec, store), store)
+    write_names(store, vault, read_names(store, vault).without(person, photos))
+    if spec.ledger is not None:
+        ledger = RunStore(spec.ledger)
+        with run_lock(ledger):
+            if erase_from_ledger(ledger, person):
+                rewritten.append(spec.ledger)
+    return rewritten
+
+
+def _fingerprint(spec: AuditSpec, store: RunStore) -> Fingerprint:
+    """Of the gallery without the erased; where its photos are gone too, of what is known of it."""
+    try:
+        return gallery_source(spec, store).fingerprint
+    except SpecError:
+        return Fingerprint(store.read_footer(GALLERY_FILE).fingerprint)
+
+
+def _judge_anew(spec: AuditSpec, store: RunStore) -> IdleakError | None:
+    """Reduce again; why not, if that cannot be done."""
+    try:
+        require_both_sides(store.read_table(GALLERY_FILE))
+        made, enrolment = committed(spec, store)
+        with Cluster() as cluster:
+            reduction = reduce(spec, enrolment, store, cluster)
+            fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
+            device = cluster.capacity(spec.resources).device
+            write_results(spec, made, enrolment, reduction, fingerprint, store, {}, device)
+        drop_answers(spec.generator, store)
+    except IdleakError as error:
+        return error
+    return None

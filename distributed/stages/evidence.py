@@ -1,0 +1,126 @@
+"""What each flag rests on: a near-copy of one photo, or the person across photos."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+from distributed.embedding.extractor import TemplateExtractor
+from distributed.gallery.source import photo_paths
+from distributed.membership.assessment import Reduction
+from distributed.membership.judgement import Judgement
+from distributed.sampling.adapters import open_again
+from distributed.sampling.generator import Image, InvalidImage
+from distributed.sampling.images.decode import decode
+from distributed.stages.embed import ShardJob, open_extractor
+from distributed.statistics.copies import COPY_P, Closest, closest, largest_mated
+from schemas.run.results import EvidenceResult
+from schemas.run.tables import Role, Verdict
+from schemas.spec.audit import AuditSpec
+
+NEAR_COPY, IDENTITY, UNDECIDED = "near-copy", "identity", "undecided"
+COMPARED_SIZE = 56
+"""Crops are compared at half the recogniser's frame: a small generator has no finer detail."""
+OTHER_PHOTOS = 200
+
+
+def collect_evidence(
+    spec: AuditSpec, reduction: Reduction, judgement: Judgement, device: str
+) -> list[EvidenceResult]:
+    """Evidence of everybody whom the judgement flags, in the order of candidates.
+
+    near-copy: a sample matches one photo better than the person's photos match each other and than at least
+    99 % of the cohort's people do, and its picture is more like that photo than like at least 99 % of other
+    photos (SSIM of aligned crops, Wang et al. 2004, IEEE TIP 13(4)). identity: the templates say that sample
+    and photo may be two photos of one person. undecided: the templates suggest a copy and the picture does
+    not, or there is no photo to compare.
+    """
+    flagged = [
+        int(one)
+        for one, verdict in zip(reduction.frame.candidates, judgement.verdicts(), strict=True)
+        if verdict is Verdict.LEAKED
+    ]
+    pairs = {one: _closest(reduction, judgement, one) for one in flagged}
+    suspected = [one for one, pair in pairs.items() if pair.suggests_copy]
+    pictures = _Pictures(spec, reduction, device) if suspected else None
+    return [
+        _result(reduction, one, pair, pictures.compare(pair) if pictures and one in suspected else None)
+        for one, pair in pairs.items()
+    ]
+
+
+def _closest(reduction: Reduction, judgement: Judgement, one: int) -> Closest:
+    gallery = reduction.gallery
+    known = reduction.partials
+    recognizer = judgement.recognizer if judgement.recognizer in known else next(iter(known))
+    near, templates = known[recognizer].neighbours, gallery.templates[recognizer]
+    mated = largest_mated(templates, gallery.identity, gallery.members_of(Role.COHORT))
+    return closest(templates, gallery.identity, near.similarity[:, 0], near.sample_id[:, 0], one, mated)
+
+
+def _result(
+    reduction: Reduction, one: int, pair: Closest, picture: tuple[float, float] | None
+) -> EvidenceResult:
+    kind = IDENTITY
+    if pair.suggests_copy:
+        kind = NEAR_COPY if picture is not None and picture[1] <= COPY_P else UNDECIDED
+    return EvidenceResult(
+        identity=reduction.gallery.names[one],
+        kind=kind,
+        photo=reduction.gallery.photos[pair.photo],
+        sample_id=pair.sample_id,
+        similarity=pair.similarity,
+        mated_similarity=pair.mated_similarity,
+        template_p_value=pair.p_value,
+        structural_similarity=None if picture is None else picture[0],
+        structural_p_value=None if picture is None else picture[1],
+    )
+
+
+class _Pictures:
+    """Samples made again, and aligned photos, compared as pictures."""
+
+    def __init__(self, spec: AuditSpec, reduction: Reduction, device: str) -> None:
+        self._gallery = reduction.gallery
+        self._generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
+        self._samples = open_extractor(ShardJob(spec, {}, "", device, 1))
+        self._photos = open_extractor(ShardJob(spec, {}, "", device, 1, photos=()))
+        self._paths = photo_paths(spec)
+
+    def compare(self, pair: Closest) -> tuple[float, float] | None:
+        """The SSIM of sample and photo, and its p-value against other photos; None if one has no picture."""
+        sample = self._crop(self._samples, self._generator.sample(np.array([pair.sample_id]))[0])
+        mine = self._photo(pair.photo)
+        if sample is None or mine is None:
+            return None
+        owner = self._gallery.identity[pair.photo]
+        others = np.flatnonzero(self._gallery.identity != owner)
+        step = max(1, len(others) // OTHER_PHOTOS)
+        crops = [crop for row in others[::step] if (crop := self._photo(int(row))) is not None]
+        value = _ssim(sample, mine)
+        at_least = sum(_ssim(sample, crop) >= value for crop in crops)
+        return value, (1 + at_least) / (len(crops) + 1)
+
+    def _photo(self, row: int) -> NDArray[np.uint8] | None:
+        name = self._gallery.names[int(self._gallery.identity[row])]
+        path = self._paths.get((name, self._gallery.photos[row]))
+        return None if path is None else self._crop(self._photos, decode(path))
+
+    def _crop(self, extractor: TemplateExtractor, image: Image | InvalidImage) -> NDArray[np.uint8] | None:
+        """The aligned face, grey, COMPARED_SIZE square; None without one face."""
+        if isinstance(image, InvalidImage):
+            return None
+        crops = extractor.crops([image], 2 * COMPARED_SIZE)
+        if crops[0] is None:
+            return None
+        small = cv2.resize(crops[0], (COMPARED_SIZE, COMPARED_SIZE), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    similarity: Any = structural_similarity
+    return float(similarity(a, b, data_range=255))

@@ -1,0 +1,32 @@
+"""Whether an audit has been done already, told without what it takes to do one."""
+
+from __future__ import annotations
+
+from distributed.gallery.source import gallery_source
+from distributed.stages.fingerprints import sampling_fingerprint
+from distributed.stages.verdict_fingerprint import verdict_fingerprint
+from distributed.storage.shard_index import ShardRun, indexed_outcomes
+from distributed.storage.store import RunStore
+from jobs.cli.findings import read_results
+from schemas.run.artefacts import GALLERY_FILE, RESULTS_FILE, SAMPLES_PREFIX
+from schemas.run.shard import plan_shards
+from schemas.spec.audit import AuditSpec
+
+
+def is_finished(spec: AuditSpec, store: RunStore) -> bool:
+    """True if the run's results are there and rest on just these samples, gallery and settings."""
+    if not all(store.exists(path) for path in (RESULTS_FILE, GALLERY_FILE)):
+        return False
+    results = read_results(store)
+    if spec.ledger is not None and results.ledger is None:
+        return False
+    if any(one.separation is None for one in results.recognizers):
+        return False
+    gallery = gallery_source(spec, store).fingerprint
+    if results.verdict_fingerprint_sha256 != verdict_fingerprint(spec, gallery).digest:
+        return False
+    if store.read_footer(GALLERY_FILE).fingerprint != gallery.fields:
+        return False
+    shards = plan_shards(spec.samples, spec.shard_size)
+    run = ShardRun(spec, sampling_fingerprint(spec), SAMPLES_PREFIX, shards)
+    return indexed_outcomes(run, store) is not None

@@ -1,0 +1,83 @@
+"""Which of the usual preprocessings make a recogniser tell people apart, tried on a few photos of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.embedding.usual_inputs import embed_under, open_under, usual_inputs
+from distributed.embedding.zoo import resolve_model
+from distributed.gallery.photos import Photo
+from distributed.sampling.generator import InvalidImage
+from distributed.stages.embed import DECODED_IMAGES, ShardJob, open_extractor, open_source
+from distributed.statistics.separation import Separation, chosen_photos, measure_separation
+from schemas.spec.audit import AuditSpec, RecognizerInput, RecognizerSpec
+
+TRIED_PEOPLE, TRIED_PHOTOS = 40, 2
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the tried photos show of a recogniser under one preprocessing."""
+
+    input: RecognizerInput
+    separation: Separation
+
+
+def few_photos(photos: Sequence[Photo]) -> list[Photo]:
+    """TRIED_PHOTOS of each of TRIED_PEOPLE people, those with two photos first; the same at every call."""
+    people = np.unique([f"{one.role}/{one.identity}" for one in photos], return_inverse=True)[1]
+    return [photos[row] for row in chosen_photos(people.astype(np.int64), TRIED_PEOPLE, TRIED_PHOTOS)]
+
+
+def try_inputs(
+    spec: AuditSpec, recognizer: RecognizerSpec, photos: Sequence[Photo], device: str, threads: int
+) -> list[Trial]:
+    """The usual preprocessings that give templates, best first, and the spec's own not among them.
+
+    photos: of the gallery, from `few_photos`. Empty if fewer than two people have a usable photo. Raises
+    ModelError or DeviceError if a model cannot be loaded.
+    """
+    path = resolve_model(recognizer.path, task="recognition")
+    size = open_under(recognizer.input, path, device=device, threads=threads).size
+    paths = tuple(one.path for one in photos)
+    crops, rows = _crops(ShardJob(spec, {}, "", device, threads, paths), size)
+    people = np.unique([photos[row].identity for row in rows], return_inverse=True)[1].astype(np.int64)
+    if len(np.unique(people)) < 2:
+        return []
+    trials = []
+    for chosen in usual_inputs():
+        if chosen == recognizer.input:
+            continue
+        templates = embed_under(chosen, path, crops, device=device, threads=threads)
+        if templates is not None:
+            trials.append(Trial(chosen, measure_separation(templates, people)))
+    return sorted(trials, key=_merit, reverse=True)
+
+
+def _merit(trial: Trial) -> tuple[float, float]:
+    mated = trial.separation.mated
+    # Of two that differ by a pair or so, the one that keeps people further apart.
+    return (0.0 if mated is None else round(mated.tar, 1), trial.separation.decidability)
+
+
+def _crops(job: ShardJob, size: int) -> tuple[NDArray[np.uint8], list[int]]:
+    """The aligned faces of the job's photos, uint8 n×size×size×3, and which photos they are of."""
+    source, extractor = open_source(job), open_extractor(job)
+    crops, rows = [np.empty((0, size, size, 3), np.uint8)], []
+    count = len(job.photos or ())
+    for first in range(0, count, DECODED_IMAGES):
+        ids = np.arange(first, min(first + DECODED_IMAGES, count))
+        images = source.sample(ids)
+        usable = [
+            (row, one) for row, one in zip(ids, images, strict=True) if not isinstance(one, InvalidImage)
+        ]
+        faces = extractor.crops([image for _, image in usable], size)
+        for (row, _), face in zip(usable, faces, strict=True):
+            if face is not None:
+                crops.append(face[None])
+                rows.append(int(row))
+    return np.concatenate(crops), rows

@@ -1,0 +1,100 @@
+"""`idleak plan SPEC`: what an audit would cost and what it could find. Writes nothing."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from distributed.execution.cluster import Capacity, size_pool
+from distributed.gallery.enrolled import accepted, read_gallery
+from distributed.gallery.photos import list_photos
+from distributed.stages.gallery_probe import gallery_rows, probe_gallery, require_usable_probe
+from distributed.stages.power_forecast import forecast_rows
+from distributed.stages.sample_probe import SampleProbe, probe_rows, probe_samples, require_usable_samples
+from distributed.storage.vault import Vault
+from jobs.cli.command import spec_command
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.progress import format_seconds
+from jobs.cli.say import cell
+from schemas.run.shard import plan_shards
+from schemas.run.tables import Role
+from schemas.spec.audit import AuditSpec
+from schemas.spec.generators.http import HttpGenerator
+
+
+def main(argv: Sequence[str]) -> int:
+    return spec_command("plan", __doc__, argv, _run)
+
+
+def _run(spec: AuditSpec) -> ExitCode:
+    capacity = capacity_here(spec)
+    people = count_photos(spec)
+    samples = None if isinstance(spec.generator, HttpGenerator) else probe_samples(spec, capacity)
+    gallery = probe_gallery(spec, capacity)
+    table = Table("", "plan", show_header=False)
+    rows = [*work_rows(spec, capacity, samples), *gallery_rows(gallery), *forecast_rows(spec, people)]
+    for name, text in rows:
+        table.add_row(name, cell(text))
+    Console().print(table)
+    if samples is not None:
+        require_usable_samples(spec, samples)
+    require_usable_probe(spec, gallery, capacity)
+    return ExitCode.OK
+
+
+def capacity_here(spec: AuditSpec) -> Capacity:
+    """What this machine alone has. Raises what `size_pool` raises."""
+    here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    return size_pool(spec.resources, [here])
+
+
+def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
+    """Photos per identity on each side of the gallery, before any photo is refused."""
+    found: dict[Role, Counter[str]] = {role: Counter() for role in Role}
+    for photo in list_photos(spec.gallery):
+        found[photo.role][photo.identity] += 1
+    for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
+        if source.parquet is not None:
+            rows = accepted(read_gallery(Path(source.parquet), role, Vault(spec.protection))[1])
+            found[role].update(rows["identity"].to_pylist())
+    return found
+
+
+def work_rows(spec: AuditSpec, capacity: Capacity, probe: SampleProbe | None = None) -> list[tuple[str, str]]:
+    """What there is to do, what it costs and what becomes of the samples, by a probe of one worker."""
+    if isinstance(spec.generator, HttpGenerator):
+        return _bill_rows(spec.samples, spec.generator)
+    shards = plan_shards(spec.samples, spec.shard_size)
+    probe = probe_samples(spec, capacity) if probe is None else probe
+    seconds = spec.samples * probe.seconds_per_sample / capacity.workers
+    size = spec.samples * probe.bytes_per_sample
+    return [
+        ("shards", f"{len(shards):,} of up to {spec.shard_size:,} samples; {spec.samples:,} samples"),
+        ("disk", f"{size / 1e6:,.1f} MB of templates"),
+        ("workers", f"{capacity.workers} × {capacity.threads} threads on {capacity.device}, this machine"),
+        (
+            "time to sample",
+            f"about {format_seconds(seconds)}: one worker makes {1 / probe.seconds_per_sample:,.1f}/s "
+            f"(probe of {probe.samples})",
+        ),
+        *probe_rows(spec, probe),
+    ]
+
+
+def _bill_rows(samples: int, generator: HttpGenerator) -> list[tuple[str, str]]:
+    """What asking an API costs, by the spec alone: nothing is sent."""
+    requests, budget = math.ceil(samples / generator.batch), generator.budget
+    enough = "enough" if requests <= budget.allowed else "NOT ENOUGH: raise it, or lower samples"
+    return [
+        ("requests", f"{requests:,} without retries, for {samples:,} samples; the API is not probed"),
+        ("budget", f"{budget.allowed:,} requests, {enough}"),
+        ("price", f"{requests * budget.price:,.2f}, and what retries cost"),
+        ("time to sample", f"at least {format_seconds(requests / generator.rate)} at {generator.rate:g}/s"),
+    ]

@@ -1,0 +1,111 @@
+"""What an audit can find at most, told before it by the sizes of its gallery and of its samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.membership.verdicts import level
+from distributed.statistics.allowance import Allowance, GroupAllowance, allowance
+from distributed.statistics.matching import EVERYBODY, calibration_groups, photo_choices
+from distributed.statistics.power import SHARES, Power, per_million
+from distributed.statistics.similarity import Integers
+from jobs.cli.display import plain, probability, share
+from schemas.run.tables import Role
+from schemas.spec.audit import AuditSpec, MembershipSpec
+
+
+def forecast_rows(spec: AuditSpec, people: Mapping[Role, Counter[str]]) -> list[tuple[str, str]]:
+    """people: photos per identity on each side, as given. Without strata, so that no cohort is larger."""
+    photos, in_cohort = _counts(people)
+    wanted = None if spec.membership.photos == "auto" else spec.membership.photos
+    groups = calibration_groups(photos, in_cohort, [EVERYBODY] * len(photos), wanted)
+    allowed = allowance(groups, fdr=spec.membership.fdr, correction=spec.membership.correction)
+    return [
+        ("people", f"{allowed.candidates:,} candidates, {int(in_cohort.sum()):,} in the cohort, as given"),
+        *(_group_row(one, allowed, spec.membership.fdr) for one in allowed.groups),
+        ("to flag one alone", f"a cohort of {allowed.cohort_needed_for_one:,} identities"),
+        *_advice(photos, in_cohort, allowed, spec.membership),
+        *_bounds(spec.membership),
+        *_share_rows(allowed, spec.samples),
+    ]
+
+
+def _counts(people: Mapping[Role, Counter[str]]) -> tuple[Integers, NDArray[np.bool_]]:
+    """Photos of each identity, and whether it is in the cohort."""
+    sides = [list(people[role].values()) for role in (Role.CANDIDATE, Role.COHORT)]
+    photos = np.array([*sides[0], *sides[1]], dtype=np.int64)
+    return photos, np.repeat([False, True], [len(sides[0]), len(sides[1])])
+
+
+def _group_row(group: GroupAllowance, allowed: Allowance, fdr: float) -> tuple[str, str]:
+    return (
+        f"with {group.photos} photos each",
+        f"{group.candidates:,} candidates against {group.cohort:,}: smallest p-value "
+        f"{probability(group.smallest_p_value)}; {flagging_text(group, allowed, fdr)}",
+    )
+
+
+def flagging_text(group: GroupAllowance, allowed: Allowance, fdr: float) -> str:
+    enough = group.flaggable_from
+    if enough is None:
+        return f"at FDR {fdr:g} nobody can be flagged: all would be inconclusive"
+    if enough == 1:
+        return f"at FDR {fdr:g} one candidate can be flagged alone"
+    return (
+        f"at FDR {fdr:g} nobody can be flagged unless {enough:,} or more of the {allowed.candidates:,} "
+        "candidates are flagged together"
+    )
+
+
+def _advice(
+    photos: Integers,
+    in_cohort: NDArray[np.bool_],
+    allowed: Allowance,
+    membership: MembershipSpec,
+) -> Iterator[tuple[str, str]]:
+    """To use fewer photos, where that makes the cohort large enough to flag a single candidate."""
+    if all(group.flaggable_from == 1 for group in allowed.groups):
+        return
+    rate = level(allowed.candidates, membership.fdr, membership.correction)
+    better = [one for one in photo_choices(photos, in_cohort, rate) if one.flags_one]
+    if better:
+        best = better[-1]
+        yield (
+            "advice",
+            f"membership.photos: {best.photos} has a cohort of {best.cohort:,}: it can flag one alone",
+        )
+
+
+def _bounds(membership: MembershipSpec) -> Iterator[tuple[str, str]]:
+    if membership.strata:
+        yield (
+            "strata",
+            "are left out here: within a stratum the cohort is no larger than these",
+        )
+    yield (
+        "what follows",
+        "is a bound: photos may be refused, samples may have no face, and how often the recogniser matches a "
+        "person is known only after the audit",
+    )
+
+
+def _share_rows(allowed: Allowance, samples: int) -> list[tuple[str, str]]:
+    """The chance to flag somebody alone, if every sample that shows the person matched."""
+    power = allowed.power_at_most(samples)
+    chances = ", ".join(f"{per_million(one)}: {plain(share(power.at(one)))}" for one in SHARES)
+    told = f"if a person is in so many of a million samples: {chances}"
+    return [
+        ("flagged alone, at most", told if allowed.flags_one else "never: the cohort is too small"),
+        ("with 95 % chance", _share_needed(allowed, power)),
+    ]
+
+
+def _share_needed(allowed: Allowance, power: Power) -> str:
+    least = power.smallest_share(0.95)
+    if least is not None:
+        return f"not below {per_million(least)} of a million"
+    return "more samples are needed" if allowed.flags_one else "a larger cohort is needed"

@@ -1,0 +1,404 @@
+"""Write `results.json`: what was found, and what it takes to find it again."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from distributed.gallery.labels import read_labels
+from distributed.gallery.quality import GalleryQuality
+from distributed.membership.assessment import Reduction
+from distributed.membership.judgement import HitCounts, Judgement
+from distributed.stages.authorise import overrides
+from distributed.stages.enroll import Enrolment
+from distributed.stages.evidence import collect_evidence
+from distributed.stages.fingerprints import package_version, recognizer_fields, sampling_fingerprint
+from distributed.stages.gallery_check import gallery_quality, separation_result
+from distributed.stages.power_result import power_result
+from distributed.stages.shards import ShardsMade
+from distributed.statistics.drift import Drift
+from distributed.statistics.evaluation import Estimate, evaluate
+from distributed.storage.ledger import enter_night
+from distributed.storage.lock import run_lock
+from distributed.storage.store import RunStore
+from distributed.storage.trail import digests, record
+from distributed.storage.vault import Vault
+from schemas.fingerprint import Fingerprint
+from schemas.run.artefacts import RESULTS_FILE
+from schemas.run.results import (
+    AuditResults,
+    CrowdResult,
+    DriftResult,
+    EvaluationResult,
+    Interval,
+    LedgerResult,
+    OperatingPointResult,
+    OverRepresentedResult,
+    PeopleCounts,
+    PopulationResult,
+    PrefixResult,
+    RecognizerResult,
+    SampleCounts,
+    ScoreResult,
+    SettingResult,
+    TprAtFprResult,
+)
+from schemas.run.tables import Outcome, Role, Verdict
+from schemas.spec.audit import AuditSpec
+from schemas.spec.protection import AuthorisationSpec
+from schemas.spec.sweep import Sweep
+
+PACKAGES = (
+    "faiss-cpu",
+    "numpy",
+    "obstore",
+    "onnxruntime",
+    "pyarrow",
+    "pydantic",
+    "ray",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+    "torch",
+)
+EVALUATION_SEED = 0
+HEADLINE = 0
+
+
+def write_results(
+    spec: AuditSpec,
+    made: ShardsMade,
+    enrolment: Enrolment,
+    reduction: Reduction,
+    fingerprint: Fingerprint,
+    store: RunStore,
+    seconds: Mapping[str, float],
+    device: str = "cpu",
+) -> AuditResults:
+    """Put the results together, check them against their model, and write them."""
+    results = collect_results(
+        spec, made, enrolment, reduction, fingerprint, seconds, device, overrides=overrides(store)
+    )
+    store.write(RESULTS_FILE, (results.model_dump_json(indent=2) + "\n").encode())
+    record(store, "judged", wrote=digests(store, RESULTS_FILE))
+    return results
+
+
+def collect_results(
+    spec: AuditSpec,
+    made: ShardsMade,
+    enrolment: Enrolment,
+    reduction: Reduction,
+    verdict: Fingerprint,
+    seconds: Mapping[str, float],
+    device: str,
+    *,
+    overrides: Sequence[str] = (),
+) -> AuditResults:
+    """Everything that `results.json` says. `seconds`: wall time of each job of this invocation."""
+    fingerprint = sampling_fingerprint(spec)
+    vault = Vault(spec.protection)
+    labels = read_labels(Path(spec.gallery.labels), vault) if spec.gallery.labels else None
+    stages = {f"shards.{stage}": spent for stage, spent in made.seconds.items()}
+    headline = reduction.judgements[HEADLINE]
+    quality = gallery_quality(spec, enrolment.table)
+    return AuditResults(
+        name=spec.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        spec=spec.model_dump(mode="json"),
+        fingerprint=dict(fingerprint.fields),
+        fingerprint_sha256=fingerprint.digest,
+        gallery_fingerprint=dict(enrolment.fingerprint.fields),
+        gallery_fingerprint_sha256=enrolment.fingerprint.digest,
+        verdict_fingerprint_sha256=verdict.digest,
+        authorisation=None if spec.authorisation is None else _texts(spec.authorisation),
+        overrides=list(overrides),
+        licenses=_licenses(spec),
+        versions=versions(),
+        machine=machine(),
+        samples=_sample_counts(spec, made),
+        candidates=_people(enrolment.compared, Role.CANDIDATE),
+        cohort=_people(enrolment.compared, Role.COHORT),
+        overlap=enrolment.overlap,
+        recognizers=_recognizers(spec, reduction, quality),
+        gallery_warnings=quality.warnings(),
+        power=power_result(reduction, spec.membership),
+        headline=HEADLINE,
+        scores=[_score(spec, reduction, one, labels) for one in reduction.judgements],
+        over_represented=[result for one in reduction.hits for result in _over_represented(reduction, one)],
+        population=_population(reduction),
+        drift=[_drift(one) for one in reduction.drifts],
+        evidence=collect_evidence(spec, reduction, headline, device),
+        ledger=_ledger(spec, reduction, headline, verdict),
+        seconds=dict(seconds) | stages,
+    )
+
+
+def _drift(one: Drift) -> DriftResult:
+    return DriftResult(
+        property=one.what,
+        candidates=one.candidates,
+        cohort=one.cohort,
+        p_value=one.p_value,
+        warns=one.warns,
+    )
+
+
+def _texts(authorisation: AuthorisationSpec) -> dict[str, str]:
+    return {name: str(value) for name, value in authorisation.model_dump(mode="json").items()}
+
+
+def _licenses(spec: AuditSpec) -> dict[str, str]:
+    found = {"generator": spec.generator.license or "not stated"}
+    if spec.faces.detector is not None:
+        found["detector"] = spec.faces.detector.terms
+    return found | {f"recognizer {one.name}": one.terms for one in spec.faces.recognizers}
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of every package that the numbers pass through."""
+    return {"python": platform.python_version()} | {name: package_version(name) for name in PACKAGES}
+
+
+def machine() -> dict[str, str]:
+    """What the driver ran on; no names of hosts or people."""
+    return {"system": platform.system(), "machine": platform.machine(), "cpus": str(os.cpu_count())}
+
+
+def _sample_counts(spec: AuditSpec, made: ShardsMade) -> SampleCounts:
+    rows = sum(made.outcomes.values())
+    found = sum(made.outcomes.get(name, 0) for name in (Outcome.OK, Outcome.SEVERAL_FACES))
+    return SampleCounts(
+        planned=spec.samples,
+        rows=rows,
+        outcomes=dict(made.outcomes),
+        detection_rate=None if spec.faces.landmarks else found / rows,
+        shards=made.shards,
+        shards_made_now=made.made_now,
+    )
+
+
+def _people(table: pa.Table, role: Role) -> PeopleCounts:
+    side = table.filter(pc.equal(table["role"], role))
+    outcomes = Counter(side["outcome"].to_pylist())
+    accepted = side.filter(pc.equal(side["outcome"], Outcome.OK))
+    everyone = set(side["identity"].to_pylist())
+    return PeopleCounts(
+        identities=len(everyone),
+        photos=side.num_rows,
+        refused={name: count for name, count in sorted(outcomes.items()) if name != Outcome.OK},
+        without_template=sorted(everyone - set(accepted["identity"].to_pylist())),
+    )
+
+
+def _recognizers(spec: AuditSpec, reduction: Reduction, quality: GalleryQuality) -> list[RecognizerResult]:
+    fields = recognizer_fields(spec.faces)
+    return [
+        RecognizerResult(
+            name=name,
+            sha256=fields[f"faces.recognizers.{name}.sha256"],
+            dimension=reduction.gallery.templates[name].shape[1],
+            operating_point=OperatingPointResult(
+                threshold=point.threshold, fmr=point.fmr, comparisons=point.comparisons
+            ),
+            separation=separation_result(quality.recognizers[name]),
+        )
+        for name, point in reduction.points.items()
+    ]
+
+
+def _score(
+    spec: AuditSpec, reduction: Reduction, judgement: Judgement, labels: Mapping[str, bool] | None
+) -> ScoreResult:
+    gallery, frame = reduction.gallery, reduction.frame
+    names = [gallery.names[index] for index in frame.candidates]
+    verdicts = judgement.verdicts()
+    counts = Counter(verdicts)
+    pairs = list(zip(names, verdicts, judgement.decisions, strict=True))
+    explained = zip(names, judgement.resembles, strict=True)
+    bounds = [one.fdp_bound for _, verdict, one in pairs if verdict is Verdict.LEAKED]
+    return ScoreResult(
+        recognizer=judgement.recognizer,
+        score_name=judgement.score_name,
+        verdicts={verdict: counts[verdict] for verdict in Verdict},
+        flagged=[name for name, verdict, _ in pairs if verdict is Verdict.LEAKED],
+        flagged_fdp_bound=_of_largest_p(judgement, bounds),
+        resembles={name: gallery.names[other] for name, other in explained if other >= 0},
+        set_p_value=judgement.set_p_value,
+        inconclusive_reasons=_inconclusive_reasons(judgement),
+        detectable_share=_detectable_share(judgement),
+        evaluation=None if labels is None else _evaluate(names, judgement.calibrated.score, labels),
+        prefixes=_prefixes(reduction, judgement, names, labels),
+        settings=_settings(spec, reduction, judgement, names),
+    )
+
+
+def _inconclusive_reasons(judgement: Judgement) -> dict[str, int]:
+    """Those of `resembles` are left out: they name people."""
+    return dict(
+        Counter(
+            one.reason
+            for one, other in zip(judgement.decisions, judgement.resembles, strict=True)
+            if one.verdict is Verdict.INCONCLUSIVE and one.reason is not None and other < 0
+        )
+    )
+
+
+def _detectable_share(judgement: Judgement) -> float | None:
+    """The largest one, which holds for all."""
+    shares = [one.detectable_share for one in judgement.decisions if one.detectable_share is not None]
+    return max(shares, default=None)
+
+
+def _settings(
+    spec: AuditSpec, reduction: Reduction, judgement: Judgement, names: list[str]
+) -> list[SettingResult]:
+    settings = Sweep(spec.generator.sweep).settings
+    return [
+        SettingResult(
+            factors=dict(settings[one.setting]),
+            samples=one.samples,
+            flagged=[
+                name
+                for name, decision in zip(names, one.decisions, strict=True)
+                if decision.verdict is Verdict.LEAKED
+            ],
+        )
+        for one in reduction.settings
+        if (one.recognizer, one.score_name) == (judgement.recognizer, judgement.score_name)
+    ]
+
+
+def _of_largest_p(judgement: Judgement, bounds: list[float]) -> float | None:
+    """The bound of the whole set of flagged: that of the one with the largest q-value."""
+    flagged = [one for one in judgement.decisions if one.verdict is Verdict.LEAKED]
+    if not bounds:
+        return None
+    return max(flagged, key=lambda one: one.q_value).fdp_bound
+
+
+def _prefixes(
+    reduction: Reduction, judgement: Judgement, names: list[str], labels: Mapping[str, bool] | None
+) -> list[PrefixResult]:
+    mine = [
+        one
+        for one in reduction.prefixes
+        if (one.recognizer, one.score_name) == (judgement.recognizer, judgement.score_name)
+    ]
+    return [
+        PrefixResult(
+            samples=one.samples,
+            flagged=one.flagged,
+            roc_auc=None if labels is None else _auc(names, one.scores, labels),
+        )
+        for one in mine
+    ]
+
+
+def _labelled(
+    names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    rows = [row for row, name in enumerate(names) if name in labels]
+    return scores[rows], np.array([labels[names[row]] for row in rows], bool)
+
+
+def _auc(names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]) -> float:
+    chosen, member = _labelled(names, scores, labels)
+    return evaluate(chosen, member, seed=EVALUATION_SEED, resamples=1).auc.value
+
+
+def _evaluate(names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]) -> EvaluationResult:
+    """The evaluation over the labelled candidates."""
+    chosen, member = _labelled(names, scores, labels)
+    found = evaluate(chosen, member, seed=EVALUATION_SEED)
+    return EvaluationResult(
+        members=found.members,
+        non_members=found.non_members,
+        roc_auc=_interval(found.auc),
+        average_precision=_interval(found.average_precision),
+        equal_error_rate=_interval(found.eer),
+        tpr_at_fpr=[
+            TprAtFprResult(fpr=one.bound, tpr=_interval(one.tpr), resolved=one.resolved)
+            for one in found.tpr_at_fpr
+        ],
+        det_fpr=list(found.det.fpr),
+        det_fnr=list(found.det.fnr),
+    )
+
+
+def _interval(estimate: Estimate) -> Interval:
+    return Interval(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+def _over_represented(reduction: Reduction, hits: HitCounts) -> list[OverRepresentedResult]:
+    frame = reduction.frame
+    return [
+        OverRepresentedResult(
+            identity=reduction.gallery.names[frame.candidates[place]],
+            recognizer=hits.recognizer,
+            hits=int(hits.hits[place]),
+            per_million=Interval(
+                value=float(hits.per_million[place]), low=float(hits.low[place]), high=float(hits.high[place])
+            ),
+            expected_per_million=float(hits.expected[place]),
+            ratio=_finite(float(hits.ratio[place])),
+            model_p_value=float(hits.p_value[place]),
+        )
+        for place in np.flatnonzero(hits.flagged)
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _population(reduction: Reduction) -> PopulationResult | None:
+    found = reduction.population
+    if found is None:
+        return None
+    transitive = found.transitivity
+    counts = transitive is None or not transitive.fails
+    return PopulationResult(
+        recognizer=found.recognizer,
+        samples=found.count.samples,
+        collisions=found.count.collisions,
+        estimate=_finite(found.count.estimate),
+        low=found.count.low if counts else None,
+        high=_finite(found.count.high) if counts else None,
+        closure=None if transitive is None else transitive.closure,
+        least_closure=None if transitive is None else transitive.least,
+        crowds=[
+            CrowdResult(
+                sample_id=one.sample_id,
+                samples=one.members,
+                share=one.share,
+            )
+            for one in found.crowds
+        ],
+    )
+
+
+def _ledger(
+    spec: AuditSpec, reduction: Reduction, headline: Judgement, verdict: Fingerprint
+) -> LedgerResult | None:
+    """Enter this audit in the spec's ledger, if it has one."""
+    if spec.ledger is None:
+        return None
+    store = RunStore(spec.ledger)
+    names = [reduction.gallery.names[index] for index in reduction.frame.candidates]
+    explained = headline.explained_p_value
+    p = np.where(np.isnan(explained), headline.calibrated.p_value, explained)
+    score = f"{headline.score_name} of {headline.recognizer}"
+    with run_lock(store):
+        night, ledger = enter_night(store, verdict.digest, names, p, alpha=spec.membership.fdr, score=score)
+    return LedgerResult(night=night, alpha=ledger.alpha, flagged=ledger.flagged(names))

@@ -1,0 +1,100 @@
+"""The ledger of repeated audits: a false-discovery budget for one gallery, night after night.
+
+`ledger.json` in its folder. The arithmetic and its promise are in distributed/statistics/spending.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from distributed.statistics.similarity import Floats
+from distributed.statistics.spending import e_benjamini_hochberg, night_e_values, night_weight
+from distributed.storage.store import RunStore
+from schemas.errors import DamagedError, WrongRunError
+
+LEDGER_FILE = "ledger.json"
+
+
+class Night(BaseModel):
+    """One audit: its verdict fingerprint and its e-values per candidate, those of 0 left out.
+
+    `shares`: e-value divided by the number of candidates of that night.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint: str
+    shares: dict[str, float]
+
+
+class Ledger(BaseModel):
+    """All nights so far, under one rate and for one way of scoring."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: float
+    score: str
+    nights: tuple[Night, ...] = ()
+
+    def flagged(self, names: Sequence[str]) -> list[str]:
+        """Whom of these all nights together flag."""
+        sums = np.zeros(len(names))
+        for number, night in enumerate(self.nights, start=1):
+            sums += night_weight(number) * np.array([night.shares.get(name, 0.0) for name in names])
+        flags = e_benjamini_hochberg(len(names) * sums, self.alpha)
+        return [name for name, flag in zip(names, flags, strict=True) if flag]
+
+
+def enter_night(
+    store: RunStore, fingerprint: str, names: Sequence[str], p: Floats, *, alpha: float, score: str
+) -> tuple[int, Ledger]:
+    """Enter an audit's p-values (m,) as the next night; its number and the ledger with it.
+
+    The same fingerprint is entered once. Raises WrongRunError if the ledger has another rate or score,
+    DamagedError if it cannot be read.
+    """
+    ledger = read_ledger(store) or Ledger(alpha=alpha, score=score)
+    if (ledger.alpha, ledger.score) != (alpha, score):
+        raise WrongRunError(
+            f"{store.location} is a ledger of {ledger.score} at FDR {ledger.alpha:g}, this audit's headline "
+            f"is {score} at {alpha:g}: a budget holds for one of these, so give the spec another `ledger`"
+        )
+    key = hashlib.sha256(fingerprint.encode()).hexdigest()
+    for number, night in enumerate(ledger.nights, start=1):
+        if night.fingerprint == key:
+            return number, ledger
+    number = len(ledger.nights) + 1
+    values = night_e_values(p, alpha, number)
+    shares = {name: float(e) / len(p) for name, e in zip(names, values, strict=True) if e > 0}
+    ledger = ledger.model_copy(update={"nights": (*ledger.nights, Night(fingerprint=key, shares=shares))})
+    store.write(LEDGER_FILE, (ledger.model_dump_json(indent=1) + "\n").encode())
+    return number, ledger
+
+
+def erase_from_ledger(store: RunStore, name: str) -> bool:
+    """Take a person out of all nights; False if no night holds anything of him."""
+    ledger = read_ledger(store)
+    if ledger is None or not any(name in night.shares for night in ledger.nights):
+        return False
+    nights = tuple(
+        night.model_copy(update={"shares": {key: one for key, one in night.shares.items() if key != name}})
+        for night in ledger.nights
+    )
+    store.write(
+        LEDGER_FILE, (ledger.model_copy(update={"nights": nights}).model_dump_json(indent=1) + "\n").encode()
+    )
+    return True
+
+
+def read_ledger(store: RunStore) -> Ledger | None:
+    """The ledger, or None if there is none yet."""
+    if LEDGER_FILE not in store.sizes():
+        return None
+    try:
+        return Ledger.model_validate_json(store.read(LEDGER_FILE))
+    except ValidationError as error:
+        raise DamagedError(f"{store.location}/{LEDGER_FILE} is damaged: restore it from a copy") from error

@@ -1,0 +1,46 @@
+"""`run.json`: which spec a run's folder belongs to, for whoever finds it later."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from distributed.storage.store import RunStore
+from distributed.storage.trail import digests, record
+from schemas.errors import DamagedError, MissingFileError, SpecError
+from schemas.fingerprint import Fingerprint
+from schemas.run.artefacts import RECORD_FILE
+from schemas.spec.audit import AuditSpec
+
+
+class RunRecord(BaseModel):
+    """The spec with absolute paths, and the fields of its samples' fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: AuditSpec
+    fingerprint: dict[str, str]
+
+
+def record_run(store: RunStore, spec: AuditSpec, fingerprint: Fingerprint) -> None:
+    """Write the record, which the trail then vouches for. Raises WrongRunError if the folder holds a run of
+    another fingerprint."""
+    written = RunRecord(spec=spec, fingerprint=dict(fingerprint.fields)).model_dump_json(indent=2).encode()
+    if store.exists(RECORD_FILE):
+        fingerprint.require(Fingerprint(read_record(store).fingerprint), store.location)
+        if store.read(RECORD_FILE) == written:
+            return
+    store.write(RECORD_FILE, written)
+    record(store, "recorded", wrote=digests(store, RECORD_FILE))
+
+
+def read_record(store: RunStore) -> RunRecord:
+    """The record. Raises SpecError if there is no run, DamagedError if the record is none, StoreError."""
+    try:
+        return RunRecord.model_validate_json(store.read(RECORD_FILE))
+    except MissingFileError as error:
+        raise SpecError(f"{store.location} holds no run: give the `output` of a spec") from error
+    except ValidationError as error:
+        raise DamagedError(
+            f"{store.location}/{RECORD_FILE} is not a run's record: give the `output` of a spec, or restore "
+            "the file from a copy"
+        ) from error

@@ -1,0 +1,101 @@
+"""Which shards of a run are there: by one listing, and their footers or an index of what these said."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from distributed.storage.store import RunStore
+from schemas.errors import WrongRunError
+from schemas.fingerprint import Fingerprint
+from schemas.run.artefacts import INDEX_FILE, SAMPLES_PREFIX
+from schemas.run.shard import Footer, Shard
+from schemas.spec.audit import AuditSpec
+
+FOOTERS_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class ShardRun:
+    """The shards of one run that lie under one prefix, and what they are made from."""
+
+    spec: AuditSpec
+    fingerprint: Fingerprint
+    prefix: str
+    shards: Sequence[Shard]
+    photos: tuple[Path, ...] | None = None
+
+    def path(self, shard: Shard) -> str:
+        return f"{self.prefix}/{shard.file_name}"
+
+
+class _Index(BaseModel):
+    """What the footers of all shards said, and a digest of the listing that they were in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fingerprint_sha256: str
+    stop_id: int
+    listing_sha256: str
+    outcomes: dict[str, int]
+
+
+def indexed_outcomes(run: ShardRun, store: RunStore) -> dict[str, int] | None:
+    """Outcome counts of all samples, without opening a shard; None unless all is as it was last time.
+
+    A shard that was replaced, copied or touched since has another stamp; its footer is then read again.
+    """
+    if run.prefix != SAMPLES_PREFIX or not store.exists(INDEX_FILE):
+        return None
+    try:
+        found = _Index.model_validate_json(store.read(INDEX_FILE))
+    except ValidationError:
+        return None
+    return dict(found.outcomes) if found == _index(run, store, found.outcomes) else None
+
+
+def write_index(run: ShardRun, store: RunStore, outcomes: Mapping[str, int]) -> None:
+    """Remember that all shards of the samples are there, and their outcome counts."""
+    if run.prefix == SAMPLES_PREFIX:
+        store.write(INDEX_FILE, _index(run, store, outcomes).model_dump_json(indent=2).encode())
+
+
+def _index(run: ShardRun, store: RunStore, outcomes: Mapping[str, int]) -> _Index:
+    listing = hashlib.sha256()
+    for path, stamp in store.stamps(run.prefix).items():
+        listing.update(f"{path} {stamp}\n".encode())
+    return _Index(
+        fingerprint_sha256=run.fingerprint.digest,
+        stop_id=run.shards[-1].stop_id,
+        listing_sha256=listing.hexdigest(),
+        outcomes=dict(outcomes),
+    )
+
+
+def committed_outcomes(run: ShardRun, store: RunStore) -> dict[int, dict[str, int]]:
+    """Outcome counts of the shards that are there, by index, from one listing and their footers.
+
+    Raises WrongRunError for a file of another fingerprint or id range, DamagedError for one that is none.
+    """
+    there = store.sizes(run.prefix)
+    shards = [shard for shard in run.shards if run.path(shard) in there]
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        footers: Iterable[Footer] = pool.map(store.read_footer, map(run.path, shards))
+        return {shard.index: _outcomes(run, shard, one) for shard, one in zip(shards, footers, strict=True)}
+
+
+def _outcomes(run: ShardRun, shard: Shard, footer: Footer) -> dict[str, int]:
+    path = run.path(shard)
+    run.fingerprint.require(Fingerprint(footer.fingerprint), path)
+    if (footer.first_id, footer.stop_id) != (shard.first_id, shard.stop_id):
+        raise WrongRunError(
+            f"{path} holds the ids {footer.first_id} to {footer.stop_id - 1}, this spec wants "
+            f"{shard.first_id} to {shard.stop_id - 1}: raise `samples` in steps of `shard_size`, or give "
+            "the spec another `output`"
+        )
+    return footer.outcomes

@@ -1,0 +1,105 @@
+"""`idleak bench encryption`: what encrypted templates cost where they are written and where they are read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from distributed.execution.cluster import Cluster
+from distributed.gallery.attributes import read_attributes
+from distributed.gallery.enrolled import enrolled_gallery
+from distributed.membership.judgement import calibration_frame, operating_points
+from distributed.reduce.reducer import ReduceMaker, SearchJob, group_shards
+from distributed.stages.embed import ShardJob, ShardMaker
+from distributed.stages.enroll import enroll
+from distributed.storage.store import open_run
+from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
+from jobs.cli.exit_codes import ExitCode
+from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX
+from schemas.run.shard import Shard, plan_shards
+from schemas.spec.audit import AuditSpec
+
+MOST_COST = 1.05
+ENCRYPTED, PLAIN = "encrypted", "plain"
+MAKE, REDUCE = "make shards", "reduce shards"
+
+
+def bench_encryption(
+    spec: AuditSpec, images: int, repeats: int, output: Path | None, command: Sequence[str]
+) -> ExitCode:
+    """Make and reduce the same shards with and without encryption, on one thread of the CPU. FAILED if a bar
+    is missed. Raises what `enroll` raises."""
+    with TemporaryDirectory(prefix="idleak-bench-") as folder, Cluster() as cluster:
+        specs = {name: _variant(spec, images, Path(folder), name) for name in (ENCRYPTED, PLAIN)}
+        table = enroll(specs[PLAIN], open_run(specs[PLAIN]), cluster).table
+        footer = open_run(specs[PLAIN]).read_footer(GALLERY_FILE)
+        open_run(specs[ENCRYPTED]).write_table(GALLERY_FILE, table.replace_schema_metadata(None), footer)
+        contenders: dict[str, Callable[[], float]] = {}
+        for name, one in specs.items():
+            contenders[f"{MAKE}, {name}"] = _maker(one)
+        for name, one in specs.items():
+            contenders[f"{REDUCE}, {name}"] = _reducer(one)
+        found = interleaved(contenders, repeats)
+        notes = [_sizes(specs, table.num_rows)]
+    rows = [(name, str(seconds)) for name, seconds in found.items()]
+    bars = [_bar(found, MAKE), _bar(found, REDUCE), _bar(found, MAKE, REDUCE)]
+    tables = [Table("Seconds", ("stage", "seconds"), rows)]
+    return publish(Report(command, repeats, tables, bars, notes), output)
+
+
+def _variant(spec: AuditSpec, images: int, folder: Path, name: str) -> AuditSpec:
+    protection = spec.protection.model_copy(update={"encrypt": name == ENCRYPTED})
+    changes = {"samples": images, "shard_size": min(images, spec.shard_size), "protection": protection}
+    return spec.model_copy(update=changes | {"output": str(folder / name), "ledger": None})
+
+
+def _shards(spec: AuditSpec) -> list[Shard]:
+    return plan_shards(spec.samples, spec.shard_size)
+
+
+def _maker(spec: AuditSpec) -> Callable[[], float]:
+    maker = ShardMaker(ShardJob(spec, {}, SAMPLES_PREFIX, "cpu", 1))
+    return lambda: _timed(lambda: [maker.make(shard) for shard in _shards(spec)])
+
+
+def _reducer(spec: AuditSpec) -> Callable[[], float]:
+    names = [one.name for one in spec.faces.recognizers]
+    gallery = enrolled_gallery(open_run(spec).read_table(GALLERY_FILE), names)
+    frame = calibration_frame(gallery, spec.membership, read_attributes(spec))
+    points = operating_points(gallery, spec.membership.hit_fmr)
+    thresholds = {name: point.threshold for name, point in points.items()}
+    (group,) = group_shards(_shards(spec), 1)
+
+    def reduce() -> None:
+        job = SearchJob(spec, spec, thresholds, frame.levels, (spec.samples,), "cpu", 1)
+        ReduceMaker(job).make(group)
+
+    return lambda: _timed(reduce)
+
+
+def _timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _bar(found: dict[str, Measured], *stages: str) -> Bar:
+    encrypted, plain = (_together(found, stages, name) for name in (ENCRYPTED, PLAIN))
+    claim = f"{' and '.join(stages)}: encrypted over plain"
+    return Bar(claim, encrypted.per(plain), MOST_COST, at_most=True)
+
+
+def _together(found: dict[str, Measured], stages: Sequence[str], name: str) -> Measured:
+    columns = (found[f"{stage}, {name}"].values for stage in stages)
+    return Measured(tuple(map(sum, zip(*columns, strict=True))))
+
+
+def _sizes(specs: dict[str, AuditSpec], photos: int) -> str:
+    sizes = {name: sum(open_run(one).sizes(SAMPLES_PREFIX).values()) for name, one in specs.items()}
+    samples = specs[PLAIN].samples
+    shards = len(_shards(specs[PLAIN]))
+    return f"{samples:,} samples in {shards} shards, {photos:,} photos; bytes of the shards: " + ", ".join(
+        f"{size:,} {name}" for name, size in sizes.items()
+    )

@@ -1,0 +1,488 @@
+"""Simulated worlds of people, photos and a generator, whose truth is known, as the files of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from distributed.execution.cluster import Capacity, Cluster
+from distributed.gallery.enrolled import enrolled_gallery
+from distributed.membership.cohort_norms import NEAREST
+from distributed.membership.detectability import reach_of, with_detectability
+from distributed.membership.judgement import (
+    Book,
+    EvidenceMaker,
+    Frame,
+    HitCounts,
+    Judgement,
+    Support,
+    calibrate,
+    calibration_frame,
+    count_hits,
+    explain_away,
+    explain_hits,
+    operating_points,
+    score_book,
+    suspects,
+)
+from distributed.membership.verdicts import decide
+from distributed.reduce.neighbours import Partial
+from distributed.reduce.reducer import Arrays, Job, ReduceMaker, ShardGroup, SupportJob, group_shards
+from distributed.stages.passes import ReduceRun, SampleTemplates
+from distributed.statistics.similarity import Floats, Integers, Singles
+from distributed.statistics.tail import TailPValues
+from distributed.storage.store import RunStore
+from schemas.run.artefacts import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
+from schemas.run.shard import Footer, Shard, ShardReport, plan_shards
+from schemas.run.tables import Outcome, Role, gallery_schema, samples_schema
+from schemas.spec.audit import AuditSpec, MembershipSpec
+
+MATED_COSINE = 0.65
+POOR_COSINE = 0.45
+"""Of two photos of one person, less what a common blur adds."""
+BLUR = 0.35
+LOOKS_LIKE_EVERYBODY = 0.6
+LOOKS_LIKE_ITSELF = 0.15
+SIBLING_COSINE = 0.6
+SHARDS = 4
+RECOGNIZER = "world"
+
+
+@dataclass(frozen=True)
+class World:
+    """What a world is like. All but the seed may be shared by many worlds.
+
+    photos: the least and the most of a person. hubs: the share of people who look like everybody. quality:
+    mixed, and half of the people have poor photos, with a common blur. leaked: how many candidates are, each
+    drawn with probability `rate`; all other samples are of new people, or of `people` others, each as likely,
+    if given. siblings: how many candidates resemble a leaked one. groups: two groups of different looks, one
+    more common among candidates than in the cohort.
+    """
+
+    seed: int
+    candidates: int = 40
+    cohort: int = 800
+    samples: int = 2000
+    dimension: int = 64
+    photos: tuple[int, int] = (1, 1)
+    hubs: float = 0.0
+    quality: Literal["same", "mixed"] = "same"
+    leaked: int = 0
+    rate: float = 0.0
+    siblings: int = 0
+    people: int | None = None
+    groups: bool = False
+
+    def __post_init__(self) -> None:
+        if self.leaked + self.siblings > self.candidates or self.leaked * self.rate > 1:
+            raise ValueError("there are not so many candidates, or their rates exceed 1")
+        if self.siblings and not self.leaked:
+            raise ValueError("nobody is leaked whom siblings could resemble")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true of a world. rate: by name, of the leaked; identities: 1 / Σ p² of the generator;
+    siblings: names of those who resemble a leaked person; group: by name."""
+
+    rate: dict[str, float]
+    identities: float
+    siblings: frozenset[str]
+    group: dict[str, str]
+
+    def is_leaked(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        return np.array([name in self.rate for name in names], dtype=np.bool_)
+
+
+@dataclass(frozen=True)
+class People:
+    """Identities on the sphere: direction (i, d), poor: bool (i,), whose photos are poor, group: (i,)."""
+
+    direction: Floats
+    poor: NDArray[np.bool_]
+    group: NDArray[np.int64]
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> People:
+        return People(self.direction[rows], self.poor[rows], self.group[rows])
+
+    def __len__(self) -> int:
+        return len(self.direction)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A world's templates, float16. identity: int64 (g,), of each photo, candidates first."""
+
+    gallery: NDArray[np.float16]
+    identity: Integers
+    detection_score: Singles
+    samples: NDArray[np.float16]
+    sampled: Integers
+    """(n,): the leaked candidate of each sample, or −1."""
+
+
+class Simulator:
+    """Draws one world: the gallery first, then as many sets of samples as are asked for."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._random = np.random.default_rng(world.seed)
+        self._common, self._blur, self._look = unit(self._random.standard_normal((3, world.dimension)))
+        self.candidates = self._people(world.candidates, 0.7)
+        self.cohort = self._people(world.cohort, 0.3)
+        order = self._random.permutation(world.candidates)
+        self.leaked = np.sort(order[: world.leaked])
+        self.siblings = np.sort(order[world.leaked : world.leaked + world.siblings])
+        self._make_siblings()
+        self._others = None if world.people is None else self._people(world.people, 0.3)
+
+    def truth(self) -> Truth:
+        world = self.world
+        rest = 1 - world.leaked * world.rate
+        squares = world.leaked * world.rate**2 + (rest**2 / world.people if world.people else 0.0)
+        groups = np.concatenate([self.candidates.group, self.cohort.group])
+        names = self.names()
+        return Truth(
+            {names[one]: world.rate for one in self.leaked},
+            1 / squares if squares else float("inf"),
+            frozenset(names[one] for one in self.siblings),
+            {name: "second" if one else "first" for name, one in zip(names, groups, strict=True)},
+        )
+
+    def names(self) -> list[str]:
+        """Of all identities, candidates first."""
+        world = self.world
+        return [f"candidate{i:05d}" for i in range(world.candidates)] + [
+            f"cohort{i:05d}" for i in range(world.cohort)
+        ]
+
+    def draw(self) -> Drawn:
+        """The gallery's photos, and the samples."""
+        world = self.world
+        people = _joined(self.candidates, self.cohort)
+        least, most = world.photos
+        identity = np.repeat(np.arange(len(people)), self._random.integers(least, most + 1, len(people)))
+        photos = self._photos(people[identity])
+        score = np.where(people.poor[identity], 0.65, 0.85) + self._random.uniform(-0.1, 0.1, len(identity))
+        samples, sampled = self.draw_samples(world.samples)
+        return Drawn(photos, identity.astype(np.int64), score.astype(np.float32), samples, sampled)
+
+    def draw_samples(self, count: int) -> tuple[NDArray[np.float16], Integers]:
+        """Templates of `count` samples, and the leaked candidate of each, or −1."""
+        world = self.world
+        rates = np.append(np.full(world.leaked, world.rate), max(0.0, 1 - world.leaked * world.rate))
+        which = self._random.choice(world.leaked + 1, count, p=rates / rates.sum())
+        sampled = np.append(self.leaked, -1)[which].astype(np.int64)
+        new = self._people(count, 0.3) if self._others is None else self._others
+        row = np.arange(count) if self._others is None else self._random.integers(0, len(new), count)
+        inside = sampled >= 0
+        known = self.candidates[np.maximum(sampled, 0)]
+        direction = np.where(inside[:, None], known.direction, new.direction[row])
+        poor = np.where(inside, known.poor, new.poor[row])
+        return self._photos(People(direction, poor, sampled)), sampled
+
+    def _people(self, count: int, second: float) -> People:
+        """second: the share of the second group, whose members look a little like one another."""
+        random, world = self._random, self.world
+        own = unit(random.standard_normal((count, world.dimension)))
+        group = (random.random(count) < second).astype(np.int64) * int(world.groups)
+        own = unit(own + 0.5 * group[:, None] * self._look)
+        near = np.where(random.random(count) < world.hubs, LOOKS_LIKE_EVERYBODY, LOOKS_LIKE_ITSELF)[:, None]
+        direction = unit(near * self._common + np.sqrt(1 - near**2) * own)
+        poor = (random.random(count) < 0.5) & (world.quality == "mixed")
+        return People(direction, poor, group)
+
+    def _make_siblings(self) -> None:
+        if not len(self.siblings):
+            return
+        direction = self.candidates.direction
+        leaked = direction[self.leaked[np.arange(len(self.siblings)) % len(self.leaked)]]
+        own = direction[self.siblings]
+        share = np.sqrt(1 - SIBLING_COSINE**2)
+        direction[self.siblings] = unit(SIBLING_COSINE * leaked + share * own)
+
+    def _photos(self, people: People) -> NDArray[np.float16]:
+        """One photo of each: what shows of the person differs from photo to photo."""
+        random, poor = self._random, people.poor[:, None]
+        shown = np.sqrt(np.where(poor, POOR_COSINE, MATED_COSINE)) + random.uniform(
+            -0.05, 0.05, (len(people), 1)
+        )
+        noise = unit(random.standard_normal(people.direction.shape)) + poor * BLUR * self._blur
+        photos = shown * people.direction + np.sqrt(1 - shown**2) * noise
+        return unit(photos).astype(np.float16)
+
+
+def unit(rows: Floats) -> Floats:
+    lengths: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / lengths
+
+
+def _joined(a: People, b: People) -> People:
+    return People(
+        np.concatenate([a.direction, b.direction]),
+        np.concatenate([a.poor, b.poor]),
+        np.concatenate([a.group, b.group]),
+    )
+
+
+def gallery_table(simulator: Simulator, drawn: Drawn) -> pa.Table:
+    """`gallery.parquet` of a world: rows by role, identity and photo."""
+    world, n = simulator.world, len(drawn.identity)
+    names = pa.array(simulator.names(), pa.string())
+    place = np.arange(n) - np.searchsorted(drawn.identity, drawn.identity)
+    role = np.where(drawn.identity < world.candidates, str(Role.CANDIDATE), str(Role.COHORT))
+    columns = [
+        names.take(pa.array(drawn.identity)),
+        pa.array([f"photo{one}.png" for one in place]),
+        pa.array(role.tolist()),
+        pa.repeat(str(Outcome.OK), n),
+        pa.array(drawn.detection_score),
+        _templates(drawn.gallery),
+    ]
+    return pa.Table.from_arrays(columns, schema=gallery_schema({RECOGNIZER: world.dimension}))
+
+
+def _templates(rows: NDArray[np.float16]) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+
+
+def world_spec(world: World, folder: Path, **membership: object) -> AuditSpec:
+    """The audit of a world. Its paths of models are never opened."""
+    attributes = str(folder / "attributes.csv") if world.groups else None
+    return AuditSpec.model_validate(
+        {
+            "name": "world",
+            "seed": world.seed,
+            "generator": {"kind": "onnx", "path": "none.onnx", "latent": {"dim": world.dimension}},
+            "samples": world.samples,
+            "shard_size": max(1, -(-world.samples // SHARDS)),
+            "faces": {
+                "detector": {"path": "none.onnx"},
+                "recognizers": [{"name": RECOGNIZER, "path": "none.onnx"}],
+            },
+            "gallery": {
+                "candidates": {"images": "none"},
+                "cohort": {"images": "none"},
+                "attributes": attributes,
+            },
+            "membership": membership,
+            "protection": {"encrypt": False},
+            "output": str(folder),
+        }
+    )
+
+
+def write_world(spec: AuditSpec, simulator: Simulator, drawn: Drawn) -> pa.Table:
+    """Write a world's shards and gallery as a run's files; the gallery's table."""
+    store = RunStore(spec.output)
+    table = gallery_table(simulator, drawn)
+    rows = table.num_rows
+    store.write_table(GALLERY_FILE, table, Footer(table="gallery", fingerprint={}, stop_id=rows, rows=rows))
+    for shard in plan_shards(spec.samples, spec.shard_size):
+        write_samples(store, shard, drawn.samples[shard.first_id : shard.stop_id])
+    return table
+
+
+def write_samples(store: RunStore, shard: Shard, templates: NDArray[np.float16]) -> None:
+    columns = [
+        pa.array(np.arange(shard.first_id, shard.stop_id)),
+        pa.repeat(str(Outcome.OK), shard.rows),
+        pa.array(np.ones(shard.rows, dtype=np.int16)),
+        pa.array(np.full(shard.rows, 0.9, dtype=np.float32)),
+        _templates(templates),
+    ]
+    table = pa.Table.from_arrays(columns, schema=samples_schema({RECOGNIZER: templates.shape[1]}))
+    footer = Footer(
+        table="samples", fingerprint={}, first_id=shard.first_id, stop_id=shard.stop_id, rows=shard.rows
+    )
+    store.write_table(f"{SAMPLES_PREFIX}/{shard.file_name}", table, footer)
+
+
+def two_groups(shards: Sequence[Shard], job: Job) -> list[ShardGroup]:
+    """The shards in two contiguous groups."""
+    return group_shards(shards, 2)
+
+
+def any_groups(seed: int) -> Callable[[Sequence[Shard], Job], list[ShardGroup]]:
+    """Shards in groups of any sizes; where ids need not rise within a group, in any order."""
+
+    def grouped(shards: Sequence[Shard], job: Job) -> list[ShardGroup]:
+        random = np.random.default_rng([seed, len(shards)])
+        order = np.arange(len(shards))
+        if isinstance(job, SupportJob):
+            random.shuffle(order)
+        cuts = np.flatnonzero(random.random(len(shards) - 1) < 0.5) + 1
+        parts = np.split(order, cuts)
+        return [ShardGroup(index, tuple(shards[i] for i in part), "any") for index, part in enumerate(parts)]
+
+    return grouped
+
+
+@dataclass(frozen=True)
+class InProcessRun(ReduceRun):
+    """The same passes in this process, one group after the other, without Ray."""
+
+    grouped: Callable[[Sequence[Shard], Job], list[ShardGroup]] = two_groups
+
+    def _capacity(self) -> Capacity:
+        return Capacity("cpu", 1, 1)
+
+    @contextmanager
+    def _reduced(self, job: Job, shards: Sequence[Shard], capacity: Capacity) -> Iterator[Iterator[Arrays]]:
+        groups = self.grouped(shards, job)
+        maker = ReduceMaker(job)
+        for group in groups:
+            self.on_report(maker.make(group))
+        yield (self._read(group) for group in groups)
+        for path in self.store.sizes(PARTIALS_PREFIX):
+            self.store.delete(path)
+
+
+def in_process(
+    spec: AuditSpec, grouped: Callable[[Sequence[Shard], Job], list[ShardGroup]] = two_groups
+) -> InProcessRun:
+    """The passes over a world's shards, in this process."""
+    return InProcessRun(spec, RunStore(spec.output), Cluster(), _ignore, grouped=grouped)
+
+
+def _ignore(report: ShardReport) -> None:
+    return None
+
+
+def worlds_like(world: World, count: int) -> list[World]:
+    """The same world with other seeds, which follow from its own."""
+    seeds = np.random.SeedSequence(world.seed).generate_state(count, np.uint64) >> np.uint64(2)
+    return [replace(world, seed=int(seed)) for seed in seeds]
+
+
+@dataclass(frozen=True)
+class JudgedWorld:
+    """What the reduce says of a world. before, after: the judgements before and after explaining away."""
+
+    truth: Truth
+    drawn: Drawn
+    frame: Frame
+    book: Book
+    partial: Partial
+    threshold: float
+    before: list[Judgement]
+    after: list[Judgement]
+    hits: HitCounts
+
+    def leaked(self) -> NDArray[np.bool_]:
+        """Which of the frame's candidates are."""
+        return self.truth.is_leaked([self.frame.gallery.names[one] for one in self.frame.candidates])
+
+
+def judge_world(world: World, folder: Path, **membership: object) -> JudgedWorld:
+    """Write a world's files in an empty folder and judge it.
+
+    The steps are those of `distributed.stages.reduce.reduce_run`, less what changes no verdict and takes most of the time:
+    earlier prefixes of the samples, extrapolated tails, the set test and the count of identities.
+    """
+    simulator = Simulator(world)
+    drawn, truth = simulator.draw(), simulator.truth()
+    spec = world_spec(world, folder, **membership)
+    table = write_world(spec, simulator, drawn)
+    run, settings = in_process(spec), spec.membership
+    frame = calibration_frame(enrolled_gallery(table, [RECOGNIZER]), settings, {"group": truth.group})
+    thresholds = {
+        name: one.threshold for name, one in operating_points(frame.gallery, settings.hit_fmr).items()
+    }
+    partial = run.search(thresholds, frame.levels, (spec.samples,))[RECOGNIZER][-1]
+    samples = run.gather({RECOGNIZER: _ids(partial)})
+    maker = EvidenceMaker.of(frame.gallery, RECOGNIZER, settings, None)
+    evidence = maker.evidence(partial, samples[RECOGNIZER])
+    book = score_book({RECOGNIZER: evidence}, settings.scores, None, frame)
+    before = [_judgement(frame, name, values, settings) for (_, name), values in book.items()]
+    hits = count_hits(frame, RECOGNIZER, partial, settings.fdr)
+    after, people = before, suspects(frame, before, [hits])
+    if len(people):
+        support = _support(run, people, thresholds, frame, partial, samples, maker)
+        after = explain_away(frame, before, support, settings, None)
+        hits = explain_hits(frame, hits, partial, support, settings.fdr)
+    after = with_detectability(frame, after, reach_of(frame, {RECOGNIZER: partial}), settings)
+    return JudgedWorld(truth, drawn, frame, book, partial, thresholds[RECOGNIZER], before, after, hits)
+
+
+def _ids(partial: Partial) -> Integers:
+    ids: Integers = np.unique(partial.neighbours.sample_id)
+    return ids[ids >= 0]
+
+
+def _judgement(frame: Frame, name: str, values: Floats, settings: MembershipSpec) -> Judgement:
+    one, m = calibrate(frame, values), len(frame.candidates)
+    unknown = np.full(m, np.nan)
+    decisions = decide(one.p_value, one.floor, fdr=settings.fdr, correction=settings.correction)
+    tail, nobody = TailPValues(unknown, unknown, unknown), np.full(m, -1, dtype=np.int64)
+    return Judgement(RECOGNIZER, name, one, tail, decisions, unknown, nobody, unknown, float("nan"))
+
+
+def _support(
+    run: InProcessRun,
+    people: Integers,
+    thresholds: dict[str, float],
+    frame: Frame,
+    nearest: Partial,
+    samples: dict[str, SampleTemplates],
+    maker: EvidenceMaker,
+) -> Support:
+    partials = run.support(people, thresholds, frame.levels)
+    found = run.gather({RECOGNIZER: _ids(partials[RECOGNIZER])})
+    photos = np.flatnonzero(np.isin(frame.gallery.identity, people)).astype(np.int64)
+    evidence = maker.evidence(partials[RECOGNIZER], found[RECOGNIZER], photos)
+    return Support(people, photos, partials, {RECOGNIZER: evidence}, {RECOGNIZER: nearest}, samples)
+
+
+def exact_scores(one: JudgedWorld, topk: int) -> dict[str, Floats]:
+    """Scores of photos, (g,), from all similarities in float64, with no search, no blocks and no merging."""
+    drawn, in_cohort = one.drawn, np.isin(one.drawn.identity, one.frame.gallery.members_of(Role.COHORT))
+    gallery, samples = (unit(rows.astype(np.float64)) for rows in (drawn.gallery, drawn.samples))
+    similarity = gallery @ samples.T
+    nearest = np.sort(similarity, axis=1)[:, ::-1][:, :topk]
+    found = {
+        "max": nearest[:, 0],
+        "topk_mean": nearest.mean(axis=1),
+        "hit_rate": (similarity >= one.threshold).mean(axis=1),
+        **{name: np.empty(len(gallery)) for name in ("cohort_norm", "z_norm", "t_norm", "s_norm")},
+    }
+    people = np.unique(drawn.identity[in_cohort])
+    means = np.stack([gallery[drawn.identity == person].mean(axis=0) for person in people])
+    for row, photo in enumerate(gallery):
+        near = np.argsort(-similarity[row], kind="stable")[:topk]
+        others = means[people != drawn.identity[row]]
+        of_photo, of_samples = others @ photo, samples[near] @ others.T
+        closest = np.sort(of_samples, axis=1)[:, -NEAREST:].mean(axis=1)
+        z = (similarity[row, near] - of_photo.mean()) / of_photo.std()
+        by_sample = (similarity[row, near] - of_samples.mean(axis=1)) / of_samples.std(axis=1)
+        found["cohort_norm"][row] = (similarity[row, near] - closest).max()
+        found["z_norm"][row], found["t_norm"][row] = z[0], by_sample.max()
+        found["s_norm"][row] = ((z + by_sample) / 2).max()
+    first = np.flatnonzero((one.frame.gallery.rank == 0) & in_cohort)
+    return found | {"density_ratio": _exact_density_ratio(drawn, first, gallery, nearest[:, -1], topk)}
+
+
+def _exact_density_ratio(drawn: Drawn, first: Integers, gallery: Floats, kth: Floats, topk: int) -> Floats:
+    """The log density ratio at each photo, by the caps with the topk nearest samples, and cohort people."""
+    similarity = gallery @ gallery[first].T
+    mine = drawn.identity[:, None] == drawn.identity[first]
+    similarity[mine] = -np.inf
+    reference = np.sort(similarity, axis=1)[:, -topk]
+    d, counts = gallery.shape[1], len(first) - mine.sum(axis=1)
+    log_share = [np.log(_cap_share(values, d)) for values in (kth, reference)]
+    ratio: Floats = np.log(counts / len(drawn.samples)) - log_share[0] + log_share[1]
+    return ratio
+
+
+def _cap_share(similarity: Floats, d: int) -> Floats:
+    """The share of the sphere at least this similar to a point: (1 + s)/2 is beta distributed."""
+    share: Floats = beta.sf((1 + similarity) / 2, (d - 1) / 2, (d - 1) / 2)
+    return share

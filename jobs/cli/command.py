@@ -1,0 +1,122 @@
+"""What all jobs share: their one argument, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from distributed.execution.stopping import stop_signals_heeded
+from distributed.stages.authorise import add_override, permit
+from distributed.storage.lock import run_lock
+from distributed.storage.run_record import read_record
+from distributed.storage.store import RunStore, open_run, under_key
+from distributed.storage.tombstone import require_not_purged
+from distributed.storage.trail import record
+from jobs.cli.exit_codes import ExitCode, code_of
+from jobs.cli.log import configure_log, tell_end
+from jobs.cli.os_errors import os_errors_told
+from jobs.cli.output import OutputLostError
+from jobs.cli.say import complain
+from schemas.errors import (
+    ClusterError,
+    DeviceError,
+    IdleakError,
+    LockedError,
+    RecognizerError,
+    SpecError,
+    StoppedError,
+    StoreError,
+    TrustError,
+    WrongRunError,
+)
+from schemas.run.artefacts import RECORD_FILE
+from schemas.spec.audit import AuditSpec, is_remote, load_spec
+
+NAMELESS_ERRORS = (
+    ClusterError,
+    DeviceError,
+    LockedError,
+    RecognizerError,
+    StoppedError,
+    StoreError,
+    TrustError,
+    WrongRunError,
+)
+"""Their messages name no photo and no identity, so that a log may hold them."""
+
+
+def spec_command(
+    name: str, text: str | None, argv: Sequence[str], run: Callable[[AuditSpec], ExitCode]
+) -> int:
+    """Run a job that takes a spec's path."""
+    parser = argparse.ArgumentParser(prog=f"idleak {name}", description=text)
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
+    arguments = parser.parse_args(argv)
+    return guarded(lambda: run(load_spec(arguments.spec)))
+
+
+def act_command(
+    name: str, text: str | None, argv: Sequence[str], run: Callable[[AuditSpec, RunStore], ExitCode]
+) -> int:
+    """Run a job that works on a spec's run: by somebody's word, alone, and recorded in the run's trail."""
+    parser = argparse.ArgumentParser(prog=f"idleak {name}", description=text)
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the audit's YAML file")
+    add_override(parser)
+    arguments = parser.parse_args(argv)
+
+    def act() -> ExitCode:
+        spec = load_spec(arguments.spec)
+        with acting(name, spec, arguments.override_authorisation) as store:
+            return run(spec, store)
+
+    return guarded(act)
+
+
+@contextmanager
+def acting(action: str, spec: AuditSpec, override: str | None) -> Iterator[RunStore]:
+    """The files of a spec's run, locked. Raises AuthorisationError before anything is made or read."""
+    permission = permit(spec, override)
+    store = open_run(spec)
+    require_not_purged(store)
+    with run_lock(store):
+        record(store, action, **permission, samples=spec.samples)
+        yield store
+
+
+def existing_run(location: str) -> RunStore:
+    """The run at a folder or bucket address, under the key that its record names.
+
+    Raises SpecError if there is no such folder.
+    """
+    if not is_remote(location) and not Path(location).is_dir():
+        raise SpecError(f"{location} is not a folder; give the `output` of a spec")
+    store = RunStore(location)
+    if not store.exists(RECORD_FILE):
+        return store
+    return under_key(store, read_record(store).spec.protection)
+
+
+def guarded(run: Callable[[], ExitCode | int]) -> int:
+    """Turn an expected error into one line on stderr, and into its exit code.
+
+    A log for machines gets the kind of the error alone: its message may name a photo, and so a person.
+    """
+    try:
+        configure_log()
+        with stop_signals_heeded(), os_errors_told():
+            code = run()
+        tell_end(code)
+    except IdleakError as error:
+        code = code_of(error)
+        tell_end(code, type(error).__name__)
+        complain(f"idleak: {error}")
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+        tell_end(code, KeyboardInterrupt.__name__)
+        complain("idleak: interrupted; finished shards are kept, run the same command to go on")
+    except OutputLostError as error:
+        tell_end(error.exit_code, OutputLostError.__name__)
+        raise
+    return code

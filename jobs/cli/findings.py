@@ -1,0 +1,213 @@
+"""Say what an audit found: the verdicts, and the identities most at risk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Column, Table
+
+from distributed.statistics.power import per_million, silence_text
+from distributed.storage.store import RunStore
+from jobs.cli.display import people_made, plain, short
+from jobs.cli.gallery_lines import gallery_lines
+from jobs.cli.overlap import overlap_lines
+from jobs.cli.say import cell, say
+from schemas.errors import DamagedError
+from schemas.printable import printable
+from schemas.run.artefacts import RESULTS_FILE, SCORES_FILE
+from schemas.run.results import (
+    AuditResults,
+    DriftResult,
+    OverRepresentedResult,
+    PopulationResult,
+    ScoreResult,
+    SettingResult,
+)
+from schemas.run.tables import Outcome, Role, Verdict
+
+MOST_AT_RISK = 10
+EVIDENCE = {
+    "near-copy": "like a near-copy of a photo of the gallery",
+    "identity": "without a near-copy of a photo of the gallery",
+    "undecided": "perhaps with a copy of a photo of the gallery",
+}
+
+
+def read_results(store: RunStore) -> AuditResults:
+    """`results.json`. Raises DamagedError if it does not fit its model."""
+    try:
+        return AuditResults.model_validate_json(store.read(RESULTS_FILE))
+    except ValidationError as error:
+        raise DamagedError(
+            f"{store.location}/{RESULTS_FILE} is damaged, or of another version of idleak: delete it, then "
+            "run `idleak reduce` again"
+        ) from error
+
+
+def most_at_risk(store: RunStore, headline: ScoreResult, count: int = MOST_AT_RISK) -> list[dict[str, Any]]:
+    """Rows of `scores.parquet`: candidates by the headline score, smallest p first, then largest score."""
+    table = store.read_table(SCORES_FILE)
+    wanted = pc.and_(
+        pc.equal(table["recognizer"], headline.recognizer), pc.equal(table["score_name"], headline.score_name)
+    )
+    table = table.filter(pc.and_(wanted, pc.equal(table["role"], Role.CANDIDATE)))
+    order = [("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")]
+    rows: list[dict[str, Any]] = table.sort_by(order).slice(0, count).to_pylist()
+    return rows
+
+
+def print_findings(store: RunStore, *, named: bool = True) -> None:
+    """Print the identities most at risk, the verdicts, the evaluation if any, and where the files are.
+
+    Nobody's name is among it unless `named`.
+    """
+    results = read_results(store)
+    headline = results.scores[results.headline]
+    if named:
+        Console().print(_risk_table(most_at_risk(store, headline), headline))
+    for line in summary_lines(results, headline, named=named):
+        say(line)
+    say(f"files: {', '.join(path for path in store.sizes() if '/' not in path)} in {store.location}")
+
+
+def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Table:
+    table = Table("identity", "verdict", "p", "q", Column(cell(headline.score_name)), "hits", "photos")
+    table.title = cell(f"smallest p-values, by {headline.score_name} of {headline.recognizer}")
+    for row in rows:
+        style = "bold red" if row["verdict"] == Verdict.LEAKED else ""
+        table.add_row(
+            cell(short(row["identity"])),
+            cell(row["verdict"]),
+            f"{row['p_value']:.4f}",
+            f"{row['q_value']:.4f}",
+            f"{row['score']:.4f}",
+            "" if row["hits"] is None else f"{row['hits']:,}",
+            str(row["photos"]),
+            style=style,
+        )
+    return table
+
+
+def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool = True) -> list[str]:
+    """Verdicts, power, detection rate and evaluation, a line each."""
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in headline.verdicts.items())
+    power = results.power
+    lines = [
+        f"verdicts at FDR {power.fdr:g}: {counts}, of {power.candidates} candidates",
+        f"cohort of {power.cohort}: smallest p-value {power.smallest_p_value:.2g}; all candidates together: "
+        f"p {headline.set_p_value:.2g}",
+    ]
+    if headline.flagged_fdp_bound is not None:
+        lines.append(
+            f"with 95 % confidence at most {headline.flagged_fdp_bound:.0%} of the flagged are false, if "
+            "candidates who did not leak are exchangeable with the cohort"
+        )
+    lines += [f"inconclusive, {n:,}: {reason}" for reason, n in headline.inconclusive_reasons.items()]
+    if headline.detectable_share is not None:
+        lines.append(f"not detected: {silence_text(headline.detectable_share)}")
+    lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
+    lines += [_setting_line(one) for one in headline.settings]
+    lines += gallery_lines(results)
+    lines += _evidence_lines(results)
+    lines += _power_lines(results)
+    if results.population is not None:
+        lines.append(_population_line(results.population))
+    lines += [_drift_line(one) for one in results.drift if one.warns]
+    lines += overlap_lines(results.overlap, named=named)
+    if results.ledger is not None:
+        lines.append(
+            f"ledger, night {results.ledger.night}: {len(results.ledger.flagged)} flagged by all nights "
+            "together"
+        )
+    if results.samples.detection_rate is not None:
+        lines.append(
+            f"faces found in {results.samples.detection_rate:.1%} of {results.samples.rows:,} samples"
+        )
+    for role, people in (("candidates", results.candidates), ("cohort", results.cohort)):
+        if people.refused:
+            lines.append(f"refused photos of the {role}: {people.refused}, of {people.photos}")
+    return lines + [_evaluation_line(one) for one in results.scores if one.evaluation is not None]
+
+
+def _unnamed_line(results: AuditResults, headline: ScoreResult) -> str:
+    over, explained = len(results.over_represented), len(headline.resembles)
+    return f"over-represented: {over}; inconclusive, as their samples fit another better: {explained}"
+
+
+def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
+    yield from map(_over_represented_line, results.over_represented)
+    for name, other in headline.resembles.items():
+        yield (
+            f"inconclusive: {short(name)}; the samples that resemble this person fit {short(other)} better"
+        )
+
+
+def _over_represented_line(one: OverRepresentedResult) -> str:
+    rate = one.per_million
+    times = "" if one.ratio is None else f", {one.ratio:,.0f} times the cohort's mean"
+    return (
+        f"over-represented: {short(one.identity)}, hit by {rate.value:,.0f} per million samples "
+        f"(95 %: {rate.low:,.0f} to {rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the "
+        "cohort's tail"
+    )
+
+
+def _setting_line(one: SettingResult) -> str:
+    setting = ", ".join(f"{name} {value}" for name, value in one.factors.items())
+    return (
+        f"with {setting}: {len(one.flagged)} flagged by its own {one.samples:,} samples, before lookalikes "
+        "are explained away"
+    )
+
+
+def _evidence_lines(results: AuditResults) -> list[str]:
+    counts = Counter(one.kind for one in results.evidence)
+    return (
+        [f"evidence of the flagged: {', '.join(f'{n} {EVIDENCE[kind]}' for kind, n in counts.items())}"]
+        if counts
+        else []
+    )
+
+
+def _power_lines(results: AuditResults) -> list[str]:
+    share = results.power.share_for_power.get("0.95")
+    if share is None:
+        return []
+    return [
+        f"a person in {per_million(share)} of a million compared samples would be flagged alone with an "
+        "estimated chance of 0.95, by the score max and if samples resemble people as their photos do"
+    ]
+
+
+def _population_line(one: PopulationResult) -> str:
+    return f"{plain(people_made(one))}; {one.collisions:,} pairs of {one.samples:,} samples match"
+
+
+def _drift_line(one: DriftResult) -> str:
+    return (
+        f"warning: candidates and cohort differ in {one.property} ({one.candidates:.3g} against "
+        f"{one.cohort:.3g}, p {one.p_value:.2g}); p-values hold for people photographed alike: match the "
+        "cohort, or use strata"
+    )
+
+
+def _evaluation_line(score: ScoreResult) -> str:
+    assert score.evaluation is not None
+    auc = score.evaluation.roc_auc
+    return (
+        f"against the labels, {score.score_name} of {score.recognizer}: ROC AUC {auc.value:.3f} "
+        f"({auc.low:.3f} to {auc.high:.3f}), {len(score.flagged)} flagged"
+    )
+
+
+def refused_lines(table: pa.Table) -> list[str]:
+    """`refused (reason): role identity/photo`, for each photo that gave no template."""
+    refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).to_pylist()
+    lines = (f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}" for row in refused)
+    return [printable(line) for line in lines]

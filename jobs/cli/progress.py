@@ -1,0 +1,223 @@
+"""Progress of long work: a bar on a terminal, plain lines elsewhere. On stderr."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from distributed.execution.cluster import Capacity, Cluster
+from distributed.execution.metrics import RunMetrics
+from distributed.stages.embed import BATCH_IMAGES
+from distributed.stages.shards import ShardsMade, make_missing
+from distributed.storage.progress_record import ProgressRecord
+from distributed.storage.shard_index import ShardRun
+from distributed.storage.store import RunStore
+from jobs.cli.log import is_json, tell
+from schemas.errors import StoreError
+from schemas.events import What, WorkEvent
+from schemas.run.progress import StageProgress
+from schemas.run.shard import ShardReport
+from schemas.spec.audit import AuditSpec
+
+PLAIN_SECONDS = 10.0
+
+
+class ProgressBar:
+    """Counts `total` units of `title`; shows done, rate and time left. A context manager."""
+
+    def __init__(self, title: str, total: int, unit: str, fields: Mapping[str, Any]) -> None:
+        self._title, self._total, self._unit, self._fields = title, total, unit, fields
+        self._done = 0
+        self._start = self._shown = time.monotonic()
+        self._bar = _bar(title, total) if sys.stderr.isatty() and not is_json() else None
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Say that `count` more units are done, and a note."""
+        self._done += count
+        rate = self._done / max(1e-9, time.monotonic() - self._start)
+        if self._bar is not None:
+            task = self._bar.task_ids[0]
+            self._bar.update(task, advance=count, rate=f"{rate:,.1f} {self._unit}/s", note=note)
+            return
+        if self._done >= self._total or time.monotonic() - self._shown >= PLAIN_SECONDS:
+            self._shown = time.monotonic()
+            left = (self._total - self._done) / rate
+            fields = {"done": self._done, "total": self._total, "rate": rate, "seconds_left": left}
+            tell("progress", "; ".join(filter(None, [self._line(rate), note])), **fields, **self._fields)
+
+    def _line(self, rate: float) -> str:
+        left = format_seconds((self._total - self._done) / rate)
+        return (
+            f"{self._title}: {self._done:,} of {self._total:,} {self._unit}, "
+            f"{rate:,.1f} {self._unit}/s, {left} left"
+        )
+
+
+def _bar(title: str, total: int) -> Progress:
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+    progress.add_task(title, total=total, rate="", note="")
+    return progress
+
+
+def format_seconds(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `5 h 12 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def format_shares(seconds: Mapping[str, float], most: int | None = None) -> str:
+    """`generate 61%, embed 30%`: the largest first, at most `most` of them."""
+    total = sum(seconds.values()) or 1.0
+    ordered = sorted(seconds.items(), key=lambda one: -one[1])[:most]
+    return ", ".join(f"{name} {spent / total:.0%}" for name, spent in ordered)
+
+
+def note(progress: StageProgress) -> str:
+    """Where the workers' time goes, and the attempts that failed, if any."""
+    failed = progress.tried_again + progress.set_aside
+    told = [format_shares(progress.seconds, most=3), f"{failed:,} attempts failed" if failed else ""]
+    return "; ".join(filter(None, told))
+
+
+class Stage:
+    """What people, logs, metrics and `idleak status` are told of a stage of a run. A context manager."""
+
+    def __init__(self, title: str, store: RunStore, spec: AuditSpec, unit: str = "images") -> None:
+        self._title, self._store, self._unit = title, store, unit
+        run = hashlib.sha256(store.location.encode()).hexdigest()[:12]
+        self._fields = {"run": run, "stage": title}
+        recognizers = [one.name for one in spec.faces.recognizers]
+        self._metrics = RunMetrics(run, title, spec.generator.kind, recognizers)
+        self._stack = ExitStack()
+        self._bar: ProgressBar | None = None
+        self._record: ProgressRecord | None = None
+        self._most_workers = 0
+        self._picked: dict[str, int] = {}
+        self._images_at_once = BATCH_IMAGES
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        if self._record is not None:
+            self._metrics.end()
+            if not isinstance(error, StoreError):
+                self._record.end()
+
+    def begin(self, done: int, todo: int, capacity: Capacity | None = None) -> None:
+        """There is work, of `todo` units, and `done` are there already. Begins anew with each pass."""
+        self._stack.close()
+        if capacity is not None:
+            self._most_workers = capacity.workers
+            where = f"{capacity.workers} workers × {capacity.threads} threads on {capacity.device}"
+            text = f"{self._title}: {todo:,} {self._unit} to do, {done:,} there already; {where}"
+            self._tell("begin", text, todo=todo, there=done, **asdict(capacity))
+        bar = ProgressBar(self._title, todo, self._unit, self._fields)
+        self._bar = self._stack.enter_context(bar)
+        self._record = ProgressRecord(self._store, self._title, done, todo)
+        self._metrics.begin(done, todo)
+
+    def report(self, report: ShardReport) -> None:
+        assert self._bar is not None and self._record is not None
+        for name in report.batches.keys() - self._picked.keys():
+            crops = report.batches[name]
+            self._tell("batch", f"{self._title}: {name} takes {crops} crops at once", crops=crops)
+        self._picked.update(report.batches)
+        fewer = report.images_at_once or BATCH_IMAGES
+        if fewer < self._images_at_once:
+            text = f"{self._title}: memory ran out; {fewer} images at once from now on"
+            self._tell("memory_ran_out", text, logging.WARNING, images_at_once=fewer)
+            self._images_at_once = fewer
+        self._record.add(report)
+        self._bar.advance(report.rows, note(self._record.now()))
+        self._metrics.report(report)
+
+    def event(self, event: WorkEvent) -> None:
+        self._metrics.event(event)
+        if self._record is not None:
+            self._record.event(event)
+        told = {key: value for key, value in asdict(event).items() if value not in ("", -1) and key != "what"}
+        level = LEVELS.get(event.what, logging.DEBUG)
+        if event.what is What.UP and event.workers > self._most_workers:
+            level = logging.INFO if self._most_workers else logging.DEBUG
+            self._most_workers = event.workers
+        self._tell(event.what, f"{self._title}: {_text(event)}", level, **told)
+
+    def _tell(self, event: str, text: str, level: int = logging.INFO, **fields: Any) -> None:
+        tell(event, text, level, **self._fields, **fields)
+
+
+LEVELS = {
+    What.FAILED: logging.WARNING,
+    What.MACHINE_LOST: logging.WARNING,
+    What.SET_ASIDE: logging.ERROR,
+}
+
+
+def _text(event: WorkEvent) -> str:
+    match event.what:
+        case What.UP:
+            return f"{event.workers} workers now"
+        case What.FAILED:
+            return f"shard {event.shard} failed ({event.error}), attempt {event.attempts}; it is tried again"
+        case What.SET_ASIDE:
+            return f"shard {event.shard} failed ({event.error}), attempt {event.attempts}; it is set aside"
+        case What.MACHINE_LOST:
+            return f"a machine was lost; shard {event.shard} is made again elsewhere"
+        case What.COPIED:
+            return f"shard {event.shard} takes long; another worker makes it too"
+        case What.DONE:
+            return f"shard {event.shard} is done"
+
+
+def make_with_progress(
+    title: str,
+    run: ShardRun,
+    store: RunStore,
+    cluster: Cluster,
+    on_report: Callable[[ShardReport], None] = lambda report: None,
+) -> ShardsMade:
+    """Make a run's missing shards, and tell how that goes."""
+    with Stage(title, store, run.spec) as stage:
+
+        def report(one: ShardReport) -> None:
+            stage.report(one)
+            on_report(one)
+
+        return make_missing(run, store, cluster, report, stage.begin, stage.event)

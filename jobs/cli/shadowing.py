@@ -1,0 +1,20 @@
+"""Is `distributed` ours? Dask has a package of that name, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import distributed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def shadowing(root: Path = ROOT) -> str | None:
+    """What to say if Python finds another package `distributed` (Dask has one) than the one in `root`."""
+    found = Path(distributed.__file__ or ".").resolve().parent
+    if found == root / "distributed":
+        return None
+    return (
+        f"Python finds another package named distributed, in {found}: run `pip uninstall distributed`, "
+        f"or use idleak in an environment of its own, from {root}"
+    )

@@ -1,0 +1,167 @@
+"""What a comparison of two runs says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from distributed.statistics.power import per_million, silence_text
+from jobs.cli.display import PERCENT, Shown, between, people, people_made, probability, share
+from jobs.pages.comparison.comparability import source_differences
+from jobs.pages.comparison.run_comparison import NAMES, PersonPair, RunComparison, hits_text
+from jobs.pages.figure_files import FigureFile
+from jobs.pages.finished_run import FinishedRun
+from jobs.pages.page import BAD, GOOD, OPEN, Picture, Section, Summary, Table, data_uri
+from schemas.printable import printable
+from schemas.run.results import PowerResult
+from schemas.run.tables import Verdict
+
+SHOWN = 100
+PRIVATE = (
+    "This comparison is about real people, and says of whom generators give evidence. It is personal data: "
+    "keep it where such data is kept."
+)
+PRIVATE_NOBODY = (
+    "Neither run flags anybody, but this comparison holds scores of people. They are personal data: keep it "
+    "where such data is kept."
+)
+COLUMNS = ("", "A: verdict", "B: verdict", "A: p", "B: p", "A: score", "B: score")
+HIT_COLUMNS = ("A: hits per million", "B: hits per million", "more often in")
+
+
+def summary_of(one: RunComparison) -> Summary:
+    both, only_first, only_second = (
+        len(one.leaked(*sides)) for sides in ((True, True), (True, False), (False, True))
+    )
+    flagged = (both + only_first, both + only_second)
+    open_ = [run.headline.verdicts[Verdict.INCONCLUSIVE] for run in (one.first, one.second)]
+    sides = zip(NAMES, flagged, open_, strict=True)
+    told = "; ".join(_concluded(name, count, missing, len(one.pairs)) for name, count, missing in sides)
+    changed = sum(pair.has_changed for pair in one.pairs)
+    return Summary(
+        verdict=f"Of {people(len(one.pairs))}, {told}.",
+        tone=BAD if any(flagged) else OPEN if any(open_) else GOOD,
+        counts=f"Flagged: {both:,} by both, {only_first:,} by A only, {only_second:,} by B only; the verdict "
+        f"on {people(changed)} differs. A: {named(one.first)}. B: {named(one.second)}.",
+        certainty=list(_certainty(one)),
+        open_questions=[*one.warnings, *_open_questions(one)],
+        warning=PRIVATE if any(flagged) else PRIVATE_NOBODY,
+    )
+
+
+def _concluded(name: str, flagged: int, inconclusive: int, candidates: int) -> str:
+    """No more than the run itself says."""
+    if inconclusive == candidates:
+        return f"{name} reaches no verdict on anybody"
+    without = f", with no verdict on {inconclusive:,}" if inconclusive else ""
+    if flagged:
+        return f"{name} flags {flagged:,}{without}"
+    return f"{name} flags nobody{without}" if inconclusive else f"{name} detects nobody"
+
+
+def named(run: FinishedRun) -> str:
+    return printable(f"{run.results.name}, {run.results.created[:10]}, {run.store.location}")
+
+
+def _certainty(one: RunComparison) -> Iterator[str]:
+    power = one.first.results.power
+    yield (
+        f"Both are judged by {one.first.headline.score_name} of {one.first.headline.recognizer}, against "
+        f"one cohort of {people(power.cohort)}, at a false-discovery rate of {share(power.fdr)} each."
+    )
+    for name, run in zip(NAMES, (one.first, one.second), strict=True):
+        bound = run.headline.flagged_fdp_bound
+        if bound is not None:
+            yield (
+                f"Of the flags of {name}, with 95{PERCENT} confidence at most {share(bound)} are by chance, "
+                "if candidates who did not leak are exchangeable with the cohort."
+            )
+        detectable = run.headline.detectable_share
+        if detectable is not None:
+            yield f"Not detected by {name}: {silence_text(detectable)}."
+
+
+def _open_questions(one: RunComparison) -> Iterator[str]:
+    if one.leaked(True, False) or one.leaked(False, True):
+        yield (
+            "Flagged in one run only does not mean that the other generator does not leak the person: a "
+            "p-value just above the limit and one just below are nearly the same evidence. Look at both "
+            "p-values, and whether the intervals of the hits are apart."
+        )
+    yield "No error rate is claimed for the differences between the runs."
+
+
+def sections_of(one: RunComparison, figures: Iterable[FigureFile], show: Shown) -> list[Section]:
+    pictures = [
+        Picture(figure.title, figure.caption, data_uri("image/svg+xml", figure.svg)) for figure in figures
+    ]
+    differences = source_differences(one.first, one.second)
+    return [
+        Section("People", pictures=pictures, tables=[people_table(one, show)]),
+        Section("The runs", tables=[measures_table(one)]),
+        Section(
+            "What differs in how they were made",
+            [] if differences else ["Nothing: generator, seed, models and versions are the same."],
+            tables=[Table(("field", *NAMES), differences)] if differences else [],
+        ),
+    ]
+
+
+def people_table(one: RunComparison, show: Shown) -> Table:
+    """The first SHOWN of the comparison; everybody whom a run flags is before all others."""
+    rest = len(one.pairs) - SHOWN
+    left_out = f" {people(rest)} with larger p-values are left out." if rest > 0 else ""
+    return Table(
+        COLUMNS + HIT_COLUMNS,
+        [[show(pair.identity), *person_cells(pair)] for pair in one.pairs[:SHOWN]],
+        f"Flagged by both first, then by one, then who has another verdict. Intervals: 95{PERCENT}; among "
+        f"many people a few are apart by chance.{left_out}",
+    )
+
+
+def person_cells(pair: PersonPair) -> Sequence[str]:
+    first, second = pair.first, pair.second
+    return [
+        first["verdict"],
+        second["verdict"],
+        probability(first["p_value"]),
+        probability(second["p_value"]),
+        f"{first['score']:.3f}",
+        f"{second['score']:.3f}",
+        hits_text(pair.hits_first),
+        hits_text(pair.hits_second),
+        pair.more_often,
+    ]
+
+
+def measures_table(one: RunComparison) -> Table:
+    """One row for each measure, in the same words for both runs."""
+    sides = [dict(_measures(run)) for run in (one.first, one.second)]
+    rows = [[name, *(side[name] for side in sides)] for name in sides[0]]
+    return Table(("", *NAMES), [row for row in rows if any(row[1:])])
+
+
+def _measures(run: FinishedRun) -> Iterator[tuple[str, str]]:
+    results, headline = run.results, run.headline
+    samples = results.samples
+    yield "samples", f"{samples.rows:,}"
+    yield (
+        "samples with a face",
+        "not searched for" if samples.detection_rate is None else share(samples.detection_rate),
+    )
+    yield "samples compared", share(samples.outcomes.get("ok", 0) / samples.rows)
+    for verdict in Verdict:
+        yield verdict, f"{headline.verdicts[verdict]:,}"
+    yield "p of all candidates together", probability(headline.set_p_value)
+    yield "over-represented", f"{len(results.over_represented):,}"
+    yield f"flagged alone by max with an estimated chance of 95{PERCENT} from", _share_needed(results.power)
+    found = results.population
+    yield "people", "" if found is None else people_made(found)
+    evaluation = headline.evaluation
+    yield "ROC AUC by the labels", "" if evaluation is None else between(evaluation.roc_auc, "{:.3f}".format)
+
+
+def _share_needed(power: PowerResult) -> str:
+    least = power.share_for_power.get("0.95")
+    if least is not None:
+        return f"{per_million(least)} per million compared samples"
+    return "unknown" if power.match_rate is None else "no share is enough"

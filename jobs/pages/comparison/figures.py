@@ -1,0 +1,102 @@
+"""The figures of a comparison of two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from jobs.pages.comparison.run_comparison import RunComparison
+from jobs.pages.figure_files import (
+    CANDIDATES,
+    COHORT,
+    LEAKED,
+    OTHERS,
+    FigureFile,
+    add_legend,
+    drawing,
+    encode,
+    label,
+    log_axis,
+    new_figure,
+)
+
+WITH_INTERVALS = 100
+STYLES = (
+    (2, "D", LEAKED, "flagged by both"),
+    (1, "^", OTHERS[2], "flagged by one"),
+    (0, "o", CANDIDATES, "flagged by neither"),
+)
+
+Floats = NDArray[np.float64]
+
+
+def draw_comparison(one: RunComparison) -> Iterator[FigureFile]:
+    with drawing():
+        yield encode(
+            "p_values",
+            "p-values",
+            "Everybody's p-value in both runs. Below the diagonal: smaller in B.",
+            _p_values(one),
+        )
+        yield encode(
+            "hits",
+            "Hits per million samples",
+            "How often samples hit each person, with 95 % intervals; no hit: at the left or lower edge.",
+            _hits(one),
+        )
+
+
+def _p_values(one: RunComparison) -> Figure:
+    first, second = (
+        np.array([float(side["p_value"]) for side in sides])
+        for sides in ([pair.first for pair in one.pairs], [pair.second for pair in one.pairs])
+    )
+    figure = new_figure()
+    axis = figure.subplots()
+    _points(axis, one, first, second)
+    _finish(figure, axis, "p-value in A", "p-value in B", min(first.min(), second.min()), 1.0)
+    return figure
+
+
+def _hits(one: RunComparison) -> Figure:
+    sides = [
+        np.array(
+            [[hits[name] for name in ("per_million", "per_million_low", "per_million_high")] for hits in rows]
+        )
+        for rows in ([pair.hits_first for pair in one.pairs], [pair.hits_second for pair in one.pairs])
+    ]
+    samples = [run.results.samples.rows for run in (one.first, one.second)]
+    least = 0.3e6 / max(samples)
+    first, second = (np.maximum(side, least) for side in sides)
+    figure = new_figure()
+    axis = figure.subplots()
+    _points(axis, one, first[:, 0], second[:, 0])
+    for x, y in list(zip(first, second, strict=True))[:WITH_INTERVALS]:
+        axis.plot(x[1:], [y[0], y[0]], color=COHORT, lw=0.7, zorder=1)
+        axis.plot([x[0], x[0]], y[1:], color=COHORT, lw=0.7, zorder=1)
+    _finish(
+        figure, axis, "hits per million in A", "hits per million in B", least, max(first.max(), second.max())
+    )
+    return figure
+
+
+def _points(axis: Axes, one: RunComparison, x: Floats, y: Floats) -> None:
+    flags = np.array([sum(pair.is_leaked) for pair in one.pairs])
+    for count, marker, color, name in STYLES:
+        chosen = flags == count
+        if chosen.any():
+            axis.plot(x[chosen], y[chosen], marker, ms=4, color=color, label=name)
+
+
+def _finish(figure: Figure, axis: Axes, x: str, y: str, low: float, high: float) -> None:
+    ends = (low / 1.3, high * 1.3)
+    axis.plot(ends, ends, ":", color=COHORT, lw=1)
+    log_axis(axis, "x")
+    log_axis(axis, "y")
+    axis.set(xlim=ends, ylim=ends)
+    label(axis, x, y)
+    add_legend(figure)

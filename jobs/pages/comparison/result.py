@@ -1,0 +1,47 @@
+"""A comparison of two runs as `comparison.json`, for programs."""
+
+from __future__ import annotations
+
+from jobs.pages.comparison.run_comparison import RunComparison
+from jobs.pages.finished_run import FinishedRun, Row
+from schemas.run.comparison import ComparedPerson, ComparedRun, ComparisonResult, PersonInRun
+
+OF_SCORES = ("verdict", "score", "p_value", "q_value")
+OF_RATES = ("per_million", "per_million_low", "per_million_high")
+
+
+def comparison_result(one: RunComparison) -> ComparisonResult:
+    """Everybody, by pseudonym, with the numbers of both runs."""
+    return ComparisonResult(
+        first=_run(one.first),
+        second=_run(one.second),
+        recognizer=one.first.headline.recognizer,
+        score_name=one.first.headline.score_name,
+        warnings=one.warnings,
+        people=[
+            ComparedPerson(
+                identity=pair.identity,
+                first=_side(pair.first, pair.hits_first),
+                second=_side(pair.second, pair.hits_second),
+                more_often=pair.more_often,
+            )
+            for pair in one.pairs
+        ],
+    )
+
+
+def _run(run: FinishedRun) -> ComparedRun:
+    results = run.results
+    return ComparedRun(
+        name=results.name,
+        created=results.created,
+        location=run.store.location,
+        samples=results.samples.rows,
+        fingerprint=results.fingerprint,
+    )
+
+
+def _side(scores: Row, rates: Row) -> PersonInRun:
+    return PersonInRun.model_validate(
+        {name: scores[name] for name in OF_SCORES} | {name: rates[name] for name in OF_RATES}
+    )

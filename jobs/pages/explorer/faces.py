@@ -1,0 +1,56 @@
+"""Photos and samples as PNG: made when they are looked at, the last ones kept in memory."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from distributed.execution.cluster import resolve_device
+from distributed.gallery.source import photo_paths
+from distributed.sampling.adapters import open_again
+from distributed.sampling.generator import Image, InvalidImage
+from distributed.sampling.images.decode import decode
+from distributed.sampling.sandbox.parent import GeneratorCrashedError
+from distributed.storage.run_record import read_record
+from distributed.storage.store import RunStore
+from jobs.pages.report.faces import small_png
+from schemas.spec.audit import AuditSpec
+
+LONGEST_SIDE = 512
+KEPT = 256
+
+
+class Faces:
+    """The pictures of a run. To be asked by one thread at a time."""
+
+    def __init__(self, spec: AuditSpec, run: str, device: str) -> None:
+        """Raises SpecError, ModelError or DeviceError without photos, their key, or the generator."""
+        self._paths = photo_paths(spec)
+        self._pixels = spec.limits.pixels
+        self._generator = open_again(spec.generator, spec.seed, device=device, run=run)
+        self.photo = lru_cache(KEPT)(self._photo)
+        self.sample = lru_cache(KEPT)(self._sample)
+
+    def _photo(self, identity: str, photo: str) -> bytes | None:
+        """A photo, named as tables name it; None if there is none."""
+        path = self._paths.get((identity, photo))
+        return None if path is None else _png(decode(path, self._pixels))
+
+    def _sample(self, sample_id: int) -> bytes | None:
+        """A sample, made again; None if the generator gives no image."""
+        try:
+            return _png(self._generator.sample(np.array([sample_id], np.int64))[0])
+        except GeneratorCrashedError:
+            return None
+
+
+def faces_of(store: RunStore) -> Faces:
+    """The pictures of a run, by what its record says it was made from."""
+    spec = read_record(store).spec
+    return Faces(spec, store.location, resolve_device(spec.resources.device, torch.cuda.device_count()))
+
+
+def _png(image: Image | InvalidImage) -> bytes | None:
+    return None if isinstance(image, InvalidImage) else small_png(image, LONGEST_SIDE)

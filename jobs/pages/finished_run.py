@@ -1,0 +1,80 @@
+"""The tables of a finished run, as those who read them need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from distributed.storage.store import RunStore
+from jobs.cli.findings import read_results
+from schemas.errors import SpecError
+from schemas.run.artefacts import GALLERY_FILE, OVER_REPRESENTATION_FILE, RESULTS_FILE, SCORES_FILE
+from schemas.run.results import AuditResults, ScoreResult
+from schemas.run.tables import Role
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run says of its people. photos: the gallery without its templates."""
+
+    store: RunStore
+    results: AuditResults
+    scores: pa.Table
+    rates: pa.Table
+    photos: pa.Table
+
+    @property
+    def headline(self) -> ScoreResult:
+        return self.results.scores[self.results.headline]
+
+    @property
+    def recognizer(self) -> str:
+        """That of the headline; the first one if the headline combines several."""
+        names = [one.name for one in self.results.recognizers]
+        return self.headline.recognizer if self.headline.recognizer in names else names[0]
+
+    def people(self, score: ScoreResult, role: Role = Role.CANDIDATE) -> pa.Table:
+        """Rows of `scores.parquet` of one recogniser × score and one side; candidates most at risk first."""
+        table = self.scores
+        wanted = pc.and_(
+            pc.equal(table["recognizer"], score.recognizer), pc.equal(table["score_name"], score.score_name)
+        )
+        order = [("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")]
+        return table.filter(pc.and_(wanted, pc.equal(table["role"], role))).sort_by(order)
+
+    def rates_by_identity(self) -> dict[str, Row]:
+        """Identity -> its row of `over_representation.parquet`, by `recognizer`."""
+        mine = self.rates.filter(pc.equal(self.rates["recognizer"], self.recognizer))
+        return {row["identity"]: row for row in mine.to_pylist()}
+
+
+def read_finished(store: RunStore) -> FinishedRun:
+    """Raises SpecError if the run is not over, StoreError or DamagedError if a file cannot be read."""
+    require_results(store)
+    return FinishedRun(
+        store,
+        read_results(store),
+        store.read_table(SCORES_FILE),
+        store.read_table(OVER_REPRESENTATION_FILE),
+        store.read_table(GALLERY_FILE, ["identity", "photo", "role", "outcome"]),
+    )
+
+
+def require_results(store: RunStore) -> None:
+    """Raises SpecError if the run is not over."""
+    if not store.exists(RESULTS_FILE):
+        raise SpecError(f"{store.location} has no {RESULTS_FILE}: run `idleak audit` to its end first")
+
+
+def column(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """A column of numbers, NaN for null."""
+    values: NDArray[np.float64] = table[name].cast(pa.float64()).to_numpy()
+    return values

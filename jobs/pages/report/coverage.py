@@ -1,0 +1,95 @@
+"""Who and what could be judged at all, and whether the cohort fits the candidates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from jobs.cli.display import probability, share
+from jobs.pages.finished_run import FinishedRun
+from jobs.pages.page import Section, Table
+from schemas.printable import printable
+from schemas.run.results import DriftResult, GroupResult, SampleCounts
+from schemas.run.tables import Outcome, Role
+
+UNUSABLE = "no usable photo"
+
+
+def coverage_section(run: FinishedRun) -> Section:
+    results = run.results
+    return Section(
+        "Who and what could be judged",
+        tables=[
+            _samples_table(results.samples),
+            Table(
+                ("group", "side", "people", "photos", "face found", "refused", "rejection rate", "flagged"),
+                list(_strata_rows(run)),
+                "Photos that gave no template. A group with more refusals may be judged less well.",
+            ),
+            Table(
+                ("stratum", "photos used", "candidates", "cohort", "smallest p-value", "flagged together"),
+                list(map(_group_row, results.power.groups)),
+                "Candidates are compared with the cohort of their stratum, at the same number of photos. One "
+                "of a group can be flagged only if at least so many are flagged together.",
+            ),
+            Table(
+                ("property", "candidates", "cohort", "p", ""),
+                list(map(_drift_row, results.drift)),
+                "Were candidates and cohort photographed alike? The p-values rest on it; only these "
+                "properties are looked at.",
+            ),
+        ],
+    )
+
+
+def _samples_table(samples: SampleCounts) -> Table:
+    ordered = sorted(samples.outcomes.items(), key=lambda one: -one[1])
+    rows = [[printable(name), f"{count:,}", share(count / samples.rows)] for name, count in ordered]
+    return Table(("outcome", "samples", "share"), rows, "What became of the samples.")
+
+
+@dataclass
+class _Stratum:
+    """People of one side and stratum, and their photos by outcome."""
+
+    people: set[str] = field(default_factory=set)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+
+def _strata_rows(run: FinishedRun) -> Iterator[list[str]]:
+    flagged = set(run.headline.flagged)
+    for role in Role:
+        for name, one in sorted(_strata(run, role).items()):
+            photos = one.outcomes.total()
+            detected = share(1 - one.outcomes[Outcome.NO_FACE] / photos)
+            refused = photos - one.outcomes[Outcome.OK]
+            found = f"{len(one.people & flagged):,}" if role is Role.CANDIDATE else ""
+            counts = [f"{count:,}" for count in (len(one.people), photos)]
+            rates = [detected, f"{refused:,}", share(refused / photos)]
+            yield [printable(name), str(role), *counts, *rates, found]
+
+
+def _strata(run: FinishedRun, role: Role) -> dict[str, _Stratum]:
+    """By name; people without any template have none, and are under UNUSABLE."""
+    people = run.people(run.headline, role)
+    names = dict(zip(people["identity"].to_pylist(), people["stratum"].to_pylist(), strict=True))
+    strata: dict[str, _Stratum] = {}
+    for row in run.photos.to_pylist():
+        if row["role"] == role:
+            one = strata.setdefault(names.get(row["identity"], UNUSABLE), _Stratum())
+            one.people.add(row["identity"])
+            one.outcomes[row["outcome"]] += 1
+    return strata
+
+
+def _group_row(one: GroupResult) -> list[str]:
+    counts = [f"{count:,}" for count in (one.photos, one.candidates, one.cohort)]
+    together = "never" if one.flaggable_from is None else f"{one.flaggable_from:,}"
+    return [printable(one.stratum), *counts, probability(one.smallest_p_value), together]
+
+
+def _drift_row(one: DriftResult) -> list[str]:
+    told = "warning: they differ" if one.warns else "no difference found"
+    means = [f"{mean:.3g}" for mean in (one.candidates, one.cohort)]
+    return [printable(one.property), *means, probability(one.p_value), told]

@@ -1,0 +1,69 @@
+"""Faces for a report: a photo of each person, and the samples nearest to it, made again from their ids."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+
+from distributed.sampling.adapters import open_again
+from distributed.sampling.generator import Image, InvalidImage
+from distributed.sampling.images.decode import decode
+from jobs.pages.finished_run import Row
+from jobs.pages.page import Face, data_uri
+from schemas.printable import printable
+from schemas.spec.audit import AuditSpec
+
+PIXELS = 128
+NO_PHOTO = "enrolled without its photo"
+
+PhotoPaths = Mapping[tuple[str, str], Path]
+"""(identity, photo), both as stored -> where the photo is."""
+
+
+def draw_faces(
+    spec: AuditSpec,
+    nearest: Mapping[str, Sequence[Row]],
+    device: str,
+    paths: Callable[[AuditSpec], PhotoPaths],
+) -> dict[str, list[Face]]:
+    """Identity -> the photo that the nearest sample matches, then the nearest samples.
+
+    nearest: identity -> rows of `neighbours.parquet`. Pictures are small PNGs without any metadata of the
+    photo. Raises SpecError, ModelError or DeviceError if photos or generator cannot be opened.
+    """
+    known = paths(spec)
+    generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
+    faces = {}
+    for identity, rows in nearest.items():
+        if rows:
+            samples = generator.sample(np.array([row["sample_id"] for row in rows], np.int64))
+            faces[identity] = [_photo(known.get((identity, rows[0]["photo"]))), *map(_sample, rows, samples)]
+    return faces
+
+
+def _photo(path: Path | None) -> Face:
+    image = InvalidImage(NO_PHOTO) if path is None else decode(path)
+    return _face("photo", image)
+
+
+def _sample(row: Row, image: Image | InvalidImage) -> Face:
+    return _face(f"sample {row['sample_id']}, {row['similarity']:.3f}", image)
+
+
+def _face(caption: str, image: Image | InvalidImage) -> Face:
+    if isinstance(image, InvalidImage):
+        return Face(printable(f"{caption}: {image.reason}"), None)
+    return Face(caption, data_uri("image/png", small_png(image, PIXELS)))
+
+
+def small_png(image: Image, longest: int) -> bytes:
+    """The pixels and nothing else of the file, no side longer than `longest` pixels."""
+    small = Pillow.fromarray(np.asarray(image, np.uint8))
+    small.thumbnail((longest, longest))
+    buffer = io.BytesIO()
+    small.save(buffer, format="png")
+    return buffer.getvalue()

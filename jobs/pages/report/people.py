@@ -1,0 +1,127 @@
+"""The people most at risk, each with the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.cli.display import Shown, between, probability, rate, sentence
+from jobs.pages.finished_run import FinishedRun, Row
+from jobs.pages.page import Face, Person, Section
+from schemas.run.artefacts import NEIGHBOURS_FILE
+from schemas.run.results import EvidenceResult, Interval
+from schemas.run.tables import Verdict
+
+LEAST_SHOWN, MOST_SHOWN = 10, 50
+SAMPLES_SHOWN = 5
+
+COPIES = {
+    "near-copy": "It looks like a near-copy of photo {photo}: sample {sample} is nearer to it (similarity "
+    "{near:.3f}) than this person's photos are to each other, and the pictures are alike.",
+    "identity": "No near-copy of a photo of the gallery was seen: sample {sample} is nearest to photo "
+    "{photo}, with similarity {near:.3f}.",
+    "undecided": "Perhaps a copy of photo {photo}: sample {sample} is nearer to it (similarity {near:.3f}) "
+    "than this person's photos are to each other, but the pictures do not settle it.",
+}
+
+
+def people_at_risk(run: FinishedRun) -> list[Row]:
+    """Rows of `scores.parquet`: all whom the headline flags, and at least LEAST_SHOWN, at most MOST_SHOWN."""
+    flagged = run.headline.verdicts[Verdict.LEAKED]
+    rows: list[Row] = run.people(run.headline).to_pylist()
+    order = sorted(rows, key=lambda one: one["verdict"] != Verdict.LEAKED)
+    return order[: min(MOST_SHOWN, max(LEAST_SHOWN, flagged))]
+
+
+def nearest_of(run: FinishedRun, rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Identity -> its SAMPLES_SHOWN nearest samples, rows of `neighbours.parquet`; each sample once."""
+    table = run.store.read_table(NEIGHBOURS_FILE)
+    mine = pc.and_(
+        pc.equal(table["recognizer"], run.recognizer),
+        pc.is_in(table["identity"], pa.array([one["identity"] for one in rows], pa.string())),
+    )
+    order = [("similarity", "descending"), ("sample_id", "ascending")]
+    nearest: dict[str, dict[int, Row]] = {one["identity"]: {} for one in rows}
+    for row in table.filter(mine).sort_by(order).to_pylist():
+        if len(nearest[row["identity"]]) < SAMPLES_SHOWN:
+            nearest[row["identity"]].setdefault(row["sample_id"], row)
+    return {identity: list(found.values()) for identity, found in nearest.items()}
+
+
+def people_section(
+    run: FinishedRun,
+    rows: Sequence[Row],
+    nearest: Mapping[str, Sequence[Row]],
+    show: Shown,
+    faces: Mapping[str, Sequence[Face]],
+) -> Section:
+    """faces: identity -> pictures; empty for a report without faces."""
+    rates = run.rates_by_identity()
+    evidence = {one.identity: one for one in run.results.evidence}
+    all_ = run.results.power.candidates
+    text = [
+        f"The {len(rows):,} with the smallest p-values of {all_:,}, by {run.headline.score_name} of "
+        f"{run.headline.recognizer}; who is flagged comes first. All are in scores.parquet."
+    ]
+    return Section(
+        title="People most at risk" if run.headline.flagged else "People with the smallest p-values",
+        text=text,
+        people=[
+            Person(
+                name=show(one["identity"]),
+                verdict=one["verdict"],
+                facts=list(_facts(one, rates.get(one["identity"]), run.headline.score_name)),
+                notes=list(
+                    _notes(one, rates.get(one["identity"]), evidence.get(one["identity"]), nearest, show)
+                ),
+                faces=faces.get(one["identity"], ()),
+            )
+            for one in rows
+        ],
+    )
+
+
+def _facts(one: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, str]]:
+    yield "p-value", probability(one["p_value"])
+    yield "q-value", probability(one["q_value"])
+    yield score_name, f"{one['score']:.3f}"
+    if hits is not None:
+        yield "cohort's mean hits per million", rate(hits["expected_per_million"])
+        yield "hits per million samples", between(per_million(hits), rate)
+
+
+def per_million(hits: Row) -> Interval:
+    """Of a row of `over_representation.parquet`."""
+    return Interval(value=hits["per_million"], low=hits["per_million_low"], high=hits["per_million_high"])
+
+
+def _notes(
+    one: Row,
+    hits: Row | None,
+    evidence: EvidenceResult | None,
+    nearest: Mapping[str, Sequence[Row]],
+    show: Shown,
+) -> Iterator[str]:
+    if hits is not None and hits["over_represented"]:
+        yield (
+            f"Over-represented: more hits than the spread of the cohort's explains, p "
+            f"{probability(hits['model_p_value'])} by a model of its tail."
+        )
+    if one["resembles"] is not None:
+        yield f"The samples that resemble this person fit {show(one['resembles'])} better."
+    elif one["reason"] is not None:
+        yield sentence(one["reason"])
+    if evidence is not None:
+        yield copy_or_person(evidence, show)
+    samples = [f"{row['sample_id']} ({row['similarity']:.3f})" for row in nearest[one["identity"]]]
+    if samples:
+        yield f"Nearest samples, with similarity: {', '.join(samples)}."
+
+
+def copy_or_person(evidence: EvidenceResult, show: Shown) -> str:
+    """What a flag rests on, in a sentence or two."""
+    return COPIES[evidence.kind].format(
+        sample=evidence.sample_id, photo=show(evidence.photo), near=evidence.similarity
+    )

@@ -1,0 +1,82 @@
+"""All it takes to make a run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import yaml
+
+from jobs.cli.gallery_lines import separation_figures
+from jobs.pages.finished_run import FinishedRun
+from jobs.pages.page import Section, Table
+from schemas.printable import printable
+from schemas.run.results import AuditResults, RecognizerResult
+
+
+def provenance_section(run: FinishedRun) -> Section:
+    results = run.results
+    seconds = {name: f"{spent:,.1f}" for name, spent in results.seconds.items()}
+    return Section(
+        "How to make it again",
+        [
+            "Where the generator can be seeded, the same spec, models, versions and threads give the same "
+            "tables on the same kind of CPU. The spec is below, with absolute paths."
+        ],
+        tables=[
+            _fields(("", "as the spec says"), _permission(results), "On whose word, and on what terms."),
+            _fields(("what", "sha256"), _digests(results), "Digests."),
+            _fields(("field", "value"), results.fingerprint, "What the samples follow from."),
+            Table(
+                ("recogniser", "template", "similarity of a hit", "false match rate", "comparisons"),
+                list(map(_recognizer_row, results.recognizers)),
+                "The false match rate is that among photos of different people of the cohort. With hit: "
+                "median the threshold is the median photo's nearest sample instead.",
+            ),
+            Table(
+                ("recogniser", "measured"),
+                [[one.name, separation_figures(one)] for one in results.recognizers],
+                "How well each recogniser tells the gallery's own people apart.",
+            ),
+            _fields(("package", "version"), results.versions, "Versions."),
+            _fields(
+                ("", "value"),
+                dict(results.machine) | {"finished": results.created, "seed": str(results.spec["seed"])},
+                "Where and when.",
+            ),
+            _fields(
+                ("stage", "seconds"), seconds, "Time of the last invocation; of shards, summed over workers."
+            ),
+        ],
+        preformatted=yaml.safe_dump(results.spec, sort_keys=False, allow_unicode=False),
+    )
+
+
+def _permission(results: AuditResults) -> dict[str, str]:
+    """The authorisation, what overrode it, and the licences of all models."""
+    given = results.authorisation or {"authorisation": "none was given"}
+    told = {name.replace("_", " "): value for name, value in given.items()}
+    told |= {f"override {number}": one for number, one in enumerate(results.overrides, start=1)}
+    return told | {f"licence of the {name}": terms for name, terms in results.licenses.items()}
+
+
+def _digests(results: AuditResults) -> dict[str, str]:
+    return {
+        "samples": results.fingerprint_sha256,
+        "gallery": results.gallery_fingerprint_sha256,
+        "verdicts": results.verdict_fingerprint_sha256,
+    } | {f"recogniser {one.name}": one.sha256 for one in results.recognizers}
+
+
+def _fields(columns: tuple[str, str], fields: Mapping[str, str], caption: str) -> Table:
+    return Table(columns, [[printable(name), printable(value)] for name, value in fields.items()], caption)
+
+
+def _recognizer_row(one: RecognizerResult) -> list[str]:
+    point = one.operating_point
+    return [
+        one.name,
+        f"{one.dimension:,}",
+        f"{point.threshold:.4f}",
+        f"{point.fmr:.2g}",
+        f"{point.comparisons:,}",
+    ]

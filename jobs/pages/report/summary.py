@@ -1,0 +1,202 @@
+"""The first screen of a report: the verdict, how sure it is, and what could not be concluded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from distributed.statistics.power import per_million, silence_text
+from jobs.cli.display import PERCENT, people, probability, sentence, share
+from jobs.cli.gallery_lines import gallery_sentence
+from jobs.cli.overlap import overlap_warnings
+from jobs.pages.finished_run import FinishedRun
+from jobs.pages.page import BAD, GOOD, OPEN, Summary
+from schemas.printable import printable
+from schemas.run.results import AuditResults, PeopleCounts, PowerResult
+from schemas.run.tables import Outcome, Verdict
+
+PRIVATE = (
+    "This report is about real people, and says of whom a generator gives evidence. It is personal data: "
+    "keep it where such data is kept."
+)
+PRIVATE_NOBODY = (
+    "This report flags nobody, but holds scores of people. They are personal data: keep it where such data "
+    "is kept."
+)
+PRIVATE_WITH_FACES = (
+    "This report shows photos of people beside what the generator made of them. It is personal data "
+    "of the most sensitive kind: show it only to those who must decide on it."
+)
+
+
+def summary_of(run: FinishedRun, *, with_faces: bool) -> Summary:
+    sentence, tone = verdict_sentence(run)
+    counts = ", ".join(f"{run.headline.verdicts[one]:,} {one}" for one in Verdict)
+    results = run.results
+    return Summary(
+        verdict=sentence,
+        tone=OPEN if tone == GOOD and results.gallery_warnings else tone,
+        counts=f"{counts}, at a false-discovery rate of {share(results.power.fdr)}, from "
+        f"{results.samples.rows:,} samples",
+        certainty=list(_certainty(run)),
+        open_questions=list(_open_questions(run)),
+        warning=_warning(run, with_faces),
+    )
+
+
+def _warning(run: FinishedRun, with_faces: bool) -> str:
+    if with_faces:
+        return PRIVATE_WITH_FACES
+    return PRIVATE if run.headline.verdicts[Verdict.LEAKED] else PRIVATE_NOBODY
+
+
+def verdict_sentence(run: FinishedRun) -> tuple[str, str]:
+    """The verdict in one sentence, and its tone."""
+    counts, all_ = run.headline.verdicts, run.results.power.candidates
+    leaked, open_ = counts[Verdict.LEAKED], counts[Verdict.INCONCLUSIVE]
+    without = f"; there is no verdict on {open_:,}" if open_ else ""
+    if leaked:
+        return (
+            f"{leaked:,} of {people(all_)} {'is' if leaked == 1 else 'are'} flagged as leaked{without}.",
+            BAD,
+        )
+    if open_ == all_:
+        return "No verdict: this audit cannot say whether the generator leaks anybody.", OPEN
+    if open_:
+        return f"Nobody of {people(all_)} is flagged{without}.", OPEN
+    return f"Nobody of {people(all_)} was detected.", GOOD
+
+
+def _certainty(run: FinishedRun) -> Iterator[str]:
+    power, headline = run.results.power, run.headline
+    if headline.flagged:
+        yield (
+            f"On average over such audits, at most {share(power.fdr)} of those whom one flags are flagged "
+            "by chance, if candidates who did not leak are exchangeable with the cohort."
+        )
+    if headline.flagged_fdp_bound is not None:
+        yield _bound(len(headline.flagged), headline.flagged_fdp_bound)
+    if headline.detectable_share is not None:
+        yield (
+            f"Not detected, {headline.verdicts[Verdict.NOT_DETECTED]:,}: "
+            f"{silence_text(headline.detectable_share)}."
+        )
+    yield (
+        f"The yardstick is a cohort of {people(power.cohort)} who, by the auditor's word, are outside the "
+        f"training data. The smallest p-value that it allows is {probability(power.smallest_p_value)}."
+    )
+    yield (
+        f"That no candidate leaked is tested for all together as well: p {probability(headline.set_p_value)}."
+    )
+    if headline.evaluation is not None:
+        found = headline.evaluation
+        yield (
+            f"By the labels of {found.members:,} members and {found.non_members:,} others, the score puts a "
+            f"member before another person in {share(found.roc_auc.value)} of pairs (ROC AUC: a tie is half "
+            "a pair)."
+        )
+
+
+def _bound(flagged: int, bound: float) -> str:
+    false = int(bound * flagged + 1e-9)
+    least = f"at most {false:,} of the {flagged:,} flagged ({share(bound)}) are" if false else "no flag is"
+    return (
+        f"With 95{PERCENT} confidence, {least} by chance, if candidates who did not leak are exchangeable "
+        "with the cohort. Lookalikes of leaked people are not."
+    )
+
+
+def _open_questions(run: FinishedRun) -> Iterator[str]:
+    results = run.results
+    yield from map(gallery_sentence, results.gallery_warnings)
+    yield from (f"{one[0].upper()}{one[1:]}." for one in overlap_warnings(results.overlap))
+    yield from _verdicts_missing(run)
+    yield from _power(run)
+    yield from _cohort_too_small(results.power)
+    yield from _photos_missing(results)
+    yield _detection(results)
+    yield from (
+        f"Candidates and cohort differ in {printable(one.property)}: the p-values hold for people who were "
+        "photographed alike."
+        for one in results.drift
+        if one.warns
+    )
+    if run.headline.verdicts[Verdict.NOT_DETECTED]:
+        yield (
+            "Not detected does not mean that a person was not used: more samples or another recogniser may "
+            "find what this audit missed."
+        )
+    yield "Nothing is said about people who were not among the candidates."
+
+
+def _cohort_too_small(power: PowerResult) -> Iterator[str]:
+    """By the largest cohort; a smaller group's limits are in the table of groups."""
+    enough = power.flaggable_from
+    if enough == 1:
+        return
+    whom = "anybody" if enough is None else f"fewer than {enough:,} people"
+    yield (
+        f"A cohort of this size cannot flag {whom}, however strong the evidence; one person alone takes a "
+        f"cohort of {power.cohort_needed_for_one:,}."
+    )
+
+
+def _verdicts_missing(run: FinishedRun) -> Iterator[str]:
+    """How many are inconclusive, by reason; names are left to the sections below."""
+    rows = [one for one in run.people(run.headline).to_pylist() if one["verdict"] == Verdict.INCONCLUSIVE]
+    explained = sum(one["resembles"] is not None for one in rows)
+    if explained:
+        yield (
+            f"{people(explained)}: no verdict. The samples that resemble them fit another candidate better."
+        )
+    for reason, count in Counter(one["reason"] for one in rows if one["resembles"] is None).items():
+        yield f"{people(count)}: no verdict. {sentence(reason)}"
+
+
+def _power(run: FinishedRun) -> Iterator[str]:
+    power = run.results.power
+    least = power.share_for_power.get("0.95")
+    if power.match_rate is None:
+        yield (
+            "Too few of the cohort have two photos to say how often the recogniser matches a person: how "
+            "often somebody must appear to be noticed is not known."
+        )
+    elif least is not None:
+        yield (
+            f"Who appears in fewer than {per_million(least)} of a million compared samples may well be "
+            f"missed: at that share one person alone is flagged with an estimated chance of 95{PERCENT}, by "
+            "the score max and if samples resemble people as their photos do."
+        )
+    elif power.flaggable_from == 1:
+        yield (
+            f"One person alone would not be flagged with a chance of 95{PERCENT}, however often the "
+            "generator shows the person: estimated for the score max, if samples resemble people as their "
+            "photos do."
+        )
+
+
+def _photos_missing(results: AuditResults) -> Iterator[str]:
+    sides: tuple[tuple[str, PeopleCounts], ...] = (
+        ("candidates", results.candidates),
+        ("cohort", results.cohort),
+    )
+    for name, side in sides:
+        if side.refused:
+            reasons = ", ".join(f"{count:,} {printable(one)}" for one, count in side.refused.items())
+            lost = len(side.without_template)
+            then = f"; {people(lost)} could not be judged at all" if lost else ""
+            all_refused = sum(side.refused.values())
+            yield f"Photos of the {name}: {all_refused:,} of {side.photos:,} refused ({reasons}){then}."
+
+
+def _detection(results: AuditResults) -> str:
+    found = results.samples.detection_rate
+    if found is None:
+        return (
+            "Faces in samples were not searched for: each sample was cropped where the spec says a face is."
+        )
+    compared = results.samples.outcomes.get(Outcome.OK, 0) / results.samples.rows
+    return (
+        f"A face was found in {share(found)} of the samples. {share(compared)} were compared; the others "
+        "could not be compared with anybody."
+    )

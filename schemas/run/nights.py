@@ -1,0 +1,145 @@
+"""What nightly audits keep: one record per night and key, the accepted night, and the report of a fleet."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.run.tables import Verdict
+
+RECORD_VERSION = 1
+
+Outcome = Literal["audited", "skipped", "failed"]
+Status = Literal["audited", "skipped", "failed", "done", "refused"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Share(_Frozen):
+    """`count` of `total`."""
+
+    count: int
+    total: int
+
+
+class NightEvidence(_Frozen):
+    """What one key's samples show by one night, all samples of the version together."""
+
+    night: date = Field(description="when it was audited")
+    run: str = Field(description="the run, below the key's folder or prefix")
+    version: str = Field(description="of the generator and all else that makes the samples")
+    samples: int
+    fresh: int = Field(description="how many of them this night added")
+    fingerprint: dict[str, str] = Field(description="of the samples")
+    verdict_fingerprint: dict[str, str]
+    verdict_sha256: str
+    with_template: Share
+    with_face: Share | None = Field(description="null where samples get a fixed crop")
+    verdicts: dict[Verdict, int] = Field(description="of this night alone, before the ledger")
+    ledger: str = Field(description="below it, too, unless the spec names one")
+    ledger_night: int
+    flaggable_from: int | None = Field(
+        description="so many candidates at once could be flagged on this night; null: none, as every night "
+        "of the ledger asks more of the cohort"
+    )
+    findings: list[str] = Field(description="whom all nights of the ledger flag")
+
+
+class Finding(_Frozen):
+    """Somebody who was found, on which night, and by how many samples."""
+
+    identity: str
+    night: date
+    samples: int
+
+
+class NightDrift(_Frozen):
+    """One property on the accepted night and tonight; `warns`: more apart than chance explains."""
+
+    property: str
+    accepted: float
+    tonight: float
+    p_value: float
+    warns: bool
+
+
+class Comparison(_Frozen):
+    """Tonight against the accepted night."""
+
+    accepted: date | None
+    new: list[Finding] = Field(description="found, and not accepted yet")
+    known: list[Finding] = Field(description="found, and accepted")
+    resolved: list[Finding] = Field(
+        description="accepted, and by as many samples or more not detected any longer"
+    )
+    pending: list[Finding] = Field(description="accepted; the evidence is too little to tell yet")
+    gone: list[Finding] = Field(description="accepted, and a candidate no longer")
+    drift: list[NightDrift]
+
+
+class Failure(_Frozen):
+    """Why a night failed. `detail` may name identities: it stays in this file."""
+
+    kind: str
+    exit_code: int
+    detail: str
+
+
+class NightRecord(_Frozen):
+    """`nights/<date>.json`. `changed`: fields of the fingerprints that are not those of the night before."""
+
+    record_version: int = RECORD_VERSION
+    key: str
+    night: date
+    outcome: Outcome
+    started: str
+    seconds: float
+    missed: list[date] = Field(description="nights due since the last one on which nothing ran")
+    changed: list[str] = []
+    evidence: NightEvidence | None = None
+    comparison: Comparison | None = None
+    accepted: bool = Field(False, description="it is the accepted night, having nothing new")
+    failure: Failure | None = None
+
+
+class Accepted(_Frozen):
+    """`accepted.json`: what later nights are compared with."""
+
+    record_version: int = RECORD_VERSION
+    by: Literal["a person", "nothing new"]
+    on: date
+    evidence: NightEvidence
+    findings: list[Finding]
+
+
+class Told(_Frozen):
+    """`told.json`: whom the hook has been told of, and nobody has accepted."""
+
+    identities: list[str] = []
+
+
+class ReportEntry(_Frozen):
+    """One key in the report."""
+
+    key: str
+    status: Status
+    open: list[str] = Field([], description="new findings that nobody has accepted")
+    untold: list[str] = Field([], description="those of them that the hook has not been told of")
+    message: str | None = Field(None, description="why it was refused")
+    record: NightRecord | None = None
+
+
+class FleetReport(_Frozen):
+    """`nightly.json`."""
+
+    report_version: int = RECORD_VERSION
+    fleet: str
+    night: date
+    started: str
+    seconds: float
+    exit_code: int = Field(description="of the audits; the process ends with 1 if only its hook failed")
+    audits: list[ReportEntry]

@@ -1,0 +1,310 @@
+"""`results.json`: what an audit found, and what it takes to make it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.run.overlap import OverlapResult
+from schemas.run.tables import Verdict
+
+RESULTS_VERSION = 4
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SampleCounts(_Frozen):
+    """The samples of the run. `detection_rate`: share of samples with at least one face found."""
+
+    planned: int
+    rows: int
+    outcomes: dict[str, int]
+    detection_rate: float | None = Field(description="null where samples get a fixed crop")
+    shards: int
+    shards_made_now: int
+
+
+class PeopleCounts(_Frozen):
+    """One side of the gallery. `without_template`: identities all of whose photos were refused."""
+
+    identities: int
+    photos: int
+    refused: dict[str, int]
+    without_template: list[str]
+
+
+class OperatingPointResult(_Frozen):
+    """The similarity from which on a sample hits an identity, from the cohort's own non-mated photos."""
+
+    threshold: float
+    fmr: float
+    comparisons: int
+
+
+class GroupResult(_Frozen):
+    """Candidates calibrated together: the same stratum, the same number of photos as their cohort.
+
+    `flaggable_from`: one of them can be flagged only if so many candidates are flagged together; null: never.
+    """
+
+    stratum: str
+    photos: int
+    candidates: int
+    cohort: int
+    smallest_p_value: float
+    flaggable_from: int | None
+
+
+class ShareResult(_Frozen):
+    """The chance that a person in such a share of the compared samples is flagged alone, by `max`.
+
+    Null: fewer cohort identities than it takes have two photos, so it is not known.
+    """
+
+    share: float
+    power: float | None
+
+
+class PowerResult(_Frozen):
+    """What the cohort's size and the number of samples allow; `cohort` to `flaggable_from` of the group with
+    the largest cohort.
+
+    `shares`: of one candidate of that group, as a mean over the cohort's people, if samples resemble a person
+    as the cohort's photos of one person resemble each other, and before explaining away.
+    """
+
+    cohort: int
+    candidates: int
+    smallest_p_value: float
+    fdr: float
+    flaggable_from: int | None
+    cohort_needed_for_one: int
+    groups: list[GroupResult]
+    shares: list[ShareResult]
+    share_for_power: dict[str, float | None] = Field(
+        description="power -> the share of samples that must show a person for it; null: none, or unknown"
+    )
+    match_rate: float | None = Field(
+        description="mean over the cohort's people of how often a photo is as like the person's others as it "
+        "takes to be flagged alone; 0: the cohort is too small for that"
+    )
+
+
+class Interval(_Frozen):
+    """A value with its 95 % identity-bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class TprAtFprResult(_Frozen):
+    """The largest TPR with FPR at most `fpr`. Not resolved: one non-member is more, so that FPR is 0."""
+
+    fpr: float
+    tpr: Interval
+    resolved: bool
+
+
+class EvaluationResult(_Frozen):
+    """How well one score tells the labelled members from the others."""
+
+    members: int
+    non_members: int
+    roc_auc: Interval
+    average_precision: Interval
+    equal_error_rate: Interval
+    tpr_at_fpr: list[TprAtFprResult]
+    det_fpr: list[float]
+    det_fnr: list[float]
+
+
+class PrefixResult(_Frozen):
+    """What the first `samples` samples show. `flagged`: before explaining away."""
+
+    samples: int
+    flagged: int
+    roc_auc: float | None
+
+
+class SettingResult(_Frozen):
+    """What the samples of one setting of a sweep show. `flagged`: at the FDR within the setting, before
+    explaining away."""
+
+    factors: dict[str, bool | int | float | str]
+    samples: int
+    flagged: list[str]
+
+
+class OverRepresentedResult(_Frozen):
+    """A candidate with more hits than the spread of the cohort's rates explains, by a model of its tail."""
+
+    identity: str
+    recognizer: str
+    hits: int
+    per_million: Interval
+    expected_per_million: float
+    ratio: float | None
+    model_p_value: float
+
+
+class CrowdResult(_Frozen):
+    """Samples that match one of them: perhaps one person, made often."""
+
+    sample_id: int
+    samples: int
+    share: float
+
+
+class PopulationResult(_Frozen):
+    """Of how many people the generator makes, as the recogniser tells them apart, the effective number
+    1 / Σ p², by the birthday paradox.
+
+    `estimate` and `high` are null where the samples cannot bound it. `closure`: how often A matches C where
+    both match B, of the samples; null if there are no such. Below `least_closure` matches do not tell people
+    apart, and `low` and `high` are null.
+    """
+
+    recognizer: str
+    samples: int
+    collisions: int
+    estimate: float | None
+    low: float | None
+    high: float | None
+    closure: float | None
+    least_closure: float | None
+    crowds: list[CrowdResult]
+
+
+class DriftResult(_Frozen):
+    """A property of the gallery on both sides; `warns`: they differ, so exchangeability is in doubt."""
+
+    property: str
+    candidates: float
+    cohort: float
+    p_value: float
+    warns: bool
+
+
+class EvidenceResult(_Frozen):
+    """What a flag rests on: a copy of one photo, or the person across photos. See docs/method.md."""
+
+    identity: str
+    kind: str
+    photo: str
+    sample_id: int
+    similarity: float
+    mated_similarity: float | None
+    template_p_value: float
+    structural_similarity: float | None
+    structural_p_value: float | None
+
+
+class ScoreResult(_Frozen):
+    """One recogniser × score: what was flagged, and the evaluation where labels are given."""
+
+    recognizer: str
+    score_name: str
+    verdicts: dict[Verdict, int]
+    flagged: list[str]
+    flagged_fdp_bound: float | None = Field(
+        description="with 95 % confidence at most this share of the flagged are false, if candidates who "
+        "did not leak are exchangeable with the cohort; null if nobody is flagged"
+    )
+    resembles: dict[str, str] = Field(description="who is not flagged because whose samples explain it")
+    set_p_value: float = Field(description="of all candidates together, by a permutation test")
+    inconclusive_reasons: dict[str, int] = Field(
+        description="reason -> how many candidates; without those in `resembles`"
+    )
+    detectable_share: float | None = Field(
+        description="of the compared samples: had a candidate who is not detected been in so many, the "
+        "estimated chance to flag the person was 0.5 or more; null if nobody is not detected"
+    )
+    evaluation: EvaluationResult | None
+    prefixes: list[PrefixResult]
+    settings: list[SettingResult]
+
+
+class LedgerResult(_Frozen):
+    """This audit's night in the ledger, and whom all nights together flag at its rate."""
+
+    night: int
+    alpha: float
+    flagged: list[str]
+
+
+class MatedResult(_Frozen):
+    """TAR at the threshold that a share `fmr` of non-mated pairs passes: the mean over people with two photos
+    each, with its Clopper-Pearson interval for as many people."""
+
+    people: int
+    fmr: float
+    threshold: float
+    tar: Interval
+    mean_similarity: float
+
+
+class SeparationResult(_Frozen):
+    """How well the recogniser tells the gallery's own people apart: `good` or `weak`. See docs/method.md."""
+
+    quality: str
+    people: int
+    photos: int
+    non_mated_mean: float
+    non_mated_deviation: float
+    mated: MatedResult | None = Field(description="null unless two people have two photos each")
+
+
+class RecognizerResult(_Frozen):
+    """One recogniser's templates."""
+
+    name: str
+    sha256: str
+    dimension: int
+    operating_point: OperatingPointResult
+    separation: SeparationResult | None = Field(
+        None, description="null in results of a version that did not measure it: the audit is judged anew"
+    )
+
+
+class AuditResults(_Frozen):
+    """The whole of `results.json`. `headline` indexes the entry of `scores` that decides the verdicts."""
+
+    results_version: int = RESULTS_VERSION
+    name: str
+    created: str
+    spec: dict[str, Any]
+    fingerprint: dict[str, str]
+    fingerprint_sha256: str
+    gallery_fingerprint: dict[str, str]
+    gallery_fingerprint_sha256: str
+    verdict_fingerprint_sha256: str = Field(description="of all that the verdicts and evaluations rest on")
+    authorisation: dict[str, str] | None
+    overrides: list[str] = Field(description="reasons given for going on without a valid authorisation")
+    licenses: dict[str, str] = Field(description="of the generator, the detector and each recogniser")
+    versions: dict[str, str]
+    machine: dict[str, str]
+    samples: SampleCounts
+    candidates: PeopleCounts
+    cohort: PeopleCounts = Field(description="without those whom `overlap` leaves out")
+    overlap: OverlapResult | None = Field(
+        None, description="who may be in the gallery twice; null in results of version 3 and earlier"
+    )
+    recognizers: list[RecognizerResult]
+    gallery_warnings: list[str] = Field(
+        [], description="what is poor about the recognisers and the detector, by the gallery's own photos"
+    )
+    power: PowerResult
+    headline: int
+    scores: list[ScoreResult]
+    over_represented: list[OverRepresentedResult]
+    population: PopulationResult | None
+    drift: list[DriftResult]
+    evidence: list[EvidenceResult] = Field(description="of the candidates whom the headline flags")
+    ledger: LedgerResult | None
+    seconds: dict[str, float] = Field(
+        description="wall time of each job of this invocation; and of its shards' stages, summed over workers"
+    )

@@ -1,0 +1,44 @@
+"""What the spec's `generator` may be: one kind of source of images per file."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.spec.generators.base import Generator
+from schemas.spec.generators.diffusers import DiffusersGenerator
+from schemas.spec.generators.http import HttpGenerator
+from schemas.spec.generators.images import ImagesGenerator
+from schemas.spec.generators.onnx import OnnxGenerator
+from schemas.spec.generators.parquet import ParquetGenerator
+from schemas.spec.generators.stylegan import StyleganGenerator
+from schemas.spec.generators.torch import ModuleGenerator, TorchExportGenerator, TorchscriptGenerator
+from schemas.spec.generators.webdataset import WebdatasetGenerator
+
+GeneratorSpec = Annotated[
+    OnnxGenerator
+    | TorchscriptGenerator
+    | TorchExportGenerator
+    | ModuleGenerator
+    | StyleganGenerator
+    | DiffusersGenerator
+    | ImagesGenerator
+    | WebdatasetGenerator
+    | ParquetGenerator
+    | HttpGenerator,
+    Field(discriminator="kind"),
+]
+KINDS: tuple[type[Generator], ...] = (
+    OnnxGenerator,
+    TorchscriptGenerator,
+    TorchExportGenerator,
+    ModuleGenerator,
+    StyleganGenerator,
+    DiffusersGenerator,
+    ImagesGenerator,
+    WebdatasetGenerator,
+    ParquetGenerator,
+    HttpGenerator,
+)
+"""In the order of docs/generators.md."""

@@ -1,0 +1,185 @@
+"""The statistics end to end: strata, several recognisers, references, unequal photos, nights, lookalikes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from PIL import Image
+
+from jobs.__main__ import main
+from jobs.cli.exit_codes import ExitCode
+from schemas.run.results import AuditResults
+from tests.support.people import pseudonyms
+from tests.support.small_world import CANDIDATES, COHORT, MEMBERS, SmallWorld, default_spec
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+MEMBERSHIP = default_spec()["membership"]
+
+
+def audited(world: SmallWorld, name: str, **changes: Any) -> AuditResults:
+    assert main(["audit", str(world.spec_path(name, **changes))]) == ExitCode.OK
+    return AuditResults.model_validate_json((world.folder / "runs" / name / "results.json").read_bytes())
+
+
+def query(sql: str) -> list[Any]:
+    return duckdb.execute(sql).fetchall()
+
+
+def test_every_score_is_computed_and_finds_the_members(small_world: SmallWorld) -> None:
+    twice = [
+        {"name": "tiny", "path": "recognizer.onnx"},
+        {"name": "other", "path": "recognizer.onnx", "input": {"channels": "bgr", "std": 60}},
+    ]
+    faces = default_spec()["faces"] | {"recognizers": twice}
+    audited(small_world, "reference", faces=faces, seed=99)
+    names = [
+        "cohort_norm",
+        "max",
+        "topk_mean",
+        "hit_rate",
+        "density_ratio",
+        "calibrated",
+        "z_norm",
+        "t_norm",
+        "s_norm",
+    ]
+    membership = MEMBERSHIP | {"scores": [*names, "consensus"], "reference": "runs/reference"}
+    results = audited(small_world, "all", faces=faces, membership=membership)
+    found = {(one.recognizer, one.score_name): one for one in results.scores}
+    assert len(found) == 2 * len(names) + 1
+    for key in (("tiny", "cohort_norm"), ("tiny", "calibrated"), ("tiny", "s_norm"), ("all", "consensus")):
+        evaluation = found[key].evaluation
+        assert evaluation is not None and evaluation.roc_auc.value > 0.9, key
+        assert found[key].set_p_value < 0.05
+    table = small_world.folder / "runs" / "all" / "scores.parquet"
+    assert query(f"select count(*) from '{table}' where score_name = 'consensus' and disagreement > 0") == [
+        (CANDIDATES,)
+    ]
+
+
+def test_prefixes_power_and_population_are_in_the_results(finished_world: SmallWorld) -> None:
+    results = AuditResults.model_validate_json((finished_world.run / "results.json").read_bytes())
+    prefixes = results.scores[0].prefixes
+    assert [one.samples for one in prefixes] == [6, 18, 60, 180, 600]
+    last = results.scores[0].evaluation
+    assert last is not None and prefixes[-1].roc_auc == pytest.approx(last.roc_auc.value)
+    assert prefixes[0].roc_auc is not None and prefixes[0].roc_auc < last.roc_auc.value
+    assert results.power.groups[0].cohort == COHORT and results.power.groups[0].photos == 2
+    assert results.population is not None and results.population.collisions > 0
+
+
+def test_strata_calibrate_within_themselves(small_world: SmallWorld) -> None:
+    names = [f"person-{i:03d}" for i in range(CANDIDATES)] + [f"other-{i:03d}" for i in range(COHORT)]
+    lines = [f"{name},{'ab'[index % 2]}" for index, name in enumerate(names)]
+    (small_world.folder / "groups.csv").write_text(
+        "\n".join(["identity,group", *lines, ""]), encoding="utf-8"
+    )
+    gallery = default_spec()["gallery"] | {"attributes": "groups.csv"}
+    membership = MEMBERSHIP | {"strata": ["group"], "least_stratum": 50}
+    results = audited(small_world, "strata", gallery=gallery, membership=membership)
+    assert [(one.stratum, one.cohort) for one in results.power.groups] == [
+        ("group=a", COHORT // 2),
+        ("group=b", COHORT // 2),
+    ]
+    table = small_world.folder / "runs" / "strata" / "scores.parquet"
+    sql = f"""select bool_and(abs(c.p_value - (1 + (select count(*) from '{table}' o where
+        o.role = 'cohort' and o.stratum = c.stratum and o.score_name = c.score_name
+        and o.score >= c.score)) / 61) < 1e-12)
+        from '{table}' c where c.role = 'candidate'"""
+    assert query(sql) == [(True,)]
+
+
+def test_a_stratum_without_its_column_is_refused(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (small_world.folder / "groups.csv").write_text("identity,group\n", encoding="utf-8")
+    gallery = default_spec()["gallery"] | {"attributes": "groups.csv"}
+    membership = MEMBERSHIP | {"strata": ["age"]}
+    spec = small_world.spec_path("strata", gallery=gallery, membership=membership)
+    assert main(["audit", str(spec)]) == ExitCode.BAD_SPEC
+    assert "no column 'age'" in capsys.readouterr().err
+
+
+def test_candidates_are_matched_with_as_many_photos(small_world: SmallWorld) -> None:
+    for index in range(0, CANDIDATES, 2):
+        (small_world.folder / "candidates" / f"person-{index:03d}" / "1.png").unlink()
+    results = audited(small_world, "unequal")
+    assert [(one.photos, one.candidates, one.cohort) for one in results.power.groups] == [
+        (1, CANDIDATES // 2, COHORT),
+        (2, CANDIDATES // 2, COHORT),
+    ]
+    members = set(pseudonyms(f"person-{index:03d}" for index in range(MEMBERS)))
+    assert len(members & set(results.scores[0].flagged)) >= MEMBERS - 1
+    one = audited(small_world, "one", membership=MEMBERSHIP | {"photos": 1})
+    assert [group.photos for group in one.power.groups] == [1]
+
+
+def test_the_median_photo_can_set_the_neighbourhood(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audited(small_world, "median", membership=MEMBERSHIP | {"hit": "median"})
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("reducing: ")]
+    assert [line.partition(" samples,")[0] for line in told] == ["reducing: 600 of 600"] * 2, "two passes"
+    table = small_world.folder / "runs" / "median" / "neighbours.parquet"
+    scores = small_world.folder / "runs" / "median" / "scores.parquet"
+    assert query(f"select count(*) from '{scores}' where score_name = 'hit_rate' and score > 0") >= [
+        ((CANDIDATES + COHORT) // 2,)
+    ]
+    assert query(f"select count(*) from '{table}' where rank = 1") == [((CANDIDATES + COHORT) * 2,)]
+
+
+def test_a_lookalike_of_a_leaked_person_is_not_flagged_on_borrowed_evidence(small_world: SmallWorld) -> None:
+    """The photos of person-006 are made to look like those of person-000, who is a member."""
+    for name in ("0.png", "1.png"):
+        photo = Image.open(small_world.folder / "candidates" / "person-000" / name)
+        path = small_world.folder / "candidates" / "person-006" / name
+        Image.blend(photo, Image.open(path).convert("RGB"), 0.1).save(path)
+    results = audited(small_world, "brothers")
+    headline = results.scores[0]
+    twin, member = pseudonyms(["person-006", "person-000"])
+    assert member in headline.flagged
+    assert headline.resembles == {twin: member}
+    table = small_world.folder / "runs" / "brothers" / "scores.parquet"
+    (row,) = query(
+        f"select verdict, reason, p_value < explained_p_value from '{table}' "
+        f"where identity = '{twin}' and score_name = 'max'"
+    )
+    assert row[0] == "inconclusive" and f"fit {member} better" in row[1] and row[2]
+
+
+def test_flags_say_whether_they_rest_on_a_copy(finished_world: SmallWorld) -> None:
+    """The members' photos are samples of the run, so their evidence is copies."""
+    results = AuditResults.model_validate_json((finished_world.run / "results.json").read_bytes())
+    assert {one.identity for one in results.evidence} == set(results.scores[0].flagged)
+    members = set(pseudonyms(f"person-{index:03d}" for index in range(MEMBERS)))
+    kinds = {one.identity: one.kind for one in results.evidence if one.identity in members}
+    assert set(kinds.values()) == {"near-copy"}, results.evidence
+
+
+def test_nights_share_one_budget(small_world: SmallWorld) -> None:
+    nights = [audited(small_world, f"night{seed}", seed=seed, ledger="ledger") for seed in (7, 8)]
+    assert [one.ledger.night for one in nights if one.ledger] == [1, 2]
+    path = small_world.folder / "ledger" / "ledger.json"
+    before = path.read_bytes()
+    assert main(["reduce", str(small_world.spec_path("night7", seed=7, ledger="ledger"))]) == ExitCode.OK
+    assert path.read_bytes() == before
+    assert len(json.loads(before)["nights"]) == 2
+
+
+def test_a_finished_audit_that_is_given_a_ledger_is_entered(finished_world: SmallWorld) -> None:
+    results = audited(finished_world, "audit", ledger="ledger")
+    assert results.ledger is not None and results.ledger.night == 1
+
+
+def test_a_ledger_of_another_rate_is_refused(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audited(small_world, "first", ledger="ledger")
+    spec: Path = small_world.spec_path("second", ledger="ledger", membership=MEMBERSHIP | {"fdr": 0.1})
+    assert main(["audit", str(spec)]) == ExitCode.REFUSED
+    assert "give the spec another `ledger`" in capsys.readouterr().err

@@ -1,0 +1,114 @@
+"""Encoded images of every sort to uint8 RGB."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from distributed.sampling.generator import InvalidImage
+from distributed.sampling.images.decode import decode
+from distributed.sampling.images.image_files import list_images
+from schemas.errors import SpecError
+from schemas.run.tables import Outcome
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+def ramp(size: int = 16) -> np.ndarray:
+    return np.linspace(0, 65_535, size * size).reshape(size, size).astype(np.uint16)
+
+
+def test_sixteen_bits_are_scaled_not_cut() -> None:
+    image = decode(encoded(Image.fromarray(ramp()), "PNG"))
+    assert isinstance(image, np.ndarray) and image.shape == (16, 16, 3)
+    assert np.abs(image[..., 0] - ramp() / 257).max() <= 0.5
+    assert image.min() == 0 and image.max() == 255
+
+
+def test_what_is_transparent_lies_on_white() -> None:
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    pixels[:2, :, 3] = 255
+    pixels[2, :, 3] = 128
+    image = np.asarray(decode(encoded(Image.fromarray(pixels, "RGBA"), "PNG")))
+    assert image[0].max() == 0 and abs(int(image[2, 0, 0]) - 127) <= 1 and image[3].min() == 255
+
+
+def test_a_palette_with_a_transparent_entry_lies_on_white() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 0, 0])
+    image.putdata([0, 1])
+    found = np.asarray(decode(encoded(image, "PNG", transparency=1)))
+    assert found[0, 0].tolist() == [10, 20, 30] and found[0, 1].tolist() == [255, 255, 255]
+
+
+def test_cmyk_has_the_colours_that_it_was_made_from() -> None:
+    colours = Image.new("RGB", (16, 16), (200, 30, 90))
+    found = np.asarray(decode(encoded(colours.convert("CMYK"), "JPEG", quality=100)))
+    assert np.abs(found.reshape(-1, 3).mean(0) - (200, 30, 90)).max() < 6
+
+
+def test_an_animation_gives_its_first_frame() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert np.asarray(decode(data))[0, 0].tolist() == [255, 0, 0]
+
+
+def bomb(side: int) -> bytes:
+    """A PNG that says it is of side × side pixels and holds next to nothing."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [9_000, 100_000, 2**31 - 1])
+def test_a_bomb_is_not_decoded(side: int) -> None:
+    found = decode(bomb(side))
+    assert isinstance(found, InvalidImage)
+    assert found.outcome is Outcome.TOO_LARGE or "not a readable image" in found.reason
+
+
+def test_the_limit_is_the_specs() -> None:
+    data = encoded(Image.new("RGB", (10, 10), "red"), "PNG")
+    assert isinstance(decode(data, 100), np.ndarray)
+    found = decode(data, 99)
+    assert isinstance(found, InvalidImage) and found.outcome is Outcome.TOO_LARGE
+
+
+JPEG = encoded(
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)), "JPEG"
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.integers(0, len(JPEG) - 1), value=st.integers(0, 255), keep=st.integers(1, len(JPEG)))
+def test_damaged_bytes_never_raise(place: int, value: int, keep: int) -> None:
+    damaged = bytearray(JPEG[:keep])
+    if place < keep:
+        damaged[place] = value
+    found = decode(bytes(damaged))
+    assert isinstance(found, InvalidImage) or found.dtype == np.uint8
+
+
+def test_links_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("not yours")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.png").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(SpecError, match=r"a\.png is a symbolic link"):
+        list_images(folder)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+
+from distributed.statistics.copies import closest, largest_mated
+from tests.support.template_worlds import unit
+
+
+def people(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """60 people with three photos each, mated cosine about 0.6."""
+    random = np.random.default_rng(seed)
+    identity = np.repeat(np.arange(60), 3)
+    centres = unit(random.standard_normal((60, 64)).astype(np.float32))[identity]
+    noise = unit(random.standard_normal((180, 64)).astype(np.float32))
+    return unit(0.77 * centres + 0.64 * noise), identity
+
+
+def test_the_largest_mated_similarity_is_the_brute_force_one() -> None:
+    templates, identity = people(0)
+    largest = largest_mated(templates, identity, np.arange(60))
+    for one in (0, 17, 59):
+        rows = templates[identity == one].astype(np.float64)
+        assert np.isclose(
+            largest[one], max(rows[0] @ rows[1], rows[0] @ rows[2], rows[1] @ rows[2]), atol=1e-6
+        )
+    assert np.isnan(largest_mated(templates[:1], identity[:1], np.array([0]))).all()
+
+
+def test_a_sample_that_copies_a_photo_suggests_a_copy_and_another_photo_does_not() -> None:
+    templates, identity = people(1)
+    mated = largest_mated(templates, identity, np.arange(1, 60))
+    ids = np.arange(180) + 7
+    similarity = np.full(180, 0.2, dtype=np.float32)
+    similarity[1] = 0.999
+    mated = np.tile(mated, 2)
+    copy = closest(templates, identity, similarity, ids, 0, mated)
+    assert (copy.photo, copy.sample_id, copy.suggests_copy) == (1, 8, True)
+    assert copy.p_value == 1 / (len(mated) + 1)
+    similarity[1] = 0.6
+    assert not closest(templates, identity, similarity, ids, 0, mated).suggests_copy

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from jobs.__main__ import main
+from jobs.cli.exit_codes import ExitCode
+from schemas.run.results import AuditResults
+from schemas.run.tables import OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA
+from tests.support.people import pseudonym, pseudonyms, vault
+from tests.support.small_world import CANDIDATES, COHORT, MEMBERS, PHOTOS, SmallWorld, file_bytes
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def query(sql: str) -> list[Any]:
+    return duckdb.execute(sql).fetchall()
+
+
+def test_the_leaked_people_are_found_and_everything_is_written(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished_world.run
+    results = AuditResults.model_validate_json((run / "results.json").read_bytes())
+    headline = results.scores[results.headline]
+    assert (headline.recognizer, headline.score_name) == ("tiny", "max")
+    members = pseudonyms(f"person-{index:03d}" for index in range(MEMBERS))
+    assert set(members) <= set(headline.flagged)
+    assert headline.evaluation is not None and headline.evaluation.roc_auc.value > 0.95
+    assert results.samples.rows == 600 and results.samples.shards_made_now == 6
+    assert results.candidates.identities == CANDIDATES and results.cohort.photos == COHORT * PHOTOS
+    assert main(["audit", str(finished_world.spec_path())]) == ExitCode.OK
+    printed = capsys.readouterr().out
+    assert pseudonym("person-000")[:12] in printed and "person-0" not in printed and str(run) in printed
+
+
+def test_the_tables_keep_their_contract(finished_world: SmallWorld) -> None:
+    run = finished_world.run
+    names = {
+        "samples/*.parquet": ["sample_id", "outcome", "faces", "detection_score", "template_tiny"],
+        "gallery.parquet": ["identity", "photo", "role", "outcome", "detection_score", "template_tiny"],
+        "neighbours.parquet": ["identity", "photo", "recognizer", "rank", "sample_id", "similarity"],
+        "scores.parquet": SCORES_SCHEMA.names,
+        "over_representation.parquet": OVER_REPRESENTATION_SCHEMA.names,
+    }
+    for pattern, columns in names.items():
+        assert [row[0] for row in query(f"describe select * from '{run}/{pattern}'")] == columns
+    assert query(
+        f"select count(*), count(distinct sample_id), max(sample_id) from '{run}/samples/*.parquet'"
+    ) == [(600, 600, 599)]
+    assert query(f"select count(*) from '{run}/scores.parquet'") == [((CANDIDATES + COHORT) * 3,)]
+    person = pseudonym("person-002")
+    best = query(
+        f"select photo, sample_id from '{run}/neighbours.parquet' where identity = '{person}' and rank = 1"
+    )
+    names = {vault().photo_pseudonym("person-002", f"{photo}.png"): photo for photo in range(PHOTOS)}
+    assert {(names[photo], sample) for photo, sample in best} == {(0, 28), (1, 35)}
+
+
+def test_the_scores_follow_from_the_tables(finished_world: SmallWorld) -> None:
+    """`max` and its p-values, worked out again by SQL from the templates alone."""
+    run = finished_world.run
+    sql = f"""
+        with pairs as (
+            select g.identity, g.role, g.photo,
+                   max(list_cosine_similarity(g.template_tiny::double[], s.template_tiny::double[])) as best
+            from '{run}/gallery.parquet' g, '{run}/samples/*.parquet' s group by all
+        ), mine as (select identity, role, avg(best) as score from pairs group by all)
+        select identity, score, (1 + (select count(*) from mine c where c.role = 'cohort'
+               and c.score >= m.score)) / {COHORT + 1}
+        from mine m where role = 'candidate' order by identity"""
+    found = query(
+        f"select identity, score, p_value from '{run}/scores.parquet' "
+        "where role = 'candidate' and score_name = 'max' order by identity"
+    )
+    for (name, score, p), (wanted_name, wanted_score, wanted_p) in zip(found, query(sql), strict=True):
+        assert name == wanted_name
+        assert score == pytest.approx(wanted_score, abs=1e-5)
+        assert p == pytest.approx(wanted_p)
+
+
+def test_a_finished_audit_started_again_changes_nothing(finished_world: SmallWorld) -> None:
+    spec, run = str(finished_world.spec_path()), finished_world.run
+    # The first time it finds that the files of this copy are others, and looks into them.
+    assert main(["audit", spec]) == ExitCode.OK
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert main(["audit", spec]) == ExitCode.OK
+    after = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert {path for path in before if path.is_file() and before[path] != after[path]} == set()
+
+
+def test_workers_and_the_order_of_jobs_change_no_byte(
+    finished_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One group of shards is reduced by the driver itself, several by actors."""
+    monkeypatch.setattr("distributed.stages.passes.LEAST_SAMPLES_OF_A_GROUP", 100)
+    pair = {"device": "cpu", "workers": 2, "threads_per_worker": 1}
+    spec = str(finished_world.spec_path("pair", resources=pair))
+    for job in ("sample", "enroll", "reduce"):
+        assert main([job, spec]) == ExitCode.OK
+    assert file_bytes(finished_world.folder / "runs" / "pair") == file_bytes(finished_world.run)
+
+
+def test_a_folder_of_images_is_audited_like_its_generator(small_world: SmallWorld) -> None:
+    folder = small_world.folder
+    images = {"kind": "images", "path": "candidates"}
+    spec = small_world.spec_path("folder", generator=images, samples=CANDIDATES * PHOTOS, shard_size=16)
+    faces = {
+        "landmarks": [[38.3, 51.7], [73.5, 51.5], [56.0, 71.7], [41.5, 92.4], [70.7, 92.2]],
+        "recognizers": [{"name": "tiny", "path": "recognizer.onnx"}],
+    }
+    spec = small_world.spec_path(
+        "folder", generator=images, samples=CANDIDATES * PHOTOS, shard_size=16, faces=faces
+    )
+    assert main(["audit", str(spec)]) == ExitCode.OK
+    results = json.loads((folder / "runs" / "folder" / "results.json").read_text())
+    assert results["fingerprint"]["generator.seeded"] == "false"
+    # Every candidate's photo is one of the images, and no photo of the cohort is.
+    assert results["scores"][0]["verdicts"]["leaked"] == CANDIDATES
+
+
+def test_an_earlier_gallery_serves_again(finished_world: SmallWorld) -> None:
+    gallery = {
+        "candidates": {"parquet": "runs/audit/gallery.parquet"},
+        "cohort": {"parquet": "runs/audit/gallery.parquet"},
+        "detector": False,
+    }
+    assert main(["audit", str(finished_world.spec_path("second", gallery=gallery))]) == ExitCode.OK
+    runs = finished_world.folder / "runs"
+    sql = "select * exclude (photos) from '{}/scores.parquet' order by all"
+    assert query(sql.format(runs / "audit")) == query(sql.format(runs / "second"))
+
+
+def test_a_changed_fdr_judges_anew_without_sampling(finished_world: SmallWorld) -> None:
+    shards = finished_world.run / "samples"
+    before = {path: path.stat().st_mtime_ns for path in shards.iterdir()}
+    strict = {"scores": ["max"], "topk": 4, "fdr": 0.001}
+    assert main(["audit", str(finished_world.spec_path(membership=strict))]) == ExitCode.OK
+    results = json.loads((shards.parent / "results.json").read_text())
+    assert results["scores"][0]["verdicts"] == {"leaked": 0, "not detected": 0, "inconclusive": CANDIDATES}
+    (reason,) = results["scores"][0]["inconclusive_reasons"]
+    assert "cohort identities" in reason
+    assert {path: path.stat().st_mtime_ns for path in shards.iterdir()} == before
+
+
+def test_plan_says_what_the_cohort_allows_and_writes_nothing(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", str(small_world.spec_path())]) == ExitCode.OK
+    printed = capsys.readouterr().out
+    assert "6 of up to 100 samples" in printed
+    assert f"{1 / (COHORT + 1):.2g}" in printed
+    assert not (small_world.folder / "runs").exists()
+
+
+def test_verify_names_what_is_missing_and_what_is_damaged(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished_world.run
+    assert main(["verify", str(run)]) == ExitCode.OK
+    (run / "samples" / "shard-000001.parquet").unlink()
+    _flip_a_bit(run / "samples" / "shard-000003.parquet")
+    (run / "samples" / "shard-000099.parquet").write_bytes(b"")
+    capsys.readouterr()
+    assert main(["verify", str(run)]) == ExitCode.DAMAGED
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:-1]] == [
+        f"samples/shard-{index:06d}.parquet" for index in (1, 3, 99)
+    ]
+
+
+def test_a_damaged_shard_is_found_before_it_is_scored(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = str(finished_world.spec_path())
+    _flip_a_bit(finished_world.run / "samples" / "shard-000002.parquet")
+    capsys.readouterr()
+    assert main(["reduce", spec]) == ExitCode.DAMAGED
+    assert "samples/shard-000002.parquet is damaged" in capsys.readouterr().err
+
+
+def _flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(bytes(data))

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.bench import main
+from jobs.benchmarks.worlds.claims import Mean, Row, Share, markdown
+from jobs.benchmarks.worlds.simulated import Simulator, World, exact_scores, judge_world, worlds_like
+from schemas.run.tables import Verdict
+
+SMALL = World(3, candidates=12, cohort=260, photos=(1, 2), samples=800, hubs=0.1, leaked=2, rate=0.05)
+FAST = ("null", "p_values", "hits", "identities", "nights", "exactness")
+
+
+def test_a_quick_bench_writes_a_row_and_a_plot_of_each_claim(tmp_path: Path) -> None:
+    code = main(["worlds", "--worlds", "2", "--output", str(tmp_path), "--only", *FAST])
+    lines = (tmp_path / "worlds.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "| claim | bar | measured | worlds | verdict |"
+    verdicts = [line.split(" | ")[-1].removesuffix(" |") for line in lines[2:]]
+    assert set(verdicts) <= {"holds", "FAILS", "reported"} and code == int("FAILS" in verdicts)
+    claims = "\n".join(line.split(" | ")[0] for line in lines[2:])
+    for part in ("null worlds", "uniform", "hits per million", "number of identities", "null nights"):
+        assert part in claims
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(FAST)
+    exact = [
+        line for line in lines if "the same bytes" in line or "brute force" in line or "short cut" in line
+    ]
+    assert len(exact) == 3 and all(line.endswith("| holds |") for line in exact)
+
+
+def test_a_tiny_world_end_to_end(tmp_path: Path) -> None:
+    one = judge_world(SMALL, tmp_path, scores=("max",))
+    verdicts = dict(zip(one.leaked().tolist(), one.after[0].verdicts(), strict=False))
+    assert one.leaked().sum() == 2 and set(verdicts) == {True, False}
+    flagged = one.after[0].flagged()
+    assert flagged[one.leaked()].all() and flagged.sum() <= 3
+    assert one.after[0].verdicts()[int(np.flatnonzero(one.leaked())[0])] is Verdict.LEAKED
+    assert one.hits.per_million[one.leaked()].min() > 5 * one.hits.per_million[~one.leaked()].mean()
+    exact = exact_scores(one, topk=16)["max"]
+    np.testing.assert_allclose(next(iter(one.book.values())), exact, atol=1e-5)
+
+
+def test_the_truth_is_what_was_drawn() -> None:
+    simulator = Simulator(replace(SMALL, samples=20_000, people=300, siblings=3))
+    drawn, truth = simulator.draw(), simulator.truth()
+    names = simulator.names()
+    assert truth.rate == {names[one]: 0.05 for one in simulator.leaked} and len(truth.rate) == 2
+    assert truth.identities == pytest.approx(1 / (2 * 0.05**2 + 0.9**2 / 300))
+    assert len(truth.siblings) == 3 and not truth.siblings & set(truth.rate)
+    for one in simulator.leaked:
+        share = (drawn.sampled == one).mean()
+        assert abs(share - 0.05) < 5 * np.sqrt(0.05 * 0.95 / 20_000)
+        own, other = (drawn.samples[drawn.sampled == kind].astype(float) for kind in (one, -1))
+        photo = drawn.gallery[drawn.identity == one][0].astype(float)
+        assert abs((own @ photo).mean() - 0.65) < 0.05 and (other @ photo).mean() < 0.3
+    assert set(np.unique(drawn.sampled)) == {-1, *simulator.leaked}
+    assert np.array_equal(np.unique(drawn.identity), np.arange(SMALL.candidates + SMALL.cohort))
+
+
+def test_poor_photos_are_less_like_their_person_and_hubs_like_everybody() -> None:
+    simulator = Simulator(World(0, candidates=400, hubs=0.3, quality="mixed", photos=(2, 2)))
+    drawn, people = simulator.draw(), simulator.candidates
+    first, second = drawn.gallery[:800].astype(float).reshape(400, 2, -1).transpose(1, 0, 2)
+    mated = (first * second).sum(axis=1)
+    assert mated[people.poor].mean() < mated[~people.poor].mean() - 0.05
+    similarity = people.direction @ people.direction.T
+    np.fill_diagonal(similarity, np.nan)
+    mean = np.nanmean(similarity, axis=1)
+    assert 0.2 < (mean > 0.12).mean() < 0.4
+
+
+def test_worlds_follow_from_their_seed() -> None:
+    a, b = (Simulator(one).draw() for one in (SMALL, SMALL))
+    assert a.gallery.tobytes() == b.gallery.tobytes() and a.samples.tobytes() == b.samples.tobytes()
+    assert worlds_like(SMALL, 3) == worlds_like(SMALL, 3)
+    assert len({one.seed for one in worlds_like(SMALL, 50)}) == 50
+
+
+def test_worlds_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="rates exceed 1"):
+        World(0, leaked=20, rate=0.1)
+    with pytest.raises(ValueError, match="nobody is leaked"):
+        World(0, siblings=1)
+
+
+def test_shares_means_and_verdicts() -> None:
+    assert str(Share(0, 10)) == "0.0 % [0.0, 30.8]" and str(Share(5, 10)) == "50.0 % [18.7, 81.3]"
+    assert Share(22, 300).at_most(0.05) and not Share(23, 300).at_most(0.05)
+    assert Mean.of([1.0, 3.0]) == Mean(2.0, 1.0)
+    assert Mean(0.06, 0.005).at_most(0.05) and not Mean(0.07, 0.005).at_most(0.05)
+    rows = [Row("a", "b", "c", 1000, holds) for holds in (True, False, None)]
+    assert [line.split(" | ")[-1] for line in markdown(rows).splitlines()[2:]] == [
+        "holds |",
+        "FAILS |",
+        "reported |",
+    ]
+
+
+def test_a_bad_number_of_worlds_is_refused() -> None:
+    with pytest.raises(SystemExit):
+        main(["worlds", "--worlds", "0"])

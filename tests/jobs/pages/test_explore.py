@@ -1,0 +1,337 @@
+"""`idleak explore`: the questions, who is answered, and the pages as a real browser shows them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import httpx
+import pyarrow.compute as pc
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
+
+from distributed.storage.store import RunStore, open_run
+from distributed.storage.trail import entries
+from jobs.__main__ import main
+from jobs.cli.display import Shown, as_stored
+from jobs.cli.exit_codes import ExitCode
+from jobs.pages.explorer.faces import Faces, faces_of
+from jobs.pages.explorer.gate import Gate
+from jobs.pages.explorer.question import IdentityQuestion, ListQuestion, asked
+from jobs.pages.explorer.server import HEADERS, ExplorerServer, listening, serving
+from jobs.pages.explorer.tables import Explorer
+from schemas.errors import QuestionError
+from schemas.run.artefacts import NEIGHBOURS_FILE, SCORES_FILE
+from tests.support.pages import HOSTILE, Page
+from tests.support.people import pseudonym
+from tests.support.processes import ROOT, inherited_environment
+from tests.support.small_world import CANDIDATES, MEMBERS, SmallWorld
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+
+@pytest.fixture
+def explorer(finished_world: SmallWorld) -> Iterator[Explorer]:
+    found = Explorer(RunStore(str(finished_world.run)))
+    yield found
+    found.close()
+
+
+@contextmanager
+def served(run: Path, shown: Shown = as_stored, faces: Faces | None = None) -> Iterator[Gate]:
+    """The pages of a run, on a thread of this process."""
+    at = listening(0)
+    gate, explorer = Gate(at.getsockname()[1]), Explorer(RunStore(str(run)), shown)
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    end = asyncio.Event()
+
+    async def serve() -> None:
+        async with serving(ExplorerServer(explorer, gate, faces), at):
+            ready.set()
+            await end.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield gate
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join(20)
+        loop.close()
+        explorer.close()
+
+
+@contextmanager
+def visitor(gate: Gate) -> Iterator[httpx.Client]:
+    """Whoever has opened the printed address."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{gate.port}", follow_redirects=True) as client:
+        assert client.get(gate.url).status_code == 200
+        yield client
+
+
+def listed(explorer: Explorer, **question: object) -> list[dict[str, object]]:
+    page = explorer.listed(explorer.completed(ListQuestion.model_validate(question)))
+    return [dict(row) for row in page.rows]
+
+
+def test_the_list_is_that_of_the_tables(finished_world: SmallWorld, explorer: Explorer) -> None:
+    table = RunStore(str(finished_world.run)).read_table(SCORES_FILE)
+    mine = table.filter(
+        pc.and_(
+            pc.equal(table["score_name"], explorer.headline.score_name), pc.equal(table["role"], "candidate")
+        )
+    )
+    expected = mine.sort_by([("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")])
+    rows = listed(explorer)
+    for name in ("identity", "p_value", "q_value", "verdict", "score", "hits"):
+        assert [row[name] for row in rows] == expected[name].to_pylist()
+    assert {str(row["identity"]) for row in rows[:MEMBERS]} == set(explorer.headline.flagged)
+
+
+def test_people_are_found_filtered_and_ordered(explorer: Explorer) -> None:
+    leaked = listed(explorer, verdict="leaked")
+    assert {row["identity"] for row in leaked} == set(explorer.headline.flagged)
+    one = pseudonym("person-000")
+    assert [row["identity"] for row in listed(explorer, find=one[:12].upper())] == [one]
+    assert listed(explorer, find="' OR 1=1 --") == listed(explorer, find="%") == []
+    assert len(listed(explorer, role="", recognizer="", score_name="")) == 50
+    p_values = [float(str(row["p_value"])) for row in listed(explorer, sort="p_value", order="desc")]
+    assert p_values == sorted(p_values, reverse=True) and len(p_values) == CANDIDATES
+    assert all(float(str(row["q_value"])) <= 0.05 for row in listed(explorer, q_to=0.05))
+    last = explorer.listed(explorer.completed(ListQuestion(role="", page=999)))
+    assert last.number == last.pages == 3 and last.total == 140
+
+
+def test_the_nearest_samples_are_those_of_the_table(finished_world: SmallWorld, explorer: Explorer) -> None:
+    one = pseudonym("person-001")
+    rows = RunStore(str(finished_world.run)).read_table(NEIGHBOURS_FILE).to_pylist()
+    best: dict[int, float] = {}
+    for row in rows:
+        if row["identity"] == one:
+            best[row["sample_id"]] = max(row["similarity"], best.get(row["sample_id"], -1))
+    found = explorer.nearest(IdentityQuestion(id=one), explorer.comparing(None))
+    expected = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[: len(found.rows)]
+    assert [(row["sample_id"], row["similarity"]) for row in found.rows] == expected
+    people = explorer.near_sample(expected[0][0])
+    assert one in [row["identity"] for row in people]
+    assert explorer.is_near(expected[0][0]) and not explorer.is_near(10**9)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [("page", "0")],
+        [("sort", "p_value; DROP TABLE scores")],
+        [("p_to", "nan")],
+        [("find", "x" * 201)],
+        [("colour", "red")],
+        [("page", "1"), ("page", "2")],
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(given: list[tuple[str, str]]) -> None:
+    with pytest.raises(QuestionError):
+        asked(ListQuestion, given)
+
+
+def test_no_question_reaches_a_file_or_the_network(explorer: Explorer) -> None:
+    """Were a value ever taken for SQL, it would find nothing but the tables."""
+    for sql in (
+        "SELECT * FROM read_text('/etc/hostname')",
+        "COPY scores TO 'out.csv'",
+        "ATTACH 'other.db'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+    ):
+        with pytest.raises(duckdb.Error):
+            explorer._ask(sql, {})
+
+
+def test_only_who_has_the_token_is_answered(finished_world: SmallWorld) -> None:
+    with served(finished_world.run) as gate, httpx.Client() as stranger:
+        base = f"http://127.0.0.1:{gate.port}"
+        for path in ("/", "/identity?id=x", "/style.css", "/?token=wrong", "/?token=", "/nowhere"):
+            refused = stranger.get(base + path)
+            assert refused.status_code == 403 and pseudonym("person-000")[:12] not in refused.text
+        elsewhere = {"Host": f"attacker.example:{gate.port}"}
+        assert stranger.get(gate.url, headers=elsewhere).status_code == 403
+        forged = {"Cookie": f"{gate.cookie_name}=wrong"}
+        assert stranger.get(base, headers=forged).status_code == 403
+        admitted = stranger.get(gate.url)
+        assert admitted.status_code == 303 and admitted.headers["Location"] == "/"
+        cookie = admitted.headers["Set-Cookie"].lower()
+        assert "httponly" in cookie and "samesite=strict" in cookie
+        assert stranger.get(base).status_code == 200
+        assert stranger.get(base, headers=elsewhere).status_code == 403
+        assert stranger.post(base).status_code == 405
+        invitation = gate.invitation()
+        with httpx.Client() as one, httpx.Client() as other:
+            assert one.get(invitation).status_code == 303
+            assert other.get(invitation).status_code == 403
+
+
+def test_other_machines_cannot_connect(finished_world: SmallWorld) -> None:
+    with served(finished_world.run) as gate, socket.socket() as other:
+        other.settimeout(5)
+        with pytest.raises(OSError):
+            other.connect(("127.0.0.2", gate.port))
+
+
+def test_every_answer_forbids_scripts_and_strangers(finished_world: SmallWorld) -> None:
+    one = pseudonym("person-000")
+    with served(finished_world.run) as gate, visitor(gate) as client:
+        pages = {"/": 200, f"/identity?id={one}": 200, "/style.css": 200, "/identity?id=nobody": 404}
+        pages |= {
+            "/?sort=x": 400,
+            "/sample?id=999999": 404,
+            "/sample?id=-1": 400,
+            "/..%2f..%2fetc/passwd": 404,
+        }
+        pages |= {"/sample.png?id=0": 404, f"/photo.png?identity={one}&photo=x": 404}
+        for path, status in pages.items():
+            answer = client.get(path)
+            assert answer.status_code == status, path
+            assert answer.headers.items() >= {name.lower(): value for name, value in HEADERS.items()}.items()
+            assert "<script" not in answer.text and "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_text(finished_world: SmallWorld, name: str) -> None:
+    one = pseudonym("person-000")
+    shown = {one: name}
+    with served(finished_world.run, lambda key: shown.get(key, key)) as gate, visitor(gate) as client:
+        for path in (f"/?find={httpx.QueryParams({'a': name})['a'][:0]}", f"/identity?id={one}"):
+            html = client.get(path).text
+            page = Page(html)
+            assert "img" not in {tag for tag, _ in page.tags} and "script" not in {
+                tag for tag, _ in page.tags
+            }
+            assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
+            assert "\u202e" not in html and "\u200f" not in html
+        found = Page(client.get("/", params={"find": name.encode("unicode_escape").decode()[:8]}).text)
+        assert one in str(found.tags)
+
+
+def test_pictures_are_those_of_the_run_and_of_nobody_else(finished_world: SmallWorld) -> None:
+    store = RunStore(str(finished_world.run))
+    row = store.read_table(NEIGHBOURS_FILE).to_pylist()[0]
+    with served(finished_world.run, faces=faces_of(store)) as gate, visitor(gate) as client:
+        for path, parameters in (
+            ("/sample.png", {"id": row["sample_id"]}),
+            ("/photo.png", {"identity": row["identity"], "photo": row["photo"]}),
+        ):
+            picture = client.get(path, params=parameters)
+            assert picture.headers["Content-Type"] == "image/png" and picture.content[:4] == b"\x89PNG"
+        others = {"identity": row["identity"], "photo": "../../etc/passwd"}
+        assert client.get("/photo.png", params=others).status_code == 404
+        assert client.get("/sample.png", params={"id": 10**9}).status_code == 404
+
+
+def test_a_run_that_is_not_over_and_a_port_in_use_are_told(
+    finished_world: SmallWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(["explore", str(tmp_path / "empty")]) == ExitCode.BAD_SPEC
+    with listening(0) as taken:
+        port = taken.getsockname()[1]
+        assert main(["explore", str(finished_world.run), "--port", str(port)]) == ExitCode.BAD_SPEC
+    assert main(["explore", str(finished_world.run), "--port", "70000"]) == ExitCode.BAD_SPEC
+    told = capsys.readouterr().err
+    assert told.count("\n") == 3 and "give another, or 0" in told
+
+
+@contextmanager
+def exploring(run: Path, *options: str) -> Iterator[str]:
+    """The address that `idleak explore` prints; at the end it is interrupted, and must end well."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobs", "explore", str(run), "--no-browser", *options],
+        cwd=ROOT,
+        env=inherited_environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        assert process.wait(30) == ExitCode.OK
+        process.stdout.close()
+
+
+@pytest.fixture
+def browser() -> Iterator[webdriver.Chrome]:
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for one in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+        options.add_argument(one)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.implicitly_wait(5)
+    yield driver
+    driver.quit()
+
+
+def rows_of(browser: webdriver.Chrome) -> list[str]:
+    return [one.text for one in browser.find_elements(By.CSS_SELECTOR, "tbody th")]
+
+
+def test_a_browser_searches_filters_and_follows(
+    finished_world: SmallWorld, browser: webdriver.Chrome
+) -> None:
+    with exploring(finished_world.run, "--with-faces", "--reveal") as url:
+        browser.get(url)
+        assert "token" not in browser.current_url
+        assert len(rows_of(browser)) == CANDIDATES
+        Select(browser.find_element(By.NAME, "verdict")).select_by_value("leaked")
+        browser.find_element(By.CSS_SELECTOR, "form button").click()
+        assert sorted(rows_of(browser)) == [f"person-{index:03d}" for index in range(MEMBERS)]
+        browser.find_element(By.NAME, "find").send_keys("SON-003\n")
+        assert rows_of(browser) == ["person-003"]
+        browser.find_element(By.LINK_TEXT, "person-003").click()
+        assert "leaked" in browser.find_element(By.TAG_NAME, "h1").text
+        _require_pictures(browser)
+        browser.find_element(By.CSS_SELECTOR, "figcaption a").click()
+        assert "person-003" in rows_of(browser)
+        _require_pictures(browser)
+        browser.set_window_size(390, 844)
+        for path in ("/", f"/identity?id={pseudonym('person-003')}"):
+            browser.get(url.split("/?")[0] + path)
+            wide, room = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+            assert wide <= room
+        assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+    *_, last = entries(open_run(finished_world.spec()))
+    assert (last.action, last.what["revealed"], last.what["faces"]) == ("explore", True, True)
+
+
+def _require_pictures(browser: webdriver.Chrome) -> None:
+    script = """const done = arguments[0], all = [...document.images];
+        all.forEach(one => one.loading = "eager");
+        Promise.all(all.map(one => one.decode().then(() => one.naturalWidth, () => 0))).then(done);"""
+    widths = browser.execute_async_script(script)
+    assert widths and all(widths)
+
+
+def test_names_and_faces_are_shown_to_those_who_ask_alone(
+    finished_world: SmallWorld, browser: webdriver.Chrome
+) -> None:
+    with exploring(finished_world.run) as url:
+        browser.get(url)
+        assert rows_of(browser)[0] == pseudonym("person-000")[:12] or "person" not in "".join(
+            rows_of(browser)
+        )
+        browser.find_element(By.CSS_SELECTOR, "tbody a").click()
+        assert not browser.find_elements(By.TAG_NAME, "img") and "person-0" not in browser.page_source

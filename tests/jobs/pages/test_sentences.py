@@ -1,0 +1,233 @@
+"""No sentence that is printed says more than is known."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distributed.storage.store import RunStore
+from jobs.__main__ import main
+from jobs.cli.display import plain
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.findings import read_results, summary_lines
+from jobs.pages.comparison.content import measures_table
+from jobs.pages.comparison.content import summary_of as comparison_of
+from jobs.pages.comparison.run_comparison import RunComparison, compare_runs
+from jobs.pages.finished_run import FinishedRun, read_finished
+from jobs.pages.page import GOOD
+from jobs.pages.report.summary import summary_of
+from jobs.report import write_report
+from jobs.schedule.summary import summary as night_lines
+from schemas.run.artefacts import REPORT_FILE, RESULTS_FILE, SCORES_FILE
+from schemas.run.nights import FleetReport
+from schemas.run.results import AuditResults, PopulationResult
+from schemas.run.tables import Verdict
+from tests.jobs.pages.test_report import change_results, counts, headline_with
+from tests.jobs.schedule.test_nightly import write_fleet
+from tests.support.pages import Page
+from tests.support.small_world import CANDIDATES, SmallWorld
+
+SHARE = 7.28e-5
+OF_FLAGS = ("by chance", "Of all whom", "who is flagged", "Lookalikes", "says which people", "of the flagged")
+COUNTED: dict[str, Any] = {
+    "recognizer": "tiny",
+    "samples": 8192,
+    "collisions": 7_702_765,
+    "estimate": 4.16,
+    "low": 3.69,
+    "high": 4.43,
+    "closure": 0.97,
+    "least_closure": 0.82,
+    "crowds": [{"sample_id": 7, "samples": 300, "share": 0.04}],
+}
+MIXED = COUNTED | {"low": None, "high": None, "closure": 0.656}
+
+
+def run_of(world: SmallWorld) -> FinishedRun:
+    return read_finished(RunStore(str(world.run)))
+
+
+def terminal(world: SmallWorld) -> str:
+    results = read_results(RunStore(str(world.run)))
+    return "\n".join(summary_lines(results, results.scores[results.headline]))
+
+
+def first_screen(world: SmallWorld) -> str:
+    one = summary_of(run_of(world), with_faces=False)
+    return plain("\n".join([one.verdict, one.counts, *one.certainty, *one.open_questions, one.warning]))
+
+
+def page_of(world: SmallWorld) -> str:
+    write_report(RunStore(str(world.run)))
+    return plain(Page((world.run / REPORT_FILE).read_text(encoding="utf-8")).text)
+
+
+def with_nobody_flagged(world: SmallWorld, leaked: int, silent: int, missing: int) -> AuditResults:
+    change_results(world, evidence=[])
+    return headline_with(
+        world,
+        verdicts=counts(leaked, silent, missing),
+        flagged=[],
+        flagged_fdp_bound=None,
+        inconclusive_reasons={"too few": missing} if missing else {},
+        detectable_share=SHARE if silent else None,
+    )
+
+
+def with_power(world: SmallWorld, **changes: Any) -> None:
+    power = read_results(RunStore(str(world.run))).power
+    change_results(world, power=power.model_copy(update=changes))
+
+
+@pytest.mark.parametrize("verdicts", [(0, 0, 20), (0, 20, 0), (0, 17, 3)])
+def test_no_sentence_is_about_flags_where_nobody_is_flagged(
+    finished_world: SmallWorld, verdicts: tuple[int, int, int]
+) -> None:
+    with_nobody_flagged(finished_world, *verdicts)
+    told = terminal(finished_world) + first_screen(finished_world)
+    assert not [one for one in OF_FLAGS if one in told]
+    assert "This report flags nobody" in told
+    assert "People with the smallest p-values" in page_of(finished_world)
+
+
+def test_not_detected_names_a_share_and_its_condition_wherever_it_is_said(finished_world: SmallWorld) -> None:
+    with_nobody_flagged(finished_world, 0, CANDIDATES, 0)
+    assert summary_of(run_of(finished_world), with_faces=False).tone == GOOD
+    for told in (terminal(finished_world), first_screen(finished_world)):
+        assert "in 72.8 or more of a million compared samples" in told
+        assert "by the score max and if samples resemble people as their photos do" in told
+    assert "had the power" not in page_of(finished_world)
+
+
+def test_an_error_rate_has_its_condition(finished_world: SmallWorld) -> None:
+    condition = "if candidates who did not leak are exchangeable with the cohort"
+    assert f"of the flagged are false, {condition}" in terminal(finished_world)
+    assert first_screen(finished_world).count(condition) == 2
+
+
+def test_of_power_no_more_is_said_than_the_cohort_gives(finished_world: SmallWorld) -> None:
+    """Here the cohort is too small to flag one alone; and then it is large enough, but has no two photos."""
+    power = read_results(RunStore(str(finished_world.run))).power
+    assert power.flaggable_from == 4 and power.match_rate == 0.0
+    assert [one.power for one in power.shares] == [0.0] * len(power.shares)
+    assert set(power.share_for_power.values()) == {None}
+    assert "would be flagged alone" not in terminal(finished_world)
+    assert "cannot flag fewer than 4 people" in first_screen(finished_world)
+    with_power(finished_world, flaggable_from=None)
+    assert "cannot flag anybody, however strong" in first_screen(finished_world)
+    unknown = [one.model_copy(update={"power": None}) for one in power.shares]
+    with_power(finished_world, flaggable_from=1, match_rate=None, shares=unknown)
+    assert "is not known" in first_screen(finished_world)
+    assert "1,000 per million unknown" in page_of(finished_world)
+    with_power(finished_world, match_rate=0.9, share_for_power={"0.95": 1.2345e-4})
+    for told in (terminal(finished_world), first_screen(finished_world)):
+        assert "124 of a million compared samples" in told and "if samples resemble people" in told
+
+
+@pytest.mark.parametrize(("counted", "interval"), [(COUNTED, True), (MIXED, False)])
+def test_people_are_counted_with_an_interval_only_where_matches_tell_them_apart(
+    finished_world: SmallWorld, counted: dict[str, Any], interval: bool
+) -> None:
+    change_results(finished_world, population=PopulationResult.model_validate(counted))
+    compared = measures_table(compare_runs(run_of(finished_world), run_of(finished_world)))
+    for told in (
+        terminal(finished_world),
+        page_of(finished_world),
+        plain(" ".join(cell for row in compared.rows for cell in row)),
+    ):
+        assert "about 4.2 of what tiny takes for different people" in told
+        assert "different people (95" not in told, "of people nothing is known"
+        assert ("(95 %: 3.7 to 4.4, if samples match as photos do)" in told) == interval
+        assert ("65.6 % match each other, where of people at least 82 % would" in told) != interval
+
+
+def compared(world: SmallWorld, folder: Path, verdicts: tuple[int, int, int]) -> RunComparison:
+    """The finished world, and itself with nobody flagged, and these verdicts."""
+    other = world.copy(folder / "other")
+    verdict = max(Verdict, key=lambda one: counts(*verdicts)[one])
+    store = RunStore(str(other.run))
+    table = store.read_table(SCORES_FILE)
+    place = table.schema.get_field_index("verdict")
+    column = [None if one is None else str(verdict) for one in table["verdict"].to_pylist()]
+    silent = table.set_column(place, table.schema.field(place), [column])
+    store.write_table(SCORES_FILE, silent, store.read_footer(SCORES_FILE))
+    with_nobody_flagged(other, *verdicts)
+    return compare_runs(run_of(world), run_of(other))
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "sentence"),
+    [
+        ((0, 0, 20), "B reaches no verdict on anybody."),
+        ((0, 17, 3), "B flags nobody, with no verdict on 3."),
+        ((0, 20, 0), "B detects nobody."),
+    ],
+)
+def test_a_comparison_says_no_more_than_the_runs_do(
+    finished_world: SmallWorld, tmp_path: Path, verdicts: tuple[int, int, int], sentence: str
+) -> None:
+    one = comparison_of(compared(finished_world, tmp_path, verdicts))
+    assert one.verdict == f"Of {CANDIDATES} people, A flags 5, with no verdict on 15; {sentence}"
+    told = " ".join([*one.certainty, *one.open_questions])
+    assert "if candidates who did not leak are exchangeable with the cohort" in told
+    assert ("Not detected by B: had this person been in 72.8" in told) == (verdicts[1] > 0)
+
+
+def test_a_comparison_without_a_flag_says_nothing_of_flags(
+    finished_world: SmallWorld, tmp_path: Path
+) -> None:
+    silent = compared(finished_world, tmp_path, (0, 0, 20)).second
+    one = comparison_of(compare_runs(silent, silent))
+    sides = "A reaches no verdict on anybody; B reaches no verdict on anybody"
+    assert one.verdict == f"Of {CANDIDATES} people, {sides}."
+    told = " ".join([*one.certainty, *one.open_questions, one.warning])
+    assert "Flagged in one run only" not in told and "Neither run flags anybody" in told
+
+
+def test_plan_and_results_agree_on_what_the_cohort_allows(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No photo was refused, so plan knows as much as the run of all but the match rate."""
+    power = read_results(RunStore(str(finished_world.run))).power
+    assert main(["plan", str(finished_world.spec_path())]) == ExitCode.OK
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"unless {power.flaggable_from} or more of the {power.candidates} candidates" in told
+    assert f"a cohort of {power.cohort_needed_for_one} identities" in told
+    assert "flagged alone, at most never: the cohort is too small" in told
+    assert {one.power for one in power.shares} == {0.0}
+
+
+def test_plan_allows_for_the_correction(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    membership = {"scores": ["max"], "topk": 4, "fdr": 0.2, "correction": "by"}
+    assert main(["plan", str(small_world.spec_path(membership=membership))]) == ExitCode.OK
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    # 20 · (1 + 1/2 + … + 1/20) / 0.2 − 1
+    assert "a cohort of 359 identities" in told and "unless 3 or more of the 20" in told
+
+
+def test_a_night_that_did_not_take_place_is_no_night_without_findings(small_world: SmallWorld) -> None:
+    fleet = write_fleet(small_world)
+    refused = {"key": "gan", "status": "refused", "message": "another process is at work"}
+    report = FleetReport.model_validate(
+        {
+            "fleet": "ours",
+            "night": date(2026, 11, 1),
+            "started": "now",
+            "seconds": 1.0,
+            "exit_code": 5,
+            "audits": [refused],
+        }
+    )
+    assert night_lines(fleet, report)[0].endswith("no new finding; 1 of 1 audits failed or were refused")
+
+
+def test_results_of_another_version_are_called_that(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = finished_world.run / RESULTS_FILE
+    path.write_text(path.read_text().replace('"detectable_share"', '"other"'))
+    assert main(["report", str(finished_world.run)]) == ExitCode.DAMAGED
+    assert "is damaged, or of another version of idleak" in capsys.readouterr().err

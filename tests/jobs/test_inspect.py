@@ -1,0 +1,203 @@
+"""What files are told to be, hostile ones among them; nothing of them may run."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import TypeAdapter
+from safetensors.torch import save_file
+
+from distributed.sampling.inspection import inspect
+from distributed.sampling.sandbox.trust import code_digests
+from jobs.__main__ import main
+from jobs.cli.exit_codes import ExitCode
+from schemas.errors import ModelError
+from schemas.spec.generators import KINDS, GeneratorSpec
+from tests.support.models import tiny_generator, tiny_labelled_generator
+from tests.support.networks import Labelled, Plain, exported, package, torchscript
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def tar(path: Path) -> Path:
+    with tarfile.open(path, "w") as file:
+        file.addfile(tarfile.TarInfo("a.png"), io.BytesIO())
+    return path
+
+
+def table(path: Path) -> Path:
+    pq.write_table(pa.table({"image": [b"x"]}), path)
+    return path
+
+
+def pictures(path: Path) -> Path:
+    path.mkdir()
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path / "a.png")
+    return path
+
+
+def weights(path: Path) -> Path:
+    save_file({"a": torch.zeros(2)}, path)
+    return path
+
+
+FILES: dict[str, tuple[Callable[[Path], Path], str, bool]] = {
+    "g.onnx": (tiny_generator, "onnx", False),
+    "l.onnx": (tiny_labelled_generator, "onnx", False),
+    "g.pt": (lambda path: torchscript(path, Plain()), "torchscript", True),
+    "g.pt2": (lambda path: exported(path, Plain()), "torch_export", True),
+    "w.safetensors": (weights, "module", False),
+    "a.tar": (tar, "webdataset", False),
+    "a.parquet": (table, "parquet", False),
+    "folder": (pictures, "images", False),
+    "code": (package, "module", True),
+}
+KNOWN = {get_args(kind.model_fields["kind"].annotation)[0] for kind in KINDS}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_is_known_and_its_block_is_a_spec(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, kind, is_code = FILES[name]
+    path = make(tmp_path / name)
+    assert main(["inspect", str(path)]) == ExitCode.OK
+    told = capsys.readouterr().out
+    block = yaml.safe_load(told[told.index("generator:") :])["generator"]
+    assert block["kind"] == kind in KNOWN
+    assert ("this is code" in told) == is_code and ("this is data" in told) != is_code
+    generator: Any = TypeAdapter(GeneratorSpec).validate_python(block)
+    if is_code:
+        assert set(code_digests(generator).values()) == set(generator.trust)
+
+
+def test_inputs_and_outputs_are_told(tmp_path: Path) -> None:
+    found = inspect(tiny_labelled_generator(tmp_path / "l.onnx", dim=8))
+    facts = dict(found.facts)
+    assert facts["input z"] == "float (any, 8)" and facts["input label"] == "int64 (any)"
+    assert found.block is not None and found.block["latent"] == {"dim": 8}
+    assert found.block["inputs"]["psi"]["kind"] == "number"
+    scripted = inspect(torchscript(tmp_path / "g.pt", Labelled()))
+    assert ("argument label", "Tensor") in scripted.facts
+    program = inspect(exported(tmp_path / "g.pt2", Plain()))
+    assert dict(program.facts)["input z"] == "float32 (any, 8)" and program.block is not None
+    assert program.block["latent"] == {"dim": 8}
+
+
+class Hostile:
+    """A pickle that would make a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self._marker}",)
+
+
+def test_a_pickle_that_would_run_a_command_is_named_and_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = tmp_path / "ran"
+    (tmp_path / "network.pkl").write_bytes(pickle.dumps(Hostile(marker)))
+    torch.save(Hostile(marker), tmp_path / "network.pt")
+    for name in ("network.pkl", "network.pt"):
+        assert main(["inspect", str(tmp_path / name)]) == ExitCode.OK
+        told = capsys.readouterr().out
+        assert "DANGEROUS: its pickle calls posix.system" in told and "this is code" in told
+    assert not marker.exists()
+
+
+def test_code_in_a_folder_is_not_imported(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    code = package(tmp_path / "code", f"import socket, os.path\nopen({str(marker)!r}, 'w')\n")
+    found = inspect(code)
+    assert dict(found.facts)["imports"] == "os, socket" and not marker.exists()
+    (code / "bad.py").write_text("def (")
+    assert "cannot be read as Python: bad.py" in inspect(code).risks
+
+
+def test_a_torchscript_file_that_reaches_for_files_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "g.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "g/code/__torch__.py",
+            "def forward(self: M,\n    z: Tensor) -> Tensor:\n"
+            "  x = torch.from_file('/etc/passwd')\n  y = ops.evil.run(z)\n",
+        )
+    risks = inspect(path).risks
+    assert "calls from_file" in risks and "calls evil.run" in risks
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("g/data.pkl", "w") as file:
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(ModelError, match="unpacks to more than 256 MiB"):
+        inspect(path)
+
+
+def test_a_header_of_ten_gigabytes_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", 10**10) + b"{}")
+    with pytest.raises(ModelError, match="claims a header of 10,000,000,000 bytes"):
+        inspect(tmp_path / "w.safetensors")
+
+
+def test_names_cannot_act_on_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a\x1b[31m\nb.parquet"
+    pq.write_table(pa.table({"image\x1b[2J": [b"x"]}), path)
+    assert main(["inspect", str(path)]) == ExitCode.OK
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_what_is_nothing_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "text")
+    for name in ("text", "empty", "link", "nowhere"):
+        assert main(["inspect", str(tmp_path / name)]) == ExitCode.BAD_SPEC
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+@pytest.mark.parametrize("name", ["g.pt", "g.pt2", "g.onnx", "w.safetensors", "a.parquet", "a.tar"])
+def test_damaged_files_end_in_a_line(tmp_path_factory: pytest.TempPathFactory, name: str, data: Any) -> None:
+    whole = _whole(tmp_path_factory, name)
+    keep = data.draw(st.integers(0, len(whole)))
+    damaged = bytearray(whole[:keep])
+    for _ in range(data.draw(st.integers(0, 3)) if damaged else 0):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / name
+    path.write_bytes(damaged)
+    try:
+        inspect(path)
+    except ModelError as error:
+        assert "\n" not in str(error)
+
+
+WHOLE: dict[str, bytes] = {}
+
+
+def _whole(factory: pytest.TempPathFactory, name: str) -> bytes:
+    if name not in WHOLE:
+        WHOLE[name] = FILES[name][0](factory.mktemp("whole") / name).read_bytes()
+    return WHOLE[name]

@@ -1,0 +1,54 @@
+"""Jobs in processes of their own, as a user starts them: each with a Ray of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from distributed.runtime.offline import VARIABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def inherited_environment() -> dict[str, str]:
+    """That of the tests, less Ray's variables but those that keep it from calling home."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return {**kept, **VARIABLES}
+
+
+def start_job(job: str, argument: str | Path, **environment: str) -> subprocess.Popen[str]:
+    """Start `idleak <job> <argument>` with `environment` added to that of the tests, less Ray's variables."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "jobs", job, str(argument)],
+        cwd=ROOT,
+        env=inherited_environment() | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code, and all that was printed."""
+    output, _ = process.communicate(timeout=180)
+    return process.returncode, output
+
+
+@contextmanager
+def on_a_terminal(*command: str) -> Iterator[tuple[int, int]]:
+    """A process whose controlling terminal is a new one: its pid, and the terminal's other end."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execve(sys.executable, [sys.executable, *command], inherited_environment())
+    try:
+        yield pid, terminal
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
