@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from click.exceptions import Exit, NoArgsIsHelpError
 from click.shell_completion import shell_complete
 
 from jobs.cli.lazy_group import LazyGroup
+from jobs.cli.output import with_output_watched
 from jobs.cli.say import complain, say
 from jobs.cli.version import idleak_version
 
@@ -73,10 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     argv: by default the process's own arguments, or what the shell asks for on TAB.
     """
-    _write_whatever_comes()
     if argv is None and (instruction := os.environ.get(COMPLETE)):
         return shell_complete(idleak, {}, NAME, COMPLETE, instruction)
-    return _run(list(sys.argv[1:] if argv is None else argv))
+    words = list(sys.argv[1:] if argv is None else argv)
+    return with_output_watched(lambda: _run(words))
 
 
 def _run(words: list[str]) -> int:
@@ -100,13 +100,6 @@ def _one_line(error: click.ClickException) -> str:
     if message[1:2].islower():
         message = message[0].lower() + message[1:]
     return f"{message} (`{error.ctx.command_path} --help` says more)"
-
-
-def _write_whatever_comes() -> None:
-    """A terminal that knows few characters must not end a job: what it has no sign for is escaped."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

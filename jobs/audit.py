@@ -15,6 +15,7 @@ from jobs.cli.arguments import override_option, spec_argument
 from jobs.cli.command import acting, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import print_findings, refused_lines
+from jobs.cli.os_errors import os_errors_told
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
@@ -68,7 +69,8 @@ def _say_refused(lines: Sequence[str], *, named: bool) -> None:
 def _unnamed(store: RunStore) -> Iterator[None]:
     """Keep an error whose message may name somebody in the run's folder, and tell where it is."""
     try:
-        yield
+        with os_errors_told():
+            yield
     except IdleakError as error:
         if not error.may_name_people:
             raise

@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,10 +17,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.runtime.offline import VARIABLES, still_on
 from distributed.sampling.sandbox.landlock import landlock_version
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.strict_command import StrictCommand
+from schemas.errors import SpecError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
@@ -70,11 +73,14 @@ def _cpu_findings() -> Iterator[Finding]:
     free = shutil.disk_usage(ROOT).free
     yield Finding("disk", free > LEAST_FREE_BYTES, f"{free / 1e9:,.0f} GB free", "free some space")
     yield _telemetry()
+    yield _works("temporary files", _temporary_files, "set TMPDIR to a folder that can be written")
+    yield _works(
+        "folder for Ray", _ray_folder, "set RAY_TMPDIR to a short path of a folder that can be written"
+    )
     yield _landlock()
     yield Finding("processor", True, f"{os.cpu_count()} cores")
-    yield Finding(
-        "ray", True, f"joins {os.environ['RAY_ADDRESS']}" if "RAY_ADDRESS" in os.environ else "starts its own"
-    )
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    yield Finding("ray", True, "starts its own" if address == "local" else f"joins {address}")
 
 
 def _telemetry() -> Finding:
@@ -118,6 +124,23 @@ def _works(what: str, check: Callable[[], str | None], mend: str, *, needed: boo
     except ImportError as error:
         problem = str(error)
     return Finding(what, problem is None, problem or "works", mend, needed)
+
+
+def _temporary_files() -> str | None:
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(b"idleak")
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _ray_folder() -> str | None:
+    try:
+        drop_ray_folder(make_ray_folder())
+    except SpecError as error:
+        return str(error)
+    return None
 
 
 def _has_cpu_provider() -> str | None:

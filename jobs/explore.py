@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from distributed.execution.stopping import stop_requested
+from distributed.execution.stopping import stop_requested, stop_signals
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import reveal_option, run_argument
 from jobs.cli.command import guarded
@@ -79,9 +79,9 @@ def _listening(port: int) -> socket.socket:
 
 
 async def _serve(server: ExplorerServer, gate: Gate, at: socket.socket, *, open_browser: bool) -> None:
-    """Until SIGINT or SIGTERM."""
+    """Until SIGINT, SIGTERM or SIGHUP."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for one in (signal.SIGINT, signal.SIGTERM):
+    for one in (signal.SIGINT, *stop_signals()):
         loop.add_signal_handler(one, stop.set)
     async with serving(server, at):
         say(f"{gate.url}")

@@ -1,8 +1,9 @@
-"""`idleak purge RUN`: erase a run, or with --identity one person from it, and give a receipt."""
+"""`idleak purge RUN`: ask, then erase a run, or with --identity one person from it, and give a receipt."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -16,13 +17,29 @@ from distributed.storage.tombstone import left_of
 from distributed.storage.trail import actor, head, record
 from jobs.cli.arguments import FILE, require_at_most_one, run_argument
 from jobs.cli.command import existing_run, guarded
+from jobs.cli.consent import agreed
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.ray import ray_executor
-from jobs.cli.say import say
+from jobs.cli.say import complain, say
 from jobs.cli.strict_command import StrictCommand
 from schemas.errors import StoreError, UsageError
 from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
 from schemas.run.erasures import Tombstone
+
+
+@dataclass(frozen=True)
+class Consent:
+    """yes: nobody is asked. dry_run: what would go is listed, and nothing is erased."""
+
+    yes: bool
+    dry_run: bool
+
+    def given(self, question: str) -> bool:
+        """Whether to go on. Raises UsageError where nobody is at a terminal to be asked."""
+        if self.yes or agreed(question):
+            return True
+        complain("idleak: nothing was erased")
+        return False
 
 
 @click.command("purge", cls=StrictCommand, help=__doc__)
@@ -31,31 +48,55 @@ from schemas.run.erasures import Tombstone
     "--identity", metavar="WHO", help="one person alone, by name or pseudonym; - reads it from stdin"
 )
 @click.option("--if-due", is_flag=True, help="only past the run's `retain_until`; for a scheduler")
+@click.option("--yes", is_flag=True, help="do not ask; for scripts, which have no terminal")
+@click.option("--dry-run", is_flag=True, help="list what would go, and erase nothing")
 @click.option("--receipt", type=FILE, metavar="FILE", help="put a copy of the receipt there")
-def command(run: str, *, identity: str | None, if_due: bool, receipt: Path | None) -> int:
+def command(
+    run: str, *, identity: str | None, if_due: bool, yes: bool, dry_run: bool, receipt: Path | None
+) -> int:
     require_at_most_one({"--identity": identity, "--if-due": if_due})
-    return guarded(lambda: _run(run, identity, receipt, if_due=if_due))
+    require_at_most_one({"--yes": yes, "--dry-run": dry_run})
+    return guarded(lambda: _run(run, identity, receipt, Consent(yes, dry_run), if_due=if_due))
 
 
-def _run(location: str, identity: str | None, receipt: Path | None, *, if_due: bool) -> ExitCode:
+def _run(
+    location: str, identity: str | None, receipt: Path | None, consent: Consent, *, if_due: bool
+) -> ExitCode:
     require_writable(receipt)
     store = existing_run(location)
     if not store.exists(RECORD_FILE) and not store.exists(TOMBSTONE_FILE):
-        raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
+        raise UsageError(f"{store.location} holds no run: give the `output` of a spec")
     if identity is not None:
         who = sys.stdin.readline().strip() if identity == "-" else identity
-        return _erase(store, who, receipt)
+        return _erase(store, who, receipt, consent)
     if if_due and not _is_due(store, datetime.now(UTC).date()):
         say(f"{store.location}: not due yet, nothing was deleted")
         return ExitCode.OK
+    there = left_of(store)
+    total = f"{len(there)} files, {sum(there.values()):,} bytes"
+    if consent.dry_run:
+        say(*there, f"{store.location}: {total} would be deleted")
+        return ExitCode.OK
+    if not consent.given(f"Erase the run in {store.location}, {total}?"):
+        return ExitCode.FAILED
     return purge(store, receipt)
 
 
-def _erase(store: RunStore, who: str, copy: Path | None) -> ExitCode:
+def _erase(store: RunStore, who: str, copy: Path | None, consent: Consent) -> ExitCode:
     # Torch and FAISS, which only judging anew needs.
-    from distributed.stages.erase import erase
+    from distributed.stages.erase import erase, planned_erasure
     from jobs.cli.progress import watching
 
+    plan = planned_erasure(store, who)
+    if consent.dry_run:
+        say(
+            *(f"{path}: deleted" for path in plan.deleted),
+            *(f"{path}: made anew" for path in plan.rewritten),
+            f"{store.location}: {plan.person} would be erased, {plan.photos} photos",
+        )
+        return ExitCode.OK
+    if not consent.given(f"Erase {plan.person}, {plan.photos} photos, from {store.location}?"):
+        return ExitCode.FAILED
     with ray_executor() as executor:
         erased = erase(store, who, executor, lambda spec: watching(store, spec), copy)
     say(f"{store.location}: {erased.identity} is erased, {erased.photos} photos; receipt: {erased.receipt}")

@@ -19,7 +19,7 @@ from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say
 from jobs.cli.strict_command import StrictCommand
-from schemas.errors import StoreError
+from schemas.errors import UsageError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
 from schemas.run.progress import StageProgress
@@ -38,7 +38,7 @@ def _run(store: RunStore) -> ExitCode:
     holder, progress = lock_holder(store), read_progress(store)
     recorded, finished = store.exists(RECORD_FILE), store.exists(RESULTS_FILE)
     if not (holder or progress or recorded):
-        raise StoreError(f"{store.location} holds no run: give the `output` of a spec")
+        raise UsageError(f"{store.location} holds no run: give the `output` of a spec")
     say(f"{store.location}: {_state(holder, finished)}")
     if recorded:
         say(*_sample_lines(store))

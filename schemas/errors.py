@@ -103,6 +103,14 @@ class StoreError(IdleakError):
     may_name_people = False
 
 
+class UnusableStoreError(StoreError):
+    """The same, until somebody mends it: it is a file, or read-only, or not ours to write."""
+
+
+class MissingFileError(StoreError):
+    """A file of the run is not there."""
+
+
 class LockedError(IdleakError):
     """Another process works on the run."""
 

@@ -33,10 +33,19 @@ def resolve_model(path: str, *, task: Task, root: Path = ROOT) -> Path:
         return Path(path)
     pack = path.removeprefix(PREFIX)
     _tell_licence(pack)
-    folder = root.expanduser() / "models" / pack
+    folder = _home(root) / "models" / pack
     if not folder.is_dir():
         _download(pack, folder)
     return _find(folder, task)
+
+
+def _home(root: Path) -> Path:
+    try:
+        return root.expanduser()
+    except RuntimeError as error:
+        raise ModelError(
+            f"{PREFIX} packs lie in {root}, and there is no home: set HOME, or give a path"
+        ) from error
 
 
 @cache

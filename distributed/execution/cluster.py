@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import ray
+import ray._raylet
 from ray._private import services
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray.exceptions import RayError, RayTaskError
@@ -25,7 +26,8 @@ from distributed.execution.executor import Job, Observer, TaskT
 from distributed.execution.local import LocalExecutor
 from distributed.execution.ray_actors import run_tasks
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
-from distributed.execution.stopping import heed_sigterm
+from distributed.execution.ray_token import own_token
+from distributed.execution.stopping import hangup_ignored, heed_stop_signals
 from distributed.execution.worker import spawn
 from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError
 from schemas.run.shard import LostShard
@@ -47,7 +49,7 @@ class RayExecutor:
     def __init__(self) -> None:
         self._mine = False
         self._joined = False
-        self._folder: Path | None = None
+        self._own = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -58,11 +60,11 @@ class RayExecutor:
         if self._mine:
             ray.shutdown()
             self._mine = False
-        if self._folder is not None:
-            drop_ray_folder(self._folder)
-            self._folder = None
-        # What a task raised is a fault of the task, not the end of Ray.
-        if isinstance(error, RayError | ConnectionError) and not isinstance(error, RayTaskError):
+        self._own.close()
+        # What a task raised is a fault of the task, and a broken pipe is no end of Ray.
+        if isinstance(error, RayError | ConnectionError) and not isinstance(
+            error, RayTaskError | BrokenPipeError
+        ):
             raise ClusterLostError(
                 f"Ray has ended ({_first_line(error)}); run the same command to go on"
             ) from error
@@ -118,15 +120,35 @@ class RayExecutor:
         """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; keep one that is up here."""
         if ray.is_initialized():
             return
-        address = os.environ.get("RAY_ADDRESS", "local")
+        address = os.environ.get("RAY_ADDRESS") or "local"
         self._mine = True
         if address == "local":
-            self._folder = make_ray_folder()
-            _start_local(self._folder)
+            with hangup_ignored():
+                _start_local(self._own.enter_context(_own_folder()))
         else:
             _join(address)
             self._joined = True
-        heed_sigterm()
+        heed_stop_signals()
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """The folder of a Ray of our own, and its token there, until the Ray has ended."""
+    folder = make_ray_folder()
+    try:
+        with own_token(folder):
+            _read_variables_again()
+            yield folder
+    finally:
+        _read_variables_again()
+        drop_ray_folder(folder)
+
+
+def _read_variables_again() -> None:
+    """Ray keeps what it has once read of RAY_AUTH_MODE and the token; its type stubs name neither class."""
+    raylet: Any = ray._raylet
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager

@@ -13,13 +13,31 @@ from pathlib import Path
 
 import psutil
 
+from schemas.errors import SpecError
+
 PREFIX = "idleak-ray"
+MOST_LETTERS = 107
+RANDOM_LETTERS = 8
+SOCKET = "/session_2026-01-01_00-00-00_000000_{pid}/sockets/plasma_store"
 
 
 def make_ray_folder() -> Path:
-    """A new folder that nobody else can read; those of our processes that were killed are deleted."""
-    _sweep(_root())
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getuid()}-{os.getpid()}-", dir=_root()))
+    """A new folder that nobody else can read; those of our processes that were killed are deleted.
+
+    Raises SpecError where none can be made, or none of a path that is short enough.
+    """
+    root = ray_root()
+    _sweep(root)
+    prefix = f"{PREFIX}-{os.getuid()}-{os.getpid()}-"
+    socket = len(SOCKET.format(pid=os.getpid()))
+    if len(os.fsencode(root / prefix)) + RANDOM_LETTERS + socket > MOST_LETTERS:
+        raise SpecError(f"{root} is too long a path for Ray's sockets: set RAY_TMPDIR to a shorter one")
+    try:
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=root))
+    except OSError as error:
+        raise SpecError(
+            f"cannot make Ray's folder in {root}: {error.strerror}; set RAY_TMPDIR to one that can be written"
+        ) from error
 
 
 def drop_ray_folder(folder: Path) -> None:
@@ -27,7 +45,7 @@ def drop_ray_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _root() -> Path:
+def ray_root() -> Path:
     """RAY_TMPDIR, else the system's folder with the shortest path."""
     shortest = Path("/tmp")
     return Path(os.environ.get("RAY_TMPDIR") or (shortest if shortest.is_dir() else tempfile.gettempdir()))

@@ -1,4 +1,5 @@
-"""SIGTERM: the first lets the shards under way end, the second ends the process within seconds."""
+"""SIGTERM, or SIGHUP of a terminal that is closed: the first lets the shards under way end, the second ends
+the process within seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 END_SECONDS = 4.0
@@ -19,32 +20,54 @@ def stop_requested() -> bool:
     return _requested.is_set()
 
 
+def stop_signals() -> list[signal.Signals]:
+    """Those that are heeded: a SIGHUP that is ignored, as under `nohup`, stays ignored."""
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGTERM] if is_ignored else [signal.SIGTERM, signal.SIGHUP]
+
+
 @contextmanager
-def sigterm_heeded() -> Iterator[None]:
-    """Take SIGTERM over; at the end it is as it was."""
-    before = signal.getsignal(signal.SIGTERM)
-    heed_sigterm()
+def stop_signals_heeded() -> Iterator[None]:
+    """Take the signals over; at the end they are as they were."""
+    before = {one: signal.getsignal(one) for one in stop_signals()}
+    heed_stop_signals()
     try:
         yield
     finally:
         if _in_main_thread():
-            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+            for one, handler in before.items():
+                signal.signal(one, handler or signal.SIG_DFL)
 
 
-def heed_sigterm() -> None:
-    """Take SIGTERM over, in the main thread; Ray takes it for itself when it is joined."""
+def heed_stop_signals() -> None:
+    """Take the signals over, in the main thread; Ray takes SIGTERM for itself when it is joined."""
     if _in_main_thread():
-        signal.signal(signal.SIGTERM, _on_sigterm)
+        for one in stop_signals():
+            signal.signal(one, _on_signal)
+
+
+@contextmanager
+def hangup_ignored() -> Iterator[None]:
+    """Processes that are started in the block outlive the terminal, until whoever started them ends them."""
+    if not _in_main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before or signal.SIG_DFL)
 
 
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _on_sigterm(number: int, frame: FrameType | None) -> None:
+def _on_signal(number: int, frame: FrameType | None) -> None:
     if not _requested.is_set():
         _requested.set()
-        os.write(sys.stderr.fileno(), b"idleak: stopping when the shards under way are done\n")
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), b"idleak: stopping when the shards under way are done\n")
         return
     # Whatever hangs, the process ends; a lock that is left is a dead process's, which the next one takes.
     watchdog = threading.Timer(END_SECONDS, os._exit, (128 + number,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,31 @@ from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import DERIVED, ERASURES_FILE, GALLERY_FILE, NAMES_FILE
 from schemas.spec.audit import AuditSpec
 
+REWRITTEN = (GALLERY_FILE, NAMES_FILE, ERASURES_FILE)
 PSEUDONYM = re.compile(r"[0-9a-f]{12,32}")
 """The whole of one, or its beginning, at least as much of it as reports show."""
+
+
+@dataclass(frozen=True)
+class PlannedErasure:
+    """What goes with a person: their photos, counted, and files of the run; a ledger is a folder."""
+
+    person: str
+    photos: int
+    deleted: Sequence[str]
+    rewritten: Sequence[str]
+
+
+def planned_erasure(store: RunStore, who: str) -> PlannedErasure:
+    """What `erase` would do; changes nothing. Raises as `erase`."""
+    require_not_purged(store)
+    spec = read_record(store).spec
+    vault = store.vault or Vault(spec.protection)
+    person = _pseudonym_of(who, store) or vault.identity_pseudonym(who)
+    ledger = [] if spec.ledger is None else [spec.ledger]
+    return PlannedErasure(
+        person, len(_photos_of(store, person)), list(_derived(store)), [*REWRITTEN, *ledger]
+    )
 
 
 @dataclass(frozen=True)
@@ -102,8 +125,12 @@ def _photos_of(store: RunStore, person: str) -> list[str]:
     return found
 
 
+def _derived(store: RunStore) -> dict[str, int]:
+    return {path: size for path, size in store.sizes().items() if path.startswith(DERIVED)}
+
+
 def _delete_derived(store: RunStore) -> dict[str, int]:
-    deleted = {path: size for path, size in store.sizes().items() if path.startswith(DERIVED)}
+    deleted = _derived(store)
     for path in [*deleted, *store.leftovers()]:
         store.delete(path)
     return deleted
@@ -111,7 +138,7 @@ def _delete_derived(store: RunStore) -> dict[str, int]:
 
 def _rewrite(spec: AuditSpec, store: RunStore, vault: Vault, person: str, photos: list[str]) -> list[str]:
     """Commit the gallery, the names and the ledger without the person; what was rewritten."""
-    rewritten = [GALLERY_FILE, NAMES_FILE, ERASURES_FILE]
+    rewritten = list(REWRITTEN)
     table = without_people(store.read_table(GALLERY_FILE), [person]).replace_schema_metadata(None)
     commit_gallery(table, _fingerprint(spec, store), store)
     write_names(store, vault, read_names(store, vault).without(person, photos))

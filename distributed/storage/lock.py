@@ -17,7 +17,7 @@ import psutil
 from pydantic import TypeAdapter
 
 from distributed.storage.store import RunStore
-from schemas.errors import DamagedError, LockedError
+from schemas.errors import DamagedError, LockedError, MissingFileError
 from schemas.run.artefacts import LOCK_FILE
 from schemas.run.lock import Lock
 
@@ -91,6 +91,8 @@ def _take_over(store: RunStore, me: bytes) -> None:
 def _read(store: RunStore) -> Lock:
     try:
         return store.read_as(LOCK, LOCK_FILE)
+    except MissingFileError as error:
+        raise LockedError(f"another process has just let go of {store.location}: try again") from error
     except DamagedError as error:
         raise LockedError(
             f"{store.location}/{LOCK_FILE} is no lock of idleak's: delete it if nobody works on the run"

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from distributed.storage.store import RunStore
+from distributed.storage.store_faults import store_error
 from distributed.storage.trail import actor, head
-from schemas.errors import StoreError, UsageError
+from schemas.errors import UsageError
 from schemas.run.artefacts import RECEIPTS_PREFIX
 from schemas.run.receipts import Receipt
 
@@ -41,7 +42,7 @@ def write_receipt(
         try:
             copy.write_bytes(told)
         except OSError as error:
-            raise StoreError(f"cannot write {copy}: {error.strerror}; it is in the run as {path}") from error
+            raise store_error("write", str(copy), error, f"it is in the run as {path}") from error
     return path
 
 

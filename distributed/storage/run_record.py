@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
-from schemas.errors import StoreError
+from schemas.errors import DamagedError, MissingFileError, SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import RECORD_FILE
 from schemas.run.record import RunRecord
@@ -26,10 +26,13 @@ def record_run(store: RunStore, spec: AuditSpec, fingerprint: Fingerprint) -> No
 
 
 def read_record(store: RunStore) -> RunRecord:
-    """The record. Raises StoreError if there is none, or it cannot be read."""
+    """The record. Raises SpecError if there is no run, DamagedError if the record is none, StoreError."""
     try:
         return RunRecord.model_validate_json(store.read(RECORD_FILE))
+    except MissingFileError as error:
+        raise SpecError(f"{store.location} holds no run: give the `output` of a spec") from error
     except ValidationError as error:
-        raise StoreError(
-            f"{store.location}/{RECORD_FILE} is not a run's record: is this an output?"
+        raise DamagedError(
+            f"{store.location}/{RECORD_FILE} is not a run's record: give the `output` of a spec, or restore "
+            "the file from a copy"
         ) from error

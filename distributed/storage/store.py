@@ -16,12 +16,16 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 from pydantic import TypeAdapter, ValidationError
 
+from distributed.storage.store_faults import store_error
 from distributed.storage.vault import Vault
-from schemas.errors import DamagedError, SpecError, StoreError
+from schemas.errors import DamagedError, MissingFileError, SpecError, StoreError
+from schemas.file_names import require_file_name
+from schemas.run.artefacts import GALLERY_FILE
 from schemas.run.shard import Footer
 from schemas.run.tables import TEMPLATE_PREFIX
 from schemas.spec.audit import AuditSpec
 from schemas.spec.locations import is_remote
+from schemas.spec.protection import ProtectionSpec
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -41,13 +45,13 @@ class RunStore:
 
     def __init__(self, location: str, vault: Vault | None = None) -> None:
         """vault: encrypts templates. Raises StoreError if the folder cannot be made, or the address is none
-        that obstore knows."""
+        that obstore knows; SpecError if the folder's name cannot be written down."""
         self.location, self.vault = location, vault
-        self.folder = None if is_remote(location) else Path(location)
+        self.folder = None if is_remote(location) else Path(require_file_name(location))
         try:
             self._store = from_url(location) if self.folder is None else LocalStore(self.folder, mkdir=True)
         except (BaseError, OSError, ValueError) as error:
-            raise StoreError(_cannot("use", location, error)) from error
+            raise store_error("use", location, error) from error
 
     def require_inside(self, *paths: str) -> None:
         """Raise SpecError for a path that a link to a folder leads out of the run: nothing there is ours."""
@@ -73,17 +77,17 @@ class RunStore:
             else:
                 self._write_local(self.folder, path, data)
         except (BaseError, OSError) as error:
-            raise StoreError(self._cannot_write(path, len(data), error)) from error
+            room = self._room_for(len(data))
+            raise store_error("write", f"{self.location}/{path}", error, room) from error
 
-    def _cannot_write(self, path: str, size: int, error: Exception) -> str:
+    def _room_for(self, size: int) -> str:
         """What is needed there, and, on a disk, what there is."""
-        told = _cannot("write", f"{self.location}/{path}", error)
         try:
             free = None if self.folder is None else shutil.disk_usage(self.folder).free
         except OSError:
             free = None
         room = "" if free is None else f", where {free:,} are free"
-        return f"{told}; it needs {size:,} bytes{room}"
+        return f"it needs {size:,} bytes{room}"
 
     def _write_local(self, folder: Path, path: str, data: bytes) -> None:
         """obstore's own local put is atomic but not synced: a power cut could leave an empty file."""
@@ -110,12 +114,12 @@ class RunStore:
             except AlreadyExistsError as error:
                 conflict = error
             except (BaseError, OSError) as error:
-                raise StoreError(_cannot("write", f"{self.location}/{path}", error)) from error
+                raise store_error("write", f"{self.location}/{path}", error) from error
             found = self._content(path)
             if found is not None:
                 return found == data
             time.sleep(CONFLICT_SECONDS)
-        raise StoreError(_cannot("write", f"{self.location}/{path}", conflict)) from conflict
+        raise store_error("write", f"{self.location}/{path}", conflict) from conflict
 
     def _content(self, path: str) -> bytes | None:
         try:
@@ -123,14 +127,21 @@ class RunStore:
         except FileNotFoundError:
             return None
         except (BaseError, OSError) as error:
-            raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
+            raise store_error("read", f"{self.location}/{path}", error) from error
 
     def read(self, path: str) -> bytes:
-        """The bytes at `path`. Raises StoreError if there are none."""
+        """The bytes at `path`. Raises MissingFileError if there are none, StoreError."""
         try:
             return bytes(self._store.get(path).bytes())
+        except FileNotFoundError as error:
+            raise self._missing(path) from error
         except (BaseError, OSError) as error:
-            raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
+            raise store_error("read", f"{self.location}/{path}", error) from error
+
+    def _missing(self, path: str) -> MissingFileError:
+        return MissingFileError(
+            f"{self.location}/{path} is not there: restore it from a copy, or run the same audit again"
+        )
 
     def read_as(self, kind: TypeAdapter[T], path: str) -> T:
         """The JSON at `path`. Raises StoreError if there is none, DamagedError if it is something else."""
@@ -147,7 +158,7 @@ class RunStore:
         except FileNotFoundError:
             return False
         except (BaseError, OSError) as error:
-            raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
+            raise store_error("read", f"{self.location}/{path}", error) from error
         return True
 
     def delete(self, path: str) -> None:
@@ -158,7 +169,7 @@ class RunStore:
         except FileNotFoundError:
             return
         except (BaseError, OSError) as error:
-            raise StoreError(_cannot("delete", f"{self.location}/{path}", error)) from error
+            raise store_error("delete", f"{self.location}/{path}", error) from error
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Size in bytes of every committed file below `prefix`, by its path from the run's root, sorted."""
@@ -199,7 +210,7 @@ class RunStore:
         try:
             return list(self._store.list(prefix or None).collect())
         except (BaseError, OSError) as error:
-            raise StoreError(_cannot("list", f"{self.location}/{prefix}", error)) from error
+            raise store_error("list", f"{self.location}/{prefix}", error) from error
 
     def _entries(self, prefix: str) -> list[ObjectMeta]:
         entries = self._listed(prefix)
@@ -218,8 +229,10 @@ class RunStore:
         try:
             metadata = pq.read_metadata(pa.BufferReader(self._tail(path)))
             return Footer.model_validate_json((metadata.metadata or {})[FOOTER_KEY])
-        except (BaseError, FileNotFoundError) as error:
-            raise StoreError(_cannot("read", f"{self.location}/{path}", error)) from error
+        except FileNotFoundError as error:
+            raise self._missing(path) from error
+        except BaseError as error:
+            raise store_error("read", f"{self.location}/{path}", error) from error
         except (pa.ArrowException, OSError, KeyError, ValidationError) as error:
             raise DamagedError(_damaged(path)) from error
 
@@ -266,7 +279,20 @@ class RunStore:
 
 def open_run(spec: AuditSpec) -> RunStore:
     """The files of a spec's run, under its key. Raises as `RunStore`."""
-    return RunStore(spec.output, Vault(spec.protection))
+    return under_key(RunStore(spec.output), spec.protection)
+
+
+def under_key(store: RunStore, protection: ProtectionSpec) -> RunStore:
+    """The same files. If the key is not there, the error says which one the run was made under."""
+
+    def made_under() -> str | None:
+        try:
+            return store.read_footer(GALLERY_FILE).fingerprint.get("protection.key")
+        except (StoreError, DamagedError):
+            return None
+
+    store.vault = Vault(protection, made_under)
+    return store
 
 
 def _encrypted_under(file: pq.ParquetFile) -> str | None:
@@ -312,8 +338,3 @@ def _sync(path: Path) -> None:
 
 def _damaged(path: str) -> str:
     return f"{path} is damaged: delete it, then run the same command again to make it anew"
-
-
-def _cannot(verb: str, location: str, error: Exception) -> str:
-    reason = str(error).split("\n")[0]
-    return f"cannot {verb} {location}: {reason}; check that it exists and that you may read and write there"

@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,18 +39,28 @@ KMS_SECONDS = 60.0
 class Vault:
     """The key of a run. It is looked up when it is first needed: what needs none works without it."""
 
-    def __init__(self, protection: ProtectionSpec) -> None:
-        self.protection = protection
+    def __init__(
+        self, protection: ProtectionSpec, made_under: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """made_under: the `key_id` that a run was made under, None if none; asked where no key is given."""
+        self.protection, self._made_under = protection, made_under
 
     @cached_property
     def _key(self) -> bytes:
         try:
             return key_of(self.protection.key)
         except SpecError as error:
-            raise SpecError(
-                f"protection.key: {error}; it makes the pseudonyms of the people in the gallery, so make it "
-                "once with `openssl rand -base64 32` and keep it outside of the run"
-            ) from None
+            raise SpecError(f"protection.key: {error}; {self._which_key()}") from None
+
+    def _which_key(self) -> str:
+        if made_under := self._made_under():
+            return (
+                f"the run was made under the key {made_under}, and no other opens it, least of all a new one"
+            )
+        return (
+            "it makes the pseudonyms of the people in the gallery, so make it once with "
+            "`openssl rand -base64 32` and keep it outside of the run"
+        )
 
     def _derived(self, purpose: str) -> bytes:
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=f"idleak {purpose}".encode()).derive(self._key)

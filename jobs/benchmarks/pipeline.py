@@ -117,7 +117,7 @@ def _require_here(spec: AuditSpec) -> None:
         raise SpecError(
             "bench pipeline draws as many samples as it needs: give a spec with an onnx generator"
         )
-    if os.environ.get("RAY_ADDRESS", "local") != "local":
+    if (os.environ.get("RAY_ADDRESS") or "local") != "local":
         raise DeviceError("bench pipeline measures this machine alone: unset RAY_ADDRESS")
 
 

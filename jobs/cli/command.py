@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distributed.execution.stopping import sigterm_heeded
+from distributed.execution.stopping import stop_signals_heeded
 from distributed.storage.authorisation import permit
 from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
-from distributed.storage.store import RunStore, open_run
+from distributed.storage.store import RunStore, open_run, under_key
 from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import record
-from distributed.storage.vault import Vault
 from jobs.cli.exit_codes import ExitCode, code_of
 from jobs.cli.log import configure_log, tell_end
+from jobs.cli.os_errors import os_errors_told
+from jobs.cli.output import OutputLostError
 from jobs.cli.say import complain
 from schemas.errors import (
     IdleakError,
@@ -61,7 +62,7 @@ def existing_run(location: str) -> RunStore:
     store = RunStore(location)
     if not store.exists(RECORD_FILE):
         return store
-    return RunStore(location, Vault(read_record(store).spec.protection))
+    return under_key(store, read_record(store).spec.protection)
 
 
 def guarded(run: Callable[[], ExitCode | int]) -> int:
@@ -71,7 +72,7 @@ def guarded(run: Callable[[], ExitCode | int]) -> int:
     """
     try:
         configure_log()
-        with sigterm_heeded():
+        with stop_signals_heeded(), os_errors_told():
             code = run()
         tell_end(code)
     except IdleakError as error:
@@ -82,4 +83,7 @@ def guarded(run: Callable[[], ExitCode | int]) -> int:
         code = ExitCode.INTERRUPTED
         tell_end(code, KeyboardInterrupt.__name__)
         complain("idleak: interrupted; finished shards are kept, run the same command to go on")
+    except OutputLostError as error:
+        tell_end(error.exit_code, OutputLostError.__name__)
+        raise
     return code

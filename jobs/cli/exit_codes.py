@@ -9,16 +9,19 @@ from schemas.errors import (
     IdleakError,
     InputError,
     LockedError,
+    MissingFileError,
     ShardsLostError,
     StoppedError,
     StoreError,
+    UnusableStoreError,
     WrongRunError,
 )
 
 
 class ExitCode(IntEnum):
-    """0 success; 1 failed; 2 bad spec; 3 shards lost; 4 files missing or damaged; 5 refused;
-    6 new findings; 75 stopped, or the store was out of reach: the same command goes on."""
+    """0 success; 1 failed; 2 the spec or a folder cannot be used; 3 shards lost; 4 files missing or damaged;
+    5 refused; 6 new findings; 75 stopped, or the store was out of reach: the same command goes on; 130 and
+    141 as shells tell the ends by SIGINT and SIGPIPE."""
 
     OK = 0
     FAILED = 1
@@ -29,12 +32,13 @@ class ExitCode(IntEnum):
     NEW_FINDINGS = 6
     RETRY = 75
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
 
 
 _CODES: list[tuple[type[IdleakError] | tuple[type[IdleakError], ...], ExitCode]] = [
-    (InputError, ExitCode.BAD_SPEC),
+    ((InputError, UnusableStoreError), ExitCode.BAD_SPEC),
     (ShardsLostError, ExitCode.SHARDS_LOST),
-    (DamagedError, ExitCode.DAMAGED),
+    ((DamagedError, MissingFileError), ExitCode.DAMAGED),
     ((WrongRunError, LockedError), ExitCode.REFUSED),
     ((StoppedError, StoreError), ExitCode.RETRY),
 ]

@@ -22,7 +22,7 @@ LOGGERS = ("idleak", "distributed", "jobs")
 
 def configure_log() -> None:
     """Take the form that IDLEAK_LOG asks for. Raises UsageError if there is none such."""
-    form = os.environ.get(VARIABLE, "text")
+    form = os.environ.get(VARIABLE) or "text"
     if form not in ("text", "json"):
         raise UsageError(f"{VARIABLE}={form}: set it to text or json")
     handler = _Stderr()

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel
 
+from schemas.file_names import require_file_name
 from schemas.spec.secret_names import SECRET
 
 INSIGHTFACE_PREFIX = "insightface:"
@@ -40,12 +41,15 @@ def is_remote(location: str) -> bool:
 
 
 def absolute(model: ModelT, base: Path) -> ModelT:
-    """The same, every relative location taken from `base`; addresses and names of packs stay as they are."""
+    """The same, every relative location taken from `base`; addresses and names of packs stay as they are.
+
+    Raises SpecError for a name that cannot be written down, or that this Python cannot open.
+    """
 
     def changed(location: str) -> str:
         if location.startswith(INSIGHTFACE_PREFIX) or is_remote(location):
             return location
-        return os.path.normpath(base / location)
+        return require_file_name(os.path.normpath(base / location))
 
     return with_locations(model, changed)
 

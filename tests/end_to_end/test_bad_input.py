@@ -117,8 +117,8 @@ def test_an_identity_without_photos(small_world: SmallWorld, capsys: pytest.Capt
 def test_an_output_that_is_no_folder(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
     (small_world.folder / "taken").write_text("a file")
     code, line = refusal(capsys, small_world.spec_path(output="taken/run"))
-    assert code == ExitCode.RETRY
-    assert "taken" in line and "check that" in line
+    assert code == ExitCode.BAD_SPEC
+    assert "taken" in line and "give a folder" in line
     assert (small_world.folder / "taken").read_text() == "a file"
 
 

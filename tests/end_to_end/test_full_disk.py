@@ -66,5 +66,5 @@ def test_a_full_disk_says_what_is_needed_and_loses_nothing(
 def test_a_read_only_disk_says_so(small_world: SmallWorld) -> None:
     code, told, again, output = on_a_disk(small_world.run, "50m", "ro", small_world.spec_path())
     assert code == ExitCode.OK, told
-    assert again == ExitCode.RETRY and "Read-only file system" in output, output
+    assert again == ExitCode.BAD_SPEC and "Read-only file system" in output, output
     assert file_bytes(Path(f"{small_world.run}.kept"))

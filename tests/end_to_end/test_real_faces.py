@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import yaml
 
 from distributed.execution.cluster import RayExecutor
 from distributed.gallery.overlap import gallery_overlap
@@ -23,8 +22,11 @@ from schemas.run.results import AuditResults
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 from schemas.spec.load import load_spec
-from tests.support.assets import needs_assets
+from tests.support.assets import ASSETS, needs_assets
 from tests.support.people import pseudonyms
+
+LEFT_OUT = "Rubens_Barrichello"
+"""Labelled as no member, and yet memorised, from a photo under another name: docs/real-faces.md says how."""
 
 SPECS = Path(__file__).resolve().parents[2] / "examples" / "research"
 
@@ -42,28 +44,41 @@ def gallery(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path
     return output / GALLERY_FILE
 
 
-def small_audit(name: str, gallery: Path, output: Path, samples: int) -> AuditResults:
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Who is a member, but for the one of whom the assets' own labels are wrong."""
+    lines = (ASSETS / "faces" / "labels.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    path = tmp_path_factory.mktemp("labels") / "labels.csv"
+    path.write_text("".join(line for line in lines if not line.startswith(f"{LEFT_OUT},")), encoding="utf-8")
+    return path
+
+
+def small_audit(name: str, gallery: Path, labels: Path, output: Path, samples: int) -> AuditResults:
     """The example's audit, of fewer samples, somewhere else."""
     shutil.copy(gallery, output)
     spec: AuditSpec = load_spec(SPECS / f"{name}.yaml")
-    spec = spec.model_copy(update={"samples": samples, "shard_size": 128, "output": str(output)})
+    labelled = spec.gallery.model_copy(update={"labels": spec.gallery.labels and str(labels)})
+    changes = {"samples": samples, "shard_size": 128, "output": str(output), "gallery": labelled}
+    spec = spec.model_copy(update=changes)
     store = open_run(spec)
     with RayExecutor() as executor:
         audit(spec, store, executor, watching(store, spec), print)
     return read_results(store)
 
 
-def test_the_people_that_a_leaky_generator_has_memorised_are_flagged(gallery: Path, tmp_path: Path) -> None:
+def test_the_people_that_a_leaky_generator_has_memorised_are_flagged(
+    gallery: Path, labels: Path, tmp_path: Path
+) -> None:
     """An independent script found at 512 samples: AUC 0.929, 16 members and 1 other flagged."""
-    results = small_audit("leaky-faces64", gallery, tmp_path, 512)
+    results = small_audit("leaky-faces64", gallery, labels, tmp_path, 512)
     headline = results.scores[results.headline]
     assert headline.evaluation is not None
     assert headline.evaluation.roc_auc.value == pytest.approx(0.929, abs=0.04)
-    spec = yaml.safe_load((SPECS / "leaky-faces64.yaml").read_text(encoding="utf-8"))
-    labels = (SPECS / spec["gallery"]["labels"]).read_text(encoding="utf-8").splitlines()
-    members = set(pseudonyms(line.split(",")[0] for line in labels if line.endswith(",1")))
+    assert (headline.evaluation.members, headline.evaluation.non_members) == (30, 29)
+    lines = labels.read_text(encoding="utf-8").splitlines()
+    members = set(pseudonyms(line.split(",")[0] for line in lines if line.endswith(",1")))
     assert len(members & set(headline.flagged)) >= 12
-    assert len(set(headline.flagged) - members) <= 3
+    assert len(set(headline.flagged) - members - set(pseudonyms([LEFT_OUT]))) <= 2
 
 
 def test_no_two_people_of_the_real_gallery_are_one_and_halves_of_one_are(gallery: Path) -> None:
@@ -86,12 +101,12 @@ def test_no_two_people_of_the_real_gallery_are_one_and_halves_of_one_are(gallery
     assert set(halved.left_out) <= halves and len(halved.left_out) >= 18
 
 
-def test_nobody_is_flagged_where_nobody_was_memorised(gallery: Path, tmp_path: Path) -> None:
-    results = small_audit("null-faces64", gallery, tmp_path, 512)
+def test_nobody_is_flagged_where_nobody_was_memorised(gallery: Path, labels: Path, tmp_path: Path) -> None:
+    results = small_audit("null-faces64", gallery, labels, tmp_path, 512)
     assert [score.flagged for score in results.scores] == [[]] * 4
 
 
-def test_a_real_gan_is_audited_through_the_detector(gallery: Path, tmp_path: Path) -> None:
-    results = small_audit("gan-faces36", gallery, tmp_path, 128)
+def test_a_real_gan_is_audited_through_the_detector(gallery: Path, labels: Path, tmp_path: Path) -> None:
+    results = small_audit("gan-faces36", gallery, labels, tmp_path, 128)
     assert results.samples.detection_rate is not None and results.samples.detection_rate > 0.7
     assert results.candidates.refused == {} or set(results.candidates.refused) == {"several_faces"}

@@ -89,7 +89,7 @@ def test_a_lock_and_lost_shards_of_somebody_else_are_refused(
     run = str(finished_world.run)
     for content in (TEXT, b"[]", b'{"host": "x", "pid": -1, "started": 0}', b'{"host": "\\u001b[2J"}'):
         (finished_world.run / LOCK_FILE).write_bytes(content)
-        assert ends_well(["purge", run], capsys) == ExitCode.REFUSED
+        assert ends_well(["purge", "--yes", run], capsys) == ExitCode.REFUSED
         assert ends_well(["status", run], capsys) == ExitCode.REFUSED
     (finished_world.run / LOCK_FILE).unlink()
     lost = finished_world.run / f"{SAMPLES_PREFIX}{LOST_SUFFIX}"
@@ -180,11 +180,11 @@ def test_a_link_to_a_folder_outside_is_neither_written_to_nor_purged(
     (run / SAMPLES_PREFIX / "more").symlink_to(elsewhere)
     whole = {path for path in run.rglob("*") if path.is_file()}
     assert ends_well(["report", str(run)], capsys) == ExitCode.BAD_SPEC
-    assert ends_well(["purge", str(run)], capsys) == ExitCode.BAD_SPEC
+    assert ends_well(["purge", "--yes", str(run)], capsys) == ExitCode.BAD_SPEC
     assert file_bytes(elsewhere, "*") == before and all(path.exists() for path in whole)
     for link in (run / FIGURES_PREFIX, run / SAMPLES_PREFIX / "more"):
         link.unlink()
-    assert ends_well(["purge", str(run)], capsys) == ExitCode.OK
+    assert ends_well(["purge", "--yes", str(run)], capsys) == ExitCode.OK
     assert file_bytes(elsewhere, "*") == before
 
 
@@ -198,7 +198,7 @@ def test_a_link_to_a_file_outside_is_replaced_and_what_it_names_stays(
     (run / SCORES_FILE).unlink()
     (run / SCORES_FILE).symlink_to(elsewhere / "holiday.png")
     assert ends_well(["report", str(run)], capsys) == ExitCode.DAMAGED
-    assert ends_well(["purge", str(run)], capsys) == ExitCode.OK
+    assert ends_well(["purge", "--yes", str(run)], capsys) == ExitCode.OK
     assert file_bytes(elsewhere, "*") == before
 
 

@@ -89,3 +89,20 @@ def test_a_package_that_shadows_ours_is_named(tmp_path: Path) -> None:
 
 def test_our_own_shadows_nothing() -> None:
     assert shadowing() is None
+
+
+def test_what_must_be_writable_is_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/dev/null/x")
+    assert main(["doctor"]) == ExitCode.FAILED
+    printed = capsys.readouterr().out
+    assert "CPU: not ready, mend folder for Ray" in printed and "temporary files" in printed
+
+
+def test_an_empty_address_of_ray_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    assert main(["doctor"]) == ExitCode.OK
+    assert "starts its own" in capsys.readouterr().out

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.run.receipts import Receipt
 from tests.support.people import pseudonym, vault
+from tests.support.processes import on_a_terminal
 from tests.support.small_world import CANDIDATES, SmallWorld, file_bytes
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -47,7 +49,7 @@ def test_a_purged_run_is_gone_but_for_its_trail(
     run, copy = finished_world.run, tmp_path / "receipt.json"
     (run / "samples" / "shard-000001.parquet.7.partial").write_bytes(b"half")
     before = files_in(run)
-    assert main(["purge", str(run), "--receipt", str(copy)]) == ExitCode.OK
+    assert main(["purge", "--yes", str(run), "--receipt", str(copy)]) == ExitCode.OK
     assert {path.split("/")[0] for path in files_in(run)} == {"trail", "receipts", "tombstone.json"}
     receipt = receipt_in(run)
     assert receipt == Receipt.model_validate_json(copy.read_bytes())
@@ -59,19 +61,63 @@ def test_a_purged_run_is_gone_but_for_its_trail(
     assert "purged on" in capsys.readouterr().out
     assert main(["audit", str(finished_world.spec_path())]) == ExitCode.REFUSED
     assert "was purged" in capsys.readouterr().err
-    assert main(["purge", str(run)]) == ExitCode.OK
+    assert main(["purge", "--yes", str(run)]) == ExitCode.OK
+
+
+def test_without_a_terminal_nothing_is_erased_unless_that_is_said(
+    finished_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, before = str(finished_world.run), file_bytes(finished_world.run, "**/*.*")
+    for more in ([], ["--identity", "person-001"], ["--identity", "-"]):
+        monkeypatch.setattr("sys.stdin", io.StringIO("person-001\n"))
+        assert main(["purge", run, *more]) == ExitCode.BAD_SPEC
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("idleak: nothing was erased") and "--yes" in line
+    assert file_bytes(finished_world.run, "**/*.*") == before
+
+
+def test_what_would_go_is_listed(finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    run, before = finished_world.run, file_bytes(finished_world.run, "**/*.*")
+    capsys.readouterr()
+    assert main(["purge", "--dry-run", str(run)]) == ExitCode.OK
+    *listed, last = capsys.readouterr().out.splitlines()
+    assert set(listed) == {path for path in files_in(run) if not path.startswith("trail/")}
+    assert last.startswith(f"{run}: {len(listed)} files, ") and last.endswith("would be deleted")
+    assert main(["purge", "--dry-run", str(run), "--identity", "person-001"]) == ExitCode.OK
+    *listed, last = capsys.readouterr().out.splitlines()
+    assert {"scores.parquet: deleted", "results.json: deleted", "gallery.parquet: made anew"} <= set(listed)
+    assert last == f"{run}: {pseudonym('person-001')} would be erased, 2 photos"
+    assert file_bytes(run, "**/*.*") == before
+    assert main(["purge", "--yes", str(run)]) == ExitCode.OK
+    assert main(["purge", "--dry-run", str(run)]) == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [("", ExitCode.FAILED), ("n", ExitCode.FAILED), ("y", ExitCode.OK)]
+)
+def test_who_is_at_a_terminal_is_asked(finished_world: SmallWorld, answer: str, code: ExitCode) -> None:
+    run, asked = finished_world.run, b""
+    with on_a_terminal("-m", "jobs", "purge", str(run)) as (pid, terminal):
+        while b"[y/N]" not in asked:
+            asked += os.read(terminal, 1000)
+        assert (run / "gallery.parquet").exists() and not (run / "tombstone.json").exists()
+        os.write(terminal, f"{answer}\n".encode())
+        _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == code
+    assert f"Erase the run in {run}, ".encode() in asked.replace(b"\r\n", b"")
+    assert (run / "gallery.parquet").exists() is (code != ExitCode.OK)
 
 
 def test_a_run_is_purged_once_it_is_due(
     finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, today = finished_world.run, datetime.now(UTC).date()
-    assert main(["purge", str(run), "--if-due"]) == ExitCode.BAD_SPEC
+    assert main(["purge", "--yes", str(run), "--if-due"]) == ExitCode.BAD_SPEC
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
     for days, code, there in ((0, ExitCode.OK, True), (-1, ExitCode.OK, False)):
         record["spec"]["protection"]["retain_until"] = str(today + timedelta(days=days))
         (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
-        assert main(["purge", str(run), "--if-due"]) == code
+        assert main(["purge", "--yes", str(run), "--if-due"]) == code
         assert (run / "gallery.parquet").exists() is there
     assert "not due yet" in capsys.readouterr().out
 
@@ -86,7 +132,7 @@ def test_an_erased_person_is_nowhere_and_the_others_are_judged_anew(
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{name}\n"))
     who = {"name": name, "pseudonym": gone[:12], "stdin": "-"}[by]
     samples = file_bytes(world.run, "samples/*.parquet")
-    assert main(["purge", str(world.run), "--identity", who]) == ExitCode.OK
+    assert main(["purge", "--yes", str(world.run), "--identity", who]) == ExitCode.OK
     store = open_run(world.spec())
     assert erased_identities(store) == {gone} and not list(replay(store))
     for path in world.run.rglob("*.parquet"):
@@ -121,7 +167,7 @@ def test_the_ledger_forgets_an_erased_person(small_world: SmallWorld) -> None:
     ledger, gone = RunStore(str(small_world.folder / "ledger")), pseudonym("person-002")
     found = read_ledger(ledger)
     assert found is not None and gone in found.nights[0].shares
-    assert main(["purge", str(small_world.run), "--identity", "person-002"]) == ExitCode.OK
+    assert main(["purge", "--yes", str(small_world.run), "--identity", "person-002"]) == ExitCode.OK
     found = read_ledger(ledger)
     assert found is not None and all(gone not in night.shares for night in found.nights)
 
@@ -130,7 +176,7 @@ def test_who_is_not_there_cannot_be_erased(
     finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = files_in(finished_world.run)
-    assert main(["purge", str(finished_world.run), "--identity", "nobody"]) == ExitCode.BAD_SPEC
+    assert main(["purge", "--yes", str(finished_world.run), "--identity", "nobody"]) == ExitCode.BAD_SPEC
     assert "nobody in" in capsys.readouterr().err and files_in(finished_world.run) == before
 
 
@@ -138,7 +184,7 @@ def test_erasing_holds_where_judging_anew_fails(
     audited: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (audited.folder / "recognizer.onnx").unlink()
-    code = main(["purge", str(audited.run), "--identity", "person-003"])
+    code = main(["purge", "--yes", str(audited.run), "--identity", "person-003"])
     assert code == ExitCode.BAD_SPEC
     assert "the person is erased, and the others are not judged anew" in capsys.readouterr().err
     assert not (audited.run / "results.json").exists()
@@ -158,6 +204,21 @@ def test_reveal_names_people_and_is_kept_in_the_trail(
         ("reveal", [one[:10]]),
         ("reveal", "all"),
     ]
+
+
+def test_without_the_key_the_one_that_the_run_was_made_under_is_asked_for(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("IDLEAK_KEY")
-    assert main(["reveal", run]) == ExitCode.BAD_SPEC
-    assert "IDLEAK_KEY" in capsys.readouterr().err
+    capsys.readouterr()
+    run = str(finished_world.run)
+    for command in (["reveal", run], ["report", run], ["audit", str(finished_world.spec_path())]):
+        assert main(command) == ExitCode.BAD_SPEC
+        said = capsys.readouterr().err
+        assert (
+            "{env:IDLEAK_KEY} is not there" in said
+            and f"made under (its identifier: {vault().key_id})" in said
+        )
+        assert "openssl" not in said
+    assert main(["audit", str(finished_world.spec_path("another"))]) == ExitCode.BAD_SPEC
+    assert "make it once with `openssl rand -base64 32`" in capsys.readouterr().err

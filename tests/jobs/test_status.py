@@ -58,7 +58,7 @@ def test_a_finished_run(finished_world: SmallWorld, capsys: pytest.CaptureFixtur
 
 
 def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status", str(tmp_path)]) == ExitCode.RETRY
+    assert main(["status", str(tmp_path)]) == ExitCode.BAD_SPEC
     assert "holds no run" in capsys.readouterr().err
     assert main(["status", str(tmp_path / "nowhere")]) == ExitCode.BAD_SPEC
     assert "is not a folder" in capsys.readouterr().err

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from distributed.runtime.offline import VARIABLES
@@ -34,3 +38,17 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit code, and all that was printed."""
     output, _ = process.communicate(timeout=180)
     return process.returncode, output
+
+
+@contextmanager
+def on_a_terminal(*command: str) -> Iterator[tuple[int, int]]:
+    """A process whose controlling terminal is a new one: its pid, and the terminal's other end."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execve(sys.executable, [sys.executable, *command], inherited_environment())
+    try:
+        yield pid, terminal
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

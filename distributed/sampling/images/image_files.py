@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,7 @@ def list_images(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise SpecError(f"{root} is not a folder; give a folder of images")
-    try:
-        found = [path for path in root.rglob("*") if not _hidden(path.relative_to(root))]
-    except OSError as error:
-        raise SpecError(f"cannot list {root}: {error.strerror}; make it readable") from error
+    found = list(_below(root))
     if link := next((path for path in found if path.is_symlink()), None):
         raise SpecError(f"{link} is a symbolic link, which may lead anywhere: put the file itself there")
     files = [path for path in found if path.is_file()]
@@ -52,8 +50,18 @@ def list_images(root: Path) -> list[Path]:
     return sorted(files, key=lambda path: path.relative_to(root).as_posix())
 
 
-def _hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
+def _below(folder: Path) -> Iterator[Path]:
+    """Every file, folder and link below that is not hidden; pathlib's own search passes over what it may not
+    read. Raises SpecError for a folder that cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in shown:
+            yield Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(Path(entry.path))
+    except OSError as error:
+        raise SpecError(f"cannot list {folder}: {error.strerror}; make it readable") from error
 
 
 class ImageFiles:

@@ -146,7 +146,7 @@ def test_another_parquet_file_is_no_file_of_a_run(tmp_path: Path) -> None:
 
 def test_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="check that it exists and that you may read and write there"):
+    with pytest.raises(StoreError, match="it lies in what is a file: give a folder"):
         RunStore(str(tmp_path / "file" / "run"))
     with pytest.raises(StoreError):
         RunStore("s3://")

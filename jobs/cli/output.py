@@ -1,0 +1,129 @@
+"""stdout and stderr, which may be closed or full: a job then ends in good order, without a traceback.
+
+stdout carries what was asked for: where it cannot be written, the job ends, as other programs do. stderr
+carries progress and errors: where it cannot be written, the job goes on without, unless both are one closed
+pipe.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import complain
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+CLOSED = (errno.EPIPE, errno.ECONNRESET)
+ESCAPE = "backslashreplace"
+"""What a terminal has no sign for is escaped: it must end no job."""
+
+
+class OutputLostError(BaseException):
+    """stdout cannot be written any more.
+
+    No Exception, as KeyboardInterrupt is none: nobody must take this for an OSError of another file.
+    """
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self._reason = reason
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """As a shell tells the end by SIGPIPE; a full disk is a failure."""
+        return ExitCode.OUTPUT_CLOSED if self._reason.errno in CLOSED else ExitCode.FAILED
+
+    def tell(self) -> None:
+        """Say it on stderr, unless a reader has just read enough."""
+        if self.exit_code is not ExitCode.OUTPUT_CLOSED:
+            complain(f"idleak: cannot write to stdout: {self._reason.strerror}")
+
+
+class _Descriptor(io.FileIO):
+    """The file of a standard stream. After the first write that fails everything is dropped.
+
+    ends: whether that failure ends the job.
+    """
+
+    def __init__(self, number: int, ends: Callable[[OSError], bool]) -> None:
+        super().__init__(number, "wb", closefd=False)
+        self._ends = ends
+        self._is_lost = False
+
+    def write(self, data: ReadableBuffer) -> int:
+        if self._is_lost:
+            return memoryview(data).nbytes
+        try:
+            return super().write(data)
+        except OSError as error:
+            self._is_lost = True
+            if self._ends(error):
+                raise OutputLostError(error) from error
+            return memoryview(data).nbytes
+
+
+def with_output_watched(run: Callable[[], int]) -> int:
+    """The exit code of a job, or of the loss of its output, all of which has been written by then."""
+    _open_what_is_closed()
+    _watch()
+    try:
+        try:
+            return run()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+    except OutputLostError as lost:
+        lost.tell()
+        return lost.exit_code
+
+
+def _open_what_is_closed() -> None:
+    """A stream that was closed before the start becomes /dev/null: the next file to be opened would be it."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(STDIN, closefd=False)))
+
+
+def _watch() -> None:
+    """Watch the process's own streams; those that a test has put in their places only learn to escape."""
+    is_same = _is_one_file()
+    for name, number, ends in (
+        ("stdout", STDOUT, lambda error: True),
+        ("stderr", STDERR, lambda error: is_same and error.errno in CLOSED),
+    ):
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__"):
+            setattr(sys, name, _watched(stream, _Descriptor(number, ends)))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ESCAPE)
+
+
+def _watched(stream: io.TextIOWrapper | None, descriptor: _Descriptor) -> io.TextIOWrapper:
+    """The same stream through `descriptor`, line by line: what an audit says first must not wait for its end.
+
+    None: it was closed.
+    """
+    return io.TextIOWrapper(
+        io.BufferedWriter(descriptor),
+        encoding="utf-8" if stream is None else stream.encoding,
+        errors=ESCAPE,
+        line_buffering=True,
+    )
+
+
+def _is_one_file() -> bool:
+    """Whether stdout and stderr are one pipe or socket."""
+    out, err = os.fstat(STDOUT), os.fstat(STDERR)
+    is_pipe = stat.S_ISFIFO(out.st_mode) or stat.S_ISSOCK(out.st_mode)
+    return is_pipe and (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino)
