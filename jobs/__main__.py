@@ -10,10 +10,10 @@ import click
 from click.exceptions import Exit, NoArgsIsHelpError
 from click.shell_completion import shell_complete
 
+from jobs.cli.checkout import idleak_version
 from jobs.cli.lazy_group import LazyGroup
 from jobs.cli.output import with_output_watched
 from jobs.cli.say import complain, say
-from jobs.cli.version import idleak_version
 
 NAME = "idleak"
 COMPLETE = "_IDLEAK_COMPLETE"

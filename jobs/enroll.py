@@ -43,7 +43,7 @@ def _run(spec: AuditSpec, store: RunStore, *, reveal: bool) -> ExitCode:
         shown = shown_by_name(store) if reveal else as_stored
         refused = [with_names(line, shown) for line in refused_lines(enrolment.table)]
         say(*refused, *overlap_lines(enrolment.overlap, named=True, shown=displayed(shown)))
-        say(*measured_lines(spec, enrolment.table))
+        say(*measured_lines(spec, enrolment.compared))
     count = accepted(enrolment.table).num_rows
     print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
     return ExitCode.OK

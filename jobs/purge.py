@@ -17,12 +17,12 @@ from distributed.storage.tombstone import left_of
 from distributed.storage.trail import actor, head, record
 from jobs.cli.arguments import FILE, require_at_most_one, run_argument
 from jobs.cli.command import existing_run, guarded
-from jobs.cli.consent import agreed
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import complain, say
 from jobs.cli.strict_command import StrictCommand
 from schemas.errors import StoreError, UsageError
+from schemas.printable import printable
 from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
 from schemas.run.erasures import Tombstone
 
@@ -36,7 +36,7 @@ class Consent:
 
     def given(self, question: str) -> bool:
         """Whether to go on. Raises UsageError where nobody is at a terminal to be asked."""
-        if self.yes or agreed(question):
+        if self.yes or _agreed(question):
             return True
         complain("idleak: nothing was erased")
         return False
@@ -148,3 +148,15 @@ def _tombstone(store: RunStore, deleted: dict[str, int]) -> bytes:
         trail=head(store),
     )
     return (stone.model_dump_json(indent=2) + "\n").encode()
+
+
+def _agreed(question: str) -> bool:
+    """Whether the person at the terminal answers yes. Raises UsageError where nobody is at one."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "nothing was erased, as nobody is here to be asked: give --yes to erase without a question, or "
+            "--dry-run to see what would go"
+        )
+    sys.stderr.write(f"{printable(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -35,7 +35,7 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
 
     with ray_executor() as executor:
         made, enrolment = committed(spec, store)
-        require_usable_gallery(spec, enrolment.table, gallery_source(spec, store).photos, executor)
+        require_usable_gallery(spec, enrolment.compared, gallery_source(spec, store).photos, executor)
         require_usable_labels(spec, enrolment.table)
         assessment = reduce(spec, enrolment, store, executor, watching(store, spec))
         fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)

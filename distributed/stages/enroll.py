@@ -60,8 +60,9 @@ def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
         found = store.read_footer(GALLERY_FILE).fingerprint
         fingerprint.require(Fingerprint(found), GALLERY_FILE)
         table = store.read_table(GALLERY_FILE)
-        require_usable_gallery(spec, table, source.photos, executor)
-        return enrolment_of(spec, source, table, read_names(store, Vault(spec.protection)))
+        enrolment = enrolment_of(spec, source, table, read_names(store, Vault(spec.protection)))
+        require_usable_gallery(spec, enrolment.compared, source.photos, executor)
+        return enrolment
     # Sealed first, so that those whom a refusal is about can be revealed.
     names = _all_names(spec, source)
     write_names(store, Vault(spec.protection), names)
@@ -71,9 +72,10 @@ def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
         parts.append(_embed_photos(spec, source.photos, fingerprint, store, executor, watch))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
     require_both_sides(table)
-    with _dropped_if_refused(store):
-        require_usable_gallery(spec, table, source.photos, executor)
     enrolment = enrolment_of(spec, source, table, names)
+    with _dropped_if_refused(store):
+        # Without those who are there twice: they would look like people who cannot be told apart.
+        require_usable_gallery(spec, enrolment.compared, source.photos, executor)
     commit_gallery(table, fingerprint, store)
     record(store, "enrolled", wrote=digests(store, GALLERY_FILE, NAMES_FILE))
     return enrolment

@@ -114,7 +114,7 @@ def collect_results(
     labels = read_labels(Path(spec.gallery.labels), vault) if spec.gallery.labels else None
     stages = {f"shards.{stage}": spent for stage, spent in made.seconds.items()}
     headline = assessment.judgements[HEADLINE]
-    quality = gallery_quality(spec, enrolment.table)
+    quality = gallery_quality(spec, enrolment.compared)
     return AuditResults(
         name=spec.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

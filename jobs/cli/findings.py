@@ -15,7 +15,6 @@ from distributed.statistics.power import per_million, silence_text
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
 from jobs.cli.display import people_made, short
-from jobs.cli.gallery_lines import gallery_lines
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.say import cell, say
 from schemas.printable import printable
@@ -25,6 +24,7 @@ from schemas.run.results import (
     DriftResult,
     OverRepresentedResult,
     PopulationResult,
+    RecognizerResult,
     ScoreResult,
     SettingResult,
 )
@@ -200,3 +200,21 @@ def refused_lines(table: pa.Table) -> list[str]:
     refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).to_pylist()
     lines = (f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}" for row in refused)
     return [printable(line) for line in lines]
+
+
+def gallery_lines(results: AuditResults) -> list[str]:
+    """Warnings first, then what each recogniser was measured at."""
+    figures = [f"recogniser {one.name}: {separation_figures(one)}" for one in results.recognizers]
+    return [*(f"warning: {one}" for one in results.gallery_warnings), *figures]
+
+
+def separation_figures(one: RecognizerResult) -> str:
+    """TAR and mean cosine, in words."""
+    if one.separation is None:
+        return "not measured on the gallery's people, by an earlier version"
+    # Adding zero takes the sign from a negative one.
+    alike = f"mean cosine of different people {round(one.separation.non_mated_mean, 2) + 0.0:.2f}"
+    if one.separation.mated is None:
+        return f"{alike}; no TAR, as fewer than two people have two photos that differ"
+    rate = one.separation.mated
+    return f"TAR {rate.tar.value:.2f} at FMR {rate.fmr:g} over {rate.people:,} people of the gallery; {alike}"

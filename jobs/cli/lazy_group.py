@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from jobs.cli.shadowing import shadowing
+from jobs.cli.checkout import shadowing
 
 
 class ListedGroup(click.Group):

@@ -24,7 +24,7 @@ def test_every_file_of_a_run_is_in_the_table(finished_world: SmallWorld) -> None
     run = finished_world.run
     for words in (["report"], ["compare", str(run), "--output", str(run)], ["reveal"]):
         assert main([words[0], str(run), *words[1:]]) == ExitCode.OK
-    assert main(["purge", str(run), "--identity", "person-019"]) == ExitCode.OK
+    assert main(["purge", str(run), "--identity", "person-019", "--yes"]) == ExitCode.OK
     assert [path for path in files_of(run) if artefact_of(path) is None] == []
     assert len({artefact_of(path) for path in files_of(run)}) > 15
 

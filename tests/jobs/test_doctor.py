@@ -10,8 +10,8 @@ import pytest
 from distributed.runtime.offline import VARIABLES
 from distributed.sampling.sandbox.landlock import landlock_version
 from jobs.__main__ import main
+from jobs.cli.checkout import shadowing
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.shadowing import shadowing
 from tests.support.processes import ROOT
 
 

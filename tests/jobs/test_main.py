@@ -14,7 +14,6 @@ import click
 import pytest
 
 from jobs.__main__ import JOBS, main
-from jobs.cli import version
 from jobs.cli.arguments import require_exactly_one
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.strict_command import StrictCommand, WordsOption, given_words
@@ -94,22 +93,21 @@ def test_the_version_is_that_of_the_sources(capsys: pytest.CaptureFixture[str]) 
 
 def test_without_its_project_file_the_version_is_that_of_the_installation(tmp_path: Path) -> None:
     """As on a cluster, to which `submit` sends the sources alone."""
-    source = tmp_path / "jobs" / "cli" / "version.py"
-    source.parent.mkdir(parents=True)
-    shutil.copyfile(version.__file__, source)
-    script = "from version import idleak_version; print(idleak_version())"
+    for package in ("distributed", "jobs", "schemas"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    script = "from jobs.cli.checkout import idleak_version; print(idleak_version())"
 
-    def run(*options: str) -> str:
-        command = [sys.executable, *options, "-c", script]
-        return subprocess.run(command, cwd=source.parent, text=True, capture_output=True, check=True).stdout
+    def run() -> str:
+        command = [sys.executable, "-S", "-c", script]
+        return subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=True).stdout
 
-    assert run("-S") == "of unknown version\n"
-    metadata = source.parent / "idleak-9.8.7.dist-info"
+    assert run() == "of unknown version\n"
+    metadata = tmp_path / "idleak-9.8.7.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: idleak\nVersion: 9.8.7\n")
-    assert run("-S") == "9.8.7\n"
+    assert run() == "9.8.7\n"
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
-    assert run("-S") == "1.2.3\n"
+    assert run() == "1.2.3\n"
 
 
 @pytest.mark.parametrize(

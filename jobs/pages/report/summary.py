@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from distributed.statistics.power import per_million, silence_text
 from jobs.cli.display import sentence
-from jobs.cli.gallery_lines import gallery_sentence
 from jobs.cli.overlap import overlap_warnings
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import BAD, GOOD, OPEN, Summary
@@ -31,11 +30,11 @@ PRIVATE_WITH_FACES = (
 
 
 def summary_of(run: FinishedRun, *, with_faces: bool) -> Summary:
-    sentence, tone = verdict_sentence(run)
+    verdict, tone = verdict_sentence(run)
     counts = ", ".join(f"{run.headline.verdicts[one]:,} {one}" for one in Verdict)
     results = run.results
     return Summary(
-        verdict=sentence,
+        verdict=verdict,
         tone=OPEN if tone == GOOD and results.gallery_warnings else tone,
         counts=f"{counts}, at a false-discovery rate of {share(results.power.fdr)}, from "
         f"{results.samples.rows:,} samples",
@@ -109,7 +108,7 @@ def _bound(flagged: int, bound: float) -> str:
 
 def _open_questions(run: FinishedRun) -> Iterator[str]:
     results = run.results
-    yield from map(gallery_sentence, results.gallery_warnings)
+    yield from map(sentence, results.gallery_warnings)
     yield from (f"{one[0].upper()}{one[1:]}." for one in overlap_warnings(results.overlap))
     yield from _verdicts_missing(run)
     yield from _power(run)

@@ -148,12 +148,12 @@ def test_who_is_left_out_stays_so_when_somebody_else_is_erased(doubled: SmallWor
     # The copy's record names the photos and models of the copy.
     assert main(["sample", str(spec)]) == ExitCode.OK
     where = str(doubled.folder / "runs" / "doubled")
-    assert main(["purge", where, "--identity", "other-001"]) == ExitCode.OK
+    assert main(["purge", where, "--identity", "other-001", "--yes"]) == ExitCode.OK
     results = results_of(doubled, "doubled")
     assert results.overlap is not None and results.overlap.left_out == [pseudonym(DOUBLE)]
     assert results.cohort.identities == results.power.cohort == COHORT - 1
     # Nobody is the double of one who is gone: the run is what it would be without that person's photos.
-    assert main(["purge", where, "--identity", LEAKED]) == ExitCode.OK
+    assert main(["purge", where, "--identity", LEAKED, "--yes"]) == ExitCode.OK
     results = results_of(doubled, "doubled")
     assert results.overlap is not None and results.overlap.left_out == []
     assert pseudonym(LEAKED) not in Path(where, "results.json").read_text(encoding="utf-8")

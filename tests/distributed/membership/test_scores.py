@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc
 
-from distributed.membership import scores
 from distributed.membership.scores import Evidence, photo_scores
 from distributed.reduce.neighbours import Partial, empty, merge, search
 from distributed.statistics.matching import identity_means
+from distributed.statistics.people import operating_point
 from distributed.statistics.people.operating_point import OperatingPoint, operating_threshold
 from distributed.statistics.similarity import Floats, Integers, Singles
 from tests.support.template_worlds import World, similarities, world
@@ -57,7 +57,7 @@ def test_the_operating_threshold_does_not_depend_on_the_size_of_blocks(
     whole = operating_threshold(templates, identity, 0.01)
     assert whole.comparisons == 600 * 597 // 2
     assert 0.0099 < whole.fmr <= 0.01
-    monkeypatch.setattr(scores, "PRODUCTS_AT_ONCE", 5000)
+    monkeypatch.setattr(operating_point, "PRODUCTS_AT_ONCE", 5000)
     assert operating_threshold(templates, identity, 0.01) == whole
 
 
