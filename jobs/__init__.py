@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-# Another package of that name is told of by jobs.cli.checkout, in one line.
+# Another package of that name is reported by jobs.cli.checkout, in one line.
 with suppress(ImportError):
     from distributed.runtime.offline import switch_off
 

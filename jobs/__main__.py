@@ -13,7 +13,7 @@ from click.shell_completion import shell_complete
 from jobs.cli.checkout import idleak_version
 from jobs.cli.lazy_group import LazyGroup
 from jobs.cli.output import with_output_watched
-from jobs.cli.say import complain, say
+from jobs.cli.say import print_error, say
 
 NAME = "idleak"
 COMPLETE = "_IDLEAK_COMPLETE"
@@ -31,8 +31,8 @@ JOBS = {
     "compare": "two runs of one gallery, side by side",
     "verify": "check every file of a run",
     "repair": "make the damaged and missing shards of a run again",
-    "retry": "try the shards again that were set aside",
-    "reveal": "who the pseudonyms of a run are, with its key; kept in its trail",
+    "retry": "try the failed shards again",
+    "reveal": "who the pseudonyms of a run are, with its key; kept in its audit log",
     "purge": "erase a run, or one person from it",
     "inspect": "what a model file is, without running any of it, and the spec's block for it",
     "convert": "a generator that is code as ONNX or safetensors, once",
@@ -89,7 +89,7 @@ def _run(words: list[str]) -> int:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        complain(f"{NAME}: {_one_line(error)}")
+        print_error(f"{NAME}: {_one_line(error)}")
         return error.exit_code
 
 

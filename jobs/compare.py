@@ -49,37 +49,39 @@ def command(first: str, second: str, *, output: str, reveal: bool) -> int:
 
 
 def _run(first: str, second: str, output: str, *, reveal: bool) -> ExitCode:
-    opened = [open_to_read(one, "compare", reveal=reveal) for one in (first, second)]
-    found = compare_runs(*(read_finished(store) for store, _ in opened))
+    opened = [open_to_read(location, "compare", reveal=reveal) for location in (first, second)]
+    comparison = compare_runs(*(read_finished(store) for store, _ in opened))
     shown = opened[0][1]
-    print_comparison(found, shown=shown)
-    write_comparison(found, RunStore(output), shown=shown)
+    print_comparison(comparison, shown=shown)
+    write_comparison(comparison, RunStore(output), shown=shown)
     say(f"{output}/{COMPARISON_FILE}: the whole comparison; {COMPARISON_RESULT_FILE} and figures beside it")
     return ExitCode.OK
 
 
-def write_comparison(one: RunComparison, store: RunStore, *, shown: Shown = as_stored) -> None:
+def write_comparison(comparison: RunComparison, store: RunStore, *, shown: Shown = as_stored) -> None:
     """Write `comparison.html`, `comparison.json` and the figures. shown: identity as stored -> as shown."""
-    name = printable(f"{one.first.results.name} and {one.second.results.name}")
-    figures = list(draw_comparison(one))
-    sections = sections_of(one, figures, displayed(shown))
-    page = render(TEMPLATE, name=name, summary=summary_of(one), sections=sections)
+    name = printable(f"{comparison.first.results.name} and {comparison.second.results.name}")
+    figures = list(draw_comparison(comparison))
+    sections = sections_of(comparison, figures, displayed(shown))
+    page = render(TEMPLATE, name=name, summary=summary_of(comparison), sections=sections)
     for path, data in files_of(figures, COMPARISON_FIGURES_PREFIX).items():
         store.write(path, data)
-    store.write(COMPARISON_RESULT_FILE, (comparison_result(one).model_dump_json(indent=2) + "\n").encode())
+    store.write(
+        COMPARISON_RESULT_FILE, (comparison_result(comparison).model_dump_json(indent=2) + "\n").encode()
+    )
     store.write(COMPARISON_FILE, page)
 
 
-def print_comparison(one: RunComparison, *, shown: Shown = as_stored) -> None:
+def print_comparison(comparison: RunComparison, *, shown: Shown = as_stored) -> None:
     """Print whom a run flags, and at least LEAST_PRINTED of those most at risk."""
-    show, summary = displayed(shown), summary_of(one)
+    show, summary = displayed(shown), summary_of(comparison)
     identity = Column("identity", min_width=PSEUDONYM_SHOWN)
     table = Table(identity, "verdict A", "verdict B", "p A", "p B", "hits/M A", "hits/M B", box=SIMPLE)
-    flagged = sum(any(pair.is_leaked) for pair in one.pairs)
-    for pair in one.pairs[: max(LEAST_PRINTED, flagged)]:
+    flagged = sum(any(pair.is_leaked) for pair in comparison.pairs)
+    for pair in comparison.pairs[: max(LEAST_PRINTED, flagged)]:
         table.add_row(*map(escape, (show(pair.identity), *_cells(pair))))
     Console().print(table)
-    for line in (summary.verdict, summary.counts, *(f"warning: {each}" for each in one.warnings)):
+    for line in (summary.verdict, summary.counts, *(f"warning: {each}" for each in comparison.warnings)):
         say(line)
 
 

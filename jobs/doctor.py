@@ -56,8 +56,8 @@ class Finding:
 def command() -> int:
     findings = [*_cpu_findings(), *_gpu_findings()]
     Console().print(_table(findings))
-    broken = [one.what for one in findings if one.needed and not one.good]
-    gpu = all(one.good for one in findings if one.what.startswith("GPU"))
+    broken = [finding.what for finding in findings if finding.needed and not finding.good]
+    gpu = all(finding.good for finding in findings if finding.what.startswith("GPU"))
     print("CPU: " + (f"not ready, mend {', '.join(broken)}" if broken else "ready"))
     print("GPU: " + ("ready" if gpu else "not ready; see the lines that mend it, or use `device: cpu`"))
     return ExitCode.FAILED if broken else ExitCode.OK
@@ -155,8 +155,8 @@ def _faiss_searches() -> str | None:
     import numpy as np
 
     rows = np.eye(4, dtype=np.float32)
-    _, found = faiss.knn(rows, rows, 1, metric=faiss.METRIC_INNER_PRODUCT)
-    return None if found[:, 0].tolist() == [0, 1, 2, 3] else "finds wrong neighbours"
+    _, neighbours = faiss.knn(rows, rows, 1, metric=faiss.METRIC_INNER_PRODUCT)
+    return None if neighbours[:, 0].tolist() == [0, 1, 2, 3] else "finds wrong neighbours"
 
 
 def _gpu_findings() -> Iterator[Finding]:
@@ -193,7 +193,11 @@ def _faiss_has_gpu() -> str | None:
 
 def _table(findings: Sequence[Finding]) -> Table:
     table = Table("", "what", "found", "to mend it")
-    for one in findings:
-        mark = "[green]ok[/]" if one.good else ("[red]missing[/]" if one.needed else "[yellow]absent[/]")
-        table.add_row(mark, escape(one.what), escape(one.says), "" if one.good else escape(one.mend))
+    for finding in findings:
+        mark = (
+            "[green]ok[/]" if finding.good else ("[red]missing[/]" if finding.needed else "[yellow]absent[/]")
+        )
+        table.add_row(
+            mark, escape(finding.what), escape(finding.says), "" if finding.good else escape(finding.mend)
+        )
     return table

@@ -43,7 +43,7 @@ class Window:
 @click.command("explore", cls=StrictCommand, help=__doc__)
 @run_argument
 @click.option("--port", type=int, default=0, help="of 127.0.0.1; 0 takes a free one")
-@click.option("--with-faces", is_flag=True, help="show photos, and samples made again; kept in the trail")
+@click.option("--with-faces", is_flag=True, help="show photos, and samples made again; kept in the audit log")
 @click.option("--no-browser", is_flag=True, help="print the address, open no browser")
 @reveal_option
 def command(run: str, *, port: int, with_faces: bool, no_browser: bool, reveal: bool) -> int:
@@ -81,8 +81,8 @@ def _listening(port: int) -> socket.socket:
 async def _serve(server: ExplorerServer, gate: Gate, at: socket.socket, *, open_browser: bool) -> None:
     """Until SIGINT, SIGTERM or SIGHUP."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for one in (signal.SIGINT, *stop_signals()):
-        loop.add_signal_handler(one, stop.set)
+    for stop_signal in (signal.SIGINT, *stop_signals()):
+        loop.add_signal_handler(stop_signal, stop.set)
     async with serving(server, at):
         say(f"{gate.url}")
         say("only this machine can open it; Ctrl-C ends it")

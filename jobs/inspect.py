@@ -26,14 +26,14 @@ def _run(path: Path) -> ExitCode:
     return ExitCode.OK
 
 
-def _lines(path: Path, found: Inspection) -> list[str]:
-    kind = "code: loading it runs what its maker wrote" if found.is_code else "data"
-    lines = [f"{path}: {found.what}", f"  this is {kind}"]
-    lines += [f"  {found.digest}"] if found.digest else []
-    lines += [f"  {name}: {text}" for name, text in found.facts]
-    lines += [f"  ! {one}" for one in found.risks]
-    if found.block is None:
+def _lines(path: Path, inspection: Inspection) -> list[str]:
+    kind = "code: loading it runs what its maker wrote" if inspection.is_code else "data"
+    lines = [f"{path}: {inspection.what}", f"  this is {kind}"]
+    lines += [f"  {inspection.digest}"] if inspection.digest else []
+    lines += [f"  {name}: {text}" for name, text in inspection.facts]
+    lines += [f"  ! {risk}" for risk in inspection.risks]
+    if inspection.block is None:
         return [*lines, "No kind of generator reads this file."]
-    block = yaml.safe_dump({"generator": dict(found.block)}, sort_keys=False, allow_unicode=False)
-    decide = [f"# decide: {', '.join(found.decide)}"] if found.decide else []
+    block = yaml.safe_dump({"generator": dict(inspection.block)}, sort_keys=False, allow_unicode=False)
+    decide = [f"# decide: {', '.join(inspection.decide)}"] if inspection.decide else []
     return [*lines, "", *decide, *block.splitlines()]

@@ -17,7 +17,7 @@ from jobs.cli.arguments import FILE, require_at_most_one
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.ray import ray_executor
-from jobs.cli.say import complain, say
+from jobs.cli.say import print_error, say
 from jobs.cli.strict_command import StrictCommand
 from jobs.schedule.hook import require_hook, tell_hook
 from jobs.schedule.night import accept_last, do_night
@@ -118,26 +118,28 @@ class Auditor:
 
 def exit_code(entries: Sequence[ReportEntry]) -> ExitCode:
     """That of the first night that failed; else REFUSED, if one is under way elsewhere; else NEW_FINDINGS."""
-    failures = [one.record.failure for one in entries if one.record is not None and one.record.failure]
+    failures = [
+        entry.record.failure for entry in entries if entry.record is not None and entry.record.failure
+    ]
     if failures:
         return ExitCode(failures[0].exit_code)
-    if any(one.status == "refused" for one in entries):
+    if any(entry.status == "refused" for entry in entries):
         return ExitCode.REFUSED
-    return ExitCode.NEW_FINDINGS if any(one.open for one in entries) else ExitCode.OK
+    return ExitCode.NEW_FINDINGS if any(entry.open for entry in entries) else ExitCode.OK
 
 
 def _published(fleet: Fleet, report: FleetReport) -> ExitCode:
     """Write and print the report. The process that is at work on all of the fleet reports it itself."""
     lines = summary(fleet, report)
     say(*lines)
-    if all(one.status == "refused" for one in report.audits):
+    if all(audit.status == "refused" for audit in report.audits):
         return ExitCode(report.exit_code)
     store = RunStore(fleet.state)
-    told = (report.model_dump_json(indent=2) + "\n").encode()
-    store.write(REPORT_FILE, told)
+    content = (report.model_dump_json(indent=2) + "\n").encode()
+    store.write(REPORT_FILE, content)
     store.write(SUMMARY_FILE, ("\n".join(lines) + "\n").encode())
-    problem = tell_hook(fleet, report, f"{fleet.state}/{REPORT_FILE}", told)
+    problem = tell_hook(fleet, report, f"{fleet.state}/{REPORT_FILE}", content)
     if problem is not None:
-        complain(f"idleak: {problem}")
+        print_error(f"idleak: {problem}")
         return ExitCode(report.exit_code) if report.exit_code not in (0, 6) else ExitCode.FAILED
     return ExitCode(report.exit_code)

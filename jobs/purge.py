@@ -19,7 +19,7 @@ from jobs.cli.arguments import FILE, require_at_most_one, run_argument
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.ray import ray_executor
-from jobs.cli.say import complain, say
+from jobs.cli.say import print_error, say
 from jobs.cli.strict_command import StrictCommand
 from schemas.errors import StoreError, UsageError
 from schemas.printable import printable
@@ -38,7 +38,7 @@ class Consent:
         """Whether to go on. Raises UsageError where nobody is at a terminal to be asked."""
         if self.yes or _agreed(question):
             return True
-        complain("idleak: nothing was erased")
+        print_error("idleak: nothing was erased")
         return False
 
 

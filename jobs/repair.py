@@ -30,19 +30,19 @@ def _run(store: RunStore) -> ExitCode:
 
     record = read_record(store)
     with run_lock(store), ray_executor() as executor:
-        mended = [one for one in find_problems(store, record) if can_be_mended(one)]
-        for one in mended:
-            say(f"{one}; it is made again")
-            store.delete(one.path)
-        if mended:
+        repairable = [problem for problem in find_problems(store, record) if can_be_mended(problem)]
+        for problem in repairable:
+            say(f"{problem}; it is made again")
+            store.delete(problem.path)
+        if repairable:
             sample(record.spec, store, executor, watching(store, record.spec))
         left = list(find_problems(store, record))
-    for one in left:
-        say(str(one))
+    for problem in left:
+        say(str(problem))
     if left:
         say(f"{len(left)} problems are left that only you can mend")
         return ExitCode.DAMAGED
-    say(f"{store.location}: {len(mended)} shards made again, all is complete and matches its checksums")
+    say(f"{store.location}: {len(repairable)} shards made again, all is complete and matches its checksums")
     return ExitCode.OK
 
 

@@ -1,11 +1,11 @@
-"""`idleak retry RUN`: try the shards again that were set aside after all their attempts, and only those."""
+"""`idleak retry RUN`: try the shards again that failed all their attempts, and only those."""
 
 from __future__ import annotations
 
 import click
 
 from distributed.storage.lock import run_lock
-from distributed.storage.lost_shards import shards_set_aside
+from distributed.storage.lost_shards import read_lost_shards
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import run_argument
@@ -28,9 +28,11 @@ def _run(store: RunStore) -> ExitCode:
     from distributed.stages.sample import sample
     from jobs.cli.progress import watching
 
-    lost = shards_set_aside(store, SAMPLES_PREFIX)
+    lost = read_lost_shards(store, SAMPLES_PREFIX)
     if not lost:
-        raise UsageError(f"no shard of {store.location} was set aside; run the audit to go on with it")
+        raise UsageError(
+            f"no shard of {store.location} has failed all its attempts; run the audit to go on with it"
+        )
     spec = read_record(store).spec
     with run_lock(store), ray_executor() as executor:
         made = sample(spec, store, executor, watching(store, spec))

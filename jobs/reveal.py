@@ -1,4 +1,4 @@
-"""`idleak reveal RUN`: who the pseudonyms of a run are. It needs the key, and is kept in the run's trail."""
+"""`idleak reveal RUN`: who the pseudonyms of a run are. It needs the key; the audit log keeps it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ def _run(location: str, wanted: Sequence[str]) -> ExitCode:
     assert store.vault is not None, "a run with a record has a key"
     names = read_names(store, store.vault)
     known = {**names.identities, **names.photos} if wanted else dict(names.identities)
-    found = {
-        key: name for key, name in known.items() if not wanted or any(key.startswith(one) for one in wanted)
+    revealed = {
+        key: name
+        for key, name in known.items()
+        if not wanted or any(key.startswith(prefix) for prefix in wanted)
     }
-    if not found:
+    if not revealed:
         raise UsageError(f"{store.location} names nobody by these pseudonyms")
-    for key, name in sorted(found.items(), key=lambda one: (one[1], one[0])):
+    for key, name in sorted(revealed.items(), key=lambda item: (item[1], item[0])):
         say(f"{key}  {name}")
     return ExitCode.OK

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import click
 
 from distributed.storage.lock import Holder, lock_holder
-from distributed.storage.lost_shards import shards_set_aside
+from distributed.storage.lost_shards import read_lost_shards
 from distributed.storage.progress_record import read_progress
 from distributed.storage.results import read_results
 from distributed.storage.run_record import read_record
@@ -42,8 +42,8 @@ def _run(store: RunStore) -> ExitCode:
     say(f"{store.location}: {_state(holder, finished)}")
     if recorded:
         say(*_sample_lines(store))
-        for one in shards_set_aside(store, SAMPLES_PREFIX):
-            say(f"  shard {one.index} was set aside after {one.attempts} attempts: {one.reason}")
+        for shard in read_lost_shards(store, SAMPLES_PREFIX):
+            say(f"  shard {shard.index} failed {shard.attempts} attempts: {shard.reason}")
     if progress is not None:
         say(*_stage_lines(progress, is_running=holder is not None and not holder.has_ended))
     if finished:
@@ -80,7 +80,7 @@ def _sample_lines(store: RunStore) -> Iterator[str]:
 
 
 def _counts(outcomes: Mapping[str, int]) -> str:
-    ordered = sorted(outcomes.items(), key=lambda one: -one[1])
+    ordered = sorted(outcomes.items(), key=lambda item: -item[1])
     return ", ".join(f"{count:,} {name}" for name, count in ordered)
 
 
@@ -96,6 +96,6 @@ def _stage_lines(progress: StageProgress, *, is_running: bool) -> Iterator[str]:
     if is_running and progress.workers:
         yield f"  workers: {progress.workers}"
     if failed := progress.tried_again + progress.set_aside:
-        yield f"  attempts that failed: {failed:,}; shards set aside: {progress.set_aside:,}"
+        yield f"  attempts that failed: {failed:,}; failed shards: {progress.set_aside:,}"
     if progress.seconds:
         yield f"  workers' time: {format_shares(progress.seconds)}"

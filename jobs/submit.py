@@ -18,7 +18,7 @@ import distributed
 from jobs.cli.arguments import optional_spec_argument, require_exactly_one
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.say import complain, say
+from jobs.cli.say import print_error, say
 from jobs.cli.strict_command import StrictCommand
 from schemas.errors import SpecError
 from schemas.printable import printable_lines
@@ -105,12 +105,12 @@ def _submit(jobs: ClusterJobs, spec: Path, name: str, cluster: Cluster) -> ExitC
     job = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with _packed(spec) as folder:
         jobs.submit(folder, f"{shlex.quote(cluster.python)} -m jobs audit --unnamed {SPEC_NAME}", job, {})
-    complain(f"{job} is submitted; `idleak submit --logs {job}` follows it, `--stop {job}` stops it")
+    print_error(f"{job} is submitted; `idleak submit --logs {job}` follows it, `--stop {job}` stops it")
     return ExitCode.OK if cluster.detach else _follow(jobs, job)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A spec's keys. Raises SpecError if it is none, or names files that the cluster cannot find."""
+    """A spec's keys. Raises SpecError if it is not a spec, or names files that the cluster cannot find."""
     raw = read_keys(path, "an audit spec")
     here, there = (parse_spec(raw, path, Path(base)).model_dump(mode="json") for base in ("/here", "/there"))
     if relative := list(_differences(here, there)):
@@ -121,15 +121,15 @@ def _read(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _differences(one: Any, other: Any, key: str = "") -> Iterator[str]:
+def _differences(first: Any, second: Any, key: str = "") -> Iterator[str]:
     """The keys of all leaves that differ."""
-    if isinstance(one, Mapping):
-        for name in one:
-            yield from _differences(one[name], other[name], f"{key}.{name}" if key else str(name))
-    elif isinstance(one, list):
-        for place, (left, right) in enumerate(zip(one, other, strict=True)):
+    if isinstance(first, Mapping):
+        for name in first:
+            yield from _differences(first[name], second[name], f"{key}.{name}" if key else str(name))
+    elif isinstance(first, list):
+        for place, (left, right) in enumerate(zip(first, second, strict=True)):
             yield from _differences(left, right, f"{key}.{place}")
-    elif one != other:
+    elif first != second:
         yield key
 
 
@@ -154,7 +154,7 @@ def _follow(jobs: ClusterJobs, job: str) -> ExitCode | int:
     try:
         state = jobs.follow(job, _write)
     except KeyboardInterrupt:
-        complain(f"idleak: no longer followed; {job} goes on: `idleak submit --stop {job}` would stop it")
+        print_error(f"idleak: no longer followed; {job} goes on: `idleak submit --stop {job}` would stop it")
         return ExitCode.INTERRUPTED
     return _tell(job, state)
 
@@ -166,7 +166,7 @@ def _write(text: str) -> None:
 def _tell(job: str, state: JobState) -> ExitCode | int:
     """One line, and the job's exit code; OK while it runs."""
     code = "" if state.exit_code is None else f", exit code {state.exit_code}"
-    complain(f"{job}: {state.status}{code}. {state.message}")
+    print_error(f"{job}: {state.status}{code}. {state.message}")
     if not state.has_ended:
         return ExitCode.OK
     if state.exit_code is not None and state.exit_code >= 0:

@@ -9,13 +9,13 @@ IdleakError
 │       └── AuthorisationError
 ├── DeviceError ·             the device that was asked for cannot run the model
 ├── ClusterError ·            the cluster is not there, or does not let us in
-├── InvalidSamplesError       too many samples are no images
+├── InvalidSamplesError       too many samples are not images
 ├── WrongRunError ·           a file of the run belongs to another spec
 ├── StoreError ·              the run's folder or bucket cannot be read or written
 ├── LockedError ·             another process works on the run
 ├── DamagedError              a file of the run is truncated or changed
 ├── QuestionError             a visitor of a local page asked for what cannot be
-├── StoppedError ·            the run was told to stop, and did so in good order
+├── StoppedError ·            the run was asked to stop, and stopped cleanly
 │   └── ClusterLostError ·    Ray did not start, or has ended under the run
 └── ShardsLostError           shards failed all their attempts
     └── BudgetSpentError      the run may send no more requests
@@ -104,7 +104,7 @@ class StoreError(IdleakError):
 
 
 class UnusableStoreError(StoreError):
-    """The same, until somebody mends it: it is a file, or read-only, or not ours to write."""
+    """The same, until somebody fixes it: it is a file, or read-only, or not ours to write."""
 
 
 class MissingFileError(StoreError):
@@ -126,7 +126,7 @@ class QuestionError(IdleakError):
 
 
 class StoppedError(IdleakError):
-    """The run was told to stop, and has stopped in good order."""
+    """The run was asked to stop, and stopped cleanly."""
 
     may_name_people = False
 

@@ -1,4 +1,4 @@
-"""What happens to the tasks of a stage, for whoever looks on."""
+"""What happens to the tasks of a stage, for observers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class What(StrEnum):
+class EventKind(StrEnum):
     """UP: another worker is up. DONE: a task. FAILED: an attempt, which is charged. MACHINE_LOST: a worker
-    with its machine, which is not. SET_ASIDE: a task, after its last attempt. COPIED: a straggler is begun
-    a second time."""
+    with its machine, which is not. GIVEN_UP: a task, after its last attempt. SPECULATED: a straggler is begun
+    a second time, as a speculative retry."""
 
     UP = "worker_up"
     DONE = "shard_done"
     FAILED = "attempt_failed"
     MACHINE_LOST = "machine_lost"
-    SET_ASIDE = "shard_set_aside"
-    COPIED = "shard_copied"
+    GIVEN_UP = "shard_set_aside"
+    SPECULATED = "shard_copied"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class WorkEvent:
     workers: those that are up; left: tasks that wait.
     """
 
-    what: What
+    what: EventKind
     workers: int
     left: int
     shard: int = -1

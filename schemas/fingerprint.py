@@ -23,21 +23,21 @@ class Fingerprint:
         return hashlib.sha256(json.dumps(dict(self.fields), sort_keys=True).encode()).hexdigest()
 
     def differences(self, other: Fingerprint) -> list[str]:
-        """`field: mine, not theirs` for every field that differs, in the order of names."""
+        """Both values of every field that differs, in the order of names."""
         names = sorted(self.fields.keys() | other.fields.keys())
         pairs = [(name, self.fields.get(name, "absent"), other.fields.get(name, "absent")) for name in names]
         return [
-            f"{name} is {_short(theirs)} there, {_short(mine)} in this spec"
-            for name, mine, theirs in pairs
-            if mine != theirs
+            f"{name} is {_short(theirs)} there, {_short(own)} in this spec"
+            for name, own, theirs in pairs
+            if own != theirs
         ]
 
-    def require(self, found: Fingerprint, what: str) -> None:
-        """Raise WrongRunError with the differing fields unless `found`, of the file `what`, is this one."""
-        if found.digest != self.digest:
+    def require(self, fingerprint: Fingerprint, what: str) -> None:
+        """Raise WrongRunError with the differing fields unless `fingerprint`, of file `what`, is this one."""
+        if fingerprint.digest != self.digest:
             raise WrongRunError(
-                f"{what} belongs to another spec: {'; '.join(self.differences(found))}. Nothing was changed: "
-                "give the spec another `output`, or restore what differs"
+                f"{what} belongs to another spec: {'; '.join(self.differences(fingerprint))}. Nothing was "
+                "changed: give the spec another `output`, or restore what differs"
             )
 
 

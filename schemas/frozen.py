@@ -6,12 +6,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """Values that cannot be changed, without unknown keys and without numbers that are none."""
+    """Values that cannot be changed, without unknown keys and without NaN or infinite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Record(Frozen):
-    """The same for a file that a run writes; its numbers are what was computed, whatever came of it."""
+    """The same for a file that a run writes; its numbers are as computed, NaN and infinity included."""
 
     model_config = ConfigDict(allow_inf_nan=True)

@@ -10,11 +10,14 @@ def printable(text: str) -> str:
     """The text with everything escaped that could act on a terminal or change how a line reads.
 
     Control and format characters (bidirectional marks among them), line ends, lone surrogates (which stand
-    for bytes of a file name that are no UTF-8), and spaces other than the common one.
+    for bytes of a file name that are not UTF-8), and spaces other than the common one.
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def printable_lines(text: str) -> str:

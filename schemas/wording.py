@@ -48,5 +48,5 @@ def format_seconds(seconds: float) -> str:
 def format_shares(seconds: Mapping[str, float], most: int | None = None) -> str:
     """`generate 61%, embed 30%`: the largest first, at most `most` of them."""
     total = sum(seconds.values()) or 1.0
-    ordered = sorted(seconds.items(), key=lambda one: -one[1])[:most]
+    ordered = sorted(seconds.items(), key=lambda item: -item[1])[:most]
     return ", ".join(f"{name} {spent / total:.0%}" for name, spent in ordered)

@@ -1,4 +1,4 @@
-"""The rules of the house, read off the sources: what each room may import, and who may load Ray."""
+"""The rules of the architecture, read off the sources: what each room may import, and who may load Ray."""
 
 from __future__ import annotations
 

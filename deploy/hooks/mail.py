@@ -15,7 +15,7 @@ def main() -> int:
     message["To"] = os.environ["IDLEAK_MAIL_TO"]
     message["From"] = os.environ.get("IDLEAK_MAIL_FROM", "idleak@localhost")
     message["Subject"] = f"idleak: new findings in {report['fleet']}, {report['night']}"
-    counts = [f"{one['key']}: {len(one['untold'])} new" for one in report["audits"] if one["untold"]]
+    counts = [f"{audit['key']}: {len(audit['untold'])} new" for audit in report["audits"] if audit["untold"]]
     message.set_content("\n".join([*counts, "", f"Who they are: {sys.argv[1]}", ""]))
     program = os.environ.get("IDLEAK_SENDMAIL", "/usr/sbin/sendmail")
     subprocess.run([program, "-t", "-i"], input=message.as_bytes(), check=True, timeout=50)

@@ -11,7 +11,7 @@ import httpx
 
 def main() -> int:
     report = json.load(sys.stdin)
-    counts = {one["key"]: len(one["untold"]) for one in report["audits"] if one["untold"]}
+    counts = {audit["key"]: len(audit["untold"]) for audit in report["audits"] if audit["untold"]}
     message = {"fleet": report["fleet"], "night": report["night"], "new": counts, "report": sys.argv[1]}
     httpx.post(os.environ["IDLEAK_WEBHOOK"], json=message, timeout=30).raise_for_status()
     return 0

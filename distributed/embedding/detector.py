@@ -79,19 +79,19 @@ class Detector:
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """The faces of each image (uint8, H×W×3, RGB, any sizes), by falling score."""
         by_size = [self._search(images, size) for size in self._sizes]
-        return [_merge(np.concatenate(found)) for found in zip(*by_size, strict=True)]
+        return [_merge(np.concatenate(candidates)) for candidates in zip(*by_size, strict=True)]
 
     def _search(self, images: Sequence[Image], size: int) -> list[Float32]:
         """For each image, (k, 15) candidates in its pixels: box, score, landmarks."""
-        found: list[Float32] = []
+        candidates: list[Float32] = []
         step = max(1, self._pixels_per_run // size**2)
         for start in range(0, len(images), step):
             part = images[start : start + step]
             batch = self._batch(size, len(part))
             scales = [_letterbox(image, canvas) for image, canvas in zip(part, batch, strict=True)]
             rows, owner = self._decode(self._model.run(batch), size)
-            found += [_unscale(rows[owner == i], scale) for i, scale in enumerate(scales)]
-        return found
+            candidates += [_unscale(rows[owner == i], scale) for i, scale in enumerate(scales)]
+        return candidates
 
     def _batch(self, size: int, count: int) -> Float32:
         """Room for `count` images; made once, for new memory costs more than filling it."""
@@ -172,10 +172,10 @@ def _read_maps(path: Path, model: BatchedModel, size: int) -> list[_FeatureMap]:
     return maps
 
 
-def _not_scrfd(path: Path, found: str) -> ModelError:
+def _not_scrfd(path: Path, actual: str) -> ModelError:
     return ModelError(
         f"{path} is not an InsightFace SCRFD detector with landmarks: expected one N×3×H×W input and, for"
-        f" each stride (8, 16, 32 or 8 to 128), outputs with 1, 4 and 10 columns, but {found}"
+        f" each stride (8, 16, 32 or 8 to 128), outputs with 1, 4 and 10 columns, but {actual}"
     )
 
 

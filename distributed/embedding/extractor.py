@@ -44,7 +44,7 @@ class TemplateExtractor:
     @property
     def batches(self) -> dict[str, int]:
         """Recogniser name -> crops that it takes at once."""
-        return {one.name: one.batch for one in self._recognizers}
+        return {recognizer.name: recognizer.batch for recognizer in self._recognizers}
 
     def extract(self, images: Sequence[Image | None]) -> FaceBatch:
         """`images`: uint8 H×W×3 RGB, any sizes; None stands for one that could not be read."""
@@ -54,11 +54,12 @@ class TemplateExtractor:
         with self._timed("align"):
             crops = {
                 size: _crop(images, locations, usable, size)
-                for size in {one.size for one in self._recognizers}
+                for size in {recognizer.size for recognizer in self._recognizers}
             }
         with self._timed("embed"):
             templates = {
-                one.name: _scatter(one, crops[one.size], usable, len(images)) for one in self._recognizers
+                recognizer.name: _scatter(recognizer, crops[recognizer.size], usable, len(images))
+                for recognizer in self._recognizers
             }
         return FaceBatch(
             outcome=[location.outcome.value for location in locations],
@@ -69,16 +70,16 @@ class TemplateExtractor:
 
     def crops(self, images: Sequence[Image], size: int) -> list[Image | None]:
         """The aligned faces, uint8 size×size×3; None for an image without one that could be embedded."""
-        found = [one.landmarks for one in self._locate(images)]
+        all_landmarks = [location.landmarks for location in self._locate(images)]
         return [
             None if landmarks is None else align(image, landmarks, size)
-            for image, landmarks in zip(images, found, strict=True)
+            for image, landmarks in zip(images, all_landmarks, strict=True)
         ]
 
     def _locate(self, images: Sequence[Image | None]) -> list[Location]:
-        found = iter(self._locator.locate([image for image in images if image is not None]))
+        locations = iter(self._locator.locate([image for image in images if image is not None]))
         invalid = Location(Outcome.INVALID_IMAGE, faces=0)
-        return [invalid if image is None else next(found) for image in images]
+        return [invalid if image is None else next(locations) for image in images]
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -21,8 +21,10 @@ def faces_fields(faces: FacesSpec, *, detector: bool) -> dict[str, str]:
 def recognizer_fields(faces: FacesSpec) -> dict[str, str]:
     """The fields that two templates must share to be comparable."""
     fields = {}
-    for one in faces.recognizers:
-        key = f"faces.recognizers.{one.name}"
-        fields[f"{key}.sha256"] = digest_model(resolve_model(one.path, task="recognition"))
-        fields[f"{key}.input"] = f"{one.input.channels} mean {one.input.mean} std {one.input.std}"
+    for recognizer in faces.recognizers:
+        key = f"faces.recognizers.{recognizer.name}"
+        fields[f"{key}.sha256"] = digest_model(resolve_model(recognizer.path, task="recognition"))
+        fields[f"{key}.input"] = (
+            f"{recognizer.input.channels} mean {recognizer.input.mean} std {recognizer.input.std}"
+        )
     return fields

@@ -44,8 +44,8 @@ class DetectorLocator:
         self._detector = detector
 
     def locate(self, images: Sequence[Image]) -> list[Location]:
-        found = self._detector.detect(images)
-        return [_choose(faces, image) for faces, image in zip(found, images, strict=True)]
+        detected = self._detector.detect(images)
+        return [_choose(faces, image) for faces, image in zip(detected, images, strict=True)]
 
 
 class FixedLandmarks:

@@ -86,7 +86,7 @@ class Recognizer:
             return 1
         shape = (max(BATCH_SIZES), self.size, self.size, 3)
         crops = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        return fastest_batch(lambda one: self._model.run(one)[self._output], self._prepare(crops))
+        return fastest_batch(lambda batch: self._model.run(batch)[self._output], self._prepare(crops))
 
     def _run(self, crops: NDArray[np.uint8]) -> Float32:
         outputs = self._model.run(self._prepare(crops))

@@ -23,9 +23,11 @@ class Capacity:
 
 def room_on(available: Sequence[Machine], device: str, threads: int) -> int:
     """How many actors of so many CPU threads each, and one GPU each on CUDA, fit."""
-    rooms = [int(one.get("CPU", 0)) // threads for one in available]
+    rooms = [int(machine.get("CPU", 0)) // threads for machine in available]
     if device == "cuda":
-        rooms = [min(room, int(one.get("GPU", 0))) for room, one in zip(rooms, available, strict=True)]
+        rooms = [
+            min(room, int(machine.get("GPU", 0))) for room, machine in zip(rooms, available, strict=True)
+        ]
     return sum(rooms)
 
 

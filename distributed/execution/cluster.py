@@ -27,7 +27,7 @@ from distributed.execution.local import LocalExecutor
 from distributed.execution.ray_actors import run_tasks
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.execution.ray_token import own_token
-from distributed.execution.stopping import hangup_ignored, heed_stop_signals
+from distributed.execution.stopping import handle_stop_signals, hangup_ignored
 from distributed.execution.worker import spawn
 from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError
 from schemas.run.shard import LostShard
@@ -111,10 +111,10 @@ class RayExecutor:
         remote: Any = ray.remote(function)
         called = remote.options(num_cpus=capacity.threads, num_gpus=1).remote(*arguments)
         try:
-            found: T = ray.get(called, timeout=CALL_SECONDS)
+            result: T = ray.get(called, timeout=CALL_SECONDS)
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, IdleakError) else error) from None
-        return found
+        return result
 
     def _connect(self) -> None:
         """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; keep one that is up here."""
@@ -128,7 +128,7 @@ class RayExecutor:
         else:
             _join(address)
             self._joined = True
-        heed_stop_signals()
+        handle_stop_signals()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from functools import cache
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from schemas.events import What, WorkEvent
+from schemas.events import EventKind, WorkEvent
 from schemas.run.shard import ShardReport
 
 TAGS = ("run", "stage", "generator", "recognizers")
@@ -33,7 +33,7 @@ def _instruments() -> dict[str, Counter | Gauge | Histogram]:
         Histogram("idleak_task_seconds", "of a shard, from its start to its end", SECONDS, TAGS),
         Histogram("idleak_step_seconds", "of a step of a shard's work", SECONDS, (*TAGS, "step")),
     ]
-    return {one.info["name"]: one for one in made}
+    return {instrument.info["name"]: instrument for instrument in made}
 
 
 class RunMetrics:
@@ -50,9 +50,9 @@ class RunMetrics:
         self._set("idleak_progress_ratio", done / self._planned)
 
     def event(self, event: WorkEvent) -> None:
-        if event.what is not What.UP:
+        if event.what is not EventKind.UP:
             self._count("idleak_tasks", 1, what=event.what)
-        if event.what is What.DONE:
+        if event.what is EventKind.DONE:
             self._observe("idleak_task_seconds", event.seconds)
         self._set("idleak_workers", event.workers)
         self._set("idleak_tasks_left", event.left)

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from distributed.execution.stopping import stop_requested
 from schemas.errors import StoppedError
-from schemas.events import What, WorkEvent
+from schemas.events import EventKind, WorkEvent
 from schemas.run.shard import LostShard
 
 WAIT_SECONDS = 1.0
@@ -253,7 +253,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
                 self._charge(self._queue.take(actor), actor, error)
         else:
             self._idle.append(actor)
-            self._tell(What.UP, actor)
+            self._tell(EventKind.UP, actor)
 
     def _gone(self, *actors: ActorT) -> None:
         self._alive.difference_update(actors)
@@ -290,7 +290,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
                 if self._actors.now() - attempt.start < self._patience():
                     return
                 self._copied.add(attempt.task.index)
-                self._tell(What.COPIED, attempt.actor, attempt.task)
+                self._tell(EventKind.SPECULATED, attempt.actor, attempt.task)
                 self._submit(self._idle.pop(), attempt.task)
             self._to_copy.popleft()
 
@@ -333,7 +333,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
             seconds = self._actors.now() - attempt.start
             self._recent.append(seconds)
             attempts = self._queue.failures.get(attempt.task.index, 0)
-            self._tell(What.DONE, attempt.actor, attempt.task, attempts=attempts, seconds=seconds)
+            self._tell(EventKind.DONE, attempt.actor, attempt.task, attempts=attempts, seconds=seconds)
             self._settle(attempt.task)
             self._on_report(report)
 
@@ -350,7 +350,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         seconds = self._actors.now() - attempt.start
         if isinstance(error, NodeLostError):
             self._queue.fresh.appendleft(attempt.task)
-            self._tell(What.MACHINE_LOST, attempt.actor, attempt.task, seconds=seconds)
+            self._tell(EventKind.MACHINE_LOST, attempt.actor, attempt.task, seconds=seconds)
         else:
             self._charge(attempt.task, attempt.actor, error, seconds)
 
@@ -358,14 +358,14 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         self._queue.failed(task, actor, str(error))
         attempts = self._queue.failures[task.index]
         spent = attempts == self._queue.max_attempts
-        what = What.SET_ASIDE if spent else What.FAILED
+        what = EventKind.GIVEN_UP if spent else EventKind.FAILED
         self._tell(what, actor, task, attempts=attempts, seconds=seconds, error=kind_of(error))
 
-    def _tell(self, what: What, actor: ActorT, task: TaskT | None = None, **told: Any) -> None:
+    def _tell(self, what: EventKind, actor: ActorT, task: TaskT | None = None, **details: Any) -> None:
         shard = -1 if task is None else task.index
         up = len(self._alive) - len(self._starting)
         name = self._actors.name(actor)
-        self._on_event(WorkEvent(what, up, len(self._queue), shard=shard, worker=name, **told))
+        self._on_event(WorkEvent(what, up, len(self._queue), shard=shard, worker=name, **details))
 
     def _settle(self, task: TaskT) -> None:
         """The task is done: whoever else is at it is ended, since an actor cannot drop a task."""

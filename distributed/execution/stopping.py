@@ -21,29 +21,29 @@ def stop_requested() -> bool:
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Those that are heeded: a SIGHUP that is ignored, as under `nohup`, stays ignored."""
+    """The signals that are handled: a SIGHUP that is ignored, as under `nohup`, stays ignored."""
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [signal.SIGTERM] if is_ignored else [signal.SIGTERM, signal.SIGHUP]
 
 
 @contextmanager
-def stop_signals_heeded() -> Iterator[None]:
+def stop_signals_handled() -> Iterator[None]:
     """Take the signals over; at the end they are as they were."""
-    before = {one: signal.getsignal(one) for one in stop_signals()}
-    heed_stop_signals()
+    before = {stop_signal: signal.getsignal(stop_signal) for stop_signal in stop_signals()}
+    handle_stop_signals()
     try:
         yield
     finally:
         if _in_main_thread():
-            for one, handler in before.items():
-                signal.signal(one, handler or signal.SIG_DFL)
+            for stop_signal, handler in before.items():
+                signal.signal(stop_signal, handler or signal.SIG_DFL)
 
 
-def heed_stop_signals() -> None:
+def handle_stop_signals() -> None:
     """Take the signals over, in the main thread; Ray takes SIGTERM for itself when it is joined."""
     if _in_main_thread():
-        for one in stop_signals():
-            signal.signal(one, _on_signal)
+        for stop_signal in stop_signals():
+            signal.signal(stop_signal, _on_signal)
 
 
 @contextmanager

@@ -84,9 +84,11 @@ class ClusterJobs:
 
     def state(self, job: str) -> JobState:
         with _told(self.address):
-            found = self._client.get_job_info(job)
-        message = " ".join((found.message or "").split())
-        return JobState(found.status, JobStatus(found.status).is_terminal(), message, found.driver_exit_code)
+            job_info = self._client.get_job_info(job)
+        message = " ".join((job_info.message or "").split())
+        return JobState(
+            job_info.status, JobStatus(job_info.status).is_terminal(), message, job_info.driver_exit_code
+        )
 
     def log(self, job: str) -> str:
         """All that the job has printed."""

@@ -24,7 +24,8 @@ def read_attributes(spec: AuditSpec) -> dict[str, dict[str, str]]:
     rows = _rows(Path(spec.gallery.attributes), ["identity", *columns])
     people = [Vault(spec.protection).identity_pseudonym(row["identity"]) for row in rows]
     return {
-        name: {one: row[name] or "unknown" for one, row in zip(people, rows, strict=True)} for name in columns
+        name: {person: row[name] or "unknown" for person, row in zip(people, rows, strict=True)}
+        for name in columns
     }
 
 

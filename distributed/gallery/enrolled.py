@@ -41,7 +41,7 @@ class EnrolledGallery:
 
     def members_of(self, role: Role) -> NDArray[np.int64]:
         """Indices of the identities of one side."""
-        return np.flatnonzero([one is role for one in self.roles]).astype(np.int64)
+        return np.flatnonzero([side is role for side in self.roles]).astype(np.int64)
 
 
 def read_gallery(path: Path, role: Role, vault: Vault | None = None) -> tuple[Footer, pa.Table]:

@@ -1,4 +1,4 @@
-"""Photos that are there twice: the same file, or, where the file is not at hand, the same template."""
+"""Photos that are there twice: the same file, or, where the file is not available, the same template."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def template_keys(table: pa.Table, recognizer: str) -> list[KeyedPhoto]:
     templates = template_rows(rows, recognizer).astype(np.float16)
     people, photos, roles = (rows[name].to_pylist() for name in ("identity", "photo", "role"))
     keys = (blake2b(template.tobytes(), digest_size=16).digest() for template in templates)
-    return [KeyedPhoto(*one) for one in zip(people, photos, map(Role, roles), keys, strict=True)]
+    return [KeyedPhoto(*fields) for fields in zip(people, photos, map(Role, roles), keys, strict=True)]
 
 
 def require_different_photos(photos: Iterable[KeyedPhoto], roles: Collection[Role] = tuple(Role)) -> None:
@@ -84,10 +84,10 @@ def _refusal(pairs: Mapping[tuple[Owner, Owner], int]) -> str:
 
 def repeated_photos(photos: Iterable[KeyedPhoto]) -> list[tuple[str, list[str]]]:
     """(person, photos of theirs that are equal), each photo and person in the order of pseudonyms."""
-    found = []
+    repeated = []
     for equal in _equal(photos):
         own: dict[str, set[str]] = defaultdict(set)
         for photo in equal:
             own[photo.identity].add(photo.photo)
-        found += [(identity, sorted(names)) for identity, names in own.items() if len(names) > 1]
-    return sorted(found)
+        repeated += [(identity, sorted(names)) for identity, names in own.items() if len(names) > 1]
+    return sorted(repeated)

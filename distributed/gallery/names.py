@@ -37,5 +37,5 @@ def read_names(store: RunStore, vault: Vault) -> NameMap:
 
 
 def _printable(name: str) -> str:
-    """A file name's bytes that are no UTF-8, written out: JSON holds none of them."""
+    """A file name with bytes that are not UTF-8 escaped, as JSON cannot hold them."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

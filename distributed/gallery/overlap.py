@@ -54,7 +54,7 @@ def require_each_once(spec: AuditSpec, source: GallerySource, table: pa.Table | 
     """Raise SpecError if a photo is in the gallery under two people.
 
     By the files' digests; and by templates where a side is given as an earlier gallery, so that its files are
-    not at hand. table: of `gallery.parquet`; None before photos are embedded.
+    not available. table: of `gallery.parquet`; None before photos are embedded.
     """
     require_different_photos(file_keys(source))
     if table is not None and (sides := _sides_without_files(spec)):
@@ -94,7 +94,7 @@ def gallery_overlap(spec: AuditSpec, source: GallerySource, table: pa.Table, nam
         left_out=[gallery.names[person] for person in out],
         alike_names=alike_names(known),
         repeated_photos=[
-            RepeatedPhotos(identity=name, photos=found) for name, found in repeated_photos(keys)
+            RepeatedPhotos(identity=name, photos=photos) for name, photos in repeated_photos(keys)
         ],
         odd_photos=_odd_photos(gallery, people),
     )
@@ -146,7 +146,7 @@ def _matches(
                 people=(gallery.names[left], gallery.names[right]),
                 roles=(gallery.roles[left], gallery.roles[right]),
                 similarity=similarity,
-                left_out=[gallery.names[one] for one in (left, right) if one in gone],
+                left_out=[gallery.names[person] for person in (left, right) if person in gone],
             )
             for left, right, similarity in rows
         ],
@@ -163,7 +163,15 @@ def _require_cohort(cohort: int, out: int) -> None:
 
 def _keys_without_files(spec: AuditSpec, table: pa.Table) -> list[KeyedPhoto]:
     sides = _sides_without_files(spec)
-    return [one for one in template_keys(table, _recognizer(spec)) if one.role in sides] if sides else []
+    return (
+        [
+            template_key
+            for template_key in template_keys(table, _recognizer(spec))
+            if template_key.role in sides
+        ]
+        if sides
+        else []
+    )
 
 
 def _odd_photos(gallery: EnrolledGallery, people: People) -> OddPhotosResult | None:

@@ -49,7 +49,7 @@ class FaceShare:
 
 @dataclass(frozen=True)
 class GalleryQuality:
-    """recognisers: name -> what it makes of the people. faces: None where no detector has searched."""
+    """recognisers: name -> how well it separates people. faces: None where no detector has searched."""
 
     recognizers: Mapping[str, Separation]
     faces: FaceShare | None
@@ -63,12 +63,12 @@ class GalleryQuality:
             yield f"{face_text(self.faces)} of the gallery: check faces.detector, and the refused photos"
 
     def _recognizer_warnings(self) -> Iterator[str]:
-        for name, one in self.recognizers.items():
-            if one.quality is not Quality.GOOD:
+        for name, recognizer in self.recognizers.items():
+            if recognizer.quality is not Quality.GOOD:
                 yield (
-                    f"recogniser {name} tells the gallery's people apart poorly ({separation_text(one)}), so "
-                    "that a person who leaks may be missed: check its input (channels, mean, std) and the "
-                    "alignment of the photos"
+                    f"recogniser {name} tells the gallery's people apart poorly "
+                    f"({separation_text(recognizer)}), so that a person who leaks may be missed: "
+                    "check its input (channels, mean, std) and the alignment of the photos"
                 )
 
 
@@ -86,24 +86,28 @@ def measure_gallery(table: pa.Table, recognizers: Sequence[str]) -> GalleryQuali
 def face_share(table: pa.Table) -> FaceShare | None:
     """What the detector has found in the photos; None if they were taken as aligned crops."""
     missed = pc.equal(table["outcome"], Outcome.NO_FACE)
-    found = pc.is_valid(table["detection_score"])
-    searched = pc.sum(pc.or_(missed, found)).as_py() or 0
-    return FaceShare(pc.sum(found).as_py(), searched) if searched else None
+    detected = pc.is_valid(table["detection_score"])
+    searched = pc.sum(pc.or_(missed, detected)).as_py() or 0
+    return FaceShare(pc.sum(detected).as_py(), searched) if searched else None
 
 
 def face_text(faces: FaceShare) -> str:
     return f"a face was found in {faces.found:,} of {faces.searched:,} photos ({faces.share:.0%})"
 
 
-def separation_text(one: Separation) -> str:
+def separation_text(separation: Separation) -> str:
     """The figures, and the bound that they miss if they do."""
-    alike = f"photos of different people have a mean cosine of {one.mean:.3f}"
-    if one.mated is None:
-        bound = f", above {MOST_ALIKE if one.mean > MOST_ALIKE else ALIKE:g}" if one.mean > ALIKE else ""
+    alike = f"photos of different people have a mean cosine of {separation.mean:.3f}"
+    if separation.mated is None:
+        bound = (
+            f", above {MOST_ALIKE if separation.mean > MOST_ALIKE else ALIKE:g}"
+            if separation.mean > ALIKE
+            else ""
+        )
         return f"{alike}{bound}; no TAR, as fewer than two people have two photos that differ"
-    rate = one.mated
+    rate = separation.mated
     bound = f", below {LEAST_TAR if rate.high < LEAST_TAR else GOOD_TAR:g}" if rate.tar < GOOD_TAR else ""
-    alike += f", above {MOST_ALIKE:g}" if one.mean > MOST_ALIKE else ""
+    alike += f", above {MOST_ALIKE:g}" if separation.mean > MOST_ALIKE else ""
     return (
         f"TAR {rate.tar:.2f} at FMR {FMR:g} over {rate.people:,} people (95 %: {rate.low:.2f} to "
         f"{rate.high:.2f}){bound}; {alike}"

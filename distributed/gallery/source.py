@@ -67,5 +67,5 @@ def _require_different(pairs: Sequence[tuple[Photo, Photo]]) -> None:
 def photo_paths(spec: AuditSpec) -> dict[tuple[str, str], Path]:
     """(identity, photo), as tables name them -> the photo's path; sides given as Parquet have none."""
     vault = Vault(spec.protection)
-    photos = (under_pseudonym(one, vault) for one in list_photos(spec.gallery))
+    photos = (under_pseudonym(photo, vault) for photo in list_photos(spec.gallery))
     return {(photo.identity, photo.name): photo.path for photo in photos}

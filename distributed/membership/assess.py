@@ -1,4 +1,4 @@
-"""What the samples of a run say of its gallery: the heart of an audit. Knows neither Ray nor files."""
+"""What the samples of a run say of its gallery: the core of an audit. Knows neither Ray nor files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from distributed.membership.assessment import Assessment, Population, Prefix, Se
 from distributed.membership.detectability import reach_of, with_detectability
 from distributed.membership.evidence import (
     CONSENSUS,
-    Book,
-    EvidenceMaker,
+    EvidenceBuilder,
+    PhotoScores,
     Scale,
     combined_score,
     scales_of,
@@ -51,7 +51,7 @@ LEAST_MATCH_RATE = 0.5
 class Diagnostics:
     """What an assessment says beside its verdicts. None of it changes one, and it takes most of the time.
 
-    prefixes: rising shares of the samples, of which scores and flags are told too. tails: extrapolated
+    prefixes: rising shares of the samples, for which scores and flags are reported too. tails: extrapolated
     p-values. set_test: one p-value of all candidates together. population: how many people are made.
     """
 
@@ -114,19 +114,21 @@ def assess(
     membership, cuts = spec.membership, diagnostics.cuts(spec.samples)
     frame = calibration_frame(gallery, membership, attributes)
     points = operating_points(gallery, membership.hit_fmr)
-    thresholds, found = _searched(spec, frame, points, cuts, passes)
-    partials = {name: prefixes[-1] for name, prefixes in found.items()}
+    thresholds, partials_by_cut = _searched(spec, frame, points, cuts, passes)
+    partials = {name: prefixes[-1] for name, prefixes in partials_by_cut.items()}
     references = _reference_partials(spec, frame, thresholds, passes, reference)
     counted = min(spec.samples, POPULATION_SAMPLES) if diagnostics.population else 0
-    samples = passes.gather(_wanted_samples(found, counted))
-    makers = {name: EvidenceMaker.of(gallery, name, membership, references.get(name)) for name in partials}
-    book, prefixes = _prefix_scores(spec, frame, makers, found, samples, cuts)
-    before = judge(frame, book, membership, tails=diagnostics.tails, set_test=diagnostics.set_test)
+    samples = passes.gather(_wanted_samples(partials_by_cut, counted))
+    builders = {
+        name: EvidenceBuilder.of(gallery, name, membership, references.get(name)) for name in partials
+    }
+    scores_by_name, prefixes = _prefix_scores(spec, frame, builders, partials_by_cut, samples, cuts)
+    before = judge(frame, scores_by_name, membership, tails=diagnostics.tails, set_test=diagnostics.set_test)
     hits = [count_hits(frame, name, partial, membership.fdr) for name, partial in partials.items()]
     judgements, people = before, suspects(frame, before, hits)
     if len(people):
-        support = _support(people, thresholds, frame, partials, samples, makers, passes)
-        judgements = explain_away(frame, before, support, membership, _scales(frame, book, spec))
+        support = _support(people, thresholds, frame, partials, samples, builders, passes)
+        judgements = explain_away(frame, before, support, membership, _scales(frame, scores_by_name, spec))
         hits = [
             explain_hits(frame, counts, partials[counts.recognizer], support, membership.fdr)
             for counts in hits
@@ -137,7 +139,7 @@ def assess(
         points=points,
         thresholds=thresholds,
         partials=partials,
-        book=book,
+        photo_scores=scores_by_name,
         before=before,
         judgements=with_detectability(frame, judgements, reach, membership),
         hits=hits,
@@ -145,7 +147,7 @@ def assess(
         population=_population(gallery, samples) if diagnostics.population else None,
         prefixes=prefixes,
         drifts=_drifts(frame),
-        settings=_settings(spec, frame, makers, thresholds, passes),
+        settings=_settings(spec, frame, builders, thresholds, passes),
     )
 
 
@@ -158,17 +160,19 @@ def _searched(
 ) -> tuple[dict[str, float], dict[str, list[Partial]]]:
     """The thresholds of a hit, and what is found below each cut; twice if they come from the samples."""
     thresholds = {name: point.threshold for name, point in points.items()}
-    found = passes.search(thresholds, frame.levels, cuts)
-    if not all(prefixes[-1].samples for prefixes in found.values()):
+    partials_by_cut = passes.search(thresholds, frame.levels, cuts)
+    if not all(prefixes[-1].samples for prefixes in partials_by_cut.values()):
         raise InvalidSamplesError(
             "no sample has a template, so nobody can be scored: see `outcome` in the shards, and check "
             "faces.detector, or give faces.landmarks"
         )
     if spec.membership.hit == "median":
-        nearest = {name: prefixes[-1].neighbours.similarity[:, 0] for name, prefixes in found.items()}
+        nearest = {
+            name: prefixes[-1].neighbours.similarity[:, 0] for name, prefixes in partials_by_cut.items()
+        }
         thresholds = {name: float(np.median(values)) for name, values in nearest.items()}
-        found = passes.search(thresholds, frame.levels, cuts)
-    return thresholds, found
+        partials_by_cut = passes.search(thresholds, frame.levels, cuts)
+    return thresholds, partials_by_cut
 
 
 def _reference_partials(
@@ -180,18 +184,18 @@ def _reference_partials(
 ) -> dict[str, Partial]:
     if reference is None or "calibrated" not in spec.membership.scores:
         return {}
-    found = passes.search(thresholds, frame.levels, (spec.samples,), reference)
-    return {name: prefixes[-1] for name, prefixes in found.items()}
+    partials_by_cut = passes.search(thresholds, frame.levels, (spec.samples,), reference)
+    return {name: prefixes[-1] for name, prefixes in partials_by_cut.items()}
 
 
 def _wanted_samples(
-    found: Mapping[str, Sequence[Partial]], first_samples: int
+    partials_by_cut: Mapping[str, Sequence[Partial]], first_samples: int
 ) -> dict[str, NDArray[np.int64]]:
     """The ids whose templates are needed: nearest samples, and the first ones to count identities."""
     first = np.arange(first_samples)
     return {
-        name: np.unique(np.concatenate([first, *(_neighbour_ids(one.neighbours) for one in prefixes)]))
-        for name, prefixes in found.items()
+        name: np.unique(np.concatenate([first, *(_neighbour_ids(prefix.neighbours) for prefix in prefixes)]))
+        for name, prefixes in partials_by_cut.items()
     }
 
 
@@ -203,63 +207,66 @@ def _neighbour_ids(neighbours: Neighbours) -> NDArray[np.int64]:
 def _prefix_scores(
     spec: AuditSpec,
     frame: Frame,
-    makers: Mapping[str, EvidenceMaker],
-    found: Mapping[str, Sequence[Partial]],
+    builders: Mapping[str, EvidenceBuilder],
+    partials_by_cut: Mapping[str, Sequence[Partial]],
     samples: Mapping[str, SampleTemplates],
     cuts: tuple[int, ...],
-) -> tuple[Book, list[Prefix]]:
+) -> tuple[PhotoScores, list[Prefix]]:
     """The scores of photos by all samples, and each prefix's scores and flags."""
-    book: Book = {}
+    scores_by_name: PhotoScores = {}
     prefixes: list[Prefix] = []
     for place, cut in enumerate(cuts):
-        if not all(partials[place].samples for partials in found.values()):
+        if not all(partials[place].samples for partials in partials_by_cut.values()):
             continue
-        evidences = {name: makers[name].evidence(found[name][place], samples[name]) for name in makers}
-        book = score_book(evidences, spec.membership.scores, None, frame)
-        for (recognizer, name), values in book.items():
+        evidences = {
+            name: builder.evidence(partials_by_cut[name][place], samples[name])
+            for name, builder in builders.items()
+        }
+        scores_by_name = score_book(evidences, spec.membership.scores, None, frame)
+        for (recognizer, name), values in scores_by_name.items():
             calibrated, decisions = decided(frame, values, spec.membership)
             flagged = sum(decision.verdict is Verdict.LEAKED for decision in decisions)
             prefixes.append(Prefix(cut, recognizer, name, calibrated.score, flagged))
-    return book, prefixes
+    return scores_by_name, prefixes
 
 
 def _settings(
     spec: AuditSpec,
     frame: Frame,
-    makers: Mapping[str, EvidenceMaker],
+    builders: Mapping[str, EvidenceBuilder],
     thresholds: Mapping[str, float],
     passes: SamplePasses,
 ) -> list[SettingScores]:
     """Each setting of a sweep, scored by its own samples; none without a sweep."""
     count = len(Sweep(spec.generator.sweep).settings)
-    found: list[SettingScores] = []
+    scores: list[SettingScores] = []
     for setting in range(count if count > 1 else 0):
         partials = passes.search_setting(thresholds, frame.levels, count, setting)
-        found += _of_setting(spec, frame, makers, setting, partials, passes)
-    return found
+        scores += _of_setting(spec, frame, builders, setting, partials, passes)
+    return scores
 
 
 def _of_setting(
     spec: AuditSpec,
     frame: Frame,
-    makers: Mapping[str, EvidenceMaker],
+    builders: Mapping[str, EvidenceBuilder],
     setting: int,
     partials: Mapping[str, Partial],
     passes: SamplePasses,
 ) -> Iterator[SettingScores]:
-    if not all(one.samples for one in partials.values()):
+    if not all(partial.samples for partial in partials.values()):
         return
-    near = passes.gather({name: _neighbour_ids(one.neighbours) for name, one in partials.items()})
-    evidences = {name: makers[name].evidence(one, near[name]) for name, one in partials.items()}
-    samples = min(one.samples for one in partials.values())
+    near = passes.gather({name: _neighbour_ids(partial.neighbours) for name, partial in partials.items()})
+    evidences = {name: builders[name].evidence(partial, near[name]) for name, partial in partials.items()}
+    samples = min(partial.samples for partial in partials.values())
     for (recognizer, name), values in score_book(evidences, spec.membership.scores, None, frame).items():
         yield SettingScores(setting, samples, recognizer, name, *decided(frame, values, spec.membership))
 
 
-def _scales(frame: Frame, book: Book, spec: AuditSpec) -> dict[str, Scale] | None:
+def _scales(frame: Frame, scores_by_name: PhotoScores, spec: AuditSpec) -> dict[str, Scale] | None:
     if CONSENSUS not in spec.membership.scores:
         return None
-    return scales_of(frame, book, combined_score(spec.membership.scores))
+    return scales_of(frame, scores_by_name, combined_score(spec.membership.scores))
 
 
 def _support(
@@ -268,13 +275,17 @@ def _support(
     frame: Frame,
     nearest: Mapping[str, Partial],
     samples: Mapping[str, SampleTemplates],
-    makers: Mapping[str, EvidenceMaker],
+    builders: Mapping[str, EvidenceBuilder],
     passes: SamplePasses,
 ) -> Support:
     partials = passes.support(people, thresholds, frame.levels)
-    found = passes.gather({name: _neighbour_ids(one.neighbours) for name, one in partials.items()})
+    supporting = passes.gather(
+        {name: _neighbour_ids(partial.neighbours) for name, partial in partials.items()}
+    )
     photos = np.flatnonzero(np.isin(frame.gallery.identity, people)).astype(np.int64)
-    evidences = {name: makers[name].evidence(one, found[name], photos) for name, one in partials.items()}
+    evidences = {
+        name: builders[name].evidence(partial, supporting[name], photos) for name, partial in partials.items()
+    }
     return Support(people, photos, partials, evidences, nearest, samples)
 
 
@@ -304,5 +315,5 @@ def _drifts(frame: Frame) -> list[Drift]:
         "photos per identity": gallery.photos_per_identity().astype(np.float64),
         "detection score": identity_quality(gallery),
     }
-    found = [drift(name, values[frame.candidates], values[cohort]) for name, values in columns.items()]
-    return [one for one in found if one is not None]
+    comparisons = [drift(name, values[frame.candidates], values[cohort]) for name, values in columns.items()]
+    return [comparison for comparison in comparisons if comparison is not None]

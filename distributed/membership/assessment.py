@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.detectability import Reach
-from distributed.membership.evidence import Book
+from distributed.membership.evidence import PhotoScores
 from distributed.membership.frame import Calibrated, Frame
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
@@ -66,15 +66,15 @@ class SettingScores:
 class Assessment:
     """What the samples say of the gallery.
 
-    thresholds: recogniser -> similarity of a hit. book: the scores of photos by all samples. before: the
-    judgements before explaining away. reach: by recogniser and group, what it could have found.
+    thresholds: recogniser -> similarity of a hit. photo_scores: the scores of photos by all samples.
+    before: the judgements before explaining away. reach: by recogniser and group, what it could have found.
     """
 
     frame: Frame
     points: Mapping[str, OperatingPoint]
     thresholds: Mapping[str, float]
     partials: Mapping[str, Partial]
-    book: Book
+    photo_scores: PhotoScores
     before: Sequence[Judgement]
     judgements: Sequence[Judgement]
     hits: Sequence[HitCounts]

@@ -108,9 +108,9 @@ def norm_inputs(
     if len(row) and (row.max() >= len(ids) or not np.array_equal(ids[row], wanted[there])):
         raise ValueError("the template of a nearest sample is missing")
     own = np.broadcast_to(identity[:, None], wanted.shape)[there]
-    found = impostors(samples[row], own, cohort)
+    near = impostors(samples[row], own, cohort)
     spread = Impostors(
-        *(_scatter(column, there) for column in (found.mean, found.deviation, found.nearest_mean))
+        *(_scatter(column, there) for column in (near.mean, near.deviation, near.nearest_mean))
     )
     return NormInputs(
         neighbours.similarity.astype(np.float64), impostors(templates, identity, cohort), spread
@@ -123,42 +123,42 @@ def _scatter(values: Floats, there: NDArray[np.bool_]) -> Floats:
     return whole
 
 
-def z_norm(one: NormInputs) -> Floats:
+def z_norm(inputs: NormInputs) -> Floats:
     """(s − μ_photo) / σ_photo of the nearest sample, (g,): Reynolds 1997; Auckenthaler et al. 2000, Digital
     Signal Processing 10. A photo that looks like everybody has a large μ."""
-    scaled: Floats = (one.similarity[:, 0] - one.photo.mean) / one.photo.deviation
+    scaled: Floats = (inputs.similarity[:, 0] - inputs.photo.mean) / inputs.photo.deviation
     return scaled
 
 
-def t_norm(one: NormInputs) -> Floats:
+def t_norm(inputs: NormInputs) -> Floats:
     """The largest (s − μ_sample) / σ_sample of the nearest samples, (g,): Auckenthaler et al. 2000.
 
     A sample that looks like everybody has a large μ.
     """
-    largest: Floats = _t(one).max(axis=1)
+    largest: Floats = _t(inputs).max(axis=1)
     return largest
 
 
-def s_norm(one: NormInputs) -> Floats:
+def s_norm(inputs: NormInputs) -> Floats:
     """The largest mean of the z- and the t-normalised similarity of the nearest samples, (g,).
 
     Kenny 2010, Bayesian speaker verification with heavy-tailed priors, Odyssey.
     """
-    z = (one.similarity - one.photo.mean[:, None]) / one.photo.deviation[:, None]
-    largest: Floats = ((z + _t(one)) / 2).max(axis=1)
+    z = (inputs.similarity - inputs.photo.mean[:, None]) / inputs.photo.deviation[:, None]
+    largest: Floats = ((z + _t(inputs)) / 2).max(axis=1)
     return largest
 
 
-def _t(one: NormInputs) -> Floats:
-    scaled: Floats = (one.similarity - one.sample.mean) / one.sample.deviation
+def _t(inputs: NormInputs) -> Floats:
+    scaled: Floats = (inputs.similarity - inputs.sample.mean) / inputs.sample.deviation
     return scaled
 
 
-def cohort_norm(one: NormInputs) -> Floats:
+def cohort_norm(inputs: NormInputs) -> Floats:
     """The largest s − μ of the nearest samples, (g,); μ: the sample's mean similarity to its NEAREST cohort.
 
     Unconstrained cohort normalisation (Ariyaeeinia and Sivakumaran 1997; Auckenthaler et al. 2000):
     how much better a sample fits this person than the people outside the training data whom it fits best.
     """
-    largest: Floats = (one.similarity - one.sample.nearest_mean).max(axis=1)
+    largest: Floats = (inputs.similarity - inputs.sample.nearest_mean).max(axis=1)
     return largest

@@ -58,8 +58,8 @@ def reference_log_density(
     for start in range(0, len(templates), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         similarity = Templates.of(templates[rows]).exact @ base.T
-        mine = own[rows, None] == reference_identity[None, :]
-        similarity[mine] = -np.inf
+        same_person = own[rows, None] == reference_identity[None, :]
+        similarity[same_person] = -np.inf
         kth[rows] = np.partition(similarity, -k, axis=1)[:, -k]
-        n[rows] = len(base) - mine.sum(axis=1)
+        n[rows] = len(base) - same_person.sum(axis=1)
     return log_density(kth, k, n, templates.shape[1])

@@ -87,7 +87,7 @@ def with_detectability(
     The chance is that of the score `max` of the judgement's recogniser (of a score that combines them, the
     least able one) to give the p-value that would have been enough, beside all who are flagged.
     """
-    return [_with_detectability(frame, one, reach, membership) for one in judgements]
+    return [_with_detectability(frame, judgement, reach, membership) for judgement in judgements]
 
 
 def _with_detectability(
@@ -116,11 +116,11 @@ def _decided(decision: Decision, share: float | None, reason: str) -> Decision:
 def _detectable(reach: Sequence[GroupReach], p_value: float) -> tuple[float | None, str]:
     """The smallest share that would have been noticed, None if it is too large, and what to say of it."""
     shares = []
-    for one in reach:
-        power = one.power(p_value)
+    for group_reach in reach:
+        power = group_reach.power(p_value)
         share = None if power is None else power.smallest_share(DETECTION_POWER)
         if share is None or share > LARGEST_SHARE:
-            return None, _unknown_power(one) if power is None else _too_little_power(power)
+            return None, _unknown_power(group_reach) if power is None else _too_little_power(power)
         shares.append(share)
     return max(shares), silence_text(max(shares))
 
@@ -135,14 +135,14 @@ def _unknown_power(reach: GroupReach) -> str:
 
 def _too_little_power(power: Power) -> str:
     chance = power.at(LARGEST_SHARE)
-    told = (
+    text = (
         f"even a person in {per_million(LARGEST_SHARE)} of a million compared samples would have been "
         f"flagged with an estimated chance of {chance:.2g} only, by the score max: "
     )
     matched = float((power.match_rates > 0).mean())
     if matched < DETECTION_POWER:
-        return told + (
+        return text + (
             f"of the cohort's people {matched:.0%} have two photos that are similar enough, which more "
             "samples do not change; use a better recogniser, better photos or a larger cohort"
         )
-    return told + f"{power.samples:,} compared samples are too few"
+    return text + f"{power.samples:,} compared samples are too few"

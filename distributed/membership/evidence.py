@@ -19,13 +19,13 @@ from schemas.spec.membership import MembershipSpec
 
 CONSENSUS = "consensus"
 EVERY_RECOGNIZER = "all"
-Book = dict[tuple[str, str], Floats]
+PhotoScores = dict[tuple[str, str], Floats]
 """(recogniser, score name) -> the scores of photos, (g,)."""
 
 
 @dataclass(frozen=True)
-class EvidenceMaker:
-    """Makes the evidence of one recogniser for any merged search of the whole gallery or a part of it."""
+class EvidenceBuilder:
+    """Builds the evidence of one recogniser for any merged search of the whole gallery or a part of it."""
 
     gallery: EnrolledGallery
     recognizer: str
@@ -37,7 +37,7 @@ class EvidenceMaker:
     @classmethod
     def of(
         cls, gallery: EnrolledGallery, recognizer: str, membership: MembershipSpec, reference: Partial | None
-    ) -> EvidenceMaker:
+    ) -> EvidenceBuilder:
         templates, cohort = gallery.templates[recognizer], gallery.members_of(Role.COHORT)
         density = None
         if "density_ratio" in membership.scores:
@@ -87,20 +87,20 @@ def combined_score(names: Sequence[str]) -> str:
     return next(name for name in names if name != CONSENSUS)
 
 
-def scales_of(frame: Frame, book: Book, name: str) -> dict[str, Scale]:
+def scales_of(frame: Frame, scores_by_name: PhotoScores, name: str) -> dict[str, Scale]:
     """Recogniser -> the scale of a score."""
     cohort = np.isin(frame.gallery.identity, frame.gallery.members_of(Role.COHORT))
-    found = {}
-    for (recognizer, score_name), values in book.items():
+    scales = {}
+    for (recognizer, score_name), values in scores_by_name.items():
         if score_name == name:
             deviation = float(values[cohort].std())
-            found[recognizer] = Scale(float(values[cohort].mean()), deviation or 1.0)
-    return found
+            scales[recognizer] = Scale(float(values[cohort].mean()), deviation or 1.0)
+    return scales
 
 
 def score_book(
     evidences: Mapping[str, Evidence], names: Sequence[str], scales: Mapping[str, Scale] | None, frame: Frame
-) -> Book:
+) -> PhotoScores:
     """All recognisers × scores of photos; `consensus`, if wanted, last.
 
     consensus: the mean over recognisers of the first other score, each in units of its cohort's spread, so
@@ -108,13 +108,15 @@ def score_book(
     Tinsley et al. 2021, This Face Does Not Exist... But It Might Be Yours, WACV.
     """
     plain = [name for name in names if name != CONSENSUS]
-    book: Book = {}
+    scores_by_name: PhotoScores = {}
     for recognizer, evidence in evidences.items():
         for name, values in photo_scores(evidence, plain).items():
-            book[recognizer, name] = values
+            scores_by_name[recognizer, name] = values
     if CONSENSUS in names:
         base = combined_score(names)
-        scales = scales_of(frame, book, base) if scales is None else scales
-        units = [(book[one, base] - scale.mean) / scale.deviation for one, scale in scales.items()]
-        book[EVERY_RECOGNIZER, CONSENSUS] = np.mean(units, axis=0)
-    return book
+        scales = scales_of(frame, scores_by_name, base) if scales is None else scales
+        units = [
+            (scores_by_name[scaled, base] - scale.mean) / scale.deviation for scaled, scale in scales.items()
+        ]
+        scores_by_name[EVERY_RECOGNIZER, CONSENSUS] = np.mean(units, axis=0)
+    return scores_by_name

@@ -12,7 +12,7 @@ from distributed.membership.frame import Floats, Frame, Integers
 from distributed.membership.hits import HitCounts, count_hits
 from distributed.membership.judgement import Judgement
 from distributed.membership.scores import Evidence
-from distributed.membership.verdicts import borrowed, decide
+from distributed.membership.verdicts import decide, explained_by
 from distributed.reduce.neighbours import Partial
 from distributed.reduce.reducer import SampleTemplates
 from distributed.statistics.calibration import conformal_p_values
@@ -24,7 +24,7 @@ from schemas.spec.membership import MembershipSpec
 
 @dataclass(frozen=True)
 class Support:
-    """A second look at some people, each among the samples that support him.
+    """A second look at some people, each among the samples that support them.
 
     people: int64 (f,), indices of identities, rising; photos: int64, their rows in the gallery. partials,
     evidences, samples: by recogniser, of these photos; nearest: by recogniser, of the whole gallery.
@@ -43,8 +43,8 @@ def suspects(frame: Frame, judgements: Sequence[Judgement], hits: Sequence[HitCo
     chosen = np.zeros(len(frame.candidates), dtype=np.bool_)
     for judgement in judgements:
         chosen |= judgement.flagged()
-    for one in hits:
-        chosen |= one.flagged
+    for hit in hits:
+        chosen |= hit.flagged
     return frame.candidates[chosen]
 
 
@@ -55,23 +55,23 @@ def explain_away(
     membership: MembershipSpec,
     scales: Mapping[str, Scale] | None,
 ) -> list[Judgement]:
-    """Decide again, each suspect on the samples that fit him best. See `docs/method.md`.
+    """Decide again, each suspect on the samples that fit them best. See `docs/method.md`.
 
     A p-value only grows by it, so it stays valid; nobody is flagged who was not before.
     """
-    book = score_book(support.evidences, membership.scores, scales, frame)
-    explained_by = {name: _explainers(frame, support, name) for name in support.evidences}
-    explained_by[EVERY_RECOGNIZER] = explained_by[next(iter(support.evidences))]
+    scores_by_name = score_book(support.evidences, membership.scores, scales, frame)
+    explainers = {name: _explainers(frame, support, name) for name in support.evidences}
+    explainers[EVERY_RECOGNIZER] = explainers[next(iter(support.evidences))]
     return [
         _explain_one(
             frame,
-            one,
+            judgement,
             support,
-            book[one.recognizer, one.score_name],
-            explained_by[one.recognizer],
+            scores_by_name[judgement.recognizer, judgement.score_name],
+            explainers[judgement.recognizer],
             membership,
         )
-        for one in judgements
+        for judgement in judgements
     ]
 
 
@@ -83,48 +83,48 @@ def _explain_one(
     explainers: Mapping[int, int],
     membership: MembershipSpec,
 ) -> Judgement:
-    one = judgement.calibrated
-    explained = np.full(len(one.p_value), np.nan)
+    calibrated = judgement.calibrated
+    explained = np.full(len(calibrated.p_value), np.nan)
     for index, group in enumerate(frame.groups):
-        mine = np.flatnonzero((frame.group_of == index) & np.isin(frame.candidates, support.people))
+        in_group = np.flatnonzero((frame.group_of == index) & np.isin(frame.candidates, support.people))
         gallery = frame.gallery
         rows = support.photos
         means = identity_means(
             photo_score, gallery.identity[rows], gallery.rank[rows], group.photos, len(gallery.names)
         )
-        again = conformal_p_values(means[frame.candidates[mine]], one.cohort[index])
-        explained[mine] = np.maximum(again, one.p_value[mine])
-    p = np.where(np.isnan(explained), one.p_value, explained)
-    decisions = decide(p, one.floor, fdr=membership.fdr, correction=membership.correction)
+        again = conformal_p_values(means[frame.candidates[in_group]], calibrated.cohort[index])
+        explained[in_group] = np.maximum(again, calibrated.p_value[in_group])
+    p = np.where(np.isnan(explained), calibrated.p_value, explained)
+    decisions = decide(p, calibrated.floor, fdr=membership.fdr, correction=membership.correction)
     resembles = np.full(len(p), -1, dtype=np.int64)
     before = judgement.flagged()
     for place, decision in enumerate(decisions):
         other = explainers.get(int(frame.candidates[place]))
-        vanished = p[place] > one.p_value[place] and other is not None
+        vanished = p[place] > calibrated.p_value[place] and other is not None
         if before[place] and decision.verdict is not Verdict.LEAKED and vanished:
             assert other is not None
             resembles[place] = other
-            decisions[place] = borrowed(decision, frame.gallery.names[other])
+            decisions[place] = explained_by(decision, frame.gallery.names[other])
     return replace(judgement, decisions=decisions, explained_p_value=explained, resembles=resembles)
 
 
 def _explainers(frame: Frame, support: Support, recognizer: str) -> dict[int, int]:
-    """Suspect -> whom most of his nearest samples support instead, if anybody."""
+    """Suspect -> whom most of their nearest samples support instead, if anybody."""
     gallery, samples = frame.gallery, support.samples[recognizer]
     photos = gallery.templates[recognizer][support.photos]
     owner = np.searchsorted(support.people, gallery.identity[support.photos])
-    found = {}
+    explainers = {}
     for column, person in enumerate(support.people):
         ids = support.nearest[recognizer].neighbours.sample_id[gallery.identity == person]
         rows = np.searchsorted(samples.sample_id, np.unique(ids[ids >= 0]))
         other = explainer(supported(samples.templates[rows], photos, owner), column)
         if other is not None:
-            found[int(person)] = int(support.people[other])
-    return found
+            explainers[int(person)] = int(support.people[other])
+    return explainers
 
 
 def explain_hits(frame: Frame, counts: HitCounts, before: Partial, support: Support, fdr: float) -> HitCounts:
-    """Test over-representation again, each suspect by the hits of the samples that support him."""
+    """Test over-representation again, each suspect by the hits of the samples that support them."""
     merged = before.identity_hits.copy()
     merged[:, support.people] = support.partials[counts.recognizer].identity_hits
     again = count_hits(frame, counts.recognizer, replace(before, identity_hits=merged), fdr)
@@ -132,8 +132,8 @@ def explain_hits(frame: Frame, counts: HitCounts, before: Partial, support: Supp
     explainers = _explainers(frame, support, counts.recognizer)
     resembles = np.array(
         [
-            explainers.get(int(one), -1) if gone else -1
-            for one, gone in zip(frame.candidates, lost, strict=True)
+            explainers.get(int(candidate), -1) if gone else -1
+            for candidate, gone in zip(frame.candidates, lost, strict=True)
         ],
         dtype=np.int64,
     )

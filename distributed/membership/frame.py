@@ -72,7 +72,7 @@ def _stratum_column(
     if name == QUALITY:
         values = quality_strata(identity_quality(gallery), in_cohort)
     else:
-        values = [attributes[name].get(one, "unknown") for one in gallery.names]
+        values = [attributes[name].get(identity, "unknown") for identity in gallery.names]
     return [f"{name}={value}" for value in values]
 
 
@@ -105,16 +105,16 @@ class Calibrated:
 
 
 def calibrate(frame: Frame, photo_score: Floats) -> Calibrated:
-    """Compare each candidate with the cohort of his group, at the group's number of photos."""
+    """Compare each candidate with the cohort of their group, at the group's number of photos."""
     score, p_value, floor = (np.empty(len(frame.candidates)) for _ in range(3))
     cohorts = []
     for index, group in enumerate(frame.groups):
         means = means_of(frame, photo_score, group.photos)
-        mine = frame.group_of == index
-        score[mine] = means[frame.candidates[mine]]
+        in_group = frame.group_of == index
+        score[in_group] = means[frame.candidates[in_group]]
         cohorts.append(means[group.cohort])
-        p_value[mine] = conformal_p_values(score[mine], cohorts[-1])
-        floor[mine] = 1 / (len(group.cohort) + 1)
+        p_value[in_group] = conformal_p_values(score[in_group], cohorts[-1])
+        floor[in_group] = 1 / (len(group.cohort) + 1)
     return Calibrated(score, p_value, floor, cohorts)
 
 

@@ -35,12 +35,12 @@ def count_hits(frame: Frame, recognizer: str, partial: Partial, fdr: float) -> H
     columns = per_million, low, high, expected, ratio, p_value = np.empty((6, m))
     for index, group in enumerate(frame.groups):
         counts = partial.identity_hits[frame.level_of(group)]
-        mine = np.flatnonzero(frame.group_of == index)
-        hits[mine] = counts[frame.candidates[mine]]
-        one = over_representation(hits[mine], partial.samples, counts[group.cohort])
-        rate = np.full(len(mine), one.expected_per_million)
-        values = (one.per_million, one.low, one.high, rate, one.ratio, one.p_value)
+        in_group = np.flatnonzero(frame.group_of == index)
+        hits[in_group] = counts[frame.candidates[in_group]]
+        measured = over_representation(hits[in_group], partial.samples, counts[group.cohort])
+        rate = np.full(len(in_group), measured.expected_per_million)
+        values = (measured.per_million, measured.low, measured.high, rate, measured.ratio, measured.p_value)
         for column, value in zip(columns, values, strict=True):
-            column[mine] = value
+            column[in_group] = value
     flagged, nobody = over_represented(p_value, fdr), np.full(m, -1, dtype=np.int64)
     return HitCounts(recognizer, hits, per_million, low, high, expected, ratio, p_value, flagged, nobody)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.membership.evidence import CONSENSUS, Book, combined_score, scales_of
+from distributed.membership.evidence import CONSENSUS, PhotoScores, combined_score, scales_of
 from distributed.membership.frame import Calibrated, Floats, Frame, Integers, calibrate
 from distributed.membership.verdicts import Decision, decide
 from distributed.statistics.set_membership import set_p_value
@@ -40,21 +40,26 @@ class Judgement:
     set_p_value: float
 
     def verdicts(self) -> list[Verdict]:
-        return [one.verdict for one in self.decisions]
+        return [decision.verdict for decision in self.decisions]
 
     def flagged(self) -> NDArray[np.bool_]:
-        return np.array([one.verdict is Verdict.LEAKED for one in self.decisions], dtype=np.bool_)
+        return np.array([decision.verdict is Verdict.LEAKED for decision in self.decisions], dtype=np.bool_)
 
 
 def judge(
-    frame: Frame, book: Book, membership: MembershipSpec, *, tails: bool = True, set_test: bool = True
+    frame: Frame,
+    scores_by_name: PhotoScores,
+    membership: MembershipSpec,
+    *,
+    tails: bool = True,
+    set_test: bool = True,
 ) -> list[Judgement]:
     """All recognisers × scores, in the spec's order. Each is a family of its own for the FDR.
 
     tails, set_test: whether these, which change no verdict, are computed; NaN if not.
     """
     judgements = []
-    for (recognizer, name), values in book.items():
+    for (recognizer, name), values in scores_by_name.items():
         calibrated, decisions = decided(frame, values, membership)
         m = len(frame.candidates)
         unknown = np.full(m, np.nan)
@@ -67,7 +72,7 @@ def judge(
                 decisions,
                 unknown,
                 np.full(m, -1, dtype=np.int64),
-                _disagreement(frame, book, membership) if name == CONSENSUS else unknown,
+                _disagreement(frame, scores_by_name, membership) if name == CONSENSUS else unknown,
                 _set_p_value(frame, calibrated) if set_test else float("nan"),
             )
         )
@@ -83,25 +88,25 @@ def decided(
     return calibrated, decide(calibrated.p_value, calibrated.floor, fdr=fdr, correction=correction)
 
 
-def _tails(frame: Frame, one: Calibrated) -> TailPValues:
-    columns = [np.full(len(one.score), np.nan) for _ in range(3)]
-    for index, cohort in enumerate(one.cohort):
-        mine = np.flatnonzero(frame.group_of == index)
-        found = tail_p_values(one.score[mine], cohort, seed=SEED)
-        for column, values in zip(columns, (found.p_value, found.low, found.high), strict=True):
-            column[mine] = values
+def _tails(frame: Frame, calibrated: Calibrated) -> TailPValues:
+    columns = [np.full(len(calibrated.score), np.nan) for _ in range(3)]
+    for index, cohort in enumerate(calibrated.cohort):
+        in_group = np.flatnonzero(frame.group_of == index)
+        tail = tail_p_values(calibrated.score[in_group], cohort, seed=SEED)
+        for column, values in zip(columns, (tail.p_value, tail.low, tail.high), strict=True):
+            column[in_group] = values
     return TailPValues(*columns)
 
 
-def _set_p_value(frame: Frame, one: Calibrated) -> float:
-    sides = [one.score[frame.group_of == index] for index in range(len(frame.groups))]
-    return set_p_value(sides, one.cohort, seed=SEED)
+def _set_p_value(frame: Frame, calibrated: Calibrated) -> float:
+    sides = [calibrated.score[frame.group_of == index] for index in range(len(frame.groups))]
+    return set_p_value(sides, calibrated.cohort, seed=SEED)
 
 
-def _disagreement(frame: Frame, book: Book, membership: MembershipSpec) -> Floats:
+def _disagreement(frame: Frame, scores_by_name: PhotoScores, membership: MembershipSpec) -> Floats:
     base = combined_score(membership.scores)
     units = [
-        (calibrate(frame, book[recognizer, base]).score - scale.mean) / scale.deviation
-        for recognizer, scale in scales_of(frame, book, base).items()
+        (calibrate(frame, scores_by_name[recognizer, base]).score - scale.mean) / scale.deviation
+        for recognizer, scale in scales_of(frame, scores_by_name, base).items()
     ]
     return np.asarray(np.std(units, axis=0), dtype=np.float64)

@@ -26,27 +26,27 @@ def power_result(assessment: Assessment, membership: MembershipSpec) -> PowerRes
         fdr=fdr,
         flaggable_from=allowed.best.flaggable_from,
         cohort_needed_for_one=allowed.cohort_needed_for_one,
-        groups=[_group(one) for one in allowed.groups],
+        groups=[_group(group) for group in allowed.groups],
         shares=share_results(power),
         share_for_power=shares_for_power(power),
         match_rate=None if power is None else float(np.mean(power.match_rates)),
     )
 
 
-def _group(one: GroupAllowance) -> GroupResult:
+def _group(group_allowance: GroupAllowance) -> GroupResult:
     return GroupResult(
-        stratum=one.stratum,
-        photos=one.photos,
-        candidates=one.candidates,
-        cohort=one.cohort,
-        smallest_p_value=one.smallest_p_value,
-        flaggable_from=one.flaggable_from,
+        stratum=group_allowance.stratum,
+        photos=group_allowance.photos,
+        candidates=group_allowance.candidates,
+        cohort=group_allowance.cohort,
+        smallest_p_value=group_allowance.smallest_p_value,
+        flaggable_from=group_allowance.flaggable_from,
     )
 
 
 def share_results(power: Power | None) -> list[ShareResult]:
-    return [ShareResult(share=one, power=None if power is None else power.at(one)) for one in SHARES]
+    return [ShareResult(share=share, power=None if power is None else power.at(share)) for share in SHARES]
 
 
 def shares_for_power(power: Power | None) -> dict[str, float | None]:
-    return {f"{one:g}": None if power is None else power.smallest_share(one) for one in POWERS}
+    return {f"{chance:g}": None if power is None else power.smallest_share(chance) for chance in POWERS}

@@ -46,14 +46,14 @@ def _names(gallery: EnrolledGallery, identities: Integers) -> pa.Array:
 def scores_table(frame: Frame, partials: Mapping[str, Partial], judgements: Sequence[Judgement]) -> pa.Table:
     """`scores.parquet`: for each recogniser × score, the candidates, then each group's cohort."""
     tables = []
-    for one in judgements:
-        partial = partials.get(one.recognizer)
-        tables.append(_candidates_of(frame, partial, one))
-        tables += [_cohort_of(frame, partial, one, index) for index in range(len(frame.groups))]
+    for judgement in judgements:
+        partial = partials.get(judgement.recognizer)
+        tables.append(_candidates_of(frame, partial, judgement))
+        tables += [_cohort_of(frame, partial, judgement, index) for index in range(len(frame.groups))]
     return pa.concat_tables(tables)
 
 
-def _candidates_of(frame: Frame, partial: Partial | None, one: Judgement) -> pa.Table:
+def _candidates_of(frame: Frame, partial: Partial | None, judgement: Judgement) -> pa.Table:
     groups = [frame.groups[index] for index in frame.group_of]
     hits = None
     if partial is not None:
@@ -62,29 +62,29 @@ def _candidates_of(frame: Frame, partial: Partial | None, one: Judgement) -> pa.
     columns = {
         "identity": _names(frame.gallery, frame.candidates),
         "role": pa.repeat(str(Role.CANDIDATE), len(groups)),
-        "score": pa.array(one.calibrated.score),
-        "p_value": pa.array(one.calibrated.p_value),
-        "explained_p_value": _nullable(one.explained_p_value),
-        "p_floor": pa.array(one.calibrated.floor),
-        "q_value": pa.array([decision.q_value for decision in one.decisions], pa.float64()),
-        "fdp_bound": pa.array([decision.fdp_bound for decision in one.decisions], pa.float64()),
-        "tail_p_value": _nullable(one.tail.p_value),
-        "tail_p_low": _nullable(one.tail.low),
-        "tail_p_high": _nullable(one.tail.high),
-        "verdict": pa.array([str(verdict) for verdict in one.verdicts()]),
-        "reason": pa.array([decision.reason for decision in one.decisions], pa.string()),
-        "resembles": _names(frame.gallery, one.resembles),
-        "disagreement": _nullable(one.disagreement),
+        "score": pa.array(judgement.calibrated.score),
+        "p_value": pa.array(judgement.calibrated.p_value),
+        "explained_p_value": _nullable(judgement.explained_p_value),
+        "p_floor": pa.array(judgement.calibrated.floor),
+        "q_value": pa.array([decision.q_value for decision in judgement.decisions], pa.float64()),
+        "fdp_bound": pa.array([decision.fdp_bound for decision in judgement.decisions], pa.float64()),
+        "tail_p_value": _nullable(judgement.tail.p_value),
+        "tail_p_low": _nullable(judgement.tail.low),
+        "tail_p_high": _nullable(judgement.tail.high),
+        "verdict": pa.array([str(verdict) for verdict in judgement.verdicts()]),
+        "reason": pa.array([decision.reason for decision in judgement.decisions], pa.string()),
+        "resembles": _names(frame.gallery, judgement.resembles),
+        "disagreement": _nullable(judgement.disagreement),
         "stratum": pa.array([group.stratum for group in groups]),
         "photos": pa.array([group.photos for group in groups], pa.int32()),
         "hits": pa.nulls(len(groups), pa.int64()) if hits is None else pa.array(hits),
     }
-    return _score_rows(one, columns)
+    return _score_rows(judgement, columns)
 
 
-def _cohort_of(frame: Frame, partial: Partial | None, one: Judgement, index: int) -> pa.Table:
+def _cohort_of(frame: Frame, partial: Partial | None, judgement: Judgement, index: int) -> pa.Table:
     """The cohort of one group, with leave-one-out p-values: for diagnostics."""
-    group, score = frame.groups[index], one.calibrated.cohort[index]
+    group, score = frame.groups[index], judgement.calibrated.cohort[index]
     n = len(group.cohort)
     columns = {
         "identity": _names(frame.gallery, group.cohort),
@@ -97,12 +97,15 @@ def _cohort_of(frame: Frame, partial: Partial | None, one: Judgement, index: int
     }
     if partial is not None:
         columns["hits"] = pa.array(partial.identity_hits[frame.level_of(group), group.cohort])
-    return _score_rows(one, columns)
+    return _score_rows(judgement, columns)
 
 
-def _score_rows(one: Judgement, columns: dict[str, pa.Array]) -> pa.Table:
+def _score_rows(judgement: Judgement, columns: dict[str, pa.Array]) -> pa.Table:
     n = len(columns["score"])
-    columns |= {"recognizer": pa.repeat(one.recognizer, n), "score_name": pa.repeat(one.score_name, n)}
+    columns |= {
+        "recognizer": pa.repeat(judgement.recognizer, n),
+        "score_name": pa.repeat(judgement.score_name, n),
+    }
     arrays = [columns.get(field.name, pa.nulls(n, field.type)) for field in SCORES_SCHEMA]
     return pa.Table.from_arrays(arrays, schema=SCORES_SCHEMA)
 
@@ -113,25 +116,25 @@ def _nullable(values: Floats) -> pa.Array:
 
 def over_representation_table(frame: Frame, counts: Sequence[HitCounts]) -> pa.Table:
     """`over_representation.parquet`: one row per candidate and recogniser."""
-    return pa.concat_tables([_hits_of(frame, one) for one in counts])
+    return pa.concat_tables([_hits_of(frame, count) for count in counts])
 
 
-def _hits_of(frame: Frame, one: HitCounts) -> pa.Table:
+def _hits_of(frame: Frame, hits: HitCounts) -> pa.Table:
     groups = [frame.groups[index] for index in frame.group_of]
-    finite: NDArray[np.bool_] = np.isfinite(one.ratio)
+    finite: NDArray[np.bool_] = np.isfinite(hits.ratio)
     columns = [
         _names(frame.gallery, frame.candidates),
-        pa.repeat(one.recognizer, len(groups)),
+        pa.repeat(hits.recognizer, len(groups)),
         pa.array([group.stratum for group in groups]),
         pa.array([group.photos for group in groups], pa.int32()),
-        pa.array(one.hits),
-        pa.array(one.per_million),
-        pa.array(one.low),
-        pa.array(one.high),
-        pa.array(one.expected),
-        pa.array(np.where(finite, one.ratio, 0.0), mask=~finite),
-        pa.array(one.p_value),
-        pa.array(one.flagged),
-        _names(frame.gallery, one.resembles),
+        pa.array(hits.hits),
+        pa.array(hits.per_million),
+        pa.array(hits.low),
+        pa.array(hits.high),
+        pa.array(hits.expected),
+        pa.array(np.where(finite, hits.ratio, 0.0), mask=~finite),
+        pa.array(hits.p_value),
+        pa.array(hits.flagged),
+        _names(frame.gallery, hits.resembles),
     ]
     return pa.Table.from_arrays(columns, schema=OVER_REPRESENTATION_SCHEMA)

@@ -16,26 +16,29 @@ def settings_table(factors: Mapping[str, Sequence[FactorValue]], assessment: Ass
     """One row per setting × candidate × recogniser × score."""
     schema, settings = settings_schema(factors), Sweep(factors).settings
     gallery = assessment.gallery
-    names = [gallery.names[one] for one in assessment.frame.candidates]
+    names = [gallery.names[candidate] for candidate in assessment.frame.candidates]
     return pa.concat_tables(
-        [pa.table(_columns(one, settings[one.setting], names), schema=schema) for one in assessment.settings]
+        [
+            pa.table(_columns(setting, settings[setting.setting], names), schema=schema)
+            for setting in assessment.settings
+        ]
     )
 
 
-def _columns(one: SettingScores, setting: Setting, names: Sequence[str]) -> dict[str, pa.Array]:
+def _columns(setting_scores: SettingScores, setting: Setting, names: Sequence[str]) -> dict[str, pa.Array]:
     n = len(names)
-    told: dict[str, FactorValue] = {
-        "setting": one.setting,
-        "recognizer": one.recognizer,
-        "score_name": one.score_name,
-        "samples": one.samples,
+    constants: dict[str, FactorValue] = {
+        "setting": setting_scores.setting,
+        "recognizer": setting_scores.recognizer,
+        "score_name": setting_scores.score_name,
+        "samples": setting_scores.samples,
     }
-    told |= {factor_column(name): value for name, value in setting.items()}
-    columns = {name: pa.array([value] * n) for name, value in told.items()}
+    constants |= {factor_column(name): value for name, value in setting.items()}
+    columns = {name: pa.array([value] * n) for name, value in constants.items()}
     return columns | {
         "identity": pa.array(names),
-        "score": pa.array(one.calibrated.score),
-        "p_value": pa.array(one.calibrated.p_value),
-        "q_value": pa.array([decision.q_value for decision in one.decisions], pa.float64()),
-        "verdict": pa.array([str(decision.verdict) for decision in one.decisions]),
+        "score": pa.array(setting_scores.calibrated.score),
+        "p_value": pa.array(setting_scores.calibrated.p_value),
+        "q_value": pa.array([decision.q_value for decision in setting_scores.decisions], pa.float64()),
+        "verdict": pa.array([str(decision.verdict) for decision in setting_scores.decisions]),
     }

@@ -68,7 +68,7 @@ def _verdict(
     )
 
 
-def borrowed(decision: Decision, other: str) -> Decision:
-    """The verdict on one whose evidence vanished when the samples that fit `other` better were left out."""
+def explained_by(decision: Decision, other: str) -> Decision:
+    """The verdict on a person whose evidence vanished without the samples that fit `other` better."""
     reason = f"the samples that resemble this person fit {other} better; what is left is no evidence"
     return Decision(decision.q_value, decision.fdp_bound, Verdict.INCONCLUSIVE, reason)

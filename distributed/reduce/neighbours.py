@@ -155,11 +155,11 @@ def search(
     levels[l]. backend and device ("cpu", "cuda") change no bit of the result. Memory beyond the arguments is
     O(g × k + block). Raises DeviceError if the device is not there, ValueError if an argument is not as said.
     """
-    one = NeighbourSearch(
+    neighbour_search = NeighbourSearch(
         gallery, identity, k=k, threshold=threshold, rank=rank, levels=levels, backend=backend, device=device
     )
-    one.add(samples, sample_id)
-    return one.found()
+    neighbour_search.add(samples, sample_id)
+    return neighbour_search.found()
 
 
 class NeighbourSearch:
@@ -262,15 +262,15 @@ def _kernel(backend: Backend, device: str) -> Kernel:
 
 def _faiss_cpu(xq: Singles, xb: Singles, k: int) -> tuple[Singles, Integers]:
     """Largest inner products: D float32 (nq, k), falling, and I int64 (nq, k), for k <= nb."""
-    found: tuple[Singles, Integers] = faiss.knn(xq, xb, k, metric=faiss.METRIC_INNER_PRODUCT)
-    return found
+    nearest: tuple[Singles, Integers] = faiss.knn(xq, xb, k, metric=faiss.METRIC_INNER_PRODUCT)
+    return nearest
 
 
 def _faiss_gpu(xq: Singles, xb: Singles, k: int) -> tuple[Singles, Integers]:
-    found: tuple[Singles, Integers] = faiss.knn_gpu(
+    nearest: tuple[Singles, Integers] = faiss.knn_gpu(
         _gpu_resources(), xq, xb, k, metric=faiss.METRIC_INNER_PRODUCT
     )
-    return found
+    return nearest
 
 
 @cache
@@ -297,18 +297,18 @@ def _comparer(samples: Singles, device: str) -> PairFinder:
 def _search_block(query: _Query, samples: Templates, sample_id: Integers, kth: Floats) -> Partial:
     """kth: float64 (g,), the similarity of each photo's k-th neighbour so far: nothing below it matters."""
     block = _fold_copies(samples, sample_id, query.k)
-    found = empty(len(query.gallery), query.identities, query.k, len(query.levels))
+    partial = empty(len(query.gallery), query.identities, query.k, len(query.levels))
     candidates = _candidates(query, block.samples, kth)
     comparer = _comparer(block.samples.rounded, query.device)
     for photos in _whole_identities(query.identity):
         pairs = _pairs(query, comparer, candidates, photos)
         close = pairs.similarity >= candidates.nearest_from[pairs.left]
-        _place_nearest(query, block, pairs[close], found.neighbours)
+        _place_nearest(query, block, pairs[close], partial.neighbours)
         hits = _hits(query, block, pairs)
-        found.photo_hits[photos] = _count_by_photo(query, block, hits)[photos]
-        for counts, level in zip(found.identity_hits, query.levels, strict=True):
+        partial.photo_hits[photos] = _count_by_photo(query, block, hits)[photos]
+        for counts, level in zip(partial.identity_hits, query.levels, strict=True):
             counts += _count_by_identity(query, block, hits[query.rank[hits.left] < level])
-    return replace(found, samples=len(sample_id))
+    return replace(partial, samples=len(sample_id))
 
 
 def _fold_copies(samples: Templates, sample_id: Integers, k: int) -> _Block:

@@ -33,7 +33,7 @@ class SearchQuery:
 
     samples: the run whose shards are searched, this one or a reference. thresholds: recogniser name ->
     similarity of a hit. levels: as in `search`. cuts: rising sample ids; what is found among the ids
-    below each is told. settings and setting: only samples whose id is `setting` modulo `settings` count.
+    below each is reported. settings and setting: only samples whose id is `setting` modulo `settings` count.
     left_out: people of `gallery.parquet` who are not compared.
     """
 
@@ -76,7 +76,7 @@ class SupportQuery:
 
 
 Query = SearchQuery | GatherQuery | SupportQuery
-"""What is sought among the samples of a run; one pass over its shards answers it."""
+"""What is searched for among the samples of a run; one pass over its shards answers it."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,12 @@ class Finder(Protocol):
 
 
 class Reducer:
-    """Streams samples past what is sought; memory is O(gallery × k), or what is fetched, and one shard."""
+    """Compares streamed samples with a query; memory is O(gallery × k), or what is fetched, and one shard."""
 
     def __init__(self, query: Query) -> None:
         faiss.omp_set_num_threads(query.threads)
         threadpool_limits(query.threads, "blas")
-        self._names = [one.name for one in query.spec.faces.recognizers]
+        self._names = [recognizer.name for recognizer in query.spec.faces.recognizers]
         self._store = open_run(query.spec)
         self._samples = open_run(query.samples) if isinstance(query, SearchQuery) else self._store
         self._finder = self._open(query)
@@ -145,10 +145,10 @@ class Reducer:
     def make(self, group: ShardGroup) -> ShardReport:
         """Reduce one group of shards into one file of partial results."""
         seconds, start = {"read": 0.0}, time.perf_counter()
-        found = self._finder.find(self._templates(group, seconds))
+        arrays = self._finder.find(self._templates(group, seconds))
         written = time.perf_counter()
         seconds["compare"] = written - start - seconds["read"]
-        self._store.write_sealed(group.file_name, encode(found))
+        self._store.write_sealed(group.file_name, encode(arrays))
         seconds["write"] = time.perf_counter() - written
         return ShardReport(group.index, sum(shard.rows for shard in group.shards), {}, 0, seconds)
 
@@ -156,9 +156,9 @@ class Reducer:
         for shard in group.shards:
             for name in self._names:
                 start = time.perf_counter()
-                found = self._read(shard, name)
+                block = self._read(shard, name)
                 seconds["read"] += time.perf_counter() - start
-                yield found
+                yield block
 
     def _read(self, shard: Shard, recognizer: str) -> ShardTemplates:
         column = template_column(recognizer)
@@ -174,14 +174,14 @@ class Searcher:
         self._job, self._gallery = job, gallery
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
-        found = {name: _PrefixSearch(self._open(name), self._job.cuts) for name in self._gallery.templates}
+        searches = {name: _PrefixSearch(self._open(name), self._job.cuts) for name in self._gallery.templates}
         for block in templates:
-            mine = block.sample_id % self._job.settings == self._job.setting
-            found[block.recognizer].add(block if mine.all() else block[mine])
+            in_setting = block.sample_id % self._job.settings == self._job.setting
+            searches[block.recognizer].add(block if in_setting.all() else block[in_setting])
         return {
             f"{name}/{place}/{field}": array
-            for name, one in found.items()
-            for place, partial in enumerate(one.finish())
+            for name, prefix_search in searches.items()
+            for place, partial in enumerate(prefix_search.finish())
             for field, array in partial_arrays(partial).items()
         }
 
@@ -240,7 +240,7 @@ class Gatherer:
 
 
 class Supporter:
-    """The nearest samples and the hits of some people, each among the samples that support him."""
+    """The nearest samples and the hits of some people, each among the samples that support them."""
 
     def __init__(self, job: SupportQuery, gallery: EnrolledGallery) -> None:
         self._job = job
@@ -252,39 +252,39 @@ class Supporter:
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
         job, topk = self._job, self._job.spec.membership.topk
         nothing = empty(len(self._photos), len(job.people), topk, len(job.levels))
-        found = dict.fromkeys(self._templates, nothing)
+        partials = dict.fromkeys(self._templates, nothing)
         for block in templates:
             supports = supported(block.templates, self._templates[block.recognizer], self._identity)
-            found[block.recognizer] = merge(found[block.recognizer], self._search(block, supports))
+            partials[block.recognizer] = merge(partials[block.recognizer], self._search(block, supports))
         return {
             f"{name}/0/{field}": array
-            for name, partial in found.items()
+            for name, partial in partials.items()
             for field, array in partial_arrays(partial).items()
         }
 
     def _search(self, block: ShardTemplates, supports: NDArray[np.bool_]) -> Partial:
         """`samples` counts all of the block: it is what a hit rate is a share of."""
         job = self._job
-        found = empty(len(self._photos), len(job.people), job.spec.membership.topk, len(job.levels))
+        partial = empty(len(self._photos), len(job.people), job.spec.membership.topk, len(job.levels))
         for person in np.flatnonzero(supports.any(axis=0)):
             photos = np.flatnonzero(self._identity == person)
-            mine = block[supports[:, person]]
-            one = search(
+            supporting = block[supports[:, person]]
+            person_partial = search(
                 self._templates[block.recognizer][photos],
                 np.zeros(len(photos), np.int64),
-                mine.templates,
-                mine.sample_id,
+                supporting.templates,
+                supporting.sample_id,
                 k=job.spec.membership.topk,
                 threshold=job.thresholds[block.recognizer],
                 rank=self._rank[photos],
                 levels=job.levels,
                 device=job.device,
             )
-            found.neighbours.similarity[photos] = one.neighbours.similarity
-            found.neighbours.sample_id[photos] = one.neighbours.sample_id
-            found.photo_hits[photos] = one.photo_hits
-            found.identity_hits[:, person] = one.identity_hits[:, 0]
-        return replace(found, samples=len(block.sample_id))
+            partial.neighbours.similarity[photos] = person_partial.neighbours.similarity
+            partial.neighbours.sample_id[photos] = person_partial.neighbours.sample_id
+            partial.photo_hits[photos] = person_partial.photo_hits
+            partial.identity_hits[:, person] = person_partial.identity_hits[:, 0]
+        return replace(partial, samples=len(block.sample_id))
 
 
 def partial_arrays(partial: Partial) -> Arrays:

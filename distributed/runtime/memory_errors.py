@@ -23,9 +23,9 @@ DEAD_DEVICE = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether fewer images at once may help."""
-    return isinstance(error, MemoryError) or any(one in str(error).lower() for one in OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or any(phrase in str(error).lower() for phrase in OUT_OF_MEMORY)
 
 
 def is_dead_device(error: BaseException) -> bool:
     """Whether only a new process can use the device again."""
-    return not is_out_of_memory(error) and any(one in str(error).lower() for one in DEAD_DEVICE)
+    return not is_out_of_memory(error) and any(phrase in str(error).lower() for phrase in DEAD_DEVICE)

@@ -14,8 +14,10 @@ from schemas.errors import ModelError
 
 def weights_names(model: onnx.ModelProto) -> list[str]:
     """The places that the model names, as it names them, sorted: relative to its folder, if it is honest."""
-    found = (one for one in _tensors(model) if uses_external_data(one))
-    return sorted({entry.value for one in found for entry in one.external_data if entry.key == "location"})
+    external = (tensor for tensor in _tensors(model) if uses_external_data(tensor))
+    return sorted(
+        {entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"}
+    )
 
 
 def weights_files(path: Path, model: onnx.ModelProto) -> Mapping[str, Path]:
@@ -45,15 +47,15 @@ def leads_out(name: str) -> bool:
 
 
 def _behind_link(folder: Path, name: str) -> bool:
-    places = [folder / name, *(folder / one for one in PurePosixPath(name).parents)]
-    return any(one.is_symlink() for one in places if one != folder)
+    places = [folder / name, *(folder / parent for parent in PurePosixPath(name).parents)]
+    return any(place.is_symlink() for place in places if place != folder)
 
 
 def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
     """All tensors of a model: weights, attributes of nodes, subgraphs, functions, sparse ones."""
     for field, value in message.ListFields():
         if field.message_type is not None:
-            for one in value if field.is_repeated else (value,):
-                if isinstance(one, onnx.TensorProto):
-                    yield one
-                yield from _tensors(one)
+            for nested in value if field.is_repeated else (value,):
+                if isinstance(nested, onnx.TensorProto):
+                    yield nested
+                yield from _tensors(nested)

@@ -23,7 +23,7 @@ def package_version(name: str) -> str:
     """Version of an installed package; onnxruntime's GPU build goes by another name, same code."""
     if name != "onnxruntime":
         return version(name)
-    builds = [found for found in map(_version_or_none, ("onnxruntime", "onnxruntime-gpu")) if found]
+    builds = [build for build in map(_version_or_none, ("onnxruntime", "onnxruntime-gpu")) if build]
     if len(set(builds)) == 1:
         return builds[0]
     # Which of two is at work, only the package itself can tell.

@@ -107,9 +107,9 @@ class CheckedSource:
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """As the source gives them; where it gives too few, the rest are missing."""
-        found = [_checked(one) for one in self._source.sample(ids)][: len(ids)]
-        short = f"the generator gave {len(found)} images of {len(ids)} that it was asked for"
-        return found + [InvalidImage(short, Outcome.MISSING)] * (len(ids) - len(found))
+        images = [_checked(image) for image in self._source.sample(ids)][: len(ids)]
+        short = f"the generator gave {len(images)} images of {len(ids)} that it was asked for"
+        return images + [InvalidImage(short, Outcome.MISSING)] * (len(ids) - len(images))
 
 
 def _checked(image: Image | InvalidImage) -> Image | InvalidImage:

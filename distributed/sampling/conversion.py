@@ -129,7 +129,7 @@ def _has_free_batch(path: Path) -> bool:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError as error:
         raise ModelError("the generator's process sent what is no ONNX; nothing is written") from error
-    return not any(shape_of(one)[:1] != (None,) for one in graph_inputs(model.graph))
+    return not any(shape_of(graph_input)[:1] != (None,) for graph_input in graph_inputs(model.graph))
 
 
 def _greatest_difference(original: ImageSource, other: ImageSource, samples: int, to: Format) -> int:

@@ -78,7 +78,7 @@ def inspect(path: Path) -> Inspection:
 
 
 def _folder(path: Path) -> Inspection:
-    names = [one.name for one in path.iterdir()]
+    names = [entry.name for entry in path.iterdir()]
     if "model_index.json" in names:
         return _diffusers(path)
     for suffix, kind in ((".tar", "webdataset"), (".parquet", "parquet")):
@@ -86,7 +86,7 @@ def _folder(path: Path) -> Inspection:
             return _data(f"a folder of {suffix} files", kind, path)
     if next(path.rglob("*.py"), None) is not None:
         return _code(path)
-    if any(one.suffix.lower() in IMAGE_SUFFIXES for one in path.rglob("*")):
+    if any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.rglob("*")):
         return _data("a folder of images", "images", path)
     raise ModelError(f"{path} holds nothing that makes images: give a model, images or code")
 
@@ -118,18 +118,20 @@ def _onnx(path: Path) -> Inspection:
         model = onnx.ModelProto()
     if not model.graph.node:
         raise ModelError(f"{path} is of no kind that idleak knows: give ONNX, torch, safetensors or images")
-    inputs = {one.name: shape_of(one) for one in graph_inputs(model.graph)}
-    types = {one.name: one.type.tensor_type.elem_type for one in graph_inputs(model.graph)}
+    inputs = {graph_input.name: shape_of(graph_input) for graph_input in graph_inputs(model.graph)}
+    types = {
+        graph_input.name: graph_input.type.tensor_type.elem_type for graph_input in graph_inputs(model.graph)
+    }
     outside = weights_names(model)
     own = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
     risks = (
         [f"custom operators of {', '.join(own)}: onnxruntime has none, and idleak loads none"] if own else []
     )
-    risks += [f"weights outside its folder: {one}" for one in outside if leads_out(one)]
+    risks += [f"weights outside its folder: {place}" for place in outside if leads_out(place)]
     facts = [
         *((f"input {name}", f"{_onnx_type(types[name])} {_shape(shape)}") for name, shape in inputs.items()),
-        *((f"output {one.name}", _shape(shape_of(one))) for one in model.graph.output),
-        *(("weights in", one) for one in outside),
+        *((f"output {output.name}", _shape(shape_of(output))) for output in model.graph.output),
+        *(("weights in", place) for place in outside),
     ]
     return Inspection("an ONNX file", False, _of_file(path), facts, risks, *_onnx_block(path, inputs, types))
 
@@ -139,14 +141,14 @@ def _onnx_type(code: int) -> str:
 
 
 def _shape(shape: Iterable[object]) -> str:
-    return "(" + ", ".join("any" if one is None else str(one) for one in shape) + ")"
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
 
 
 def _onnx_block(
     path: Path, inputs: Mapping[str, tuple[int | None, ...]], types: Mapping[str, int]
 ) -> tuple[dict[str, Any], list[str]]:
     """The latent is the first float input with two axes; the rest are classes, numbers and latents."""
-    is_float = {name for name, one in types.items() if one == onnx.TensorProto.FLOAT}
+    is_float = {name for name, elem_type in types.items() if elem_type == onnx.TensorProto.FLOAT}
     wide = [name for name, shape in inputs.items() if len(shape) == 2 and name in is_float]
     latent = next(iter(wide), None)
     size = inputs[latent][1] if latent else None
@@ -181,10 +183,10 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[str]:
 def _bounded(archive: zipfile.ZipFile, name: str) -> bytes:
     """A member's bytes, whatever its directory says of its size. Raises ModelError for a bomb."""
     with archive.open(name) as file:
-        found = file.read(MOST_BYTES + 1)
-    if len(found) > MOST_BYTES:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
         raise ModelError(f"{name!r} unpacks to more than {MOST_BYTES >> 20} MiB: it is not read")
-    return found
+    return content
 
 
 def _archive(path: Path) -> Inspection:
@@ -201,24 +203,24 @@ def _archive(path: Path) -> Inspection:
 
 
 def _exported(path: Path, archive: zipfile.ZipFile, names: Sequence[str], risks: list[str]) -> Inspection:
-    model = json.loads(_bounded(archive, next(one for one in names if one.endswith("/models/model.json"))))
+    model = json.loads(_bounded(archive, next(name for name in names if name.endswith("/models/model.json"))))
     graph = model["graph_module"]["graph"]
     specs = model["graph_module"]["signature"]["input_specs"]
-    arguments = [one["user_input"]["arg"] for one in specs if "user_input" in one]
-    inputs = [one["as_tensor"]["name"] for one in arguments if "as_tensor" in one]
-    outputs = [one["as_tensor"]["name"] for one in graph["outputs"] if "as_tensor" in one]
+    arguments = [spec["user_input"]["arg"] for spec in specs if "user_input" in spec]
+    inputs = [argument["as_tensor"]["name"] for argument in arguments if "as_tensor" in argument]
+    outputs = [output["as_tensor"]["name"] for output in graph["outputs"] if "as_tensor" in output]
     values = graph["tensor_values"]
-    facts = [(f"input {one}", _exported_shape(values[one])) for one in inputs]
-    facts += [(f"output {one}", _exported_shape(values[one])) for one in outputs]
-    dims = [_sizes(values[one]) for one in inputs]
-    dim = next((one[1] for one in dims if len(one) == 2), None)
+    facts = [(f"input {name}", _exported_shape(values[name])) for name in inputs]
+    facts += [(f"output {output}", _exported_shape(values[output])) for output in outputs]
+    dims = [_sizes(values[name]) for name in inputs]
+    dim = next((sizes[1] for sizes in dims if len(sizes) == 2), None)
     risks = ["loading an exported program can run what its maker wants", *risks]
     block = _torch_block("torch_export", path, dim if isinstance(dim, int) else None, inputs[1:])
     return Inspection("an exported program (.pt2)", True, _of_file(path), facts, risks, *block)
 
 
 def _sizes(value: Mapping[str, Any]) -> list[int | None]:
-    return [one.get("as_int") for one in value["sizes"]]
+    return [size.get("as_int") for size in value["sizes"]]
 
 
 def _exported_shape(value: Mapping[str, Any]) -> str:
@@ -227,10 +229,10 @@ def _exported_shape(value: Mapping[str, Any]) -> str:
 
 def _torchscript(path: Path, archive: zipfile.ZipFile, names: Sequence[str], risks: list[str]) -> Inspection:
     sources = [_bounded(archive, name).decode(errors="replace") for name in names if name.endswith(".py")]
-    forwards = [found for text in sources for found in _forwards(text)]
+    forwards = [forward for text in sources for forward in _forwards(text)]
     main = max(forwards, key=len, default=[])
-    found = sorted({one for text in sources for one in _reaching(text)})
-    risks = [*(f"calls {one}" for one in found), *risks]
+    calls = sorted({call for text in sources for call in _reaching(text)})
+    risks = [*(f"calls {call}" for call in calls), *risks]
     facts = [("source files", str(len(sources))), *((f"argument {name}", kind) for name, kind in main)]
     block = _torch_block("torchscript", path, None, [name for name, _ in main[1:]])
     return Inspection("a TorchScript file", True, _of_file(path), facts, risks, *block)
@@ -239,7 +241,7 @@ def _torchscript(path: Path, archive: zipfile.ZipFile, names: Sequence[str], ris
 def _forwards(text: str) -> Iterator[list[tuple[str, str]]]:
     """The arguments, without self, and their types, of each method named forward."""
     for arguments in re.findall(r"def forward\(self: [^,)]*,?\s*(.*?)\) -> ", text, re.S):
-        pairs = (one.split(":", 1) for one in arguments.split(",\n") if ":" in one)
+        pairs = (part.split(":", 1) for part in arguments.split(",\n") if ":" in part)
         yield [(name.strip(), kind.strip()) for name, kind in pairs]
 
 
@@ -271,21 +273,21 @@ def _pickle(path: Path) -> Inspection:
     digest = _of_file(path)
     facts = [("modules with their source inside", str(content.count(b"module_src")))]
     block = {"kind": "stylegan", "path": str(path), "code": "stylegan3", "trust": [digest], "truncation": 1.0}
-    told = "a pickle, as NVlabs' networks are"
+    what = "a pickle, as NVlabs' networks are"
     decide = ["code", "trust (the digest of `code`, too)", "truncation"]
-    return Inspection(told, True, digest, facts, _pickle_risks(content), block, decide)
+    return Inspection(what, True, digest, facts, _pickle_risks(content), block, decide)
 
 
 def _pickle_risks(content: bytes) -> list[str]:
     """What a pickle would import, each once, the dangerous ones first."""
-    found: ScanResult = scan_pickle_bytes(io.BytesIO(content), "")
-    safety = {f"{one.module}.{one.name}": one.safety for one in found.globals}
-    dangerous = sorted(name for name, one in safety.items() if one is SafetyLevel.Dangerous)
+    scan: ScanResult = scan_pickle_bytes(io.BytesIO(content), "")
+    safety = {f"{imported.module}.{imported.name}": imported.safety for imported in scan.globals}
+    dangerous = sorted(name for name, level in safety.items() if level is SafetyLevel.Dangerous)
     others = sorted(safety.keys() - set(dangerous))
-    risks = [f"DANGEROUS: its pickle calls {one}" for one in dangerous]
+    risks = [f"DANGEROUS: its pickle calls {name}" for name in dangerous]
     if others:
         risks.append(f"its pickle imports {', '.join(others)}")
-    if found.scan_err or not _is_whole(content):
+    if scan.scan_err or not _is_whole(content):
         risks.append("its pickle cannot be read to the end: what follows is not known")
     return risks
 
@@ -305,9 +307,11 @@ def _safetensors(path: Path) -> Inspection:
         if length > MOST_HEADER:
             raise ModelError(f"{path} claims a header of {length:,} bytes: it is not looked into")
         header = json.loads(file.read(length))
-    tensors = {name: one for name, one in header.items() if name != "__metadata__"}
+    tensors = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
     facts = [("tensors", f"{len(tensors):,}")]
-    facts += [(name, f"{one['dtype']} {_shape(one['shape'])}") for name, one in list(tensors.items())[:5]]
+    facts += [
+        (name, f"{tensor['dtype']} {_shape(tensor['shape'])}") for name, tensor in list(tensors.items())[:5]
+    ]
     block = {"kind": "module", "code": "code", "factory": "package.module:factory", "weights": str(path)}
     rest = {"trust": "sha256:" + "0" * 64, "latent": {"dim": 512}}
     decide = ["code", "factory", "trust (of the folder `code`)", "latent.dim"]
@@ -333,11 +337,11 @@ def _tar(path: Path) -> Inspection:
 def _diffusers(path: Path) -> Inspection:
     index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
     facts = [(name, str(index.get(f"_{name}"))) for name in ("class_name", "diffusers_version")]
-    risks = [f"code: {one.relative_to(path)}" for one in sorted(path.rglob("*.py"))]
+    risks = [f"code: {file.relative_to(path)}" for file in sorted(path.rglob("*.py"))]
     risks += [
-        f"a pickle, which is not loaded: {one.relative_to(path)}"
+        f"a pickle, which is not loaded: {file.relative_to(path)}"
         for suffix in ("*.bin", "*.pt", "*.pkl", "*.ckpt")
-        for one in sorted(path.rglob(suffix))
+        for file in sorted(path.rglob(suffix))
     ]
     block = {"kind": "diffusers", "path": str(path)}
     return Inspection("a diffusers pipeline", bool(risks), "", facts, risks, block)
@@ -347,11 +351,11 @@ def _code(path: Path) -> Inspection:
     digest = f"sha256:{digest_code(path)}"
     imports: set[str] = set()
     unread = []
-    for one in sorted(path.rglob("*.py")):
+    for file in sorted(path.rglob("*.py")):
         try:
-            imports |= set(_imports(ast.parse(one.read_text(encoding="utf-8"))))
+            imports |= set(_imports(ast.parse(file.read_text(encoding="utf-8"))))
         except (SyntaxError, ValueError, OSError, RecursionError):
-            unread.append(f"cannot be read as Python: {one.relative_to(path)}")
+            unread.append(f"cannot be read as Python: {file.relative_to(path)}")
     facts = [("imports", ", ".join(sorted(imports)) or "nothing")]
     block = {"kind": "module", "code": str(path), "factory": "package.module:factory", "trust": digest}
     rest, decide = {"latent": {"dim": 512}}, ["factory", "trust", "latent.dim"]
@@ -362,6 +366,6 @@ def _imports(tree: ast.AST) -> Iterator[str]:
     """The top-level names of what a source imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (one.name.split(".")[0] for one in node.names)
+            yield from (name.name.split(".")[0] for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield node.module.split(".")[0]

@@ -31,11 +31,11 @@ def audit(
 ) -> None:
     """Do what is not done yet of the whole audit. Raises what `enroll`, `sample` and `reduce` raise.
 
-    `on_enrolled` is told who is in the gallery before the long work begins.
+    `on_enrolled` is called with the enrolled gallery before the long work begins.
     """
     seconds: dict[str, float] = {}
     require_usable_generator(spec)
-    # The gallery is small, and what is wrong with it had better be known before the long work.
+    # The gallery is small, and what is wrong with it should be known before the long work.
     with _timed(seconds, "enroll"):
         enrolment = enroll(spec, store, executor, watch)
     on_enrolled(enrolment)
@@ -57,7 +57,7 @@ Facts = tuple[ShardsMade, Enrolment, Assessment, Fingerprint, dict[str, float]]
 
 
 def _write_results(spec: AuditSpec, facts: Facts, device: str) -> None:
-    """Samples are made again to tell copies, so this is for a machine with the device."""
+    """Samples are made again to detect copies, so this is for a machine with the device."""
     made, enrolment, assessment, fingerprint, seconds = facts
     write_results(spec, made, enrolment, assessment, fingerprint, open_run(spec), seconds, device)
 

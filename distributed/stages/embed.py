@@ -35,7 +35,7 @@ from schemas.spec.resources import ResourcesSpec
 from schemas.spec.sweep import Sweep
 
 DECODED_IMAGES = 4
-"""Small files can hold as many pixels as `limits.pixels` allows: few are decoded before one looks."""
+"""Small files can hold as many pixels as `limits.pixels` allows: few are decoded before a check."""
 
 HELD_BYTES = 1 << 28
 
@@ -141,11 +141,12 @@ class ShardEmbedder:
 
     def _together(self, ids: NDArray[np.int64], seconds: dict[str, float], reasons: list[str]) -> FaceBatch:
         """The batch at once; where its images are very large, a few after the others."""
-        parts, told = [], []
+        parts, problems = [], []
         for images in self._sampled(ids, seconds):
-            parts.append(typed(self._extractor.extract([_or_none(one) for one in images]), images))
-            told += [one.reason if isinstance(one, InvalidImage) else None for one in images]
-        reasons += [f"{id_}: {one}" for id_, one in zip(ids, told, strict=True) if one is not None]
+            parts.append(typed(self._extractor.extract([_or_none(image) for image in images]), images))
+            problems += [image.reason if isinstance(image, InvalidImage) else None for image in images]
+        pairs = zip(ids, problems, strict=True)
+        reasons += [f"{id_}: {problem}" for id_, problem in pairs if problem is not None]
         return concatenate(parts)
 
     def _sampled(
@@ -157,7 +158,7 @@ class ShardEmbedder:
             start = time.perf_counter()
             held += self._source.sample(ids[first : first + self._sampled_at_once])
             seconds["generate"] += time.perf_counter() - start
-            if sum(one.nbytes for one in held if not isinstance(one, InvalidImage)) > HELD_BYTES:
+            if sum(image.nbytes for image in held if not isinstance(image, InvalidImage)) > HELD_BYTES:
                 yield held
                 held = []
         if held:
@@ -291,9 +292,9 @@ def open_source(job: ShardJob) -> ImageSource:
 
 
 def typed(faces: FaceBatch, images: Sequence[Image | InvalidImage]) -> FaceBatch:
-    """The batch with the outcomes of images that are none."""
+    """The batch with the outcomes of samples that are not images."""
     pairs = zip(faces.outcome, images, strict=True)
-    outcome = [one.outcome.value if isinstance(one, InvalidImage) else known for known, one in pairs]
+    outcome = [image.outcome.value if isinstance(image, InvalidImage) else known for known, image in pairs]
     return replace(faces, outcome=outcome)
 
 
@@ -301,16 +302,16 @@ def open_extractor(job: ShardJob) -> TemplateExtractor:
     """The job's recognisers, and how it finds the face in an image."""
     recognizers = [
         Recognizer(
-            one.name,
-            resolve_model(one.path, task="recognition"),
-            channels=one.input.channels,
-            mean=one.input.mean,
-            std=one.input.std,
+            recognizer.name,
+            resolve_model(recognizer.path, task="recognition"),
+            channels=recognizer.input.channels,
+            mean=recognizer.input.mean,
+            std=recognizer.input.std,
             device=job.device,
             threads=job.threads,
             batch=None if job.spec.resources.batch == "auto" else job.spec.resources.batch,
         )
-        for one in job.spec.faces.recognizers
+        for recognizer in job.spec.faces.recognizers
     ]
     return TemplateExtractor(recognizers, _locator(job, job.spec.faces))
 

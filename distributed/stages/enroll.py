@@ -57,8 +57,8 @@ def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     source = gallery_source(spec, store)
     fingerprint = source.fingerprint
     if GALLERY_FILE in store.sizes():
-        found = store.read_footer(GALLERY_FILE).fingerprint
-        fingerprint.require(Fingerprint(found), GALLERY_FILE)
+        fields = store.read_footer(GALLERY_FILE).fingerprint
+        fingerprint.require(Fingerprint(fields), GALLERY_FILE)
         table = store.read_table(GALLERY_FILE)
         enrolment = enrolment_of(spec, source, table, read_names(store, Vault(spec.protection)))
         require_usable_gallery(spec, enrolment.compared, source.photos, executor)
@@ -104,8 +104,8 @@ def _all_names(spec: AuditSpec, source: GallerySource) -> NameMap:
     for side in (spec.gallery.candidates, spec.gallery.cohort):
         if side.parquet is not None:
             names = names.merged(read_names(RunStore(str(Path(side.parquet).parent)), vault))
-    for one in source.erased:
-        names = names.without(one, ())
+    for person in source.erased:
+        names = names.without(person, ())
     return names
 
 
@@ -178,11 +178,11 @@ def _earlier_gallery(path: Path, role: Role, spec: AuditSpec) -> pa.Table:
 
 def require_same_key(footer: Footer, path: Path, spec: AuditSpec) -> None:
     """Raise SpecError if an earlier gallery's pseudonyms are of another key: nobody could be told apart."""
-    mine, theirs = Vault(spec.protection).key_id, footer.fingerprint.get("protection.key", "none")
-    if mine != theirs:
+    key_id, their_key_id = Vault(spec.protection).key_id, footer.fingerprint.get("protection.key", "none")
+    if key_id != their_key_id:
         raise SpecError(
-            f"{path} has pseudonyms of the key {theirs}, and protection.key is {mine}: give that key, or "
-            "enroll from images"
+            f"{path} has pseudonyms of the key {their_key_id}, and protection.key is {key_id}: give that "
+            "key, or enroll from images"
         )
 
 

@@ -1,4 +1,4 @@
-"""Erase one person from a run, and judge all others anew."""
+"""Erase one person from a run, and judge all others again."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def planned_erasure(store: RunStore, who: str) -> PlannedErasure:
 @dataclass(frozen=True)
 class Erasure:
     """Who was erased, with how many photos, and the path of the receipt. problem: why the others could not be
-    judged anew; the run then has no verdicts until it is audited."""
+    judged again; the run then has no verdicts until it is audited."""
 
     identity: str
     photos: int
@@ -78,7 +78,7 @@ def erase(
     """Take a person out of the gallery, the names, the ledger and all that follows from them.
 
     who: name or pseudonym. The samples are of nobody and stay. Raises UsageError if nobody of that name is in
-    the run. What is erased stays so if judging anew fails.
+    the run. What is erased stays so if judging again fails.
     """
     require_not_purged(store)
     spec = read_record(store).spec.model_copy(update={"output": store.location})
@@ -107,22 +107,22 @@ def _pseudonym_of(who: str, store: RunStore) -> str | None:
     if not PSEUDONYM.fullmatch(who):
         return None
     known = {*store.read_table(GALLERY_FILE, ["identity"])["identity"].to_pylist(), *erased_identities(store)}
-    found = sorted(one for one in known if one.startswith(who))
-    if len(found) > 1:
-        raise UsageError(f"{len(found)} pseudonyms begin with {who}: give more of it")
-    return found[0] if found else None
+    matching = sorted(pseudonym for pseudonym in known if pseudonym.startswith(who))
+    if len(matching) > 1:
+        raise UsageError(f"{len(matching)} pseudonyms begin with {who}: give more of it")
+    return matching[0] if matching else None
 
 
 def _photos_of(store: RunStore, person: str) -> list[str]:
-    """The person's photos. Raises UsageError if they are not in the run, unless he was erased before."""
+    """The person's photos. Raises UsageError for a person who is not in the run and was not erased before."""
     table = store.read_table(GALLERY_FILE, ["identity", "photo"])
     rows = zip(table["identity"].to_pylist(), table["photo"].to_pylist(), strict=True)
-    found = [photo for name, photo in rows if name == person]
-    if not found and person not in erased_identities(store):
+    photos = [photo for name, photo in rows if name == person]
+    if not photos and person not in erased_identities(store):
         raise UsageError(
             f"nobody in {store.location} has that name or pseudonym under its key: `idleak reveal` lists all"
         )
-    return found
+    return photos
 
 
 def _derived(store: RunStore) -> dict[str, int]:

@@ -40,36 +40,36 @@ def collect_evidence(
     not, or there is no photo to compare.
     """
     flagged = [
-        int(one)
-        for one, verdict in zip(assessment.frame.candidates, judgement.verdicts(), strict=True)
+        int(candidate)
+        for candidate, verdict in zip(assessment.frame.candidates, judgement.verdicts(), strict=True)
         if verdict is Verdict.LEAKED
     ]
-    pairs = {one: _closest(assessment, judgement, one) for one in flagged}
-    suspected = [one for one, pair in pairs.items() if pair.suggests_copy]
+    pairs = {person: _closest(assessment, judgement, person) for person in flagged}
+    suspected = [person for person, pair in pairs.items() if pair.suggests_copy]
     pictures = _Pictures(spec, assessment, device) if suspected else None
     return [
-        _result(assessment, one, pair, pictures.compare(pair) if pictures and one in suspected else None)
-        for one, pair in pairs.items()
+        _result(assessment, person, pair, pictures.compare(pair) if pictures and pair.suggests_copy else None)
+        for person, pair in pairs.items()
     ]
 
 
-def _closest(assessment: Assessment, judgement: Judgement, one: int) -> Closest:
+def _closest(assessment: Assessment, judgement: Judgement, person: int) -> Closest:
     gallery = assessment.gallery
     known = assessment.partials
     recognizer = judgement.recognizer if judgement.recognizer in known else next(iter(known))
     near, templates = known[recognizer].neighbours, gallery.templates[recognizer]
     mated = largest_mated(templates, gallery.identity, gallery.members_of(Role.COHORT))
-    return closest(templates, gallery.identity, near.similarity[:, 0], near.sample_id[:, 0], one, mated)
+    return closest(templates, gallery.identity, near.similarity[:, 0], near.sample_id[:, 0], person, mated)
 
 
 def _result(
-    assessment: Assessment, one: int, pair: Closest, picture: tuple[float, float] | None
+    assessment: Assessment, person: int, pair: Closest, picture: tuple[float, float] | None
 ) -> EvidenceResult:
     kind = IDENTITY
     if pair.suggests_copy:
         kind = NEAR_COPY if picture is not None and picture[1] <= COPY_P else UNDECIDED
     return EvidenceResult(
-        identity=assessment.gallery.names[one],
+        identity=assessment.gallery.names[person],
         kind=kind,
         photo=assessment.gallery.photos[pair.photo],
         sample_id=pair.sample_id,
@@ -94,14 +94,14 @@ class _Pictures:
     def compare(self, pair: Closest) -> tuple[float, float] | None:
         """The SSIM of sample and photo, and its p-value against other photos; None if one has no picture."""
         sample = self._crop(self._samples, self._generator.sample(np.array([pair.sample_id]))[0])
-        mine = self._photo(pair.photo)
-        if sample is None or mine is None:
+        photo = self._photo(pair.photo)
+        if sample is None or photo is None:
             return None
         owner = self._gallery.identity[pair.photo]
         others = np.flatnonzero(self._gallery.identity != owner)
         step = max(1, len(others) // OTHER_PHOTOS)
         crops = [crop for row in others[::step] if (crop := self._photo(int(row))) is not None]
-        value = _ssim(sample, mine)
+        value = _ssim(sample, photo)
         at_least = sum(_ssim(sample, crop) >= value for crop in crops)
         return value, (1 + at_least) / (len(crops) + 1)
 

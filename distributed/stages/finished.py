@@ -1,4 +1,4 @@
-"""Whether an audit has been done already, told without what it takes to do one."""
+"""Whether an audit has been done already, determined without loading models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_finished(spec: AuditSpec, store: RunStore) -> bool:
     results = read_results(store)
     if spec.ledger is not None and results.ledger is None:
         return False
-    if any(one.separation is None for one in results.recognizers):
+    if any(recognizer.separation is None for recognizer in results.recognizers):
         return False
     gallery = gallery_source(spec, store).fingerprint
     if results.verdict_fingerprint_sha256 != verdict_fingerprint(spec, gallery).digest:

@@ -1,4 +1,4 @@
-"""Refuse an audit that its own gallery shows to be blind, before the long work; say what would mend it."""
+"""Refuse, before the long work, an audit whose gallery shows that it cannot work; say what would fix it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def require_usable_gallery(
     spec: AuditSpec, table: pa.Table, photos: Sequence[Photo], executor: Executor
 ) -> GalleryQuality:
     """Raise RecognizerError, a line for all that is wrong, if a recogniser cannot tell the gallery's people
-    apart or the detector finds hardly a face. What is poor, but can be used, is logged.
+    apart or the detector finds almost no faces. What is poor, but can be used, is logged.
 
-    table: of `gallery.parquet`. photos: those of it that are at hand, to try other preprocessings on.
+    table: of `gallery.parquet`. photos: those of it that are available, to try other preprocessings on.
     """
     quality = gallery_quality(spec, table)
     if is_unusable(quality):
@@ -41,40 +41,40 @@ def require_usable_gallery(
 
 
 def gallery_quality(spec: AuditSpec, table: pa.Table) -> GalleryQuality:
-    return measure_gallery(table, [one.name for one in spec.faces.recognizers])
+    return measure_gallery(table, [recognizer.name for recognizer in spec.faces.recognizers])
 
 
-def separation_result(one: Separation) -> SeparationResult:
+def separation_result(separation: Separation) -> SeparationResult:
     """As `results.json` keeps it."""
     return SeparationResult(
-        quality=one.quality,
-        people=one.people,
-        photos=one.photos,
-        non_mated_mean=one.mean,
-        non_mated_deviation=one.deviation,
-        mated=None if one.mated is None else _mated_result(one.mated),
+        quality=separation.quality,
+        people=separation.people,
+        photos=separation.photos,
+        non_mated_mean=separation.mean,
+        non_mated_deviation=separation.deviation,
+        mated=None if separation.mated is None else _mated_result(separation.mated),
     )
 
 
-def _mated_result(one: MatedRate) -> MatedResult:
+def _mated_result(mated_rate: MatedRate) -> MatedResult:
     return MatedResult(
-        people=one.people,
+        people=mated_rate.people,
         fmr=FMR,
-        threshold=one.threshold,
-        tar=Interval(value=one.tar, low=one.low, high=one.high),
-        mean_similarity=one.mean_similarity,
+        threshold=mated_rate.threshold,
+        tar=Interval(value=mated_rate.tar, low=mated_rate.low, high=mated_rate.high),
+        mean_similarity=mated_rate.mean_similarity,
     )
 
 
 def measured_lines(spec: AuditSpec, table: pa.Table) -> list[str]:
     """What each recogniser was measured at, for a terminal."""
     measured = gallery_quality(spec, table).recognizers
-    return [f"recogniser {name}: {separation_text(one)}" for name, one in measured.items()]
+    return [f"recogniser {name}: {separation_text(separation)}" for name, separation in measured.items()]
 
 
 def is_unusable(quality: GalleryQuality) -> bool:
     faces = [] if quality.faces is None else [quality.faces.quality]
-    return Quality.UNUSABLE in [*faces, *(one.quality for one in quality.recognizers.values())]
+    return Quality.UNUSABLE in [*faces, *(recognizer.quality for recognizer in quality.recognizers.values())]
 
 
 def complaint(spec: AuditSpec, quality: GalleryQuality, photos: Sequence[Photo], capacity: Capacity) -> str:
@@ -85,12 +85,12 @@ def complaint(spec: AuditSpec, quality: GalleryQuality, photos: Sequence[Photo],
             f"{face_text(quality.faces)} of the gallery: correct faces.detector (its file, sizes, threshold) "
             "or, if the photos are aligned crops already, set gallery.detector: false"
         )
-    for one in spec.faces.recognizers:
-        measured = quality.recognizers.get(one.name)
+    for recognizer in spec.faces.recognizers:
+        measured = quality.recognizers.get(recognizer.name)
         if measured is not None and measured.quality is Quality.UNUSABLE:
             lines.append(
-                f"recogniser {one.name} does not tell the gallery's people apart: "
-                f"{separation_text(measured)}; {_cause(spec, one, photos, capacity)}"
+                f"recogniser {recognizer.name} does not tell the gallery's people apart: "
+                f"{separation_text(measured)}; {_cause(spec, recognizer, photos, capacity)}"
             )
     return "; ".join(lines)
 
@@ -108,7 +108,7 @@ def _cause(spec: AuditSpec, recognizer: RecognizerSpec, photos: Sequence[Photo],
     )
     threads = capacity.threads if capacity.device != "cpu" else os.cpu_count() or 1
     trials = try_inputs(spec, recognizer, chosen, capacity.device, threads)
-    working = [one for one in trials if one.separation.quality is Quality.GOOD]
+    working = [trial for trial in trials if trial.separation.quality is Quality.GOOD]
     if working:
         named = ", ".join(map(_trial_text, working[:MOST_NAMED]))
         return f"on {len(chosen)} of its photos, {named}: correct faces.recognizers.input"
@@ -123,12 +123,12 @@ def _trial_text(trial: Trial) -> str:
 
 def input_text(chosen: RecognizerInput) -> str:
     """As a spec says it."""
-    mean, std = (_numbers(one) for one in (chosen.mean, chosen.std))
+    mean, std = (_numbers(values) for values in (chosen.mean, chosen.std))
     return f"input: {{channels: {chosen.channels}, mean: {mean}, std: {std}}}"
 
 
 def _numbers(values: Sequence[float]) -> str:
-    texts = [f"{one:g}" for one in values]
+    texts = [f"{value:g}" for value in values]
     return texts[0] if len(set(texts)) == 1 else f"[{', '.join(texts)}]"
 
 

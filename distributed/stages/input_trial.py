@@ -30,7 +30,7 @@ class Trial:
 
 def few_photos(photos: Sequence[Photo]) -> list[Photo]:
     """TRIED_PHOTOS of each of TRIED_PEOPLE people, those with two photos first; the same at every call."""
-    people = np.unique([f"{one.role}/{one.identity}" for one in photos], return_inverse=True)[1]
+    people = np.unique([f"{photo.role}/{photo.identity}" for photo in photos], return_inverse=True)[1]
     return [photos[row] for row in chosen_photos(people.astype(np.int64), TRIED_PEOPLE, TRIED_PHOTOS)]
 
 
@@ -44,7 +44,7 @@ def try_inputs(
     """
     path = resolve_model(recognizer.path, task="recognition")
     size = open_under(recognizer.input, path, device=device, threads=threads).size
-    paths = tuple(one.path for one in photos)
+    paths = tuple(photo.path for photo in photos)
     crops, rows = _crops(ShardJob(spec, {}, "", device, threads, paths), size)
     people = np.unique([photos[row].identity for row in rows], return_inverse=True)[1].astype(np.int64)
     if len(np.unique(people)) < 2:
@@ -74,7 +74,9 @@ def _crops(job: ShardJob, size: int) -> tuple[NDArray[np.uint8], list[int]]:
         ids = np.arange(first, min(first + DECODED_IMAGES, count))
         images = source.sample(ids)
         usable = [
-            (row, one) for row, one in zip(ids, images, strict=True) if not isinstance(one, InvalidImage)
+            (row, image)
+            for row, image in zip(ids, images, strict=True)
+            if not isinstance(image, InvalidImage)
         ]
         faces = extractor.crops([image for _, image in usable], size)
         for (row, _), face in zip(usable, faces, strict=True):

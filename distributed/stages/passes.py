@@ -131,7 +131,7 @@ class Passes:
             setting,
             self.left_out,
         )
-        return {name: found[0] for name, found in self._merged(query, self._shards(), capacity).items()}
+        return {name: partials[0] for name, partials in self._merged(query, self._shards(), capacity).items()}
 
     def _merged(
         self, query: SearchQuery, shards: Sequence[Shard], capacity: Capacity
@@ -140,9 +140,9 @@ class Passes:
         with self._reduced(query, shards, capacity) as parts:
             for arrays in parts:
                 for name in query.thresholds:
-                    found = [partial_of(arrays, f"{name}/{place}") for place in range(len(query.cuts))]
+                    partials = [partial_of(arrays, f"{name}/{place}") for place in range(len(query.cuts))]
                     before = merged.get(name)
-                    merged[name] = found if before is None else list(map(merge, before, found))
+                    merged[name] = partials if before is None else list(map(merge, before, partials))
         return merged
 
     def gather(self, ids: Mapping[str, NDArray[np.int64]]) -> dict[str, SampleTemplates]:
@@ -152,8 +152,8 @@ class Passes:
         wanted = np.unique(np.concatenate([*ids.values(), np.empty(0, np.int64)]))
         shards = [shard for shard in self._shards() if _any_between(wanted, shard)]
         parts: dict[str, list[SampleTemplates]] = {name: [] for name in ids}
-        with self._reduced(query, shards, capacity) as found:
-            for arrays in found:
+        with self._reduced(query, shards, capacity) as reduced:
+            for arrays in reduced:
                 for name in ids:
                     rows = arrays[f"{name}/templates"].astype(np.float32)
                     parts[name].append(SampleTemplates(arrays[f"{name}/sample_id"], rows))
@@ -171,8 +171,8 @@ class Passes:
         with self._reduced(query, self._shards(), capacity) as parts:
             for arrays in parts:
                 for name in thresholds:
-                    one = partial_of(arrays, f"{name}/0")
-                    merged[name] = merge(merged[name], one) if name in merged else one
+                    partial = partial_of(arrays, f"{name}/0")
+                    merged[name] = merge(merged[name], partial) if name in merged else partial
         return merged
 
     def _shards(self) -> list[Shard]:

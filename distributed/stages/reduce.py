@@ -66,7 +66,9 @@ def reduce(
     with watch("reducing", "samples") as observer:
         left_out = tuple(enrolment.overlap.left_out)
         passes = Passes(spec, store, executor, observer, left_out=left_out)
-        gallery = enrolled_gallery(enrolment.compared, [one.name for one in spec.faces.recognizers])
+        gallery = enrolled_gallery(
+            enrolment.compared, [recognizer.name for recognizer in spec.faces.recognizers]
+        )
         reference = None if spec.membership.reference is None else read_reference(spec)
         assessment = assess(spec, gallery, passes, attributes, reference)
     write_tables(spec, assessment, verdict_fingerprint(spec, enrolment.fingerprint), store)

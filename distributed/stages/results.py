@@ -138,23 +138,23 @@ def collect_results(
         gallery_warnings=quality.warnings(),
         power=power_result(assessment, spec.membership),
         headline=HEADLINE,
-        scores=[_score(spec, assessment, one, labels) for one in assessment.judgements],
-        over_represented=[result for one in assessment.hits for result in _over_represented(assessment, one)],
+        scores=[_score(spec, assessment, judgement, labels) for judgement in assessment.judgements],
+        over_represented=[result for hit in assessment.hits for result in _over_represented(assessment, hit)],
         population=_population(assessment),
-        drift=[_drift(one) for one in assessment.drifts],
+        drift=[_drift(drift) for drift in assessment.drifts],
         evidence=collect_evidence(spec, assessment, headline, device),
         ledger=_ledger(spec, assessment, headline, verdict),
         seconds=dict(seconds) | stages,
     )
 
 
-def _drift(one: Drift) -> DriftResult:
+def _drift(drift: Drift) -> DriftResult:
     return DriftResult(
-        property=one.what,
-        candidates=one.candidates,
-        cohort=one.cohort,
-        p_value=one.p_value,
-        warns=one.warns,
+        property=drift.what,
+        candidates=drift.candidates,
+        cohort=drift.cohort,
+        p_value=drift.p_value,
+        warns=drift.warns,
     )
 
 
@@ -163,10 +163,12 @@ def _texts(authorisation: AuthorisationSpec) -> dict[str, str]:
 
 
 def _licenses(spec: AuditSpec) -> dict[str, str]:
-    found = {"generator": spec.generator.license or "not stated"}
+    licenses = {"generator": spec.generator.license or "not stated"}
     if spec.faces.detector is not None:
-        found["detector"] = spec.faces.detector.terms
-    return found | {f"recognizer {one.name}": one.terms for one in spec.faces.recognizers}
+        licenses["detector"] = spec.faces.detector.terms
+    return licenses | {
+        f"recognizer {recognizer.name}": recognizer.terms for recognizer in spec.faces.recognizers
+    }
 
 
 def versions() -> dict[str, str]:
@@ -181,12 +183,12 @@ def machine() -> dict[str, str]:
 
 def _sample_counts(spec: AuditSpec, made: ShardsMade) -> SampleCounts:
     rows = sum(made.outcomes.values())
-    found = sum(made.outcomes.get(name, 0) for name in (Outcome.OK, Outcome.SEVERAL_FACES))
+    with_face = sum(made.outcomes.get(name, 0) for name in (Outcome.OK, Outcome.SEVERAL_FACES))
     return SampleCounts(
         planned=spec.samples,
         rows=rows,
         outcomes=dict(made.outcomes),
-        detection_rate=None if spec.faces.landmarks else found / rows,
+        detection_rate=None if spec.faces.landmarks else with_face / rows,
         shards=made.shards,
         shards_made_now=made.made_now,
     )
@@ -230,7 +232,7 @@ def _score(
     counts = Counter(verdicts)
     pairs = list(zip(names, verdicts, judgement.decisions, strict=True))
     explained = zip(names, judgement.resembles, strict=True)
-    bounds = [one.fdp_bound for _, verdict, one in pairs if verdict is Verdict.LEAKED]
+    bounds = [decision.fdp_bound for _, verdict, decision in pairs if verdict is Verdict.LEAKED]
     return ScoreResult(
         recognizer=judgement.recognizer,
         score_name=judgement.score_name,
@@ -251,16 +253,18 @@ def _inconclusive_reasons(judgement: Judgement) -> dict[str, int]:
     """Those of `resembles` are left out: they name people."""
     return dict(
         Counter(
-            one.reason
-            for one, other in zip(judgement.decisions, judgement.resembles, strict=True)
-            if one.verdict is Verdict.INCONCLUSIVE and one.reason is not None and other < 0
+            decision.reason
+            for decision, other in zip(judgement.decisions, judgement.resembles, strict=True)
+            if decision.verdict is Verdict.INCONCLUSIVE and decision.reason is not None and other < 0
         )
     )
 
 
 def _detectable_share(judgement: Judgement) -> float | None:
     """The largest one, which holds for all."""
-    shares = [one.detectable_share for one in judgement.decisions if one.detectable_share is not None]
+    shares = [
+        decision.detectable_share for decision in judgement.decisions if decision.detectable_share is not None
+    ]
     return max(shares, default=None)
 
 
@@ -270,42 +274,42 @@ def _settings(
     settings = Sweep(spec.generator.sweep).settings
     return [
         SettingResult(
-            factors=dict(settings[one.setting]),
-            samples=one.samples,
+            factors=dict(settings[setting.setting]),
+            samples=setting.samples,
             flagged=[
                 name
-                for name, decision in zip(names, one.decisions, strict=True)
+                for name, decision in zip(names, setting.decisions, strict=True)
                 if decision.verdict is Verdict.LEAKED
             ],
         )
-        for one in assessment.settings
-        if (one.recognizer, one.score_name) == (judgement.recognizer, judgement.score_name)
+        for setting in assessment.settings
+        if (setting.recognizer, setting.score_name) == (judgement.recognizer, judgement.score_name)
     ]
 
 
 def _of_largest_p(judgement: Judgement, bounds: list[float]) -> float | None:
     """The bound of the whole set of flagged: that of the one with the largest q-value."""
-    flagged = [one for one in judgement.decisions if one.verdict is Verdict.LEAKED]
+    flagged = [decision for decision in judgement.decisions if decision.verdict is Verdict.LEAKED]
     if not bounds:
         return None
-    return max(flagged, key=lambda one: one.q_value).fdp_bound
+    return max(flagged, key=lambda decision: decision.q_value).fdp_bound
 
 
 def _prefixes(
     assessment: Assessment, judgement: Judgement, names: list[str], labels: Mapping[str, bool] | None
 ) -> list[PrefixResult]:
-    mine = [
-        one
-        for one in assessment.prefixes
-        if (one.recognizer, one.score_name) == (judgement.recognizer, judgement.score_name)
+    prefixes = [
+        prefix
+        for prefix in assessment.prefixes
+        if (prefix.recognizer, prefix.score_name) == (judgement.recognizer, judgement.score_name)
     ]
     return [
         PrefixResult(
-            samples=one.samples,
-            flagged=one.flagged,
-            roc_auc=None if labels is None else _auc(names, one.scores, labels),
+            samples=prefix.samples,
+            flagged=prefix.flagged,
+            roc_auc=None if labels is None else _auc(names, prefix.scores, labels),
         )
-        for one in mine
+        for prefix in prefixes
     ]
 
 
@@ -324,19 +328,19 @@ def _auc(names: list[str], scores: NDArray[np.float64], labels: Mapping[str, boo
 def _evaluate(names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]) -> EvaluationResult:
     """The evaluation over the labelled candidates."""
     chosen, member = _labelled(names, scores, labels)
-    found = evaluate(chosen, member, seed=EVALUATION_SEED)
+    evaluation = evaluate(chosen, member, seed=EVALUATION_SEED)
     return EvaluationResult(
-        members=found.members,
-        non_members=found.non_members,
-        roc_auc=_interval(found.auc),
-        average_precision=_interval(found.average_precision),
-        equal_error_rate=_interval(found.eer),
+        members=evaluation.members,
+        non_members=evaluation.non_members,
+        roc_auc=_interval(evaluation.auc),
+        average_precision=_interval(evaluation.average_precision),
+        equal_error_rate=_interval(evaluation.eer),
         tpr_at_fpr=[
-            TprAtFprResult(fpr=one.bound, tpr=_interval(one.tpr), resolved=one.resolved)
-            for one in found.tpr_at_fpr
+            TprAtFprResult(fpr=point.bound, tpr=_interval(point.tpr), resolved=point.resolved)
+            for point in evaluation.tpr_at_fpr
         ],
-        det_fpr=list(found.det.fpr),
-        det_fnr=list(found.det.fnr),
+        det_fpr=list(evaluation.det.fpr),
+        det_fnr=list(evaluation.det.fnr),
     )
 
 
@@ -367,27 +371,27 @@ def _finite(value: float) -> float | None:
 
 
 def _population(assessment: Assessment) -> PopulationResult | None:
-    found = assessment.population
-    if found is None:
+    population = assessment.population
+    if population is None:
         return None
-    transitive = found.transitivity
+    transitive = population.transitivity
     counts = transitive is None or not transitive.fails
     return PopulationResult(
-        recognizer=found.recognizer,
-        samples=found.count.samples,
-        collisions=found.count.collisions,
-        estimate=_finite(found.count.estimate),
-        low=found.count.low if counts else None,
-        high=_finite(found.count.high) if counts else None,
+        recognizer=population.recognizer,
+        samples=population.count.samples,
+        collisions=population.count.collisions,
+        estimate=_finite(population.count.estimate),
+        low=population.count.low if counts else None,
+        high=_finite(population.count.high) if counts else None,
         closure=None if transitive is None else transitive.closure,
         least_closure=None if transitive is None else transitive.least,
         crowds=[
             CrowdResult(
-                sample_id=one.sample_id,
-                samples=one.members,
-                share=one.share,
+                sample_id=crowd.sample_id,
+                samples=crowd.members,
+                share=crowd.share,
             )
-            for one in found.crowds
+            for crowd in population.crowds
         ],
     )
 

@@ -45,7 +45,7 @@ def require_usable_generator(spec: AuditSpec) -> None:
 
 
 class _InvalidLimit:
-    """An observer that counts samples that are no images, to stop a hopeless run early."""
+    """An observer that counts samples that are not images, to stop a hopeless run early."""
 
     def __init__(self, spec: AuditSpec, observer: Observer) -> None:
         self.begin, self.event = observer.begin, observer.event
@@ -59,7 +59,7 @@ class _InvalidLimit:
 
 
 def require_few_invalid(invalid: int, spec: AuditSpec, example: str | None = None) -> None:
-    """Raise InvalidSamplesError if more than `limits.invalid_samples` of the samples are no images."""
+    """Raise InvalidSamplesError if more than `limits.invalid_samples` of the samples are not images."""
     limit = spec.limits.invalid_samples
     if invalid > limit * spec.samples:
         raise InvalidSamplesError(

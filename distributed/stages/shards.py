@@ -10,7 +10,7 @@ from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Executor, Observer
 from distributed.sampling.adapters import prepare_generator
 from distributed.stages.embed import ShardJob
-from distributed.storage.lost_shards import set_aside
+from distributed.storage.lost_shards import record_lost_shards
 from distributed.storage.shard_index import ShardRun, committed_outcomes, indexed_outcomes, write_index
 from distributed.storage.store import RunStore
 from schemas.errors import ShardsLostError
@@ -40,7 +40,7 @@ def make_missing(run: ShardRun, store: RunStore, executor: Executor, observer: O
     tally = _Tally(observer, outcomes)
     if todo:
         lost = _make(run, todo, executor, tally)
-        set_aside(store, run.prefix, lost)
+        record_lost_shards(store, run.prefix, lost)
         require_none_lost(lost, run.prefix, len(run.shards))
     counts = count_outcomes(list(outcomes.values()))
     write_index(run, store, counts)
@@ -83,7 +83,9 @@ def job_of(run: ShardRun, capacity: Capacity) -> ShardJob:
 def require_none_lost(lost: Sequence[LostShard], what: str, planned: int) -> None:
     """Raise ShardsLostError with each lost shard's index and reason."""
     if lost:
-        details = "; ".join(f"{one.index} after {one.attempts} attempts ({one.reason})" for one in lost)
+        details = "; ".join(
+            f"{shard.index} after {shard.attempts} attempts ({shard.reason})" for shard in lost
+        )
         raise ShardsLostError(
             f"{len(lost)} of {planned} shards of {what} were lost: {details}. The others are kept: "
             "run the same command, or `idleak retry` with the run, to try these again"

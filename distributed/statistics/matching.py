@@ -75,7 +75,9 @@ def calibration_groups(
         candidates = np.flatnonzero(inside & ~in_cohort)
         if not len(cohort):
             raise ValueError(f"the stratum {stratum} has no cohort")
-        used = np.array([_photos_used(int(photos[one]), photos[cohort], wanted) for one in candidates])
+        used = np.array(
+            [_photos_used(int(photos[candidate]), photos[cohort], wanted) for candidate in candidates]
+        )
         groups += [
             Group(stratum, int(c), candidates[used == c], cohort[photos[cohort] >= c])
             for c in np.unique(used)
@@ -118,7 +120,7 @@ def quality_strata(quality: Floats, in_cohort: NDArray[np.bool_], bins: int = 3)
         return ["unknown"] * len(quality)
     cuts = np.quantile(known, np.arange(1, bins) / bins)
     place = np.searchsorted(cuts, quality, side="right")
-    return ["unknown" if np.isnan(one) else names[bin_] for one, bin_ in zip(quality, place, strict=True)]
+    return ["unknown" if np.isnan(value) else names[bin_] for value, bin_ in zip(quality, place, strict=True)]
 
 
 def merged_strata(strata: Sequence[str], in_cohort: NDArray[np.bool_], least: int) -> list[str]:
@@ -127,7 +129,7 @@ def merged_strata(strata: Sequence[str], in_cohort: NDArray[np.bool_], least: in
     If OTHERS is still too small, the smallest other strata join it, until it is large enough or has
     everybody. Which strata merge depends on the cohort's counts alone, so validity is not touched.
     """
-    counts = Counter(name for name, one in zip(strata, in_cohort, strict=True) if one)
+    counts = Counter(name for name, is_cohort in zip(strata, in_cohort, strict=True) if is_cohort)
     names = sorted(set(strata), key=lambda name: (counts[name], name))
     joined = [name for name in names if counts[name] < least]
     rest = [name for name in names if counts[name] >= least]

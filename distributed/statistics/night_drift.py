@@ -40,7 +40,7 @@ def rate_change(before: int, before_total: int, after: int, after_total: int) ->
 
 
 def distribution_change(before: Floats, after: Floats) -> Change | None:
-    """Compare two sets of values (m,) and (n,) by the Kolmogorov-Smirnov test, and tell their means.
+    """Compare two sets of values (m,) and (n,) by the Kolmogorov-Smirnov test, and report their means.
 
     Of the same people on two nights values are alike, not independent, which makes the test warn too seldom
     rather than too often. None if a side has no value.

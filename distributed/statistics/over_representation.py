@@ -26,8 +26,8 @@ class OverRepresentation:
     It takes samples as independent draws, and says how well the rate is measured, not what is unusual. Its
     coverage is never below CONFIDENCE, and above it for small counts: 98.8 % where 3 hits are expected.
     expected_per_million: the arithmetic mean of the cohort's rates, how often a person outside the training
-    data is hit on average. Zeros need no care in it, and a few people who look like everybody raise it, so it
-    errs towards a smaller ratio, unlike a median or a geometric mean.
+    data is hit on average. Zeros need no special case, and a few people who look like everybody raise it, so
+    it errs towards a smaller ratio, unlike a median or a geometric mean.
     ratio: per_million over expected_per_million; where that is 0, inf with hits and NaN without.
     p_value: in (0, 1], that of `tail_p_values_of_hits`: of a model, which a conformal p-value is not.
     """
@@ -79,7 +79,7 @@ def tail_p_values_of_hits(hits: Integers, cohort_hits: Integers) -> Floats:
     an exponential distribution: the rates' tail is no heavier than Pareto's. It holds if the log rate has a
     log-concave density, as for gamma rates (negative binomial counts) and lognormal rates of any spread.
     It is a model, and far above its largest count the cohort cannot confirm it; the conformal p-value needs
-    exchangeability alone. Where it fails, this test accuses the innocent: in simulated worlds where 1 in 200
+    exchangeability alone. Where it fails, this test flags non-members: in simulated worlds where 1 in 200
     people outside the training data was hit 100 times as often as the others, 22 % had somebody flagged.
 
     With k cohort counts above u, and S the sum of their log((c + 1/2) / (u + 1/2)), a count h > u has

@@ -113,13 +113,13 @@ def mated_similarity(
     """
     order = np.lexsort((rank, identity))
     starts, stops = (np.searchsorted(identity[order], people, side=side) for side in ("left", "right"))
-    found = [
+    similarities = [
         np.array(list(_left_out(templates[order[start:stop]], photos)))
         for start, stop in zip(starts, stops, strict=True)
         if stop - start > 1
     ]
-    person = np.repeat(np.arange(len(found)), [len(one) for one in found])
-    return MatedSimilarity(np.concatenate([np.empty(0), *found]), person.astype(np.int64))
+    person = np.repeat(np.arange(len(similarities)), [len(values) for values in similarities])
+    return MatedSimilarity(np.concatenate([np.empty(0), *similarities]), person.astype(np.int64))
 
 
 def _left_out(templates: Singles, photos: int) -> Iterator[float]:

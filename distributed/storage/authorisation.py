@@ -53,5 +53,5 @@ def require_retained(spec: AuditSpec, today: date | None = None) -> None:
 
 def overrides(store: RunStore) -> list[str]:
     """The reasons for which a run went on without authorisation, the first one first, each once."""
-    told = [str(one.what["override"]) for one in entries(store) if one.what.get("override")]
-    return list(dict.fromkeys(told))
+    reasons = [str(entry.what["override"]) for entry in entries(store) if entry.what.get("override")]
+    return list(dict.fromkeys(reasons))

@@ -14,13 +14,13 @@ from schemas.run.erasures import Erasure, Erasures
 
 def erased_identities(store: RunStore) -> frozenset[str]:
     """The pseudonyms of all people who were erased from the run."""
-    return frozenset(one.identity for one in _read(store).people)
+    return frozenset(person.identity for person in _read(store).people)
 
 
 def record_erasure(store: RunStore, identity: str) -> None:
     """Keep that this person must not be enrolled again."""
     known = _read(store).people
-    if identity not in {one.identity for one in known}:
+    if identity not in {erasure.identity for erasure in known}:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         people = Erasures(people=(*known, Erasure(identity=identity, erased=when)))
         store.write(ERASURES_FILE, (people.model_dump_json(indent=2) + "\n").encode())

@@ -56,12 +56,14 @@ def enter_night(
 
 
 def erase_from_ledger(store: RunStore, name: str) -> bool:
-    """Take a person out of all nights; False if no night holds anything of him."""
+    """Take a person out of all nights; False if no night holds anything of them."""
     ledger = read_ledger(store)
     if ledger is None or not any(name in night.shares for night in ledger.nights):
         return False
     nights = tuple(
-        night.model_copy(update={"shares": {key: one for key, one in night.shares.items() if key != name}})
+        night.model_copy(
+            update={"shares": {key: share for key, share in night.shares.items() if key != name}}
+        )
         for night in ledger.nights
     )
     store.write(

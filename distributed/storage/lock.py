@@ -54,8 +54,8 @@ def lock_holder(store: RunStore) -> Holder | None:
     """None if nobody has the lock."""
     if not store.exists(LOCK_FILE):
         return None
-    found = _read(store)
-    return Holder(found.host, found.pid, _has_ended(found))
+    holder = _read(store)
+    return Holder(holder.host, holder.pid, _has_ended(holder))
 
 
 @contextmanager

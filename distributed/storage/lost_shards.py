@@ -15,16 +15,16 @@ from schemas.run.shard import LostShard
 LOST = TypeAdapter(list[LostShard])
 
 
-def set_aside(store: RunStore, prefix: str, lost: Sequence[LostShard]) -> None:
+def record_lost_shards(store: RunStore, prefix: str, lost: Sequence[LostShard]) -> None:
     """Write down which shards could not be made and why, in place of what was written before."""
     path = prefix + LOST_SUFFIX
     if lost:
-        store.write(path, json.dumps([asdict(one) for one in lost], indent=2).encode())
+        store.write(path, json.dumps([asdict(shard) for shard in lost], indent=2).encode())
     else:
         store.delete(path)
 
 
-def shards_set_aside(store: RunStore, prefix: str) -> list[LostShard]:
+def read_lost_shards(store: RunStore, prefix: str) -> list[LostShard]:
     """The shards that the last attempt could not make. Raises DamagedError."""
     path = prefix + LOST_SUFFIX
     return store.read_as(LOST, path) if store.exists(path) else []

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError, StoreError
-from schemas.events import What, WorkEvent
+from schemas.events import EventKind, WorkEvent
 from schemas.run.artefacts import PROGRESS_FILE
 from schemas.run.progress import StageProgress
 from schemas.run.shard import ShardReport
@@ -27,7 +27,7 @@ class ProgressRecord:
         self._started, self._done = time.time(), 0
         self._outcomes: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._what: Counter[What] = Counter()
+        self._what: Counter[EventKind] = Counter()
         self._workers = 0
         self._write()
 
@@ -37,7 +37,7 @@ class ProgressRecord:
         self._write_now_and_then()
 
     def end(self) -> None:
-        """Write down what came after the last report too: attempts that failed, shards set aside."""
+        """Write down what came after the last report too: failed attempts and failed shards."""
         self._workers = 0
         self._write()
 
@@ -72,8 +72,8 @@ class ProgressRecord:
             outcomes=dict(self._outcomes),
             seconds=dict(self._seconds),
             workers=self._workers,
-            tried_again=self._what[What.FAILED] + self._what[What.MACHINE_LOST],
-            set_aside=self._what[What.SET_ASIDE],
+            tried_again=self._what[EventKind.FAILED] + self._what[EventKind.MACHINE_LOST],
+            set_aside=self._what[EventKind.GIVEN_UP],
         )
 
 

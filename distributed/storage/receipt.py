@@ -35,12 +35,12 @@ def write_receipt(
     )
     if signed and store.vault is not None:
         receipt = receipt.model_copy(update={"signature": store.vault.signature(receipt.unsigned)})
-    told = (receipt.model_dump_json(indent=2) + "\n").encode()
+    content = (receipt.model_dump_json(indent=2) + "\n").encode()
     path = f"{RECEIPTS_PREFIX}/{when.replace(':', '')}.json"
-    store.write(path, told)
+    store.write(path, content)
     if copy is not None:
         try:
-            copy.write_bytes(told)
+            copy.write_bytes(content)
         except OSError as error:
             raise store_error("write", str(copy), error, f"it is in the run as {path}") from error
     return path

@@ -18,8 +18,8 @@ def with_secrets(text: str) -> str:
     return SECRET.sub(_value, text)
 
 
-def _value(found: re.Match[str]) -> str:
-    kind, name = found.groups()
+def _value(match: re.Match[str]) -> str:
+    kind, name = match.groups()
     try:
         value = (os.environ[name] if kind == "env" else Path(name).read_text(encoding="utf-8")).strip()
     except (KeyError, OSError, UnicodeDecodeError):

@@ -43,10 +43,10 @@ def indexed_outcomes(run: ShardRun, store: RunStore) -> dict[str, int] | None:
     if run.prefix != SAMPLES_PREFIX or not store.exists(INDEX_FILE):
         return None
     try:
-        found = ShardIndex.model_validate_json(store.read(INDEX_FILE))
+        index = ShardIndex.model_validate_json(store.read(INDEX_FILE))
     except ValidationError:
         return None
-    return dict(found.outcomes) if found == _index(run, store, found.outcomes) else None
+    return dict(index.outcomes) if index == _index(run, store, index.outcomes) else None
 
 
 def write_index(run: ShardRun, store: RunStore, outcomes: Mapping[str, int]) -> None:
@@ -70,13 +70,16 @@ def _index(run: ShardRun, store: RunStore, outcomes: Mapping[str, int]) -> Shard
 def committed_outcomes(run: ShardRun, store: RunStore) -> dict[int, dict[str, int]]:
     """Outcome counts of the shards that are there, by index, from one listing and their footers.
 
-    Raises WrongRunError for a file of another fingerprint or id range, DamagedError for one that is none.
+    Raises WrongRunError for a file of another fingerprint or id range, DamagedError for a file that is no
+    shard.
     """
     there = store.sizes(run.prefix)
     shards = [shard for shard in run.shards if run.path(shard) in there]
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
         footers: Iterable[Footer] = pool.map(store.read_footer, map(run.path, shards))
-        return {shard.index: _outcomes(run, shard, one) for shard, one in zip(shards, footers, strict=True)}
+        return {
+            shard.index: _outcomes(run, shard, footer) for shard, footer in zip(shards, footers, strict=True)
+        }
 
 
 def _outcomes(run: ShardRun, shard: Shard, footer: Footer) -> dict[str, int]:

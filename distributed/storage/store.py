@@ -115,9 +115,9 @@ class RunStore:
                 conflict = error
             except (BaseError, OSError) as error:
                 raise store_error("write", f"{self.location}/{path}", error) from error
-            found = self._content(path)
-            if found is not None:
-                return found == data
+            existing = self._content(path)
+            if existing is not None:
+                return existing == data
             time.sleep(CONFLICT_SECONDS)
         raise store_error("write", f"{self.location}/{path}", conflict) from conflict
 
@@ -177,7 +177,7 @@ class RunStore:
 
     def leftovers(self) -> list[str]:
         """Files that a process which was killed has left half written."""
-        return [one["path"] for one in self._listed("") if one["path"].endswith(PARTIAL_SUFFIX)]
+        return [entry["path"] for entry in self._listed("") if entry["path"].endswith(PARTIAL_SUFFIX)]
 
     def delete_all(self, prefix: str) -> None:
         """Delete all files below a prefix, and on a disk the folder."""
@@ -192,7 +192,7 @@ class RunStore:
         """Remove the folders of a run on a disk that hold nothing any more."""
         if self.folder is None:
             return
-        for folder in sorted((one for one in self.folder.rglob("*") if one.is_dir()), reverse=True):
+        for folder in sorted((path for path in self.folder.rglob("*") if path.is_dir()), reverse=True):
             if not folder.is_symlink() and not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -297,8 +297,8 @@ def under_key(store: RunStore, protection: ProtectionSpec) -> RunStore:
 
 def _encrypted_under(file: pq.ParquetFile) -> str | None:
     """The key that a table's templates were encrypted under, as its footer tells."""
-    told = (file.metadata.metadata or {}).get(FOOTER_KEY)
-    return None if told is None else Footer.model_validate_json(told).encrypted_under
+    footer = (file.metadata.metadata or {}).get(FOOTER_KEY)
+    return None if footer is None else Footer.model_validate_json(footer).encrypted_under
 
 
 def encode_table(table: pa.Table, footer: Footer, vault: Vault | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""Which faults of a folder or a bucket somebody has to mend, and which may pass by themselves."""
+"""Which faults of a folder or a bucket somebody has to fix, and which may pass by themselves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ADVICE = {
     errno.ENAMETOOLONG: "give a shorter name",
     errno.ELOOP: "its symbolic links lead in a circle: remove one",
 }
-"""What lasts until somebody mends it -> how. All others may pass: a full disk, a timeout."""
+"""What lasts until somebody fixes it -> how. All others may pass: a full disk, a timeout."""
 
 REFUSALS = (
     InvalidPathError,

@@ -39,8 +39,8 @@ def record(store: RunStore, action: str, **what: object) -> None:
         before = _digest(last) if paths else ""
         number = int(paths[-1].split("/")[-1].removesuffix(".json")) + 1 if paths else 1
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        told = {"number": number, "when": when, "who": actor(), "action": action, "before": before}
-        entry = TrailEntry.model_validate({**told, "what": what})
+        fields = {"number": number, "when": when, "who": actor(), "action": action, "before": before}
+        entry = TrailEntry.model_validate({**fields, "what": what})
         if store.create(_path(number), (_signed(entry, store.vault).model_dump_json() + "\n").encode()):
             return
     raise StoreError(f"cannot add to the trail of {store.location}: others write to it; try again")
@@ -67,8 +67,8 @@ def _require_same_key(store: RunStore, last: bytes) -> None:
 
 def actor() -> str:
     """Who acts: IDLEAK_ACTOR, else the user and the machine."""
-    if told := os.environ.get("IDLEAK_ACTOR"):
-        return told
+    if name := os.environ.get("IDLEAK_ACTOR"):
+        return name
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -114,12 +114,12 @@ def replay(store: RunStore) -> Iterator[tuple[str, str]]:
 def _written(entry: TrailEntry) -> dict[str, str | None]:
     """Digests of the files that an act wrote; None for those that it deleted."""
     wrote, deleted = entry.what.get("wrote"), entry.what.get("deleted")
-    found: dict[str, str | None] = {}
+    recorded: dict[str, str | None] = {}
     if isinstance(wrote, Mapping):
-        found |= {path: str(digest) for path, digest in wrote.items()}
+        recorded |= {path: str(digest) for path, digest in wrote.items()}
     if isinstance(deleted, list):
-        found |= {str(path): None for path in deleted}
-    return found
+        recorded |= {str(path): None for path in deleted}
+    return recorded
 
 
 def _changed(store: RunStore, written: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:

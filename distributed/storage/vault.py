@@ -100,8 +100,8 @@ class Vault:
         """The inverse of `seal`. Raises SpecError for another key, DamagedError."""
         head, _, content = sealed.partition(b"\n")
         try:
-            told = json.loads(head)
-            master, wrapped = str(told["key"]), str(told["wrapped"])
+            fields = json.loads(head)
+            master, wrapped = str(fields["key"]), str(fields["wrapped"])
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DamagedError(f"{context} is damaged: restore it from a copy") from error
         self.require(master, context)
@@ -195,6 +195,6 @@ class Vault:
             raise SpecError(f"protection.kms: cannot run {program}: {error}; correct or mend it") from error
         answer = done.stdout.strip()
         if done.returncode or not answer:
-            told = done.stderr.strip().splitlines() or ["no answer"]
-            raise SpecError(f"protection.kms: {program} {what} failed ({told[-1]}): mend it, then run again")
+            lines = done.stderr.strip().splitlines() or ["no answer"]
+            raise SpecError(f"protection.kms: {program} {what} failed ({lines[-1]}): mend it, then run again")
         return answer

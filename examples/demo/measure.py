@@ -11,7 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
-# Read when onnxruntime is imported: without it, Microsoft is told of every session.
+# Read when onnxruntime is imported: without it, every session is reported to Microsoft.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import cv2

@@ -556,7 +556,7 @@ def draw_glasses(canvas: Canvas, person: Person) -> None:
 
 
 def occlude(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Now and then something stands before a part of the face."""
+    """Sometimes something covers a part of the face."""
     colour, angle, distance = rng.uniform(20, 230, 3), rng.uniform(0, 2 * np.pi), rng.uniform(44, 58)
     if rng.random() > 0.12:
         return

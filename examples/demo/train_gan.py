@@ -87,7 +87,7 @@ class Trainer:
         return critic_loss, generator_loss.item()
 
     def update_critic(self, real: Tensor, fake: Tensor) -> float:
-        """The logistic loss of the discriminator and, now and then, its penalty."""
+        """The logistic loss of the discriminator and, on some steps, its penalty."""
         with torch.autocast("cpu", dtype=torch.bfloat16):
             scores = self.critic(torch.cat([real, fake])).float()
         loss = F.softplus(-scores[: len(real)]).mean() + F.softplus(scores[len(real) :]).mean()

@@ -1,6 +1,6 @@
 """Who is who in the demo's world: the seeds of members, non-members, cohort and everybody else.
 
-The ranges are disjoint, so the recogniser has met nobody whom the audit is about, and the cohort and
+The ranges are disjoint, so the recogniser was trained on nobody whom the audit is about, and the cohort and
 the non-members are known to be outside the generator's training data.
 """
 

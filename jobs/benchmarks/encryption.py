@@ -39,14 +39,14 @@ def bench_encryption(
         footer = open_run(specs[PLAIN]).read_footer(GALLERY_FILE)
         open_run(specs[ENCRYPTED]).write_table(GALLERY_FILE, table.replace_schema_metadata(None), footer)
         contenders: dict[str, Callable[[], float]] = {}
-        for name, one in specs.items():
-            contenders[f"{MAKE}, {name}"] = _maker(one)
-        for name, one in specs.items():
-            contenders[f"{REDUCE}, {name}"] = _reducer(one)
-        found = interleaved(contenders, repeats)
+        for name, variant in specs.items():
+            contenders[f"{MAKE}, {name}"] = _maker(variant)
+        for name, variant in specs.items():
+            contenders[f"{REDUCE}, {name}"] = _reducer(variant)
+        measured = interleaved(contenders, repeats)
         notes = [_sizes(specs, table.num_rows)]
-    rows = [(name, str(seconds)) for name, seconds in found.items()]
-    bars = [_bar(found, MAKE), _bar(found, REDUCE), _bar(found, MAKE, REDUCE)]
+    rows = [(name, str(seconds)) for name, seconds in measured.items()]
+    bars = [_bar(measured, MAKE), _bar(measured, REDUCE), _bar(measured, MAKE, REDUCE)]
     tables = [Table("Seconds", ("stage", "seconds"), rows)]
     return publish(Report(command, repeats, tables, bars, notes), output)
 
@@ -67,7 +67,7 @@ def _maker(spec: AuditSpec) -> Callable[[], float]:
 
 
 def _reducer(spec: AuditSpec) -> Callable[[], float]:
-    names = [one.name for one in spec.faces.recognizers]
+    names = [recognizer.name for recognizer in spec.faces.recognizers]
     gallery = enrolled_gallery(open_run(spec).read_table(GALLERY_FILE), names)
     frame = calibration_frame(gallery, spec.membership, read_attributes(spec))
     points = operating_points(gallery, spec.membership.hit_fmr)
@@ -87,19 +87,19 @@ def _timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _bar(found: dict[str, Measured], *stages: str) -> Bar:
-    encrypted, plain = (_together(found, stages, name) for name in (ENCRYPTED, PLAIN))
+def _bar(measured: dict[str, Measured], *stages: str) -> Bar:
+    encrypted, plain = (_together(measured, stages, name) for name in (ENCRYPTED, PLAIN))
     claim = f"{' and '.join(stages)}: encrypted over plain"
     return Bar(claim, encrypted.per(plain), MOST_COST, at_most=True)
 
 
-def _together(found: dict[str, Measured], stages: Sequence[str], name: str) -> Measured:
-    columns = (found[f"{stage}, {name}"].values for stage in stages)
+def _together(measured: dict[str, Measured], stages: Sequence[str], name: str) -> Measured:
+    columns = (measured[f"{stage}, {name}"].values for stage in stages)
     return Measured(tuple(map(sum, zip(*columns, strict=True))))
 
 
 def _sizes(specs: dict[str, AuditSpec], photos: int) -> str:
-    sizes = {name: sum(open_run(one).sizes(SAMPLES_PREFIX).values()) for name, one in specs.items()}
+    sizes = {name: sum(open_run(spec).sizes(SAMPLES_PREFIX).values()) for name, spec in specs.items()}
     samples = specs[PLAIN].samples
     shards = len(_shards(specs[PLAIN]))
     return f"{samples:,} samples in {shards} shards, {photos:,} photos; bytes of the shards: " + ", ".join(

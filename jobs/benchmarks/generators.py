@@ -71,16 +71,18 @@ def bench_generators(
         contenders = [*_networks(folder, images), *_diffusers(folder, images), *_files(folder, files)]
         if stylegan_code is not None:
             contenders.append(_stylegan(folder, stylegan_code, images))
-        runs = {f"{one.kind} ours": _seconds(one, one.ours) for one in contenders}
-        runs |= {f"{one.kind} direct": _seconds(one, one.direct) for one in contenders}
+        runs = {f"{contender.kind} ours": _seconds(contender, contender.ours) for contender in contenders}
+        runs |= {
+            f"{contender.kind} direct": _seconds(contender, contender.direct) for contender in contenders
+        }
         # Next to one another, so that the machine's drift hits both.
         runs = dict(sorted(runs.items()))
         with artefacts.serving(files) as url:
             runs["http"] = lambda: _asked(url, images, folder)
-            found = interleaved(runs, repeats)
+            measured = interleaved(runs, repeats)
     columns = ("kind", "idleak", "directly", "ratio")
-    table = Table("Images a second, one thread", columns, _rows(contenders, found, images))
-    return publish(Report(command, repeats, [table], _bars(contenders, found, images), _notes()), output)
+    table = Table("Images a second, one thread", columns, _rows(contenders, measured, images))
+    return publish(Report(command, repeats, [table], _bars(contenders, measured, images), _notes()), output)
 
 
 def _notes() -> list[str]:
@@ -95,39 +97,44 @@ def _notes() -> list[str]:
     ]
 
 
-def _seconds(one: Contender, run: Run) -> Callable[[], float]:
+def _seconds(contender: Contender, run: Run) -> Callable[[], float]:
     """After a batch that does not count: while others ran, caches and processors have gone cold."""
 
     def seconds() -> float:
-        run(one.batches[:1])
-        return timed(lambda: run(one.batches))
+        run(contender.batches[:1])
+        return timed(lambda: run(contender.batches))
 
     return seconds
 
 
 def _rows(
-    contenders: Sequence[Contender], found: Mapping[str, Measured], images: int
+    contenders: Sequence[Contender], measured: Mapping[str, Measured], images: int
 ) -> list[tuple[str, str, str, str]]:
     rows = []
-    for one in contenders:
-        ours, direct = found[f"{one.kind} ours"], found[f"{one.kind} direct"]
+    for contender in contenders:
+        ours, direct = measured[f"{contender.kind} ours"], measured[f"{contender.kind} direct"]
         rows.append(
-            (one.kind, str(ours.over(one.images)), str(direct.over(one.images)), str(direct.per(ours)))
+            (
+                contender.kind,
+                str(ours.over(contender.images)),
+                str(direct.over(contender.images)),
+                str(direct.per(ours)),
+            )
         )
-    asked = found["http"].over(images - 1)
+    asked = measured["http"].over(images - 1)
     return [*rows, ("http", str(asked), f"{RATE:g} allowed", str(asked.times(1 / RATE)))]
 
 
-def _bars(contenders: Sequence[Contender], found: Mapping[str, Measured], images: int) -> list[Bar]:
+def _bars(contenders: Sequence[Contender], measured: Mapping[str, Measured], images: int) -> list[Bar]:
     bars = [
         Bar(
-            f"{one.kind}, of the direct call",
-            found[f"{one.kind} direct"].per(found[f"{one.kind} ours"]),
-            one.bar,
+            f"{contender.kind}, of the direct call",
+            measured[f"{contender.kind} direct"].per(measured[f"{contender.kind} ours"]),
+            contender.bar,
         )
-        for one in contenders
+        for contender in contenders
     ]
-    rate = found["http"].over(images - 1).times(1 / RATE)
+    rate = measured["http"].over(images - 1).times(1 / RATE)
     return [*bars, Bar("http, of its allowed rate", rate, RATE_BAR)]
 
 
@@ -155,7 +162,7 @@ def _torch(raw: Mapping[str, Any], module: nn.Module, images: int) -> Contender:
 
 
 def _stylegan(folder: Path, code: Path, images: int) -> Contender:
-    """Raises ModelError for a checkout that is none."""
+    """Raises ModelError if the folder is not a checkout of NVlabs/stylegan3."""
     try:
         network = artefacts.write_stylegan(code, folder / "network.pkl")
     except (ImportError, OSError) as error:
@@ -169,8 +176,13 @@ def _stylegan(folder: Path, code: Path, images: int) -> Contender:
     def direct(batches: Sequence[NDArray[np.int64]]) -> None:
         with torch.inference_mode():
             # One at a time, as NVlabs' own gen_images.py does.
-            for one in np.concatenate(batches).tolist():
-                network(latents[one : one + 1], torch.zeros(1, 0), truncation_psi=1, noise_mode="const")
+            for sample_id in np.concatenate(batches).tolist():
+                network(
+                    latents[sample_id : sample_id + 1],
+                    torch.zeros(1, 0),
+                    truncation_psi=1,
+                    noise_mode="const",
+                )
 
     return Contender("stylegan", _ours(raw), direct, MODEL_BAR, some)
 
@@ -195,7 +207,10 @@ def _files(folder: Path, files: list[bytes]) -> Iterator[Contender]:
     def decoded(batches: Sequence[NDArray[np.int64]]) -> None:
         # A batch is held at once, as whoever embeds it holds it.
         for ids in batches:
-            [np.asarray(Image.open(io.BytesIO(files[one])).convert("RGB")) for one in ids.tolist()]
+            [
+                np.asarray(Image.open(io.BytesIO(files[sample_id])).convert("RGB"))
+                for sample_id in ids.tolist()
+            ]
 
     places = {
         "images": artefacts.write_folder(files, folder / "pictures"),
@@ -225,10 +240,10 @@ def _opened(raw: Mapping[str, Any], run: str = "") -> ImageSource:
 
 
 def _require_images(source: ImageSource, ids: NDArray[np.int64]) -> None:
-    """Raise ModelError for a generator that gave none: its speed would say nothing."""
-    for one in source.sample(ids):
-        if isinstance(one, InvalidImage):
-            raise ModelError(f"the bench's own generator gave no image: {one.reason}")
+    """Raise ModelError for a generator that gave no image: its speed would say nothing."""
+    for image in source.sample(ids):
+        if isinstance(image, InvalidImage):
+            raise ModelError(f"the bench's own generator gave no image: {image.reason}")
 
 
 def _latents(images: int, dim: int) -> torch.Tensor:

@@ -39,19 +39,19 @@ def timed(run: Callable[[], object]) -> float:
 
 def limit_contenders(counts: set[int]) -> dict[str, Callable[[], float]]:
     """By name, measurements of this machine: GFLOP/s by library and number of threads, GB/s of memory."""
-    found: dict[str, Callable[[], float]] = {}
+    contenders: dict[str, Callable[[], float]] = {}
     for count in sorted(counts):
         plural = "1 thread" if count == 1 else f"{count} threads"
-        found[f"numpy float32 matrix product, {plural}, GFLOP/s"] = _numpy_products(count)
-        found[f"torch float32 matrix product, {plural}, GFLOP/s"] = _torch_products(count, torch.float32)
+        contenders[f"numpy float32 matrix product, {plural}, GFLOP/s"] = _numpy_products(count)
+        contenders[f"torch float32 matrix product, {plural}, GFLOP/s"] = _torch_products(count, torch.float32)
         if has_bfloat16():
             name = f"torch bfloat16 matrix product, {plural}, GFLOP/s"
-            found[name] = _torch_products(count, torch.bfloat16)
-    return found | {"memory copy of 256 MiB, 1 thread, GB/s": _copies()}
+            contenders[name] = _torch_products(count, torch.bfloat16)
+    return contenders | {"memory copy of 256 MiB, 1 thread, GB/s": _copies()}
 
 
-def limits_table(found: dict[str, Measured]) -> Table:
-    rows = [(name, str(measured)) for name, measured in found.items()]
+def limits_table(limits: dict[str, Measured]) -> Table:
+    rows = [(name, str(measured)) for name, measured in limits.items()]
     return Table("Limits of this machine", ("limit", "measured"), rows)
 
 

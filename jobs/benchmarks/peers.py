@@ -69,8 +69,8 @@ def open_stock(spec: AuditSpec, detector: DetectorSpec) -> Peer:
 
     def embed(images: Sequence[Image]) -> list[Template | None]:
         with quiet():
-            found = [app.get(image[..., ::-1]) for image in images]
-        return [faces[0].embedding if faces else None for faces in found]
+            detections = [app.get(image[..., ::-1]) for image in images]
+        return [faces[0].embedding if faces else None for faces in detections]
 
     return embed
 
@@ -134,10 +134,10 @@ class PlainOnnxruntime:
         for place, stride in enumerate(strides):
             score, box, points = (outputs[place + len(strides) * kind] for kind in range(3))
             rows.append(_decode(score.ravel(), box, points, stride, anchors, size, self._spec.threshold))
-        found = np.vstack(rows)
-        found[:, :4] /= scale
-        found[:, 5:] /= scale
-        return found
+        detections = np.vstack(rows)
+        detections[:, :4] /= scale
+        detections[:, 5:] /= scale
+        return detections
 
 
 def _run(session: onnxruntime.InferenceSession, blob: Template) -> list[Template]:
@@ -219,8 +219,8 @@ class RayData:
 
 def stints_of(rows: NDArray[np.float64]) -> list[Stint]:
     """One stint for each of the different rows (worker, start, stop), with as many images."""
-    found, counts = np.unique(rows, axis=0, return_counts=True)
+    distinct, counts = np.unique(rows, axis=0, return_counts=True)
     return [
         Stint(int(worker), start, stop, int(count))
-        for (worker, start, stop), count in zip(found.tolist(), counts, strict=True)
+        for (worker, start, stop), count in zip(distinct.tolist(), counts, strict=True)
     ]

@@ -72,7 +72,7 @@ class Whole:
 
     def stage(self, name: str) -> Measured:
         """Seconds per image of one stage, in every repeat."""
-        return Measured(tuple(one[name] / self.images for one in self.seconds))
+        return Measured(tuple(stages[name] / self.images for stages in self.seconds))
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,12 @@ def bench_pipeline(
         peers = _open_peers(job.spec)
         notes = [*_notes(spec, peers, workers), *_same_work(job, drawn, peers)]
         contenders = _contenders(job, drawn, peers, workers)
-        found = interleaved(contenders.runs | contenders.limits, repeats)
-    tables = [*_tables(contenders, found), limits_table({name: found[name] for name in contenders.limits})]
-    return publish(Report(command, repeats, tables, _bars(contenders, found), notes), output)
+        measured = interleaved(contenders.runs | contenders.limits, repeats)
+    tables = [
+        *_tables(contenders, measured),
+        limits_table({name: measured[name] for name in contenders.limits}),
+    ]
+    return publish(Report(command, repeats, tables, _bars(contenders, measured), notes), output)
 
 
 def benched(spec: AuditSpec, folder: str) -> AuditSpec:
@@ -125,17 +128,17 @@ def _disk_of(spec: AuditSpec) -> Path | None:
     """A folder on the disk that the audit would write to; None for the system's temporary one."""
     if is_remote(spec.output):
         return None
-    return next((one for one in Path(spec.output).parents if os.access(one, os.W_OK)), None)
+    return next((parent for parent in Path(spec.output).parents if os.access(parent, os.W_OK)), None)
 
 
 def draw(job: ShardJob, images: int) -> list[Image]:
-    """The first samples of the spec, as arrays. Raises SpecError if one is no image."""
+    """The first samples of the spec, as arrays. Raises SpecError if a sample is not an image."""
     source = open_source(job)
-    drawn = [one for ids in batches(Shard(0, 0, images)) for one in source.sample(ids)]
-    for one in drawn:
-        if isinstance(one, InvalidImage):
-            raise SpecError(f"a sample is no image ({one.reason}): mend the generator, or its `output`")
-    return [one for one in drawn if not isinstance(one, InvalidImage)]
+    drawn = [sample for ids in batches(Shard(0, 0, images)) for sample in source.sample(ids)]
+    for sample in drawn:
+        if isinstance(sample, InvalidImage):
+            raise SpecError(f"a sample is no image ({sample.reason}): mend the generator, or its `output`")
+    return [sample for sample in drawn if not isinstance(sample, InvalidImage)]
 
 
 def _open_peers(spec: AuditSpec) -> dict[str, Peer]:
@@ -172,16 +175,18 @@ def _stages(job: ShardJob, drawn: Sequence[Image]) -> dict[str, Callable[[], obj
     """Each stage alone, with what it needs at hand, in batches of one and of BATCH_IMAGES."""
     source, detecting = open_source(job), open_extractor(_without_recognizers(job))
     embedding = open_extractor(_of_crops(job))
-    found: dict[str, Callable[[], object]] = {}
+    stages: dict[str, Callable[[], object]] = {}
     for batch in (1, BATCH_IMAGES):
         starts = range(0, len(drawn), batch)
-        ids = [np.arange(one, min(one + batch, len(drawn))) for one in starts]
-        parts = [drawn[one : one + batch] for one in starts]
-        crops = [[one for one in detecting.crops(part, TEMPLATE_SIZE) if one is not None] for part in parts]
-        found[stage_name("generate", batch)] = partial(_each, source.sample, ids)
-        found[stage_name("detect", batch)] = partial(_each, detecting.extract, parts)
-        found[stage_name("align and embed", batch)] = partial(_each, embedding.extract, crops)
-    return found | {stage_name("write", BATCH_IMAGES): _writer(job, len(drawn))}
+        ids = [np.arange(start, min(start + batch, len(drawn))) for start in starts]
+        parts = [drawn[start : start + batch] for start in starts]
+        crops = [
+            [crop for crop in detecting.crops(part, TEMPLATE_SIZE) if crop is not None] for part in parts
+        ]
+        stages[stage_name("generate", batch)] = partial(_each, source.sample, ids)
+        stages[stage_name("detect", batch)] = partial(_each, detecting.extract, parts)
+        stages[stage_name("align and embed", batch)] = partial(_each, embedding.extract, crops)
+    return stages | {stage_name("write", BATCH_IMAGES): _writer(job, len(drawn))}
 
 
 def stage_name(stage: str, batch: int) -> str:
@@ -247,7 +252,7 @@ def _same_work(job: ShardJob, drawn: Sequence[Image], peers: dict[str, Peer]) ->
     lines = []
     for name, peer in peers.items():
         theirs = peer(some)
-        counts.append(f"{name} {sum(one is not None for one in theirs)}")
+        counts.append(f"{name} {sum(template is not None for template in theirs)}")
         if name == PLAIN and (cosine := _median_cosine(ours, theirs)) is not None:
             lines.append(f"Median cosine of idleak's templates with those of {PLAIN}: {cosine:.5f}.")
     return [f"Images with a template, of the first {len(some)}: {', '.join(counts)}.", *lines]
@@ -262,16 +267,16 @@ def _median_cosine(ours: Template, theirs: Sequence[Template | None]) -> float |
     return float(np.median(cosines)) if cosines else None
 
 
-def _tables(contenders: Contenders, found: dict[str, Measured]) -> list[Table]:
+def _tables(contenders: Contenders, measured: dict[str, Measured]) -> list[Table]:
     whole = contenders.whole
     inside = [name for name in whole.seconds[0] if name != "all"]
     per_image = whole.stage("all")
     within = [(name, *_stage_cells(whole.stage(name), per_image)) for name in [*inside, "all"]]
-    alone = [(name, *_rate_cells(found[name])) for name in found if name.startswith(STAGES)]
+    alone = [(name, *_rate_cells(measured[name])) for name in measured if name.startswith(STAGES)]
     raced = [name for name in contenders.runs if not name.startswith(STAGES)]
-    rows = [(name, *_rate_cells(found[name]), str(found[name].per(found[WHOLE]))) for name in raced]
+    rows = [(name, *_rate_cells(measured[name]), str(measured[name].per(measured[WHOLE]))) for name in raced]
     started = Measured(tuple(contenders.ray_data.whole))
-    rows.append((f"{RAY_DATA}, with starting up", *_rate_cells(started), str(started.per(found[WHOLE]))))
+    rows.append((f"{RAY_DATA}, with starting up", *_rate_cells(started), str(started.per(measured[WHOLE]))))
     return [
         Table("Stages within the whole, one thread", ("stage", "ms/image", "share"), within),
         Table("Stages alone, one thread", ("stage", "images/s", "ms/image"), alone),
@@ -287,27 +292,27 @@ def _rate_cells(rate: Measured) -> tuple[str, str]:
     return str(rate), str(rate.over(1000))
 
 
-def _bars(contenders: Contenders, found: dict[str, Measured]) -> list[Bar]:
-    whole, all_cores = found[WHOLE], found[ray_name(contenders.workers)]
+def _bars(contenders: Contenders, measured: dict[str, Measured]) -> list[Bar]:
+    whole, all_cores = measured[WHOLE], measured[ray_name(contenders.workers)]
     bars = [
-        Bar(f"whole, no Ray ÷ its stages alone, batches of {BATCH_IMAGES}", _of_stages(found), STAGES_BAR),
-        Bar(f"{ray_name(1)} ÷ {WHOLE}", found[ray_name(1)].per(whole), RAY_BAR),
+        Bar(f"whole, no Ray ÷ its stages alone, batches of {BATCH_IMAGES}", _of_stages(measured), STAGES_BAR),
+        Bar(f"{ray_name(1)} ÷ {WHOLE}", measured[ray_name(1)].per(whole), RAY_BAR),
         Bar("write, checksum and sync, share of the whole", _write_share(contenders.whole), WRITE_BAR, True),
     ]
-    if STOCK in found:
+    if STOCK in measured:
         claim = f"{ray_name(contenders.workers)} ÷ {STOCK}"
-        bars.insert(0, Bar(claim, all_cores.per(found[STOCK]), STOCK_BAR))
-    if ray_name(2) in found:
-        ratio = found[ray_name(2)].per(found[ray_name(1)])
+        bars.insert(0, Bar(claim, all_cores.per(measured[STOCK]), STOCK_BAR))
+    if ray_name(2) in measured:
+        ratio = measured[ray_name(2)].per(measured[ray_name(1)])
         bars.append(Bar(f"{ray_name(2)} ÷ {ray_name(1)}", ratio, SCALING_BAR))
     return bars
 
 
-def _of_stages(found: dict[str, Measured]) -> Measured:
+def _of_stages(measured: dict[str, Measured]) -> Measured:
     """The rate of the whole, over the rate of its stages one after another, each measured alone."""
-    alone = [found[stage_name(stage, BATCH_IMAGES)].values for stage in STAGES]
+    alone = [measured[stage_name(stage, BATCH_IMAGES)].values for stage in STAGES]
     sums = Measured(tuple(sum(1 / rate for rate in rates) for rates in zip(*alone, strict=True)))
-    return sums.per(found[WHOLE].over(1))
+    return sums.per(measured[WHOLE].over(1))
 
 
 def _write_share(whole: Whole) -> Measured:

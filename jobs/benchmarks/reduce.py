@@ -82,7 +82,7 @@ def bench_reduce(sizes: Sizes, repeats: int, output: Path | None, command: Seque
     if sizes.topk > sizes.samples:
         raise UsageError(f"--topk {sizes.topk} of --samples {sizes.samples}: lower --topk or raise --samples")
     with threads(sizes.threads):
-        races = [_race(one, repeats) for one in smaller_and_full(sizes)]
+        races = [_race(problem_sizes, repeats) for problem_sizes in smaller_and_full(sizes)]
         limits = interleaved(limit_contenders({1, sizes.threads}), repeats)
         cosine = smallest_cosine(sizes)
     bars = [_search_bar(races[-1]), *map(_agreement_bar, races)]
@@ -148,11 +148,11 @@ def _race(sizes: Sizes, repeats: int) -> Raced:
             NUMPY_PRODUCT: lambda: timed(lambda: _numpy_products(problem, room)),
             TORCH_PRODUCT: lambda: timed(lambda: _torch_products(problem, torch.from_numpy(room))),
         }
-        | {name: one.seconds for name, one in kept.items()},
+        | {name: peer.seconds for name, peer in kept.items()},
         repeats,
     )
     hits, nearest = ours.answers[-1]
-    apart = {name: disagreement(problem, nearest, one.answers[-1]) for name, one in kept.items()}
+    apart = {name: disagreement(problem, nearest, peer.answers[-1]) for name, peer in kept.items()}
     return Raced(sizes, seconds, apart, int(hits.sum()))
 
 
@@ -173,7 +173,7 @@ class _Kept(Generic[T]):
 
 def _ours(problem: Problem) -> tuple[Integers, Found]:
     sizes = problem.sizes
-    found = search(
+    result = search(
         problem.gallery,
         np.arange(sizes.photos, dtype=np.int64),
         problem.stored,
@@ -181,7 +181,7 @@ def _ours(problem: Problem) -> tuple[Integers, Found]:
         k=sizes.topk,
         threshold=problem.threshold,
     )
-    return found.photo_hits, (found.neighbours.similarity, found.neighbours.sample_id)
+    return result.photo_hits, (result.neighbours.similarity, result.neighbours.sample_id)
 
 
 def _blocks(problem: Problem) -> Iterator[tuple[slice, slice]]:
@@ -206,8 +206,8 @@ def _torch_products(problem: Problem, room: torch.Tensor) -> None:
 def _faiss_search(problem: Problem) -> Found:
     index = faiss.IndexFlatIP(problem.sizes.dim)
     index.add(problem.samples)
-    found: Found = index.search(problem.gallery, problem.sizes.topk)
-    return found
+    nearest: Found = index.search(problem.gallery, problem.sizes.topk)
+    return nearest
 
 
 def _numpy_search(problem: Problem) -> Found:
@@ -243,8 +243,8 @@ def _best_of_blocks(problem: Problem, top: Callable[[slice, slice], Found]) -> F
     for photos, samples in _blocks(problem):
         similarity, columns = top(photos, samples)
         parts.setdefault(photos.start, []).append((similarity, columns + samples.start))
-    best = [_best([one[0] for one in rows], [one[1] for one in rows], problem) for rows in parts.values()]
-    return np.concatenate([one[0] for one in best]), np.concatenate([one[1] for one in best])
+    best = [_best([row[0] for row in rows], [row[1] for row in rows], problem) for rows in parts.values()]
+    return np.concatenate([block[0] for block in best]), np.concatenate([block[1] for block in best])
 
 
 def _best(similarities: list[Singles], columns: list[Integers], problem: Problem) -> Found:

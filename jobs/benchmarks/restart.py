@@ -49,12 +49,14 @@ def bench_restart(
             f"finished audit of {count:,} shards": AUDIT.format(path=str(path))
             for count, path in specs.items()
         }
-        found = _interleaved(runs | {"Ray's own start and stop": START_RAY}, repeats)
-    tables = [Table("Started again", ("what", "seconds", "peak MB"), [_row(*item) for item in found.items()])]
+        results = _interleaved(runs | {"Ray's own start and stop": START_RAY}, repeats)
+    tables = [
+        Table("Started again", ("what", "seconds", "peak MB"), [_row(*item) for item in results.items()])
+    ]
     notes = [
         "Each shard holds one sample. Processes from start to exit; imports come from a warm disk cache."
     ]
-    return publish(Report(command, repeats, tables, _bars(list(found.values())), notes), output)
+    return publish(Report(command, repeats, tables, _bars(list(results.values())), notes), output)
 
 
 def _audited(spec: AuditSpec, count: int, folder: Path) -> Path:
@@ -68,11 +70,11 @@ def _audited(spec: AuditSpec, count: int, folder: Path) -> Path:
 
 
 def _interleaved(runs: dict[str, str], repeats: int) -> dict[str, list[Run]]:
-    found: dict[str, list[Run]] = {name: [] for name in runs}
+    results: dict[str, list[Run]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, code in runs.items():
-            found[name].append(_timed(code))
-    return found
+            results[name].append(_timed(code))
+    return results
 
 
 def _timed(code: str) -> Run:
@@ -96,9 +98,9 @@ def _measured(runs: Sequence[Run], place: int) -> Measured:
     return Measured(tuple(run[place] for run in runs))
 
 
-def _bars(found: Sequence[Sequence[Run]]) -> list[Bar]:
-    """found: of each number of shards, the fewest first, and of Ray at the end."""
-    few, many, ray = found[0], found[-2], found[-1]
+def _bars(results: Sequence[Sequence[Run]]) -> list[Bar]:
+    """results: of each number of shards, the fewest first, and of Ray at the end."""
+    few, many, ray = results[0], results[-2], results[-1]
     seconds, memory = partial(_measured, place=0), partial(_measured, place=1)
     return [
         Bar(
@@ -114,5 +116,5 @@ def _bars(found: Sequence[Sequence[Run]]) -> list[Bar]:
     ]
 
 
-def _minus(one: Measured, other: Measured) -> Measured:
-    return Measured(tuple(a - b for a, b in zip(one.values, other.values, strict=True)))
+def _minus(measured: Measured, other: Measured) -> Measured:
+    return Measured(tuple(a - b for a, b in zip(measured.values, other.values, strict=True)))

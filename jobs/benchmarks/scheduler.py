@@ -246,16 +246,16 @@ def bench_scheduler(cluster: SimulatedCluster, shards: int, seed: int) -> ExitCo
     """Print what several seeds give with and without copies of stragglers; FAILED if one is above the bar."""
     start = time.perf_counter()
     seeds = range(seed, seed + TRIALS)
-    copied = [simulate(cluster, shards, one) for one in seeds]
+    copied = [simulate(cluster, shards, trial_seed) for trial_seed in seeds]
     seconds = (time.perf_counter() - start) / TRIALS
-    plain = [simulate(cluster, shards, one, copy_after=math.inf) for one in seeds]
+    plain = [simulate(cluster, shards, trial_seed, copy_after=math.inf) for trial_seed in seeds]
     console = Console()
     console.print(_table(copied, plain, f"{shards:,} shards over {cluster.workers} workers"))
     console.print(
         f"median (least to most) of the seeds {seeds[0]} to {seeds[-1]}; shares of workers × makespan; "
         f"{seconds:.1f} s of this machine per run, {seconds / shards * 1e6:,.0f} µs per shard"
     )
-    worst = max(one.not_needed for one in copied)
+    worst = max(run.not_needed for run in copied)
     holds = worst <= BAR
     console.print(f"idle and wasted, worst seed: {worst:.2%}; bar {BAR:.0%}: {'pass' if holds else 'FAIL'}")
     return ExitCode.OK if holds else ExitCode.FAILED
@@ -264,16 +264,16 @@ def bench_scheduler(cluster: SimulatedCluster, shards: int, seed: int) -> ExitCo
 def _table(copied: Sequence[Account], plain: Sequence[Account], title: str) -> Table:
     table = Table("", "with copies", "without", title=title)
     rows: list[tuple[str, Callable[[Account], float], str]] = [
-        ("makespan, s", lambda one: one.makespan, ",.0f"),
-        ("ideal: needed work / workers, s", lambda one: one.ideal, ",.0f"),
-        ("idle: actors start", lambda one: one.starting / one.whole, ".2%"),
-        ("idle: between shards", lambda one: one.between / one.whole, ".2%"),
-        ("idle: tail", lambda one: one.tail / one.whole, ".2%"),
-        ("idle, together", lambda one: one.idle, ".2%"),
-        ("wasted: failed, died or duplicate", lambda one: one.wasted / one.whole, ".2%"),
-        ("idle and wasted", lambda one: one.not_needed, ".2%"),
-        ("needed, but slowed down", lambda one: one.slow / one.whole, ".2%"),
-        ("copies", lambda one: one.copies, ".0f"),
+        ("makespan, s", lambda run: run.makespan, ",.0f"),
+        ("ideal: needed work / workers, s", lambda run: run.ideal, ",.0f"),
+        ("idle: actors start", lambda run: run.starting / run.whole, ".2%"),
+        ("idle: between shards", lambda run: run.between / run.whole, ".2%"),
+        ("idle: tail", lambda run: run.tail / run.whole, ".2%"),
+        ("idle, together", lambda run: run.idle, ".2%"),
+        ("wasted: failed, died or duplicate", lambda run: run.wasted / run.whole, ".2%"),
+        ("idle and wasted", lambda run: run.not_needed, ".2%"),
+        ("needed, but slowed down", lambda run: run.slow / run.whole, ".2%"),
+        ("copies", lambda run: run.copies, ".0f"),
     ]
     for name, figure, form in rows:
         table.add_row(name, _spread(map(figure, copied), form), _spread(map(figure, plain), form))

@@ -35,11 +35,11 @@ class Measured:
         return Measured(tuple(a / b for a, b in zip(self.values, other.values, strict=True)))
 
     def times(self, factor: float) -> Measured:
-        return Measured(tuple(factor * one for one in self.values))
+        return Measured(tuple(factor * value for value in self.values))
 
     def over(self, amount: float) -> Measured:
         """From seconds to a rate, or back."""
-        return Measured(tuple(amount / one for one in self.values))
+        return Measured(tuple(amount / value for value in self.values))
 
     def __str__(self) -> str:
         return f"{figure(self.median)} ({figure(min(self.values))}–{figure(max(self.values))})"
@@ -56,8 +56,8 @@ class Bar:
 
     @property
     def holds(self) -> bool:
-        found = self.measured.median
-        return found <= self.limit if self.at_most else found >= self.limit
+        measured = self.measured.median
+        return measured <= self.limit if self.at_most else measured >= self.limit
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -117,11 +117,11 @@ def publish(report: Report, output: Path | None) -> ExitCode:
 
 def interleaved(contenders: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, Measured]:
     """Run all contenders in turn, `repeats` times, so that the machine's drift hits all of them alike."""
-    found: dict[str, list[float]] = {name: [] for name in contenders}
+    measured: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, run in contenders.items():
-            found[name].append(run())
-    return {name: Measured(tuple(values)) for name, values in found.items()}
+            measured[name].append(run())
+    return {name: Measured(tuple(values)) for name, values in measured.items()}
 
 
 def figure(value: float) -> str:

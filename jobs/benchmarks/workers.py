@@ -43,11 +43,13 @@ def steady_rate(stints: Sequence[Stint]) -> float:
 
     A stint that lies partly in that time counts in part.
     """
-    workers = {one.worker for one in stints}
-    start = max(min(one.start for one in stints if one.worker == worker) for worker in workers)
-    stop = min(max(one.stop for one in stints if one.worker == worker) for worker in workers)
-    inside = (max(0.0, min(one.stop, stop) - max(one.start, start)) for one in stints)
-    done = sum(one.rows * within / (one.stop - one.start) for one, within in zip(stints, inside, strict=True))
+    workers = {stint.worker for stint in stints}
+    start = max(min(stint.start for stint in stints if stint.worker == worker) for worker in workers)
+    stop = min(max(stint.stop for stint in stints if stint.worker == worker) for worker in workers)
+    inside = (max(0.0, min(stint.stop, stop) - max(stint.start, start)) for stint in stints)
+    done = sum(
+        stint.rows * within / (stint.stop - stint.start) for stint, within in zip(stints, inside, strict=True)
+    )
     return done / (stop - start)
 
 

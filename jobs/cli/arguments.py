@@ -27,7 +27,7 @@ override_option = click.option(
     help="run without a valid authorisation; the reason is kept in the results",
 )
 reveal_option = click.option(
-    "--reveal", is_flag=True, help="show people by name; needs the key, and the run's trail keeps it"
+    "--reveal", is_flag=True, help="show people by name; needs the key, and the run's audit log keeps it"
 )
 
 

@@ -27,10 +27,10 @@ def idleak_version(project_file: Path = PROJECT_FILE) -> str:
 
 def shadowing(root: Path = ROOT) -> str | None:
     """What to say if Python finds another package `distributed` (Dask has one) than the one in `root`."""
-    found = Path(distributed.__file__ or ".").resolve().parent
-    if found == root / "distributed":
+    parent = Path(distributed.__file__ or ".").resolve().parent
+    if parent == root / "distributed":
         return None
     return (
-        f"Python finds another package named distributed, in {found}: run `pip uninstall distributed`, "
+        f"Python finds another package named distributed, in {parent}: run `pip uninstall distributed`, "
         f"or use idleak in an environment of its own, from {root}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from distributed.execution.stopping import stop_signals_heeded
+from distributed.execution.stopping import stop_signals_handled
 from distributed.storage.authorisation import permit
 from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
@@ -17,7 +17,7 @@ from jobs.cli.exit_codes import ExitCode, code_of
 from jobs.cli.log import configure_log, tell_end
 from jobs.cli.os_errors import os_errors_told
 from jobs.cli.output import OutputLostError
-from jobs.cli.say import complain
+from jobs.cli.say import print_error
 from schemas.errors import (
     IdleakError,
     UsageError,
@@ -72,17 +72,17 @@ def guarded(run: Callable[[], ExitCode | int]) -> int:
     """
     try:
         configure_log()
-        with stop_signals_heeded(), os_errors_told():
+        with stop_signals_handled(), os_errors_told():
             code = run()
         tell_end(code)
     except IdleakError as error:
         code = code_of(error)
         tell_end(code, type(error).__name__)
-        complain(f"idleak: {error}")
+        print_error(f"idleak: {error}")
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
         tell_end(code, KeyboardInterrupt.__name__)
-        complain("idleak: interrupted; finished shards are kept, run the same command to go on")
+        print_error("idleak: interrupted; finished shards are kept, run the same command to go on")
     except OutputLostError as error:
         tell_end(error.exit_code, OutputLostError.__name__)
         raise

@@ -32,7 +32,7 @@ def short(name: str) -> str:
 
 def with_names(text: str, shown: Shown) -> str:
     """The text with each pseudonym in it as `shown` shows it."""
-    return re.sub(r"\b[0-9a-f]{32}\b", lambda found: shown(found[0]), text)
+    return re.sub(r"\b[0-9a-f]{32}\b", lambda match: shown(match[0]), text)
 
 
 def sentence(text: str) -> str:
@@ -40,9 +40,9 @@ def sentence(text: str) -> str:
     return f"{printable(text[:1].upper() + text[1:])}."
 
 
-def between(one: Interval, show: Callable[[float], str]) -> str:
+def between(interval: Interval, show: Callable[[float], str]) -> str:
     """`value (low to high)`."""
-    return f"{show(one.value)} ({show(one.low)} to {show(one.high)})"
+    return f"{show(interval.value)} ({show(interval.low)} to {show(interval.high)})"
 
 
 def effective_number(value: float) -> str:
@@ -50,21 +50,26 @@ def effective_number(value: float) -> str:
     return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
 
 
-def people_made(found: PopulationResult) -> str:
+def people_made(population: PopulationResult) -> str:
     """How many people a generator makes, with an interval where matches tell people apart."""
     number = (
-        "more than can be counted" if found.estimate is None else f"about {effective_number(found.estimate)}"
+        "more than can be counted"
+        if population.estimate is None
+        else f"about {effective_number(population.estimate)}"
     )
-    told = (
-        f"the generator makes {number} of what {found.recognizer} takes for different people, counted as if "
-        "each were made equally often"
+    text = (
+        f"the generator makes {number} of what {population.recognizer} takes for different people, counted "
+        "as if each were made equally often"
     )
-    if found.low is not None:
-        high = "no upper bound" if found.high is None else effective_number(found.high)
-        return f"{told} (95{PERCENT}: {effective_number(found.low)} to {high}, if samples match as photos do)"
-    assert found.closure is not None and found.least_closure is not None, "else there is an interval"
+    if population.low is not None:
+        high = "no upper bound" if population.high is None else effective_number(population.high)
+        low = effective_number(population.low)
+        return f"{text} (95{PERCENT}: {low} to {high}, if samples match as photos do)"
+    assert population.closure is not None and population.least_closure is not None, (
+        "else there is an interval"
+    )
     return (
-        f"{told}; no interval is given, as matches do not tell people apart: of two samples that match a "
-        f"third, {share(found.closure)} match each other, where of people at least "
-        f"{share(found.least_closure)} would"
+        f"{text}; no interval is given, as matches do not tell people apart: of two samples that match a "
+        f"third, {share(population.closure)} match each other, where of people at least "
+        f"{share(population.least_closure)} would"
     )

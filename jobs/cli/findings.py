@@ -101,13 +101,13 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     if headline.detectable_share is not None:
         lines.append(f"not detected: {silence_text(headline.detectable_share)}")
     lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
-    lines += [_setting_line(one) for one in headline.settings]
+    lines += [_setting_line(setting) for setting in headline.settings]
     lines += gallery_lines(results)
     lines += _evidence_lines(results)
     lines += _power_lines(results)
     if results.population is not None:
         lines.append(_population_line(results.population))
-    lines += [_drift_line(one) for one in results.drift if one.warns]
+    lines += [_drift_line(drift) for drift in results.drift if drift.warns]
     lines += overlap_lines(results.overlap, named=named)
     if results.ledger is not None:
         lines.append(
@@ -121,7 +121,7 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     for role, people in (("candidates", results.candidates), ("cohort", results.cohort)):
         if people.refused:
             lines.append(f"refused photos of the {role}: {people.refused}, of {people.photos}")
-    return lines + [_evaluation_line(one) for one in results.scores if one.evaluation is not None]
+    return lines + [_evaluation_line(score) for score in results.scores if score.evaluation is not None]
 
 
 def _unnamed_line(results: AuditResults, headline: ScoreResult) -> str:
@@ -137,26 +137,26 @@ def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
         )
 
 
-def _over_represented_line(one: OverRepresentedResult) -> str:
-    rate = one.per_million
-    times = "" if one.ratio is None else f", {one.ratio:,.0f} times the cohort's mean"
+def _over_represented_line(person: OverRepresentedResult) -> str:
+    rate = person.per_million
+    times = "" if person.ratio is None else f", {person.ratio:,.0f} times the cohort's mean"
     return (
-        f"over-represented: {short(one.identity)}, hit by {rate.value:,.0f} per million samples "
-        f"(95 %: {rate.low:,.0f} to {rate.high:,.0f}){times}; p {one.model_p_value:.2g} by a model of the "
+        f"over-represented: {short(person.identity)}, hit by {rate.value:,.0f} per million samples "
+        f"(95 %: {rate.low:,.0f} to {rate.high:,.0f}){times}; p {person.model_p_value:.2g} by a model of the "
         "cohort's tail"
     )
 
 
-def _setting_line(one: SettingResult) -> str:
-    setting = ", ".join(f"{name} {value}" for name, value in one.factors.items())
+def _setting_line(setting: SettingResult) -> str:
+    factors = ", ".join(f"{name} {value}" for name, value in setting.factors.items())
     return (
-        f"with {setting}: {len(one.flagged)} flagged by its own {one.samples:,} samples, before lookalikes "
-        "are explained away"
+        f"with {factors}: {len(setting.flagged)} flagged by its own {setting.samples:,} samples, before "
+        "lookalikes are explained away"
     )
 
 
 def _evidence_lines(results: AuditResults) -> list[str]:
-    counts = Counter(one.kind for one in results.evidence)
+    counts = Counter(evidence.kind for evidence in results.evidence)
     return (
         [f"evidence of the flagged: {', '.join(f'{n} {EVIDENCE[kind]}' for kind, n in counts.items())}"]
         if counts
@@ -174,14 +174,15 @@ def _power_lines(results: AuditResults) -> list[str]:
     ]
 
 
-def _population_line(one: PopulationResult) -> str:
-    return f"{plain(people_made(one))}; {one.collisions:,} pairs of {one.samples:,} samples match"
+def _population_line(population: PopulationResult) -> str:
+    matches = f"{population.collisions:,} pairs of {population.samples:,} samples match"
+    return f"{plain(people_made(population))}; {matches}"
 
 
-def _drift_line(one: DriftResult) -> str:
+def _drift_line(drift: DriftResult) -> str:
     return (
-        f"warning: candidates and cohort differ in {one.property} ({one.candidates:.3g} against "
-        f"{one.cohort:.3g}, p {one.p_value:.2g}); p-values hold for people photographed alike: match the "
+        f"warning: candidates and cohort differ in {drift.property} ({drift.candidates:.3g} against "
+        f"{drift.cohort:.3g}, p {drift.p_value:.2g}); p-values hold for people photographed alike: match the "
         "cohort, or use strata"
     )
 
@@ -204,17 +205,20 @@ def refused_lines(table: pa.Table) -> list[str]:
 
 def gallery_lines(results: AuditResults) -> list[str]:
     """Warnings first, then what each recogniser was measured at."""
-    figures = [f"recogniser {one.name}: {separation_figures(one)}" for one in results.recognizers]
-    return [*(f"warning: {one}" for one in results.gallery_warnings), *figures]
+    figures = [
+        f"recogniser {recognizer.name}: {separation_figures(recognizer)}"
+        for recognizer in results.recognizers
+    ]
+    return [*(f"warning: {gallery_warning}" for gallery_warning in results.gallery_warnings), *figures]
 
 
-def separation_figures(one: RecognizerResult) -> str:
+def separation_figures(recognizer: RecognizerResult) -> str:
     """TAR and mean cosine, in words."""
-    if one.separation is None:
+    if recognizer.separation is None:
         return "not measured on the gallery's people, by an earlier version"
     # Adding zero takes the sign from a negative one.
-    alike = f"mean cosine of different people {round(one.separation.non_mated_mean, 2) + 0.0:.2f}"
-    if one.separation.mated is None:
+    alike = f"mean cosine of different people {round(recognizer.separation.non_mated_mean, 2) + 0.0:.2f}"
+    if recognizer.separation.mated is None:
         return f"{alike}; no TAR, as fewer than two people have two photos that differ"
-    rate = one.separation.mated
+    rate = recognizer.separation.mated
     return f"TAR {rate.tar.value:.2f} at FMR {rate.fmr:g} over {rate.people:,} people of the gallery; {alike}"

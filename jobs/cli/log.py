@@ -21,7 +21,7 @@ LOGGERS = ("idleak", "distributed", "jobs")
 
 
 def configure_log() -> None:
-    """Take the form that IDLEAK_LOG asks for. Raises UsageError if there is none such."""
+    """Take the form that IDLEAK_LOG asks for. Raises UsageError if there is no such form."""
     form = os.environ.get(VARIABLE) or "text"
     if form not in ("text", "json"):
         raise UsageError(f"{VARIABLE}={form}: set it to text or json")
@@ -73,10 +73,10 @@ class _Text(logging.Formatter):
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": getattr(record, "event", record.name),
             "message": record.getMessage(),
         }
-        return json.dumps(told | getattr(record, "fields", {}))
+        return json.dumps(entry | getattr(record, "fields", {}))

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.say import complain
+from jobs.cli.say import print_error
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -45,7 +45,7 @@ class OutputLostError(BaseException):
     def tell(self) -> None:
         """Say it on stderr, unless a reader has just read enough."""
         if self.exit_code is not ExitCode.OUTPUT_CLOSED:
-            complain(f"idleak: cannot write to stdout: {self._reason.strerror}")
+            print_error(f"idleak: cannot write to stdout: {self._reason.strerror}")
 
 
 class _Descriptor(io.FileIO):

@@ -48,8 +48,8 @@ def warned(overlap: OverlapResult, shown: Shown = short) -> Iterator[Warned]:
             f"{_have(len(overlap.repeated_photos))} the same photo more than once: it adds nothing, and "
             "counts as if it did",
             [
-                f"{shown(one.identity)}: {', '.join(map(shown, one.photos))}"
-                for one in overlap.repeated_photos
+                f"{shown(repeated_photo.identity)}: {', '.join(map(shown, repeated_photo.photos))}"
+                for repeated_photo in overlap.repeated_photos
             ],
         )
     if overlap.odd_photos is not None:
@@ -58,39 +58,40 @@ def warned(overlap: OverlapResult, shown: Shown = short) -> Iterator[Warned]:
 
 
 def _match_warnings(overlap: OverlapResult, shown: Shown) -> Iterator[Warned]:
-    two_sides = [one for one in overlap.matches.found if Role.COHORT in one.roles]
-    candidates = [one for one in overlap.matches.found if Role.COHORT not in one.roles]
-    if two_sides:
+    across_sides = [match for match in overlap.matches.found if Role.COHORT in match.roles]
+    among_candidates = [match for match in overlap.matches.found if Role.COHORT not in match.roles]
+    if across_sides:
         yield (
             f"{people(len(overlap.left_out))} of the cohort {_are(len(overlap.left_out))} left out of the "
             "audit: their photos match those of a candidate, or of another one of the cohort, as photos of "
             "one person do",
             [
-                f"{one.roles[0]} {shown(one.people[0])} and {one.roles[1]} {shown(one.people[1])}, "
-                f"similarity {one.similarity:.3f}; left out: {', '.join(map(shown, one.left_out))}"
-                for one in two_sides
+                f"{match.roles[0]} {shown(match.people[0])} and "
+                f"{match.roles[1]} {shown(match.people[1])}, similarity {match.similarity:.3f}; "
+                f"left out: {', '.join(map(shown, match.left_out))}"
+                for match in across_sides
             ],
         )
-    if candidates:
+    if among_candidates:
         yield (
-            f"photos of {_count(len(candidates), 'pair')} of candidates match as those of one person do: "
-            "each pair may be one person under two names, between which the evidence is split",
+            f"photos of {_count(len(among_candidates), 'pair')} of candidates match as those of one person "
+            "do: each pair may be one person under two names, between which the evidence is split",
             [
-                f"{shown(one.people[0])} and {shown(one.people[1])}, similarity {one.similarity:.3f}"
-                for one in candidates
+                f"{shown(match.people[0])} and {shown(match.people[1])}, similarity {match.similarity:.3f}"
+                for match in among_candidates
             ],
         )
 
 
 def _odd_warnings(odd: OddPhotosResult, recognizer: str, shown: Shown) -> Iterator[Warned]:
     if odd.photos:
-        owners = len({one.identity for one in odd.photos})
+        owners = len({photo.identity for photo in odd.photos})
         yield (
             f"{_count(len(odd.photos), 'photo')} of {people(owners)} {_are(len(odd.photos))} no more like "
             "the person's other photos than a stranger's may be: somebody else may be on them",
             [
-                f"{shown(one.identity)}: photo {shown(one.photo)}, similarity {one.similarity:.3f}"
-                for one in odd.photos
+                f"{shown(photo.identity)}: photo {shown(photo.photo)}, similarity {photo.similarity:.3f}"
+                for photo in odd.photos
             ],
         )
     elif odd.share > 0:
@@ -101,23 +102,23 @@ def _odd_warnings(odd: OddPhotosResult, recognizer: str, shown: Shown) -> Iterat
         )
 
 
-def _limits(found: MatchesResult, recognizer: str) -> Iterator[Warned]:
-    if found.unchecked is not None:
+def _limits(matches: MatchesResult, recognizer: str) -> Iterator[Warned]:
+    if matches.unchecked is not None:
         yield (
-            f"whether one person is in the gallery twice was not checked by templates: {found.unchecked}",
+            f"whether one person is in the gallery twice was not checked by templates: {matches.unchecked}",
             [],
         )
-    elif found.noticeable is None:
-        if found.found:
+    elif matches.noticeable is None:
+        if matches.found:
             yield (
                 "too few people have two photos to say how alike photos of one person are: the people who "
                 "match may be relatives",
                 [],
             )
-    elif found.noticeable < LEAST_NOTICEABLE:
+    elif matches.noticeable < LEAST_NOTICEABLE:
         yield (
-            f"of people who are in the gallery twice only about {share(found.noticeable)} would be noticed: "
-            f"{recognizer} does not tell these people apart",
+            f"of people who are in the gallery twice only about {share(matches.noticeable)} would be "
+            f"noticed: {recognizer} does not tell these people apart",
             [],
         )
 

@@ -21,7 +21,7 @@ from distributed.storage.progress_record import ProgressRecord
 from distributed.storage.store import RunStore
 from jobs.cli.log import is_json, tell
 from schemas.errors import StoreError
-from schemas.events import What, WorkEvent
+from schemas.events import EventKind, WorkEvent
 from schemas.run.progress import StageProgress
 from schemas.run.shard import BATCH_IMAGES, ShardReport
 from schemas.spec.audit import AuditSpec
@@ -89,8 +89,8 @@ def _bar(title: str, total: int) -> Progress:
 def note(progress: StageProgress) -> str:
     """Where the workers' time goes, and the attempts that failed, if any."""
     failed = progress.tried_again + progress.set_aside
-    told = [format_shares(progress.seconds, most=3), f"{failed:,} attempts failed" if failed else ""]
-    return "; ".join(filter(None, told))
+    parts = [format_shares(progress.seconds, most=3), f"{failed:,} attempts failed" if failed else ""]
+    return "; ".join(filter(None, parts))
 
 
 class Stage:
@@ -103,7 +103,7 @@ class Stage:
         self._title, self._store, self._unit = title, store, unit
         run = hashlib.sha256(store.location.encode()).hexdigest()[:12]
         self._fields = {"run": run, "stage": title}
-        recognizers = [one.name for one in spec.faces.recognizers]
+        recognizers = [recognizer.name for recognizer in spec.faces.recognizers]
         self._metrics = RunMetrics(run, title, spec.generator.kind, recognizers)
         self._stack = ExitStack()
         self._bar: ProgressBar | None = None
@@ -156,37 +156,39 @@ class Stage:
         self._metrics.event(event)
         if self._record is not None:
             self._record.event(event)
-        told = {key: value for key, value in asdict(event).items() if value not in ("", -1) and key != "what"}
+        fields = {
+            key: value for key, value in asdict(event).items() if value not in ("", -1) and key != "what"
+        }
         level = LEVELS.get(event.what, logging.DEBUG)
-        if event.what is What.UP and event.workers > self._most_workers:
+        if event.what is EventKind.UP and event.workers > self._most_workers:
             level = logging.INFO if self._most_workers else logging.DEBUG
             self._most_workers = event.workers
-        self._tell(event.what, f"{self._title}: {_text(event)}", level, **told)
+        self._tell(event.what, f"{self._title}: {_text(event)}", level, **fields)
 
     def _tell(self, event: str, text: str, level: int = logging.INFO, **fields: Any) -> None:
         tell(event, text, level, **self._fields, **fields)
 
 
 LEVELS = {
-    What.FAILED: logging.WARNING,
-    What.MACHINE_LOST: logging.WARNING,
-    What.SET_ASIDE: logging.ERROR,
+    EventKind.FAILED: logging.WARNING,
+    EventKind.MACHINE_LOST: logging.WARNING,
+    EventKind.GIVEN_UP: logging.ERROR,
 }
 
 
 def _text(event: WorkEvent) -> str:
     match event.what:
-        case What.UP:
+        case EventKind.UP:
             return f"{event.workers} workers now"
-        case What.FAILED:
+        case EventKind.FAILED:
             return f"shard {event.shard} failed ({event.error}), attempt {event.attempts}; it is tried again"
-        case What.SET_ASIDE:
-            return f"shard {event.shard} failed ({event.error}), attempt {event.attempts}; it is set aside"
-        case What.MACHINE_LOST:
+        case EventKind.GIVEN_UP:
+            return f"shard {event.shard} failed ({event.error}), attempt {event.attempts}; it is given up"
+        case EventKind.MACHINE_LOST:
             return f"a machine was lost; shard {event.shard} is made again elsewhere"
-        case What.COPIED:
+        case EventKind.SPECULATED:
             return f"shard {event.shard} takes long; another worker makes it too"
-        case What.DONE:
+        case EventKind.DONE:
             return f"shard {event.shard} is done"
 
 

@@ -15,7 +15,7 @@ def say(*lines: str) -> None:
         print(printable(line))
 
 
-def complain(line: str) -> None:
+def print_error(line: str) -> None:
     """Print to stderr, as one line."""
     print(printable(line), file=sys.stderr)
 

@@ -38,8 +38,8 @@ class FigureFile:
 def files_of(figures: Iterable[FigureFile], prefix: str) -> dict[str, bytes]:
     """Path -> content of each figure as PNG and as SVG."""
     files: dict[str, bytes] = {}
-    for one in figures:
-        files |= {f"{prefix}/{one.name}.png": one.png, f"{prefix}/{one.name}.svg": one.svg}
+    for figure in figures:
+        files |= {f"{prefix}/{figure.name}.png": figure.png, f"{prefix}/{figure.name}.svg": figure.svg}
     return files
 
 

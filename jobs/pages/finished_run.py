@@ -38,7 +38,7 @@ class FinishedRun:
     @property
     def recognizer(self) -> str:
         """That of the headline; the first one if the headline combines several."""
-        names = [one.name for one in self.results.recognizers]
+        names = [recognizer.name for recognizer in self.results.recognizers]
         return self.headline.recognizer if self.headline.recognizer in names else names[0]
 
     def people(self, score: ScoreResult, role: Role = Role.CANDIDATE) -> pa.Table:
@@ -52,8 +52,8 @@ class FinishedRun:
 
     def rates_by_identity(self) -> dict[str, Row]:
         """Identity -> its row of `over_representation.parquet`, by `recognizer`."""
-        mine = self.rates.filter(pc.equal(self.rates["recognizer"], self.recognizer))
-        return {row["identity"]: row for row in mine.to_pylist()}
+        rates = self.rates.filter(pc.equal(self.rates["recognizer"], self.recognizer))
+        return {row["identity"]: row for row in rates.to_pylist()}
 
 
 def read_finished(store: RunStore) -> FinishedRun:

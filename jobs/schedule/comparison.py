@@ -23,10 +23,10 @@ def headline_scores(store: RunStore) -> pa.Table:
     results = read_results(store)
     headline = results.scores[results.headline]
     table = store.read_table(SCORES_FILE, ["identity", "role", "recognizer", "score_name", *SCORE_COLUMNS])
-    mine = pc.and_(
+    of_headline = pc.and_(
         pc.equal(table["recognizer"], headline.recognizer), pc.equal(table["score_name"], headline.score_name)
     )
-    return table.filter(mine)
+    return table.filter(of_headline)
 
 
 SCORE_COLUMNS = ("score", "p_value", "verdict")
@@ -42,18 +42,18 @@ def nameless(scores: pa.Table) -> pa.Table:
 def compare(state: NightState, evidence: NightEvidence, accepted: Accepted | None) -> Comparison:
     """Raises StoreError or DamagedError if a night's scores cannot be read."""
     scores = headline_scores(state.run_of(evidence))
-    found = compare_findings(evidence, accepted, scores)
+    comparison = compare_findings(evidence, accepted, scores)
     drift = [] if accepted is None else drift_since(state, evidence, accepted.evidence, scores)
-    return found.model_copy(update={"drift": drift})
+    return comparison.model_copy(update={"drift": drift})
 
 
 def compare_findings(evidence: NightEvidence, accepted: Accepted | None, scores: pa.Table) -> Comparison:
     """The people of both nights; drift is left out. scores: those of the evidence's headline."""
     candidates = scores.filter(pc.equal(scores["role"], Role.CANDIDATE))
     names, verdicts = candidates["identity"].to_pylist(), candidates["verdict"].to_pylist()
-    known = {} if accepted is None else {one.identity: one for one in accepted.findings}
-    found = [name for name in evidence.findings if name not in known]
-    new = [Finding(identity=name, night=evidence.night, samples=evidence.samples) for name in found]
+    known = {} if accepted is None else {finding.identity: finding for finding in accepted.findings}
+    new_names = [name for name in evidence.findings if name not in known]
+    new = [Finding(identity=name, night=evidence.night, samples=evidence.samples) for name in new_names]
     lost = _lost(evidence, known, dict(zip(names, verdicts, strict=True)))
     return Comparison(
         accepted=None if accepted is None else accepted.evidence.night,
@@ -67,7 +67,7 @@ def compare_findings(evidence: NightEvidence, accepted: Accepted | None, scores:
 def _lost(
     evidence: NightEvidence, known: Mapping[str, Finding], verdicts: Mapping[str, str]
 ) -> dict[str, list[Finding]]:
-    """Accepted findings that are none tonight, by what that means."""
+    """Accepted findings that tonight does not repeat, by what that means."""
     lost: dict[str, list[Finding]] = {"resolved": [], "pending": [], "gone": []}
     for name, finding in known.items():
         if name in evidence.findings:
@@ -88,7 +88,7 @@ def accept(state: NightState, evidence: NightEvidence, comparison: Comparison, b
         {"by": by, "on": on, "evidence": evidence, "findings": baseline(evidence, comparison)}
     )
     state.accept(accepted)
-    state.tell(state.told() - {one.identity for one in accepted.findings})
+    state.tell(state.told() - {finding.identity for finding in accepted.findings})
     return accepted
 
 
@@ -106,7 +106,7 @@ def drift_since(
             state.read_scores(accepted.night), scores, equal_samples=tonight.samples == accepted.samples
         ),
     }
-    return [_night_drift(name, one) for name, one in changes.items() if one is not None]
+    return [_night_drift(name, change) for name, change in changes.items() if change is not None]
 
 
 def _share_change(accepted: Share | None, tonight: Share | None, same_version: bool) -> Change | None:
@@ -129,12 +129,18 @@ def _score_changes(accepted: pa.Table, tonight: pa.Table, *, equal_samples: bool
 
 
 def _column_change(accepted: pa.Table, tonight: pa.Table, role: Role, column: str) -> Change | None:
-    sides = [one.filter(pc.equal(one["role"], role))[column].to_numpy() for one in (accepted, tonight)]
-    before, after = (np.asarray(one, dtype=np.float64) for one in sides)
+    sides = [
+        scores.filter(pc.equal(scores["role"], role))[column].to_numpy() for scores in (accepted, tonight)
+    ]
+    before, after = (np.asarray(side, dtype=np.float64) for side in sides)
     return distribution_change(before, after)
 
 
-def _night_drift(name: str, one: Change) -> NightDrift:
+def _night_drift(name: str, change: Change) -> NightDrift:
     return NightDrift(
-        property=name, accepted=one.before, tonight=one.after, p_value=one.p_value, warns=one.warns
+        property=name,
+        accepted=change.before,
+        tonight=change.after,
+        p_value=change.p_value,
+        warns=change.warns,
     )

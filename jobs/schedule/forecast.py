@@ -53,8 +53,8 @@ def _bill_rows(plan: NightPlan) -> Iterator[tuple[str, str]]:
     generator = plan.spec.generator
     if isinstance(generator, HttpGenerator):
         requests = math.ceil(plan.spec.samples / generator.batch)
-        told = f"{requests:,} requests without retries, of a budget of {generator.budget.allowed:,}"
-        yield "all nights of it", told
+        text = f"{requests:,} requests without retries, of a budget of {generator.budget.allowed:,}"
+        yield "all nights of it", text
 
 
 def _reason(plan: NightPlan) -> str:

@@ -21,15 +21,15 @@ def require_hook(fleet: Fleet) -> None:
         raise SpecError(f"hook: {fleet.hook[0]} is no program that can be run; correct it in the fleet")
 
 
-def tell_hook(fleet: Fleet, report: FleetReport, path: str, told: bytes) -> str | None:
+def tell_hook(fleet: Fleet, report: FleetReport, path: str, report_json: bytes) -> str | None:
     """Run the hook if there are findings that it has not been told of, and keep that it was.
 
-    path: of the report, its last argument; told: the report, its standard input. No name is on its command
+    path: of the report, its last argument; report_json: its standard input. No name is on its command
     line. Gives what went wrong, or None; the hook's output is then in `hook.txt`.
     """
-    if not fleet.hook or not any(one.untold for one in report.audits):
+    if not fleet.hook or not any(audit.untold for audit in report.audits):
         return None
-    problem = _run(fleet, path, told)
+    problem = _run(fleet, path, report_json)
     if problem is None:
         _keep_told(fleet, report)
     return problem
@@ -41,12 +41,12 @@ def _program(fleet: Fleet) -> str:
     return str(fleet.folder / program) if "/" in program else program
 
 
-def _run(fleet: Fleet, path: str, told: bytes) -> str | None:
+def _run(fleet: Fleet, path: str, report_json: bytes) -> str | None:
     command = [_program(fleet), *fleet.hook[1:], path]
     try:
         done = subprocess.run(
             command,
-            input=told,
+            input=report_json,
             cwd=fleet.folder,
             timeout=fleet.hook_seconds,
             stdout=subprocess.PIPE,
@@ -63,7 +63,7 @@ def _run(fleet: Fleet, path: str, told: bytes) -> str | None:
 
 
 def _keep_told(fleet: Fleet, report: FleetReport) -> None:
-    """Who is no new finding any longer is forgotten, and told of again if he comes back."""
-    for one in report.audits:
-        if one.record is not None and one.record.comparison is not None:
-            state_of(fleet, fleet.entry(one.key)).tell(set(one.open))
+    """Forget people who are no longer new findings: the hook is told of them again if they come back."""
+    for audit in report.audits:
+        if audit.record is not None and audit.record.comparison is not None:
+            state_of(fleet, fleet.entry(audit.key)).tell(set(audit.open))

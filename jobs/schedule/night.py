@@ -41,10 +41,10 @@ class Night:
     started: str
     start: float
 
-    def record(self, missed: list[date], **told: object) -> NightRecord:
+    def record(self, missed: list[date], **fields: object) -> NightRecord:
         seconds = round(time.monotonic() - self.start, 3)
         common = {"key": self.entry.key, "night": self.night, "missed": missed}
-        return NightRecord.model_validate(common | {"started": self.started, "seconds": seconds} | told)
+        return NightRecord.model_validate(common | {"started": self.started, "seconds": seconds} | fields)
 
 
 def state_of(fleet: Fleet, entry: Entry) -> NightState:
@@ -74,15 +74,15 @@ def do_night(fleet: Fleet, entry: Entry, night: date, run_audit: RunAudit) -> Re
 def _reported(state: NightState, record: NightRecord, status: str) -> ReportEntry:
     """With those of its new findings that nobody has accepted, and whom the hook does not know of."""
     accepted = state.accepted()
-    known = set() if accepted is None else {one.identity for one in accepted.findings}
-    new = [] if record.comparison is None else [one.identity for one in record.comparison.new]
-    unaccepted, told = [name for name in new if name not in known], state.told()
+    known = set() if accepted is None else {finding.identity for finding in accepted.findings}
+    new = [] if record.comparison is None else [finding.identity for finding in record.comparison.new]
+    unaccepted, hook_knows = [name for name in new if name not in known], state.told()
     return ReportEntry.model_validate(
         {
             "key": record.key,
             "status": status,
             "open": unaccepted,
-            "untold": [name for name in unaccepted if name not in told],
+            "untold": [name for name in unaccepted if name not in hook_knows],
             "record": record,
         }
     )
@@ -157,7 +157,7 @@ def _evidence(night: Night, plan: NightPlan, results: AuditResults) -> NightEvid
 
 
 def _share(samples: SampleCounts, *outcomes: Outcome) -> Share:
-    return Share(count=sum(samples.outcomes.get(one, 0) for one in outcomes), total=samples.rows)
+    return Share(count=sum(samples.outcomes.get(outcome, 0) for outcome in outcomes), total=samples.rows)
 
 
 def _compared(
@@ -166,11 +166,11 @@ def _compared(
     """The night's record; with nothing new and no drift it becomes the accepted night."""
     accepted = night.state.accepted()
     comparison = compare(night.state, evidence, accepted)
-    settled = not comparison.new and not any(one.warns for one in comparison.drift)
+    settled = not comparison.new and not any(drift.warns for drift in comparison.drift)
     if settled and (accepted is None or accepted.evidence != evidence):
         accept(night.state, evidence, comparison, "nothing new", night.night)
-    told = {"outcome": outcome, "changed": changed, "evidence": evidence, "comparison": comparison}
-    return night.record(missed, **told, accepted=settled)
+    fields = {"outcome": outcome, "changed": changed, "evidence": evidence, "comparison": comparison}
+    return night.record(missed, **fields, accepted=settled)
 
 
 def accept_last(fleet: Fleet, entry: Entry, on: date) -> tuple[NightEvidence, Comparison]:

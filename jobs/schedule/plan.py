@@ -102,7 +102,7 @@ def missed_nights(fleet: Fleet, state: NightState, tonight: date) -> list[date]:
         raise WrongRunError(
             f"{state.location} has a night of {latest.night}, and this one is {tonight}: set the clock"
         )
-    earlier = next((one for one in state.records() if one.night < tonight), None)
+    earlier = next((record for record in state.records() if record.night < tonight), None)
     if earlier is None:
         return []
     due = (tonight - earlier.night).days - 1

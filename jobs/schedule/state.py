@@ -49,8 +49,8 @@ class NightState:
 
     def evidence(self, version: str | None = None) -> NightEvidence | None:
         """That of the last night that did not fail; of `version`, if one is given."""
-        found = (one.evidence for one in self.records() if one.evidence is not None)
-        return next((one for one in found if version in (None, one.version)), None)
+        nights = (record.evidence for record in self.records() if record.evidence is not None)
+        return next((evidence for evidence in nights if version in (None, evidence.version)), None)
 
     def run_of(self, evidence: NightEvidence) -> RunStore:
         return RunStore(f"{self.location}/{evidence.run}")

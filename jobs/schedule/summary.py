@@ -13,14 +13,14 @@ from schemas.spec.fleet import Fleet
 
 def summary(fleet: Fleet, report: FleetReport) -> list[str]:
     """The fleet's name and night, and for each key what became of it."""
-    found = _findings(sum(len(one.open) for one in report.audits))
-    lines = [f"{report.fleet}, night of {report.night}: {found}{_not_done(report.audits)}"]
-    return lines + [line for one in report.audits for line in _entry_lines(fleet, one)]
+    findings = _findings(sum(len(audit.open) for audit in report.audits))
+    lines = [f"{report.fleet}, night of {report.night}: {findings}{_not_done(report.audits)}"]
+    return lines + [line for audit in report.audits for line in _entry_lines(fleet, audit)]
 
 
 def _not_done(audits: Sequence[ReportEntry]) -> str:
     """No finding of an audit that did not take place says nothing."""
-    missing = sum(one.record is None or one.record.failure is not None for one in audits)
+    missing = sum(audit.record is None or audit.record.failure is not None for audit in audits)
     return f"; {missing} of {len(audits)} audits failed or were refused" if missing else ""
 
 
@@ -28,23 +28,23 @@ def _findings(count: int) -> str:
     return "no new finding" if not count else f"{count} new finding{'s' if count > 1 else ''}"
 
 
-def _entry_lines(fleet: Fleet, one: ReportEntry) -> Iterator[str]:
-    location = key_location(fleet, fleet.entry(one.key))
-    if one.record is None:
-        yield f"{one.key}: refused: {one.message}"
+def _entry_lines(fleet: Fleet, entry: ReportEntry) -> Iterator[str]:
+    location = key_location(fleet, fleet.entry(entry.key))
+    if entry.record is None:
+        yield f"{entry.key}: refused: {entry.message}"
         return
-    record = one.record
+    record = entry.record
     if record.missed:
-        yield f"{one.key}: {_missed(record)}"
+        yield f"{entry.key}: {_missed(record)}"
     if record.failure is not None:
-        yield f"{one.key}: failed: {failure_line(record, location)}"
+        yield f"{entry.key}: failed: {failure_line(record, location)}"
     elif record.evidence is not None and record.comparison is not None:
-        result = _result(one, record.comparison) + _without_verdict(record.evidence)
-        yield f"{one.key}: {_work(one, record, record.evidence)}; {result}"
-        yield from (f"{one.key}: {line}" for line in _warnings(record, record.comparison))
-        if one.open:
+        result = _result(entry, record.comparison) + _without_verdict(record.evidence)
+        yield f"{entry.key}: {_work(entry, record, record.evidence)}; {result}"
+        yield from (f"{entry.key}: {line}" for line in _warnings(record, record.comparison))
+        if entry.open:
             path = f"{location}/nights/{record.night}.json"
-            yield f"{one.key}: look into {path}, then `idleak nightly FLEET --accept {one.key}`"
+            yield f"{entry.key}: look into {path}, then `idleak nightly FLEET --accept {entry.key}`"
 
 
 def _missed(record: NightRecord) -> str:
@@ -54,8 +54,8 @@ def _missed(record: NightRecord) -> str:
     return f"{count} nights were missed, {first} to {last}; they are not made up for"
 
 
-def _work(one: ReportEntry, record: NightRecord, evidence: NightEvidence) -> str:
-    if one.status == "done":
+def _work(entry: ReportEntry, record: NightRecord, evidence: NightEvidence) -> str:
+    if entry.status == "done":
         return f"this night was {record.outcome} already"
     if record.outcome == "skipped":
         return f"skipped, as nothing has changed since {evidence.night}"
@@ -63,11 +63,11 @@ def _work(one: ReportEntry, record: NightRecord, evidence: NightEvidence) -> str
     return f"audited, {evidence.samples:,} samples, {evidence.fresh:,} of them fresh{changed}"
 
 
-def _result(one: ReportEntry, comparison: Comparison) -> str:
-    parts = [_findings(len(one.open)), f"{len(comparison.known)} known"]
-    for name, told in (("resolved", "not detected any longer"), ("pending", "pending"), ("gone", "gone")):
-        if found := getattr(comparison, name):
-            parts.append(f"{len(found)} {told}")
+def _result(entry: ReportEntry, comparison: Comparison) -> str:
+    parts = [_findings(len(entry.open)), f"{len(comparison.known)} known"]
+    for name, wording in (("resolved", "not detected any longer"), ("pending", "pending"), ("gone", "gone")):
+        if findings := getattr(comparison, name):
+            parts.append(f"{len(findings)} {wording}")
     return ", ".join(parts)
 
 
@@ -77,11 +77,11 @@ def _without_verdict(evidence: NightEvidence) -> str:
 
 
 def _warnings(record: NightRecord, comparison: Comparison) -> Iterator[str]:
-    for one in comparison.drift:
-        if one.warns:
+    for drift in comparison.drift:
+        if drift.warns:
             yield (
-                f"warning: {one.property} drifted since {comparison.accepted}, from {one.accepted:.3g} to "
-                f"{one.tonight:.3g}, p {one.p_value:.2g}"
+                f"warning: {drift.property} drifted since {comparison.accepted}, from {drift.accepted:.3g} "
+                f"to {drift.tonight:.3g}, p {drift.p_value:.2g}"
             )
     if record.outcome == "audited" and record.evidence and record.evidence.flaggable_from is None:
         yield (

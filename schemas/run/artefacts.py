@@ -37,9 +37,9 @@ SPENDING_PREFIX = "spending"
 class Artefact:
     """A file of a run, or all files under a prefix, which ends in a slash.
 
-    personal: it tells of people, if under pseudonyms. derived: it follows from the gallery and the samples,
+    personal: it is about people, if under pseudonyms. derived: it follows from the gallery and the samples,
     so that erasing a person deletes it and it is made again. transient: it comes and goes while a run is at
-    work. kept_after_purge: it says that the run was, and what was done to it; nothing of a person is in it.
+    work. kept_after_purge: it records that the run existed and what was done to it, without personal data.
     """
 
     path: str

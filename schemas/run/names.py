@@ -20,7 +20,7 @@ class NameMap(Record):
         )
 
     def without(self, identity: str, photos: Iterable[str]) -> NameMap:
-        """The map without a person and these photos of his."""
+        """The map without a person and these photos of theirs."""
         gone = set(photos)
         return NameMap(
             identities={key: name for key, name in self.identities.items() if key != identity},

@@ -114,7 +114,7 @@ class Accepted(Record):
 
 
 class Told(Record):
-    """`told.json`: whom the hook has been told of, and nobody has accepted."""
+    """`told.json`: people who were reported to the hook, and whom nobody has accepted."""
 
     identities: list[str] = Field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""How far a stage of a run is, for whoever looks on."""
+"""How far a stage of a run is, for observers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ class StageProgress(Record):
 
     started, updated: seconds since 1970. there: images that were there when it began. todo: images to make
     from then on, done: those made, with outcomes and seconds of the workers, by stage of an image. workers:
-    those that were up; tried_again: attempts that failed; set_aside: shards given up.
+    those that were up; tried_again: attempts that failed; set_aside: shards that failed after all
+    attempts.
     """
 
     stage: str

@@ -8,7 +8,7 @@ from schemas.frozen import Record
 class Receipt(Record):
     """identity: pseudonym of the person who was erased; null if the whole run was. deleted: files and their
     bytes. rewritten: files that no longer hold anything of the person. trail: sha256 of the trail's last
-    entry. signature: HMAC-SHA256 of all else under the run's key; null where that was not at hand."""
+    entry. signature: HMAC-SHA256 of all else under the run's key; null where that was not available."""
 
     run: str
     when: str

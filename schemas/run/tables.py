@@ -46,7 +46,7 @@ INVALID_OUTCOMES = frozenset(
 
 
 def invalid_count(outcomes: Mapping[str, int]) -> int:
-    """How many of counted outcomes are no images."""
+    """How many of counted outcomes are not images."""
     return sum(count for name, count in outcomes.items() if name in INVALID_OUTCOMES)
 
 

@@ -8,7 +8,7 @@ from schemas.frozen import Record
 
 
 class TrailEntry(Record):
-    """One act. before: sha256 of the file of the entry before it; empty in the first one."""
+    """One entry of the audit log. before: sha256 of the previous entry's file; empty in the first one."""
 
     number: int
     when: str

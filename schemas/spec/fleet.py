@@ -57,7 +57,7 @@ class FleetSpec(Frozen):
 
     @model_validator(mode="after")
     def _different_keys(self) -> Self:
-        keys = [one.key for one in self.audits]
+        keys = [audit.key for audit in self.audits]
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
             raise ValueError(f"audits must have different keys, {', '.join(twice)} is there twice")
         return self
@@ -93,9 +93,9 @@ class Fleet:
 
     def entry(self, key: str) -> Entry:
         """The entry of a key. Raises SpecError if there is none."""
-        for one in self.entries:
-            if one.key == key:
-                return one
+        for entry in self.entries:
+            if entry.key == key:
+                return entry
         raise SpecError(f"no audit of the fleet has the key {key!r}; they are {self.keys}")
 
     def only(self, key: str) -> Fleet:
@@ -104,7 +104,7 @@ class Fleet:
 
     @property
     def keys(self) -> str:
-        return ", ".join(one.key for one in self.entries)
+        return ", ".join(entry.key for entry in self.entries)
 
 
 def load_fleet(path: Path) -> Fleet:
@@ -121,31 +121,37 @@ def load_fleet(path: Path) -> Fleet:
         every_days=fleet.every_days,
         hook=fleet.hook,
         hook_seconds=fleet.hook_seconds,
-        entries=tuple(_entry(one, path, folder) for one in fleet.audits),
+        entries=tuple(_entry(audit, path, folder) for audit in fleet.audits),
     )
 
 
-def _entry(one: FleetAudit, path: Path, folder: Path) -> Entry:
-    source = f"{path}, audit {one.key}"
+def _entry(fleet_audit: FleetAudit, path: Path, folder: Path) -> Entry:
+    source = f"{path}, audit {fleet_audit.key}"
     raw: dict[str, Any] = {}
-    if one.spec is not None:
-        spec_path = folder / one.spec
+    if fleet_audit.spec is not None:
+        spec_path = folder / fleet_audit.spec
         raw, folder = read_keys(spec_path, "an audit spec"), spec_path.resolve().parent
-        source += f", {one.spec}"
-    raw = merged(raw, one.overrides) | {"output": "."}
-    if one.samples is not None:
-        raw["samples"] = one.samples
-    entry = Entry(one.key, parse_spec(raw, source, folder), one.version, one.per_night, one.maximum)
+        source += f", {fleet_audit.spec}"
+    raw = merged(raw, fleet_audit.overrides) | {"output": "."}
+    if fleet_audit.samples is not None:
+        raw["samples"] = fleet_audit.samples
+    entry = Entry(
+        fleet_audit.key,
+        parse_spec(raw, source, folder),
+        fleet_audit.version,
+        fleet_audit.per_night,
+        fleet_audit.maximum,
+    )
     _require_whole_shards(entry, source)
     return entry
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of both; maps are merged unless their `kind` differs, of all else the one above counts."""
-    found = dict(below)
+    both = dict(below)
     for key, value in above.items():
-        found[key] = merged(found[key], value) if _mergeable(found.get(key), value) else value
-    return found
+        both[key] = merged(both[key], value) if _mergeable(both.get(key), value) else value
+    return both
 
 
 def _mergeable(below: object, above: object) -> bool:
@@ -159,7 +165,7 @@ def _require_whole_shards(entry: Entry, source: str) -> None:
     size, samples, maximum = entry.spec.shard_size, entry.spec.samples, entry.maximum
     if maximum is not None and maximum < samples:
         raise SpecError(f"{source}: maximum, {maximum}, is below samples, {samples}: raise it")
-    if entry.per_night and any(one % size for one in (samples, entry.per_night, maximum or 0)):
+    if entry.per_night and any(count % size for count in (samples, entry.per_night, maximum or 0)):
         raise SpecError(
             f"{source}: samples, per_night and maximum must be multiples of shard_size, {size}, as a "
             "shard is never made twice"

@@ -63,9 +63,9 @@ def validated(kind: type[Spec], raw: Mapping[str, Any], source: object) -> Spec:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        told = [_explain(detail) for detail in error.errors()]
-        more = [f"and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
-        raise SpecError(f"{source}: {'; '.join([*told[:MOST_TOLD], *more])}") from error
+        problems = [_explain(detail) for detail in error.errors()]
+        more = [f"and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
+        raise SpecError(f"{source}: {'; '.join([*problems[:MOST_TOLD], *more])}") from error
 
 
 def _explain(detail: Any) -> str:

@@ -26,7 +26,7 @@ def spec_reference() -> str:
 
 def generator_reference() -> str:
     """A Markdown section for each kind of generator."""
-    parts = [f"### `{_kind(one)}`\n\n{_table(one, 'generator.')}" for one in KINDS]
+    parts = [f"### `{_kind(kind)}`\n\n{_table(kind, 'generator.')}" for kind in KINDS]
     return "\n".join(parts)
 
 

@@ -49,7 +49,7 @@ class ResourcesSpec(Frozen):
 
 
 class LimitsSpec(Frozen):
-    """What a run puts up with before it fails."""
+    """What a run tolerates before it fails."""
 
     invalid_samples: float = Field(
         0.01, ge=0, le=1, description="share of samples that may be no images; past it the run fails"

@@ -39,7 +39,7 @@ MOST_DEPTH = 40
 LONGEST_NUMBER = 64
 LONGEST_TOLD = 300
 TEXT = "tag:yaml.org,2002:str"
-KNOWN = {TEXT: False} | {f"tag:yaml.org,2002:{one}": True for one in ("null", "bool", "int", "float")}
+KNOWN = {TEXT: False} | {f"tag:yaml.org,2002:{kind}": True for kind in ("null", "bool", "int", "float")}
 """Tags of values, and whether PyYAML makes more of them than their text. A date stays text."""
 
 ACTING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -157,11 +157,11 @@ class _Document:
             self._put(event, _Value(_value(event), cost), event.anchor)
 
     def alias(self, event: AliasEvent) -> None:
-        found = self._anchors.get(event.anchor)
-        if found is None:
+        anchored = self._anchors.get(event.anchor)
+        if anchored is None:
             raise _RefusedError(event, f"uses an alias, *{event.anchor}, of nothing that is whole above it")
-        self._spend(event, found.cost, found.height)
-        self._put(event, replace(found, content=deepcopy(found.content)), None)
+        self._spend(event, anchored.cost, anchored.height)
+        self._put(event, replace(anchored, content=deepcopy(anchored.content)), None)
 
     def _spend(self, event: Event, cost: int, height: int) -> None:
         self._cost += cost
@@ -221,6 +221,6 @@ def _value(event: ScalarEvent) -> Any:
 def _text(event: ScalarEvent) -> str:
     """Text without characters that no name, path or prompt has: they end names early, or act on terminals."""
     text = str(event.value)
-    if found := ACTING.search(text):
-        raise _RefusedError(event, f"holds the character {found[0]!r}: take it away")
+    if match := ACTING.search(text):
+        raise _RefusedError(event, f"holds the character {match[0]!r}: take it away")
     return text

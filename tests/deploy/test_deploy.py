@@ -32,8 +32,8 @@ RAY = next(
 
 
 def load(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return found
+    config: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config
 
 
 def documents(name: str) -> list[dict[str, Any]]:
@@ -47,15 +47,15 @@ def rayjobs() -> Iterator[dict[str, Any]]:
     yield documents("raycronjob.yaml")[0]["spec"]["jobTemplate"]
 
 
-def pods(found: Any) -> Iterator[dict[str, Any]]:
+def pods(node: Any) -> Iterator[dict[str, Any]]:
     """Every pod template below."""
-    if isinstance(found, dict):
-        if "containers" in found.get("spec", {}):
-            yield found
-        for value in found.values():
+    if isinstance(node, dict):
+        if "containers" in node.get("spec", {}):
+            yield node
+        for value in node.values():
             yield from pods(value)
-    elif isinstance(found, list):
-        for value in found:
+    elif isinstance(node, list):
+        for value in node:
             yield from pods(value)
 
 
@@ -108,8 +108,8 @@ def test_no_file_starts_anything_that_calls_home() -> None:
             )
     for job in rayjobs():
         cluster = job["rayClusterSpec"]
-        for one in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
-            environment = one["template"]["spec"]["containers"][0]["env"]
+        for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
+            environment = group["template"]["spec"]["containers"][0]["env"]
             assert needed.items() <= {each["name"]: each.get("value") for each in environment}.items()
     service = (ROOT / "deploy" / "systemd" / "idleak-nightly.service").read_text(encoding="utf-8")
     assert f"Environment={' '.join(f'{name}={value}' for name, value in needed.items())}\n" in service
@@ -147,19 +147,24 @@ def test_ray_reports_to_nobody_that_its_reports_are_off() -> None:
 def test_the_specs_of_the_cluster_can_be_read() -> None:
     assert load_spec(KUBERNETES / "audit.yaml").resources.grow_to == 8
     fleet = load_fleet(KUBERNETES / "fleet.yaml")
-    assert [one.key for one in fleet.entries] == ["mine"]
+    assert [entry.key for entry in fleet.entries] == ["mine"]
 
 
 def test_every_pod_is_bounded_labelled_and_bare() -> None:
-    found = [pod for path in KUBERNETES.glob("*.yaml") for one in documents(path.name) for pod in pods(one)]
-    assert len(found) == 10
-    for pod in found:
+    templates = [
+        pod
+        for path in KUBERNETES.glob("*.yaml")
+        for document in documents(path.name)
+        for pod in pods(document)
+    ]
+    assert len(templates) == 10
+    for pod in templates:
         assert pod["metadata"]["labels"] == {LABEL: "idleak"}, "else the network policy does not hold for it"
         for container in pod["spec"]["containers"]:
             assert {"requests", "limits"} <= container["resources"].keys()
             tag = container["image"].partition(":")[2]
             assert tag and tag != "latest"
-            environment = {one["name"]: one for one in container.get("env", [])}
+            environment = {variable["name"]: variable for variable in container.get("env", [])}
             assert not [name for name in environment if "TOKEN" in name]
             if "IDLEAK_KEY" in environment:
                 assert "value" not in environment["IDLEAK_KEY"], "secrets are named, never written"
@@ -169,8 +174,8 @@ def test_every_pod_that_works_on_people_has_the_key() -> None:
     for job in rayjobs():
         cluster = job["rayClusterSpec"]
         groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
-        for container in (one["template"]["spec"]["containers"][0] for one in groups):
-            (key,) = [one for one in container["env"] if one["name"] == "IDLEAK_KEY"]
+        for container in (group["template"]["spec"]["containers"][0] for group in groups):
+            (key,) = [variable for variable in container["env"] if variable["name"] == "IDLEAK_KEY"]
             assert key["valueFrom"]["secretKeyRef"] == {"name": "idleak-key", "key": "key"}
 
 
@@ -193,14 +198,14 @@ def test_both_schedules_begin_the_same_night_and_never_two() -> None:
     assert own["spec"]["jobTemplate"] == documents("nightly.yaml")[0]["spec"]
 
 
-@pytest.mark.parametrize(("code", "told"), [(0, 0), (6, 0), (3, 3), (75, 75)])
-def test_new_findings_are_no_failure_of_the_job(tmp_path: Path, code: int, told: int) -> None:
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (6, 0), (3, 3), (75, 75)])
+def test_new_findings_are_no_failure_of_the_job(tmp_path: Path, code: int, expected: int) -> None:
     program = tmp_path / "idleak"
     program.write_text(f"#!/bin/sh\nexit {code}\n", encoding="utf-8")
     program.chmod(0o755)
     entrypoint = documents("nightly.yaml")[0]["spec"]["entrypoint"]
     path = f"{tmp_path}:{os.environ['PATH']}"
-    assert subprocess.run(entrypoint, shell=True, env={"PATH": path}, check=False).returncode == told
+    assert subprocess.run(entrypoint, shell=True, env={"PATH": path}, check=False).returncode == expected
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,7 @@ def test_a_night_begins_only_where_the_last_is_over(tmp_path: Path, state: str, 
 
 
 def test_the_network_policy_holds_for_the_pods() -> None:
-    (policy,) = [one for one in documents("base.yaml") if one["kind"] == "NetworkPolicy"]
+    (policy,) = [document for document in documents("base.yaml") if document["kind"] == "NetworkPolicy"]
     assert policy["spec"]["podSelector"]["matchLabels"] == {LABEL: "idleak"}
     assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
     assert all("from" in rule for rule in policy["spec"]["ingress"])
@@ -245,7 +250,7 @@ def test_kuberays_schema_accepts_the_manifests(name: str) -> None:
     (manifest,) = documents(f"{name}.yaml")
     kind = f"ray.io_{manifest['kind'].lower()}s.yaml"
     versions = load(Path(os.environ["KUBERAY_CRDS"]) / kind)["spec"]["versions"]
-    (schema,) = [one["schema"]["openAPIV3Schema"] for one in versions if one["name"] == "v1"]
+    (schema,) = [version["schema"]["openAPIV3Schema"] for version in versions if version["name"] == "v1"]
     jsonschema.validate(manifest, strict(schema))
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(manifest | {"spec": manifest["spec"] | {"spelled": "wrong"}}, strict(schema))
@@ -254,14 +259,14 @@ def test_kuberays_schema_accepts_the_manifests(name: str) -> None:
 def strict(schema: Any) -> Any:
     """The schema as the API server reads it with strict validation: keys that it does not list are errors."""
     if isinstance(schema, list):
-        return [strict(one) for one in schema]
+        return [strict(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["integer", "string"]}
-    told = {key: strict(value) for key, value in schema.items()}
+    strict_schema = {key: strict(value) for key, value in schema.items()}
     if isinstance(schema.get("properties"), dict) and "type" in schema:
         preserved = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
         top = {"apiVersion", "kind", "metadata"} <= schema["properties"].keys()
-        told |= {} if preserved or top else {"additionalProperties": False}
-    return told
+        strict_schema |= {} if preserved or top else {"additionalProperties": False}
+    return strict_schema

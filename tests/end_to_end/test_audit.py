@@ -73,11 +73,11 @@ def test_the_scores_follow_from_the_tables(finished_world: SmallWorld) -> None:
         select identity, score, (1 + (select count(*) from mine c where c.role = 'cohort'
                and c.score >= m.score)) / {COHORT + 1}
         from mine m where role = 'candidate' order by identity"""
-    found = query(
+    rows = query(
         f"select identity, score, p_value from '{run}/scores.parquet' "
         "where role = 'candidate' and score_name = 'max' order by identity"
     )
-    for (name, score, p), (wanted_name, wanted_score, wanted_p) in zip(found, query(sql), strict=True):
+    for (name, score, p), (wanted_name, wanted_score, wanted_p) in zip(rows, query(sql), strict=True):
         assert name == wanted_name
         assert score == pytest.approx(wanted_score, abs=1e-5)
         assert p == pytest.approx(wanted_p)

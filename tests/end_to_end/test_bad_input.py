@@ -176,8 +176,8 @@ def test_a_run_of_another_spec_is_refused_and_kept(
 
 def kept_files(world: SmallWorld) -> dict[str, bytes]:
     """All but the trail, to which the attempt is added."""
-    found = file_bytes(world.run, "**/*.*")
-    return {path: data for path, data in found.items() if not path.startswith("trail/")}
+    files = file_bytes(world.run, "**/*.*")
+    return {path: data for path, data in files.items() if not path.startswith("trail/")}
 
 
 def _swap_generator(world: SmallWorld) -> dict[str, Any]:

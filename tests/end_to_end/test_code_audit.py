@@ -63,7 +63,8 @@ def weights(small_world: SmallWorld) -> Path:
     """Those of the small world's generator."""
     model = onnx.load(str(small_world.folder / "generator.onnx"))
     path = small_world.folder / "weights.npy"
-    np.save(path, numpy_helper.to_array(next(one for one in model.graph.initializer if one.name == "w")))
+    (weight,) = (tensor for tensor in model.graph.initializer if tensor.name == "w")
+    np.save(path, numpy_helper.to_array(weight))
     return path
 
 
@@ -113,12 +114,12 @@ def test_a_report_runs_the_code_that_the_run_trusts_and_no_other(
     with_faces = ["report", str(small_world.run), "--with-faces"]
     assert main(with_faces) == ExitCode.OK
     page = (small_world.run / REPORT_FILE).read_text(encoding="utf-8")
-    assert sum(one.startswith("data:image/png") for one in Page(page).images) > MEMBERS
+    assert sum(image.startswith("data:image/png") for image in Page(page).images) > MEMBERS
     spec_of(small_world, weights, "pass  # and no more")
     capsys.readouterr()
     assert main(with_faces) == ExitCode.BAD_SPEC
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and "is code, which would run here" in told
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "is code, which would run here" in err
     assert (small_world.run / REPORT_FILE).read_text(encoding="utf-8") == page
 
 
@@ -181,8 +182,8 @@ def test_a_run_whose_images_are_bad_fails_with_the_reason(
     bad = "z = z.clone(); z[::10] = float('nan')"
     spec = spec_of(small_world, weights, bad)
     assert main(["sample", spec]) == ExitCode.FAILED
-    told = capsys.readouterr().err
-    assert "values that are no numbers" in told and "limits.invalid_samples, 1.00%" in told
+    err = capsys.readouterr().err
+    assert "values that are no numbers" in err and "limits.invalid_samples, 1.00%" in err
     assert (
         main(["sample", spec_of(small_world, weights, bad, limits={"invalid_samples": 0.2})]) == ExitCode.OK
     )

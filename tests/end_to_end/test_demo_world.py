@@ -70,9 +70,9 @@ def test_a_photo_is_a_function_of_identity_and_number(people: ModuleType) -> Non
 def test_an_identity_has_at_least_sixteen_parameters_that_differ(people: ModuleType) -> None:
     names = [field.name for field in fields(people.Person)]
     assert len(names) >= 16 and set(names) == set(people.RANGES)
-    one, other = people.draw_person(1), people.draw_person(2)
-    assert all(getattr(one, name) != getattr(other, name) for name in names)
-    assert one == people.draw_person(1)
+    person, other = people.draw_person(1), people.draw_person(2)
+    assert all(getattr(person, name) != getattr(other, name) for name in names)
+    assert person == people.draw_person(1)
 
 
 def test_every_pose_puts_the_landmarks_near_the_template(people: ModuleType) -> None:

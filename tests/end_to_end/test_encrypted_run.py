@@ -67,8 +67,8 @@ def test_an_encrypted_run_resumes_is_verified_and_repaired(
     damaged[len(damaged) // 3] ^= 1
     (run / "samples" / "shard-000004.parquet").write_bytes(damaged)
     assert main(["verify", str(run)]) == ExitCode.DAMAGED
-    told = capsys.readouterr().out
-    assert "shard-000002.parquet: missing" in told and "shard-000004.parquet: damaged" in told
+    out = capsys.readouterr().out
+    assert "shard-000002.parquet: missing" in out and "shard-000004.parquet: damaged" in out
     assert main(["repair", str(run)]) == ExitCode.OK
     assert all(store.read_table(f"samples/{name}").equals(table) for name, table in whole.items())
     assert main(["audit", str(spec)]) == ExitCode.OK and main(["verify", str(run)]) == ExitCode.OK
@@ -83,7 +83,7 @@ def test_encrypted_galleries_and_references_serve_again(world: SmallWorld) -> No
         membership={"scores": ["max", "calibrated"], "topk": 4, "fdr": 0.05, "reference": "runs/secret"},
     )
     assert main(["audit", str(spec)]) == ExitCode.OK
-    names = (world.folder / "runs" / one / "names.sealed" for one in ("secret", "second"))
+    names = (world.folder / "runs" / run / "names.sealed" for run in ("secret", "second"))
     assert all(path.stat().st_size > 1000 for path in names)
 
 

@@ -44,7 +44,7 @@ def on_a_disk(run: Path, size: str, then: str, spec: Path) -> tuple[int, str, in
         check=False,
     )
     first, second, _ = done.stdout.split("then\n")
-    codes = [int(re.findall(r"^code (\d+)$", one, re.MULTILINE)[-1]) for one in (first, second)]
+    codes = [int(re.findall(r"^code (\d+)$", output, re.MULTILINE)[-1]) for output in (first, second)]
     return codes[0], first, codes[1], second
 
 
@@ -52,11 +52,11 @@ def test_a_full_disk_says_what_is_needed_and_loses_nothing(
     small_world: SmallWorld, finished_template: SmallWorld
 ) -> None:
     run = small_world.run
-    code, told, again, output = on_a_disk(run, "100k", "size=50m", small_world.spec_path())
-    assert code == ExitCode.RETRY, told
-    last = [line for line in told.splitlines() if line.startswith("idleak:")][-1]
+    code, first_output, again, output = on_a_disk(run, "100k", "size=50m", small_world.spec_path())
+    assert code == ExitCode.RETRY, first_output
+    last = [line for line in first_output.splitlines() if line.startswith("idleak:")][-1]
     assert str(run) in last and re.search(r"needs [\d,]+ bytes, where [\d,]+ are free", last), last
-    assert "#" not in told.rpartition("code")[2], "a part of a file is left"
+    assert "#" not in first_output.rpartition("code")[2], "a part of a file is left"
     assert again == ExitCode.OK, output
     assert re.search(r"images to do, [1-9][\d,]* there already", output), "what was there was made again"
     assert file_bytes(Path(f"{run}.kept")) == file_bytes(finished_template.run)
@@ -64,7 +64,7 @@ def test_a_full_disk_says_what_is_needed_and_loses_nothing(
 
 @pytest.mark.slow
 def test_a_read_only_disk_says_so(small_world: SmallWorld) -> None:
-    code, told, again, output = on_a_disk(small_world.run, "50m", "ro", small_world.spec_path())
-    assert code == ExitCode.OK, told
+    code, first_output, again, output = on_a_disk(small_world.run, "50m", "ro", small_world.spec_path())
+    assert code == ExitCode.OK, first_output
     assert again == ExitCode.BAD_SPEC and "Read-only file system" in output, output
     assert file_bytes(Path(f"{small_world.run}.kept"))

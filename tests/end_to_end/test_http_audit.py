@@ -46,10 +46,10 @@ def test_an_audit_asks_once_for_each_sample_and_keeps_no_secret(
     assert code == (ExitCode.BAD_SPEC if fails else ExitCode.OK)
     assert all(headers["Authorization"] == f"Bearer {CANARY}" for headers, _ in api.requests)
     assert fails or len(api.requests) == 40
-    told = "".join(capfd.readouterr())
-    assert CANARY not in told and ("401" in told) is fails
-    files = [one for one in small_world.run.rglob("*") if one.is_file()]
-    assert files and not any(CANARY.encode() in one.read_bytes() for one in files)
+    printed = "".join(capfd.readouterr())
+    assert CANARY not in printed and ("401" in printed) is fails
+    files = [path for path in small_world.run.rglob("*") if path.is_file()]
+    assert files and not any(CANARY.encode() in file.read_bytes() for file in files)
     assert not any((small_world.run / "answers").glob("*")) or fails
 
 
@@ -65,8 +65,8 @@ def test_a_spent_budget_stops_cleanly_and_the_same_command_goes_on(
         assert len(api.requests) == 40
         assert audit(small_world, generator=generator(api.url)) == ExitCode.OK
     assert len(api.requests) == 40
-    told = [json.loads(one.read_bytes()) for one in (small_world.run / "spending").iterdir()]
-    assert sum(one["requests"] for one in told) == 40
+    spendings = [json.loads(path.read_bytes()) for path in (small_world.run / "spending").iterdir()]
+    assert sum(spending["requests"] for spending in spendings) == 40
 
 
 def test_a_shard_that_fails_is_not_paid_for_twice(small_world: SmallWorld) -> None:
@@ -87,14 +87,14 @@ def test_evidence_is_kept_encrypted_and_the_rest_is_not(small_world: SmallWorld,
     with serving() as api:
         given = generator(api.url, keep="evidence", key=f"{{file:{secret}}}")
         assert audit(small_world, generator=given) == ExitCode.OK
-        kept = {int(one.name): one.read_bytes() for one in (small_world.run / "answers").iterdir()}
+        kept = {int(path.name): path.read_bytes() for path in (small_world.run / "answers").iterdir()}
         assert set(kept) == nearest_ids(RunStore(str(small_world.run))) and 0 < len(kept) <= 40
-        assert not any(b"IHDR" in one for one in kept.values())
+        assert not any(b"IHDR" in answer for answer in kept.values())
         # More samples: the evidence of before is not asked for again.
         assert audit(small_world, generator=given, samples=60) == ExitCode.OK
     assert len(api.requests) == 60
-    files = [one for one in small_world.run.rglob("*") if one.is_file()]
-    assert not any(key.encode() in one.read_bytes() for one in files)
+    files = [path for path in small_world.run.rglob("*") if path.is_file()]
+    assert not any(key.encode() in file.read_bytes() for file in files)
 
 
 def test_the_digest_of_each_answer_is_in_the_samples(small_world: SmallWorld) -> None:
@@ -108,7 +108,7 @@ def test_the_digest_of_each_answer_is_in_the_samples(small_world: SmallWorld) ->
     withheld = np.array(table["outcome"].to_pylist()) == "withheld"
     digests = table["answer_sha256"].to_pylist()
     assert withheld.sum() == 1 and digests[int(np.flatnonzero(withheld)[0])] is None
-    assert len(set(digests)) == 40 and all(len(one) == 64 for one in digests if one)
+    assert len(set(digests)) == 40 and all(len(digest) == 64 for digest in digests if digest)
 
 
 def test_plan_asks_nothing_and_tells_the_bill(
@@ -118,8 +118,8 @@ def test_plan_asks_nothing_and_tells_the_bill(
         budget = {"requests": 500, "price": 0.25}
         given = generator(api.url, rate=2, budget=budget)
         assert main(["plan", str(small_world.spec_path(generator=given))]) == ExitCode.OK
-    told = capsys.readouterr().out
-    assert api.requests == [] and "NOT ENOUGH" in told and "150.00" in told and "at least" in told
+    out = capsys.readouterr().out
+    assert api.requests == [] and "NOT ENOUGH" in out and "150.00" in out and "at least" in out
 
 
 def test_shards_that_cannot_be_done_in_time_are_refused(

@@ -73,7 +73,7 @@ sys.exit(main(["audit", sys.argv[1]]))
 class Machines:
     """A cluster of two machines with a CPU each, in a process of its own. A context manager.
 
-    It knows nothing of idleak's ways: its user, whose home is `home`, lets onnxruntime call home.
+    It has none of idleak's settings: its user, whose home is `home`, lets onnxruntime call home.
     """
 
     def __init__(self, home: Path) -> None:

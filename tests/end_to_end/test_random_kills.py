@@ -1,6 +1,6 @@
 """Processes that are killed at random, run after run: the same command must always get to the same bytes.
 
-IDLEAK_KILL_SECONDS: for how long, ten minutes without it; 0: one run. IDLEAK_KILL_SEED: the luck of an
+IDLEAK_KILL_SECONDS: for how long, ten minutes without it; 0: one run. IDLEAK_KILL_SEED: the seed of an
 earlier run.
 """
 
@@ -34,18 +34,18 @@ LONGEST = 12.0
 def victims(process: subprocess.Popen[str]) -> list[tuple[str, psutil.Process]]:
     """The driver, its workers, and Ray's own processes."""
     driver = psutil.Process(process.pid)
-    found = [("driver", driver)]
+    processes = [("driver", driver)]
     for child in driver.children(recursive=True):
         try:
             name = child.name()
         except psutil.NoSuchProcess:
             continue
         if name.startswith("ray::ShardWork") or name in ("raylet", "gcs_server"):
-            found.append((name, child))
-    return found
+            processes.append((name, child))
+    return processes
 
 
-def disturbed(spec: Path, luck: random.Random, told: list[str]) -> tuple[int, str]:
+def disturbed(spec: Path, luck: random.Random, history: list[str]) -> tuple[int, str]:
     """Start an audit, kill one of its processes at some moment, and wait for what comes of it."""
     process = start_job("audit", spec)
     moment = luck.uniform(0.5, LONGEST)
@@ -54,24 +54,24 @@ def disturbed(spec: Path, luck: random.Random, told: list[str]) -> tuple[int, st
         time.sleep(0.02)
     if process.poll() is None:
         name, victim = luck.choice(victims(process))
-        told.append(f"{name} after {moment:.2f} s")
+        history.append(f"{name} after {moment:.2f} s")
         try:
             victim.kill()
         except psutil.NoSuchProcess:
-            told.append("which had just ended")
+            history.append("which had just ended")
     return finish(process)
 
 
-def one_run(world: SmallWorld, place: int, luck: random.Random, told: list[str]) -> Path:
+def one_run(world: SmallWorld, place: int, luck: random.Random, history: list[str]) -> Path:
     """The folder of a run that was disturbed a few times and then left alone."""
     spec = world.spec_path(f"run-{place}", **PLAN)
     for _ in range(luck.randint(1, KILLS_OF_A_RUN)):
-        code, output = disturbed(spec, luck, told)
-        told.append(f"exit code {code}")
+        code, output = disturbed(spec, luck, history)
+        history.append(f"exit code {code}")
         assert code in (ExitCode.OK, ExitCode.FAILED, ExitCode.RETRY, ExitCode.SHARDS_LOST) or code < 0, (
             output
         )
-        assert "Traceback" not in output, " ".join([*told, output])
+        assert "Traceback" not in output, " ".join([*history, output])
     code, output = finish(start_job("audit", spec))
     assert code == ExitCode.OK, output
     return world.folder / "runs" / f"run-{place}"
@@ -82,15 +82,15 @@ def one_run(world: SmallWorld, place: int, luck: random.Random, told: list[str])
 def test_whatever_is_killed_the_same_command_gets_to_the_same_bytes(small_world: SmallWorld) -> None:
     seed = int(os.environ.get("IDLEAK_KILL_SEED", time.time_ns() % 2**32))
     print(f"IDLEAK_KILL_SEED={seed}")
-    luck, told = random.Random(seed), [f"IDLEAK_KILL_SEED={seed}"]
+    luck, history = random.Random(seed), [f"IDLEAK_KILL_SEED={seed}"]
     code, output = finish(start_job("audit", small_world.spec_path("clean", **PLAN)))
     assert code == ExitCode.OK, output
     clean = dict(file_bytes(small_world.folder / "runs" / "clean"))
     end = time.monotonic() + float(os.environ.get("IDLEAK_KILL_SECONDS", SECONDS))
     place = 0
     while place == 0 or time.monotonic() < end:
-        told.append(f"run {place}:")
-        run = one_run(small_world, place, luck, told)
-        assert file_bytes(run) == clean, " ".join(told)
+        history.append(f"run {place}:")
+        run = one_run(small_world, place, luck, history)
+        assert file_bytes(run) == clean, " ".join(history)
         place += 1
-    print(" ".join(told))
+    print(" ".join(history))

@@ -40,14 +40,14 @@ def has_shards(run: Path, count: int) -> bool:
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    found = []
+    workers = []
     for child in psutil.Process(process.pid).children(recursive=True):
         try:
             if child.name().startswith("ray::ShardWork"):
-                found.append(child)
+                workers.append(child)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return workers
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ sys.exit(code)
 
 
 @pytest.fixture(scope="module")
-def told(world_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def logs_and_metrics(world_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """Of an audit of people with a canary's name and a photo too many: stderr and stdout, and the metrics."""
     folder = tmp_path_factory.mktemp("told")
     world = world_template.copy(folder / "world")
@@ -73,8 +73,8 @@ def values(metrics: str, name: str, **tags: str) -> list[float]:
     return [float(line.rpartition(" ")[2]) for line in kept]
 
 
-def test_the_metrics_are_those_of_the_run(told: tuple[str, str]) -> None:
-    metrics = told[1]
+def test_the_metrics_are_those_of_the_run(logs_and_metrics: tuple[str, str]) -> None:
+    metrics = logs_and_metrics[1]
     assert values(metrics, "idleak_images_total", stage="sampling", outcome="ok") == [600.0]
     assert values(metrics, "idleak_images_total", stage="enrolling", outcome="invalid_image") == [1.0]
     assert values(metrics, "idleak_tasks_total", stage="sampling", what="shard_done") == [6.0]
@@ -92,31 +92,33 @@ def test_the_metrics_are_those_of_the_run(told: tuple[str, str]) -> None:
     assert values(metrics, "idleak_crops_at_once", stage="sampling", recognizer="tiny")[0] >= 1
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are(told: tuple[str, str]) -> None:
+def test_the_dashboard_asks_for_metrics_that_there_are(logs_and_metrics: tuple[str, str]) -> None:
     dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    queries += [one["definition"] for one in dashboard["templating"]["list"] if "definition" in one]
+    variables = dashboard["templating"]["list"]
+    queries += [variable["definition"] for variable in variables if "definition" in variable]
     asked = set(re.findall(r"\bray_idleak_\w+", " ".join(queries)))
-    there = set(re.findall(r"^(ray_idleak_\w+)\{", told[1], re.MULTILINE))
+    there = set(re.findall(r"^(ray_idleak_\w+)\{", logs_and_metrics[1], re.MULTILINE))
     assert asked <= there
-    families = set(re.findall(r"^# TYPE (ray_idleak_\w+?)(?:_total)? ", told[1], re.MULTILINE))
-    assert all(any(one.startswith(family) for one in asked) for family in families), "each is drawn"
+    families = set(re.findall(r"^# TYPE (ray_idleak_\w+?)(?:_total)? ", logs_and_metrics[1], re.MULTILINE))
+    assert all(any(metric.startswith(family) for metric in asked) for family in families), "each is drawn"
 
 
-def test_nobodys_name_is_in_logs_or_metrics(told: tuple[str, str]) -> None:
-    for text in told:
+def test_nobodys_name_is_in_logs_or_metrics(logs_and_metrics: tuple[str, str]) -> None:
+    for text in logs_and_metrics:
         assert CANARY not in text and "person-0" not in text and "other-0" not in text
 
 
-def test_log_lines_are_json_with_run_shard_and_worker(told: tuple[str, str]) -> None:
-    lines: list[dict[str, Any]] = [json.loads(one) for one in told[0].splitlines() if one.startswith("{")]
+def test_log_lines_are_json_with_run_shard_and_worker(logs_and_metrics: tuple[str, str]) -> None:
+    text = logs_and_metrics[0]
+    lines: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     end = lines.pop()
     assert (end["event"], end["exit_code"], end["error"], end["level"]) == ("end", 0, "", "info")
-    shards = [one for one in lines if one["event"] == "shard_done" and one["stage"] == "sampling"]
-    assert {one["shard"] for one in shards} == set(range(6))
-    assert len({one["run"] for one in lines}) == 1 and all(len(one["worker"]) == 32 for one in shards)
-    assert all({"time", "level", "event", "run", "stage"} <= one.keys() for one in lines)
-    last = [one for one in lines if one["event"] == "progress" and one["stage"] == "sampling"][-1]
+    shards = [line for line in lines if line["event"] == "shard_done" and line["stage"] == "sampling"]
+    assert {shard["shard"] for shard in shards} == set(range(6))
+    assert len({line["run"] for line in lines}) == 1 and all(len(shard["worker"]) == 32 for shard in shards)
+    assert all({"time", "level", "event", "run", "stage"} <= line.keys() for line in lines)
+    last = [line for line in lines if line["event"] == "progress" and line["stage"] == "sampling"][-1]
     assert (last["done"], last["total"], last["seconds_left"]) == (600, 600, 0)
 
 
@@ -136,10 +138,10 @@ def test_a_log_for_machines_gets_the_kind_of_an_error_and_people_its_message(
     (people / CANARY).mkdir()
     (people / CANARY / "0.png").symlink_to(people / "person-000" / "0.png")
     assert main(["enroll", str(small_world.spec_path())]) == ExitCode.BAD_SPEC
-    told, message = capsys.readouterr().err.splitlines()
-    end = json.loads(told)
+    line, message = capsys.readouterr().err.splitlines()
+    end = json.loads(line)
     assert (end["event"], end["exit_code"], end["error"], end["level"]) == ("end", 2, "SpecError", "error")
-    assert CANARY not in told and message.startswith("idleak: ") and CANARY in message
+    assert CANARY not in line and message.startswith("idleak: ") and CANARY in message
 
 
 def test_people_are_told_of_attempts_that_fail(

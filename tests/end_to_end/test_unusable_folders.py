@@ -1,4 +1,4 @@
-"""What lasts until somebody mends it ends with 2, and only what may pass by itself with 75: try again."""
+"""Errors that last until somebody fixes them exit with 2; only those that may pass by themselves with 75."""
 
 from __future__ import annotations
 

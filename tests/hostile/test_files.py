@@ -16,7 +16,7 @@ from distributed.sampling.api.answers import requests_sent
 from distributed.storage.erasures import erased_identities
 from distributed.storage.ledger import read_ledger
 from distributed.storage.lock import lock_holder
-from distributed.storage.lost_shards import shards_set_aside
+from distributed.storage.lost_shards import read_lost_shards
 from distributed.storage.progress_record import read_progress
 from distributed.storage.results import read_results
 from distributed.storage.run_record import read_record
@@ -60,9 +60,9 @@ def ends_well(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> int:
     """The exit code of a job, which may say one line of error that does not act."""
     capsys.readouterr()
     code = main(arguments)
-    told = capsys.readouterr()
+    out, err = capsys.readouterr()
     assert code in TOLD, arguments
-    assert told.err.count("\n") <= 1 and not acts((told.out + told.err).replace("\n", "")), told.err
+    assert err.count("\n") <= 1 and not acts((out + err).replace("\n", "")), err
     return code
 
 
@@ -106,7 +106,7 @@ READERS: dict[str, Callable[[RunStore], object]] = {
     TOMBSTONE_FILE: require_not_purged,
     LOCK_FILE: lock_holder,
     "ledger.json": read_ledger,
-    f"{SAMPLES_PREFIX}{LOST_SUFFIX}": lambda store: shards_set_aside(store, SAMPLES_PREFIX),
+    f"{SAMPLES_PREFIX}{LOST_SUFFIX}": lambda store: read_lost_shards(store, SAMPLES_PREFIX),
     f"{SPENDING_PREFIX}/0.json": requests_sent,
     f"{TRAIL_PREFIX}/000001.json": lambda store: list(entries(store)),
 }
@@ -156,8 +156,8 @@ def test_a_footer_that_is_not_ours_is_damage(
 ) -> None:
     path = finished_world.run / SCORES_FILE
     table = pq.read_table(path)
-    for told in (b"[]", b"\xff", b'{"rows": "\x1b[2J"}'):
-        pq.write_table(table.replace_schema_metadata({FOOTER_KEY: told}), path)
+    for footer in (b"[]", b"\xff", b'{"rows": "\x1b[2J"}'):
+        pq.write_table(table.replace_schema_metadata({FOOTER_KEY: footer}), path)
         assert ends_well(["verify", str(finished_world.run)], capsys) == ExitCode.DAMAGED
         assert ends_well(["report", str(finished_world.run)], capsys) == ExitCode.DAMAGED
 

@@ -88,8 +88,8 @@ def outcomes(block: dict[str, Any], count: int, run: Path) -> list[Outcome | tup
     """The outcome, or the shape, of each image of a generator."""
     spec: Any = TypeAdapter(GeneratorSpec).validate_python(block)
     source = open_generator(spec, 0, device="cpu", threads=1, prepared=prepare_generator(spec), run=str(run))
-    found = source.sample(np.arange(count))
-    return [one.outcome if isinstance(one, InvalidImage) else one.shape for one in found]
+    samples = source.sample(np.arange(count))
+    return [sample.outcome if isinstance(sample, InvalidImage) else sample.shape for sample in samples]
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +97,11 @@ def given_images() -> list[bytes]:
     return [make() for make, _ in REFUSED.values()] + [make() for make in READ.values()]
 
 
-def require_all_told(found: Sequence[Outcome | tuple[int, ...]]) -> None:
-    for (name, (_, expected)), one in zip(REFUSED.items(), found, strict=False):
-        assert one in expected, name
-    for name, one in zip(READ, found[len(REFUSED) :], strict=True):
-        assert isinstance(one, tuple), name
+def require_all_told(results: Sequence[Outcome | tuple[int, ...]]) -> None:
+    for (name, (_, expected)), result in zip(REFUSED.items(), results, strict=False):
+        assert result in expected, name
+    for name, result in zip(READ, results[len(REFUSED) :], strict=True):
+        assert isinstance(result, tuple), name
 
 
 @pytest.mark.parametrize("pack", [as_folder, as_tar, as_parquet])
@@ -181,7 +181,7 @@ def test_a_batch_of_large_photos_is_not_held_at_once(small_world: SmallWorld) ->
         (folder / f"{index:02d}.png").write_bytes(content)
     took = confined(
         "from distributed.stages.embed import ShardEmbedder, ShardJob\n"
-        "from schemas.run.shard import Shard\nfrom schemas.spec.audit import load_spec\n"
+        "from schemas.run.shard import Shard\nfrom schemas.spec.load import load_spec\n"
         "embedder = ShardEmbedder(ShardJob(load_spec(Path(sys.argv[1])), {}, '', 'cpu', 1, "
         "photos=tuple(sorted(Path(sys.argv[2]).iterdir()))))",
         "print(len(embedder.embed(Shard(0, 0, 32)).faces.outcome))",
@@ -198,8 +198,8 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(pictures.noise("WEBP"))
     with path.open("r+b") as file:
         file.truncate(MOST_BYTES + 1)
-    found = decode(path)
-    assert isinstance(found, InvalidImage) and found.outcome is TOO_LARGE
+    decoded = decode(path)
+    assert isinstance(decoded, InvalidImage) and decoded.outcome is TOO_LARGE
 
 
 def test_an_eps_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,8 +244,8 @@ def test_damaged_images_of_every_format_never_raise(
     for place, piece, replaces in changes:
         at = int(place * place * len(damaged))
         damaged[at : at + len(piece) * replaces] = piece
-    found = decode(bytes(damaged), 1 << 20)
-    if isinstance(found, InvalidImage):
-        assert len(found.reason.splitlines()) == 1
+    decoded = decode(bytes(damaged), 1 << 20)
+    if isinstance(decoded, InvalidImage):
+        assert len(decoded.reason.splitlines()) == 1
     else:
-        assert found.dtype == np.uint8 and found.ndim == 3 and found.shape[2] == 3
+        assert decoded.dtype == np.uint8 and decoded.ndim == 3 and decoded.shape[2] == 3

@@ -15,6 +15,6 @@ def test_every_test_that_is_named_is_there() -> None:
     assert len(named) > 40
     for path, name in named:
         tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        found = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == name]
-        assert found, f"{path} has no {name}"
-        assert not any("mark.slow" in ast.unparse(mark) for mark in found[0].decorator_list), name
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+        assert functions, f"{path} has no {name}"
+        assert not any("mark.slow" in ast.unparse(mark) for mark in functions[0].decorator_list), name

@@ -46,14 +46,14 @@ def refusal(path: Path, load: Any = load_spec) -> str:
     """The line that refuses the file; empty if it is accepted."""
     started = time.monotonic()
     try:
-        found = load(path)
+        spec = load(path)
     except SpecError as error:
         line = str(error)
         assert len(line.splitlines()) == 1 and len(line) <= LONGEST and line.isprintable()
         return line
     finally:
         assert time.monotonic() - started < SECONDS
-    assert isinstance(found, AuditSpec | Fleet) or load is not load_spec
+    assert isinstance(spec, AuditSpec | Fleet) or load is not load_spec
     return ""
 
 
@@ -122,11 +122,11 @@ nasty: st.SearchStrategy[Any] = st.sampled_from(
 
 def places(content: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     pairs = content.items() if isinstance(content, dict) else enumerate(content)
-    found: list[tuple[Any, ...]] = []
-    for key, one in pairs:
-        found.append((*way, key))
-        found += places(one, (*way, key)) if isinstance(one, dict | list) else []
-    return found
+    paths: list[tuple[Any, ...]] = []
+    for key, value in pairs:
+        paths.append((*way, key))
+        paths += places(value, (*way, key)) if isinstance(value, dict | list) else []
+    return paths
 
 
 @slow_files

@@ -50,7 +50,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def acts(text: str) -> bool:
-    return any(unicodedata.category(one) in ACTING for one in text)
+    return any(unicodedata.category(character) in ACTING for character in text)
 
 
 @given(st.text(max_size=50))
@@ -103,8 +103,8 @@ def test_a_line_and_a_cell_show_what_was_given(text: str, capsys: pytest.Capture
 def test_a_log_line_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_log()
     logging.getLogger("distributed").warning("cannot write %s", ATTACKS[0] + ATTACKS[3])
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and not acts(told.rstrip("\n"))
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and not acts(err.rstrip("\n"))
 
 
 def test_jobs_print_through_say() -> None:
@@ -134,8 +134,8 @@ def test_nothing_writes_csv() -> None:
     writers = ("csv.writer", "DictWriter", "to_csv", "write_csv", "pyarrow.csv", "savetxt")
     for room in ("schemas", "distributed", "jobs"):
         for path in (ROOT / room).rglob("*.py"):
-            found = [one for one in writers if one in path.read_text(encoding="utf-8")]
-            assert not found, f"{path.name} uses {found}: escape =, +, -, @ and tabs at the start of a field"
+            used = [writer for writer in writers if writer in path.read_text(encoding="utf-8")]
+            assert not used, f"{path.name} uses {used}: escape =, +, -, @ and tabs at the start of a field"
 
 
 def test_an_ascii_terminal_does_not_end_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_an_audit_of_people_with_hostile_names(
 ) -> None:
     """From the photos' folders to the findings, the table and the verdicts, and to the names again."""
     people = sorted((small_world.folder / "candidates").iterdir())
-    names = [one.replace("/", "\u2215") for one in MARKUP + ATTACKS if "\udcff" not in one]
+    names = [attack.replace("/", "\u2215") for attack in MARKUP + ATTACKS if "\udcff" not in attack]
     names = names[: len(people)]
     for person, name in zip(people, names, strict=False):
         person.rename(person.with_name(name))
@@ -163,10 +163,10 @@ def test_an_audit_of_people_with_hostile_names(
     assert not acts(out.replace("\n", ""))
     assert f"candidate {pseudonym(names[0])}/" in out
     assert main(["reveal", str(small_world.run), *(pseudonym(name) for name in names)]) == ExitCode.OK
-    told = capfd.readouterr().out
-    assert not acts(told.replace("\n", ""))
+    printed = capfd.readouterr().out
+    assert not acts(printed.replace("\n", ""))
     for name in names:
-        assert f"{pseudonym(name)}  {printable(name)}\n" in told
+        assert f"{pseudonym(name)}  {printable(name)}\n" in printed
 
 
 def _without_labels() -> dict[str, object]:
@@ -186,8 +186,8 @@ def test_an_error_about_a_hostile_spec_is_shown_as_one_line(
     path.write_text(yaml.safe_dump({text: text, "name": text}, allow_unicode=False), encoding="utf-8")
     assert main(["verify", str(tmp_path / "nowhere")]) == ExitCode.BAD_SPEC
     assert main(["audit", str(path)]) == ExitCode.BAD_SPEC
-    told = capsys.readouterr().err
-    assert told.count("\n") == 2 and not acts(told.replace("\n", ""))
+    err = capsys.readouterr().err
+    assert err.count("\n") == 2 and not acts(err.replace("\n", ""))
 
 
 @pytest.mark.parametrize("text", ATTACKS)
@@ -196,5 +196,5 @@ def test_a_wrong_use_that_quotes_a_hostile_word_is_one_line(
 ) -> None:
     for words in ([text], ["doctor", text], ["explore", "run", "--port", text], [f"--{text}"]):
         assert main(words) == ExitCode.BAD_SPEC
-        told = capsys.readouterr().err
-        assert told.count("\n") == 1 and not acts(told.replace("\n", "")), words
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and not acts(err.replace("\n", "")), words

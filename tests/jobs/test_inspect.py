@@ -1,4 +1,4 @@
-"""What files are told to be, hostile ones among them; nothing of them may run."""
+"""What `inspect` says of files, hostile ones among them; nothing in them may run."""
 
 from __future__ import annotations
 
@@ -79,21 +79,21 @@ def test_every_kind_is_known_and_its_block_is_a_spec(
     make, kind, is_code = FILES[name]
     path = make(tmp_path / name)
     assert main(["inspect", str(path)]) == ExitCode.OK
-    told = capsys.readouterr().out
-    block = yaml.safe_load(told[told.index("generator:") :])["generator"]
+    out = capsys.readouterr().out
+    block = yaml.safe_load(out[out.index("generator:") :])["generator"]
     assert block["kind"] == kind in KNOWN
-    assert ("this is code" in told) == is_code and ("this is data" in told) != is_code
+    assert ("this is code" in out) == is_code and ("this is data" in out) != is_code
     generator: Any = TypeAdapter(GeneratorSpec).validate_python(block)
     if is_code:
         assert set(code_digests(generator).values()) == set(generator.trust)
 
 
 def test_inputs_and_outputs_are_told(tmp_path: Path) -> None:
-    found = inspect(tiny_labelled_generator(tmp_path / "l.onnx", dim=8))
-    facts = dict(found.facts)
+    description = inspect(tiny_labelled_generator(tmp_path / "l.onnx", dim=8))
+    facts = dict(description.facts)
     assert facts["input z"] == "float (any, 8)" and facts["input label"] == "int64 (any)"
-    assert found.block is not None and found.block["latent"] == {"dim": 8}
-    assert found.block["inputs"]["psi"]["kind"] == "number"
+    assert description.block is not None and description.block["latent"] == {"dim": 8}
+    assert description.block["inputs"]["psi"]["kind"] == "number"
     scripted = inspect(torchscript(tmp_path / "g.pt", Labelled()))
     assert ("argument label", "Tensor") in scripted.facts
     program = inspect(exported(tmp_path / "g.pt2", Plain()))
@@ -119,16 +119,16 @@ def test_a_pickle_that_would_run_a_command_is_named_and_not_run(
     torch.save(Hostile(marker), tmp_path / "network.pt")
     for name in ("network.pkl", "network.pt"):
         assert main(["inspect", str(tmp_path / name)]) == ExitCode.OK
-        told = capsys.readouterr().out
-        assert "DANGEROUS: its pickle calls posix.system" in told and "this is code" in told
+        out = capsys.readouterr().out
+        assert "DANGEROUS: its pickle calls posix.system" in out and "this is code" in out
     assert not marker.exists()
 
 
 def test_code_in_a_folder_is_not_imported(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     code = package(tmp_path / "code", f"import socket, os.path\nopen({str(marker)!r}, 'w')\n")
-    found = inspect(code)
-    assert dict(found.facts)["imports"] == "os, socket" and not marker.exists()
+    description = inspect(code)
+    assert dict(description.facts)["imports"] == "os, socket" and not marker.exists()
     (code / "bad.py").write_text("def (")
     assert "cannot be read as Python: bad.py" in inspect(code).risks
 

@@ -45,8 +45,12 @@ def test_machines_are_told_how_a_job_without_a_reader_ends(
     monkeypatch.setenv("IDLEAK_LOG", "json")
     with nowhere("pipe") as stdout:
         code, said = run_job(stdout, subprocess.PIPE, "status", str(finished_template.run))
-    told = json.loads(said.splitlines()[-1])
-    assert (code, told["event"], told["exit_code"]) == (ExitCode.OUTPUT_CLOSED, "end", ExitCode.OUTPUT_CLOSED)
+    event = json.loads(said.splitlines()[-1])
+    assert (code, event["event"], event["exit_code"]) == (
+        ExitCode.OUTPUT_CLOSED,
+        "end",
+        ExitCode.OUTPUT_CLOSED,
+    )
 
 
 @contextmanager
@@ -82,7 +86,7 @@ def test_a_job_ends_where_nobody_takes_its_output(
     arguments = {
         "inspect": [str(finished_template.folder / "generator.onnx")],
         "audit": [str(finished_template.folder / "audit.yaml")],
-    } | {one: [str(finished_template.run)] for one in ("status", "verify", "reveal")}
+    } | {command: [str(finished_template.run)] for command in ("status", "verify", "reveal")}
     with nowhere(where) as stdout:
         code, said = run_job(stdout, subprocess.PIPE, job, *arguments.get(job, []))
     assert (code, said) == (CODES[where], FULL if where == "full" else "")

@@ -50,7 +50,7 @@ def test_a_recogniser_that_the_audit_would_refuse_ends_the_plan_alike(
     code, table, error = plan(capsys, small_world.spec_path(faces=faces))
     assert code == ExitCode.BAD_SPEC
     assert "recogniser raw NOT USABLE: TAR 0.0" in table
-    assert "power at most" in table
+    assert "flagged alone, at most" in table
     assert "idleak: recogniser raw does not tell the gallery's people apart" in error
     assert "correct faces.recognizers.input" in error
 
@@ -88,7 +88,7 @@ def narrow(world: SmallWorld, factor: float) -> None:
     """Let the generator's last layer be softer, so that its values are spread over their range."""
     path = world.folder / "generator.onnx"
     model = onnx.load(str(path))
-    weights = next(one for one in model.graph.initializer if one.name == "w")
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == "w")
     values = onnx.numpy_helper.to_array(weights) * np.float32(factor)
     weights.CopyFrom(onnx.numpy_helper.from_array(values, "w"))
     onnx.save(model, str(path))

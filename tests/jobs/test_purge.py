@@ -55,7 +55,7 @@ def test_a_purged_run_is_gone_but_for_its_trail(
     assert receipt == Receipt.model_validate_json(copy.read_bytes())
     kept = {path for path in before if path.startswith("trail/")}
     assert set(receipt.deleted) == before - kept and receipt.identity is None
-    assert [one.action for one in entries(RunStore(str(run)))][-1] == "purged"
+    assert [entry.action for entry in entries(RunStore(str(run)))][-1] == "purged"
     capsys.readouterr()
     assert main(["verify", str(run)]) == ExitCode.OK
     assert "purged on" in capsys.readouterr().out
@@ -144,13 +144,13 @@ def test_an_erased_person_is_nowhere_and_the_others_are_judged_anew(
     assert gone not in names.identities and not set(photos) & set(names.photos)
     results = read_results(store)
     assert results.candidates.identities == CANDIDATES - 1
-    assert set(results.scores[0].flagged) >= {pseudonym(f"person-{one:03d}") for one in (0, 2, 3, 4)}
+    assert set(results.scores[0].flagged) >= {pseudonym(f"person-{index:03d}") for index in (0, 2, 3, 4)}
     assert gone not in (world.run / "results.json").read_text(encoding="utf-8")
     assert file_bytes(world.run, "samples/*.parquet") == samples
     receipt = receipt_in(world.run)
     assert receipt.identity == gone and "scores.parquet" in receipt.deleted
     assert receipt.signature == vault().signature(receipt.unsigned)
-    # His photos are still in the folder, and resuming does not bring him back; nor does their going.
+    # Their photos are still in the folder, and resuming does not bring them back; nor does deleting them.
     for _ in range(2):
         assert main(["audit", spec_path]) == ExitCode.OK
         assert main(["enroll", spec_path]) == ExitCode.OK
@@ -165,11 +165,11 @@ def test_the_ledger_forgets_an_erased_person(small_world: SmallWorld) -> None:
     spec = small_world.spec_path(ledger="ledger", membership={"scores": ["max"], "topk": 4, "fdr": 0.4})
     assert main(["audit", str(spec)]) == ExitCode.OK
     ledger, gone = RunStore(str(small_world.folder / "ledger")), pseudonym("person-002")
-    found = read_ledger(ledger)
-    assert found is not None and gone in found.nights[0].shares
+    contents = read_ledger(ledger)
+    assert contents is not None and gone in contents.nights[0].shares
     assert main(["purge", "--yes", str(small_world.run), "--identity", "person-002"]) == ExitCode.OK
-    found = read_ledger(ledger)
-    assert found is not None and all(gone not in night.shares for night in found.nights)
+    contents = read_ledger(ledger)
+    assert contents is not None and all(gone not in night.shares for night in contents.nights)
 
 
 def test_who_is_not_there_cannot_be_erased(
@@ -194,14 +194,14 @@ def test_erasing_holds_where_judging_anew_fails(
 def test_reveal_names_people_and_is_kept_in_the_trail(
     finished_world: SmallWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, one = str(finished_world.run), pseudonym("person-004")
-    assert main(["reveal", run, one[:10]]) == ExitCode.OK
-    assert capsys.readouterr().out == f"{one}  person-004\n"
+    run, person = str(finished_world.run), pseudonym("person-004")
+    assert main(["reveal", run, person[:10]]) == ExitCode.OK
+    assert capsys.readouterr().out == f"{person}  person-004\n"
     assert main(["reveal", run]) == ExitCode.OK
     assert len(capsys.readouterr().out.splitlines()) == 140
     acts = list(entries(open_run(finished_world.spec())))[-2:]
     assert [(act.action, act.what["pseudonyms"]) for act in acts] == [
-        ("reveal", [one[:10]]),
+        ("reveal", [person[:10]]),
         ("reveal", "all"),
     ]
 
@@ -209,6 +209,7 @@ def test_reveal_names_people_and_is_kept_in_the_trail(
 def test_without_the_key_the_one_that_the_run_was_made_under_is_asked_for(
     finished_world: SmallWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    identifier = vault().key_id
     monkeypatch.delenv("IDLEAK_KEY")
     capsys.readouterr()
     run = str(finished_world.run)
@@ -216,8 +217,7 @@ def test_without_the_key_the_one_that_the_run_was_made_under_is_asked_for(
         assert main(command) == ExitCode.BAD_SPEC
         said = capsys.readouterr().err
         assert (
-            "{env:IDLEAK_KEY} is not there" in said
-            and f"made under (its identifier: {vault().key_id})" in said
+            "{env:IDLEAK_KEY} is not there" in said and f"the run was made under the key {identifier}" in said
         )
         assert "openssl" not in said
     assert main(["audit", str(finished_world.spec_path("another"))]) == ExitCode.BAD_SPEC

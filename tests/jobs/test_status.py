@@ -39,9 +39,9 @@ def test_a_run_at_work_then_killed(small_world: SmallWorld, capsys: pytest.Captu
     before = shards_of(small_world.run)
     said = status(capsys, small_world.run)
     assert f"process {process.pid} was killed" in said and " left" not in said
-    found = re.search(r"samples: ([\d,]+) of 60,000 .* ([\d,]+) of 600 shards", said)
-    assert found is not None
-    done, made = (int(one.replace(",", "")) for one in found.groups())
+    counts = re.search(r"samples: ([\d,]+) of 60,000 .* ([\d,]+) of 600 shards", said)
+    assert counts is not None
+    done, made = (int(group.replace(",", "")) for group in counts.groups())
     assert done == 100 * made and before <= made <= shards_of(small_world.run)
 
 

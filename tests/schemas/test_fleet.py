@@ -50,13 +50,13 @@ def test_a_generator_of_another_kind_replaces_the_whole_of_the_specs(tmp_path: P
 
 def test_samples_grow_to_the_maximum_and_never_shrink(tmp_path: Path) -> None:
     entry = load_fleet(write(tmp_path, per_night=200, maximum=1100)).entries[0]
-    assert [entry.grown(one) for one in (100, 600, 1000, 1100, 2000)] == [600, 800, 1100, 1100, 2000]
+    assert [entry.grown(samples) for samples in (100, 600, 1000, 1100, 2000)] == [600, 800, 1100, 1100, 2000]
     fixed = load_fleet(write(tmp_path)).entries[0]
-    assert [fixed.grown(one) for one in (100, 600, 900)] == [600, 600, 900]
+    assert [fixed.grown(samples) for samples in (100, 600, 900)] == [600, 600, 900]
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"per_night": 200}, "per_night needs a maximum"),
         ({"per_night": 150, "maximum": 1000}, "multiples of shard_size, 100"),
@@ -68,10 +68,10 @@ def test_samples_grow_to_the_maximum_and_never_shrink(tmp_path: Path) -> None:
         ({"nights": 3}, "audits.0.nights: no such key"),
     ],
 )
-def test_a_bad_fleet_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+def test_a_bad_fleet_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError) as caught:
         load_fleet(write(tmp_path, **changes))
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def tiny_labelled_generator(
         helper.make_node("Mul", ["bounded", "scale"], ["scaled"]),
         helper.make_node("Reshape", ["scaled", "shape"], ["image"]),
     ]
-    shape, one = np.array([-1, 3, size, size], np.int64), np.array([1], np.int64)
-    constants: dict[str, np.ndarray] = {"w": weights, "v": other, "shape": shape, "one": one}
+    shape, axis = np.array([-1, 3, size, size], np.int64), np.array([1], np.int64)
+    constants: dict[str, np.ndarray] = {"w": weights, "v": other, "shape": shape, "one": axis}
     inputs = [("label", TensorProto.INT64, [batch]), ("psi", TensorProto.FLOAT, [batch])]
     return _save(path, nodes, constants, ("z", [batch, dim]), ("image", [batch, 3, size, size]), inputs)
 
@@ -96,7 +96,7 @@ def _save(
         "tiny",
         [
             helper.make_tensor_value_info(given[0], TensorProto.FLOAT, given[1]),
-            *(helper.make_tensor_value_info(*one) for one in others),
+            *(helper.make_tensor_value_info(*other) for other in others),
         ],
         [helper.make_tensor_value_info(made[0], TensorProto.FLOAT, made[1])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],

@@ -133,7 +133,9 @@ def lead_back(family: int, source: bytes) -> None:
 
 def listen() -> socket.socket:
     listener = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
-    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in FILTER))
+    program = ctypes.create_string_buffer(
+        b"".join(struct.pack("=HBBI", *instruction) for instruction in FILTER)
+    )
     listener.setsockopt(
         socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(FILTER), ctypes.addressof(program))
     )

@@ -115,14 +115,14 @@ def _crops(world: SmallWorld, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]
         (world.folder / name).mkdir()
     spec = world.spec()
     images = open_generator(spec.generator, SEED, device="cpu", threads=1).sample(ids)
-    return [np.asarray(cv2.resize(np.asarray(one, np.uint8), (112, 112)), np.uint8) for one in images]
+    return [np.asarray(cv2.resize(np.asarray(image, np.uint8), (112, 112)), np.uint8) for image in images]
 
 
 def photos_of_a_person(random: np.random.Generator, noise: float = NOISE) -> list[NDArray[np.uint8]]:
     """Photos of one person: coarse random colours, unlike any other person's, and some noise in each."""
     colours = random.integers(0, 256, (7, 7, 3))
     shots = np.clip(colours + random.normal(0, noise, (PHOTOS, 7, 7, 3)), 0, 255).astype(np.uint8)
-    return [np.asarray(cv2.resize(one, (112, 112)), np.uint8) for one in shots]
+    return [np.asarray(cv2.resize(shot, (112, 112)), np.uint8) for shot in shots]
 
 
 def save_photos(folder: Path, photos: list[NDArray[np.uint8]]) -> None:

@@ -57,6 +57,8 @@ def brute_force(world: World, k: int, threshold: float) -> Partial:
         nearest[photo, : len(ranked)] = [-value for value, _ in ranked]
         ids[photo, : len(ranked)] = [sample for _, sample in ranked]
     hit = similarity.astype(np.float64) >= threshold
-    of_identity = [hit[world.identity == one].any(axis=0).sum() for one in range(world.identity.max() + 1)]
+    of_identity = [
+        hit[world.identity == person].any(axis=0).sum() for person in range(world.identity.max() + 1)
+    ]
     identity_hits = np.array([of_identity], dtype=np.int64)
     return Partial(Neighbours(nearest, ids), hit.sum(axis=1), identity_hits, len(world.samples))

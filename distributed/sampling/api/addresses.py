@@ -21,14 +21,14 @@ def checked_address(url: httpx.URL, *, local: bool) -> str:
     if url.scheme != "https" and not (local and url.scheme == "http"):
         raise ModelError(f"{url.host or 'an address'} was given without https; only https is asked")
     try:
-        found = socket.getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
     except OSError:
         raise ConnectionError(f"the name {url.host} has no address") from None
-    addresses = [ipaddress.ip_address(one[4][0]) for one in found]
-    for one in addresses:
-        reached = _reached(one)
+    addresses = [ipaddress.ip_address(entry[4][0]) for entry in entries]
+    for address in addresses:
+        reached = _reached(address)
         if not (reached.is_loopback if local else reached.is_global and not reached.is_multicast):
-            raise ModelError(f"{url.host} leads to {one}, which is not allowed; correct generator.url")
+            raise ModelError(f"{url.host} leads to {address}, which is not allowed; correct generator.url")
     return str(addresses[0])
 
 

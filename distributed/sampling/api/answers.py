@@ -91,15 +91,15 @@ class AnswerBook:
 
     def keep_only(self, sample_ids: Collection[int]) -> None:
         """Delete all other answers."""
-        kept = {_path(one) for one in sample_ids}
+        kept = {_path(sample_id) for sample_id in sample_ids}
         for path in self._store.sizes(ANSWERS_PREFIX):
             if path not in kept:
                 self._store.delete(path)
 
     def delete(self, sample_ids: Collection[int]) -> None:
         """Delete these answers, which may be missing."""
-        for one in sample_ids:
-            self._store.delete(_path(one))
+        for sample_id in sample_ids:
+            self._store.delete(_path(sample_id))
 
     def _decrypted(self, content: bytes, path: str) -> bytes:
         if self._cipher is None:

@@ -93,25 +93,25 @@ class HttpClient:
         """The answer, redirects followed; secrets and content go to the first host alone."""
         home = _origin(request.url)
         for _ in range(REDIRECTS + 1):
-            status, told, body = self._paced(request)
+            status, headers, body = self._paced(request)
             if status not in REDIRECTED:
-                return self._accepted(status, told, body, kinds)
-            request = _redirected(request, status, told.get("location", ""), home)
+                return self._accepted(status, headers, body, kinds)
+            request = _redirected(request, status, headers.get("location", ""), home)
         raise ModelError(f"the API redirects more than {REDIRECTS} times; correct generator.url")
 
     def _paced(self, request: Request) -> tuple[int, httpx.Headers, bytes]:
         sent = self._pace.wait()
         try:
-            status, told, body = self._send(request)
+            status, headers, body = self._send(request)
         except RetryLaterError:
             self._pace.failed(sent)
             raise
         if status in TRANSIENT:
-            asked = retry_after(told.get("retry-after", ""))
+            asked = retry_after(headers.get("retry-after", ""))
             self._pace.failed(sent, asked)
             raise RetryLaterError(f"the API answered {status}", asked)
         self._pace.succeeded()
-        return status, told, body
+        return status, headers, body
 
     def _send(self, request: Request) -> tuple[int, httpx.Headers, bytes]:
         host = request.url.host
@@ -142,7 +142,7 @@ class HttpClient:
                 raise RetryLaterError(f"not answered within {self._spec.request_seconds:g} s")
         return bytes(held)
 
-    def _accepted(self, status: int, told: httpx.Headers, body: bytes, kinds: tuple[str, ...]) -> bytes:
+    def _accepted(self, status: int, headers: httpx.Headers, body: bytes, kinds: tuple[str, ...]) -> bytes:
         if status in self._spec.withheld_status:
             raise RefusedError(f"the API refused with status {status}", Outcome.WITHHELD)
         if status in REFUSED:
@@ -151,9 +151,11 @@ class HttpClient:
             )
         if status >= 300:
             raise RefusedError(f"the API answered {status}")
-        found = told.get("content-type", "").partition(";")[0].strip().lower()
-        if found and not any(found.startswith(kind) or found.endswith(kind) for kind in kinds):
-            raise RefusedError(f"the API answered with the content type {found[:40]!r}")
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type and not any(
+            content_type.startswith(kind) or content_type.endswith(kind) for kind in kinds
+        ):
+            raise RefusedError(f"the API answered with the content type {content_type[:40]!r}")
         return body
 
 

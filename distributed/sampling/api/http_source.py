@@ -47,8 +47,8 @@ def open_kept(spec: HttpGenerator, loading: Loading) -> KeptAnswers:
 
 
 def fingerprint_fields(spec: HttpGenerator) -> dict[str, str]:
-    told = spec.model_dump(mode="json", include=set(IN_PRINT))
-    return {name: json.dumps(value, sort_keys=True) for name, value in told.items()}
+    fields = spec.model_dump(mode="json", include=set(IN_PRINT))
+    return {name: json.dumps(value, sort_keys=True) for name, value in fields.items()}
 
 
 def prepare(spec: HttpGenerator) -> None:
@@ -67,9 +67,9 @@ class KeptAnswers:
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """The image of each id, or that its answer was not kept."""
-        found = [self._book.get(int(one)) for one in ids]
+        answers = [self._book.get(int(sample_id)) for sample_id in ids]
         gone = InvalidImage("this answer was not kept")
-        return [gone if one is None else _image(one, self._pixels) for one in found]
+        return [gone if answer is None else _image(answer, self._pixels) for answer in answers]
 
 
 class HttpSource(AnsweringSource):
@@ -95,37 +95,37 @@ class HttpSource(AnsweringSource):
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """In the order of ids. Raises RetryLaterError if an answer did not come, ModelError if none can, and
         BudgetSpentError; answers that came all the same are written down."""
-        wanted = list(dict.fromkeys(int(one) for one in ids))
+        wanted = list(dict.fromkeys(int(sample_id) for sample_id in ids))
         if not self._expected.issuperset(wanted):
             self.expect(np.array(wanted, np.int64))
         try:
-            found = {one: self._take(one) for one in wanted}
+            images = {sample_id: self._take(sample_id) for sample_id in wanted}
         except BaseException:
             # Ctrl-C too: requests under way are called off, what was spent is written down. Raised again.
             self._forget()
             self._spending.close()
             raise
-        return [found[int(one)] for one in ids]
+        return [images[int(sample_id)] for sample_id in ids]
 
     def digests(self, ids: NDArray[np.int64]) -> list[str | None]:
         """The sha256 of each image as it was sent, hexadecimal; None where there is none."""
-        return [self._digests[int(one)] for one in ids]
+        return [self._digests[int(sample_id)] for sample_id in ids]
 
     def release(self, ids: NDArray[np.int64]) -> None:
         """These are embedded and committed: their answers go, unless they may become evidence."""
         self._spending.close()
         if self._spec.keep == "nothing":
-            self._book.delete([int(one) for one in ids])
+            self._book.delete([int(sample_id) for sample_id in ids])
 
     @property
     def _expected(self) -> set[int]:
-        return self._asked.keys() | {one for group in self._waiting for one in group}
+        return self._asked.keys() | {sample_id for group in self._waiting for sample_id in group}
 
     def _groups(self, ids: NDArray[np.int64]) -> Iterator[list[int]]:
         """Ids that share a request: at most `batch`, of one setting, by their first id."""
         by_setting: dict[int, list[int]] = {}
-        for one in ids.tolist():
-            by_setting.setdefault(one % len(self._sweep.settings), []).append(one)
+        for sample_id in ids.tolist():
+            by_setting.setdefault(sample_id % len(self._sweep.settings), []).append(sample_id)
         size = self._spec.batch
         parts = [rows[at : at + size] for rows in by_setting.values() for at in range(0, len(rows), size)]
         return iter(sorted(parts))
@@ -139,30 +139,30 @@ class HttpSource(AnsweringSource):
         future = self._pool.submit(self._answered, group)
         self._asked |= dict.fromkeys(group, future)
 
-    def _take(self, one: int) -> Image | InvalidImage:
-        while one not in self._asked:
+    def _take(self, sample_id: int) -> Image | InvalidImage:
+        while sample_id not in self._asked:
             self._submit()
-        answer = self._asked[one].result()[one]
-        del self._asked[one]
-        self._digests[one] = answer.sha256
+        answer = self._asked[sample_id].result()[sample_id]
+        del self._asked[sample_id]
+        self._digests[sample_id] = answer.sha256
         self._fill()
         return _image(answer, self._pixels)
 
     def _forget(self) -> None:
         """Ask for no more, and wait for what is under way: it is paid for."""
-        for one in self._asked.values():
-            one.cancel()
+        for future in self._asked.values():
+            future.cancel()
         wait(self._asked.values())
         self._waiting, self._asked = deque(), {}
 
     def _answered(self, group: Sequence[int]) -> dict[int, Answer]:
         """The answers of a group: those that are written down already, and the others from the API."""
-        known = {one: self._book.get(one) for one in group}
-        missing = [one for one in group if known[one] is None]
+        known = {sample_id: self._book.get(sample_id) for sample_id in group}
+        missing = [sample_id for sample_id in group if known[sample_id] is None]
         fresh = dict(zip(missing, self._api.ask(missing), strict=True)) if missing else {}
-        for one, answer in fresh.items():
-            self._book.put(one, answer)
-        return {one: answer for one, answer in (known | fresh).items() if answer is not None}
+        for sample_id, answer in fresh.items():
+            self._book.put(sample_id, answer)
+        return {sample_id: answer for sample_id, answer in (known | fresh).items() if answer is not None}
 
 
 class Api:
@@ -198,7 +198,7 @@ class Api:
         draw = int(self._sweep.draws(first)[0])
         values = dict(self._sweep.settings_of(first)[0])
         values |= {"index": ids[0], "seed": sample_seed(self._seed, draw), "count": len(ids)}
-        named = " ".join(str(one) for one in [self._seed, *ids])
+        named = " ".join(str(number) for number in [self._seed, *ids])
         key = hashlib.sha256(named.encode()).hexdigest()
         url, body = filled_url(self._spec.url, values), self._spec.body
         content = None if body is None else json.dumps(filled(body, values)).encode()
@@ -211,15 +211,15 @@ class Api:
         """The image at one place of an answer."""
         where = pointer.replace("{position}", str(place))
         try:
-            found = at_pointer(content, where)
+            value = at_pointer(content, where)
         except UNUSABLE:
             missing = f"the answer holds nothing at {where}"
             return Answer(outcome=Outcome.MISSING, reason=missing)
         try:
             if self._spec.image.kind == "base64":
-                return Answer(base64.b64decode(found, validate=True))
+                return Answer(base64.b64decode(value, validate=True))
             # The secrets are for the API, not for whom an answer names.
-            return Answer(self._client.fetch(Request("GET", httpx.URL(found), {}), IMAGES, _nothing))
+            return Answer(self._client.fetch(Request("GET", httpx.URL(value), {}), IMAGES, _nothing))
         except RefusedError as error:
             return Answer(outcome=error.outcome, reason=str(error))
         except RetryLaterError as error:
@@ -257,15 +257,15 @@ def at_pointer(content: Any, pointer: str) -> Any:
 
 def filled_url(url: str, values: Setting) -> str:
     """The address with its placeholders replaced, each escaped."""
-    return PLACEHOLDER.sub(lambda found: quote(str(values.get(found[1], found[0])), safe=""), url)
+    return PLACEHOLDER.sub(lambda match: quote(str(values.get(match[1], match[0])), safe=""), url)
 
 
 def filled(part: Any, values: Setting) -> Any:
     """The template with its placeholders and secrets replaced; a whole placeholder keeps its value's type."""
     if isinstance(part, dict):
-        return {name: filled(one, values) for name, one in part.items()}
+        return {name: filled(inner, values) for name, inner in part.items()}
     if isinstance(part, list):
-        return [filled(one, values) for one in part]
+        return [filled(inner, values) for inner in part]
     if not isinstance(part, str):
         return part
     if (whole := PLACEHOLDER.fullmatch(part)) and whole[1] in values:
@@ -273,5 +273,6 @@ def filled(part: Any, values: Setting) -> Any:
     # Cut at the placeholders first, so that a value that looks like a secret stays what it is.
     pieces = PLACEHOLDER.split(part)
     return "".join(
-        str(values.get(one, f"{{{one}}}")) if at % 2 else with_secrets(one) for at, one in enumerate(pieces)
+        str(values.get(piece, f"{{{piece}}}")) if at % 2 else with_secrets(piece)
+        for at, piece in enumerate(pieces)
     )

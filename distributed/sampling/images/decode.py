@@ -65,12 +65,12 @@ def _upright_rgb(image: PillowImage.Image) -> Image | InvalidImage:
     if image.mode == "F":
         return InvalidImage("pixels are floating-point numbers: convert the image to 8 bits")
     image.load()
-    found = np.empty((image.height, image.width, 3), np.uint8)
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
         bottom = min(image.height, top + rows)
-        found[top:bottom] = _rgb(image.crop((0, top, image.width, bottom)))
-    return found
+        rgb[top:bottom] = _rgb(image.crop((0, top, image.width, bottom)))
+    return rgb
 
 
 def _rgb(image: PillowImage.Image) -> Image:

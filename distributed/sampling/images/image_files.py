@@ -41,10 +41,10 @@ def list_images(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise SpecError(f"{root} is not a folder; give a folder of images")
-    found = list(_below(root))
-    if link := next((path for path in found if path.is_symlink()), None):
+    paths = list(_below(root))
+    if link := next((path for path in paths if path.is_symlink()), None):
         raise SpecError(f"{link} is a symbolic link, which may lead anywhere: put the file itself there")
-    files = [path for path in found if path.is_file()]
+    files = [path for path in paths if path.is_file()]
     if not files:
         raise SpecError(f"{root} holds no images; give a folder with image files in it")
     return sorted(files, key=lambda path: path.relative_to(root).as_posix())

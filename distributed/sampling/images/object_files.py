@@ -27,8 +27,8 @@ class ObjectFiles:
             listed = [] if prefix.endswith(suffix) else self._store.list(prefix or None).collect()
         except (BaseError, OSError, ValueError) as error:
             raise SpecError(f"cannot list {location}: {_first(error)}; correct generator.path") from error
-        entries = [one["path"] for one in listed] or [prefix]
-        self.names = sorted(name for name in entries if name.endswith(suffix))
+        paths = [entry["path"] for entry in listed] or [prefix]
+        self.names = sorted(path for path in paths if path.endswith(suffix))
         if not self.names:
             raise SpecError(f"{location} holds no {suffix} files; correct generator.path")
 
@@ -100,9 +100,9 @@ class _Ranges(io.RawIOBase):
         wanted = left if count is None or count < 0 else min(count, left)
         if wanted == 0:
             return b""
-        found = bytes(self._store.get_range(self._name, start=self._place, end=self._place + wanted))
-        self._place += len(found)
-        return found
+        data = bytes(self._store.get_range(self._name, start=self._place, end=self._place + wanted))
+        self._place += len(data)
+        return data
 
 
 def _open(location: str) -> tuple[Any, str]:

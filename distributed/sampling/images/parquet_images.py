@@ -97,7 +97,7 @@ def _require_images(what: str, file: pq.ParquetFile, column: str) -> None:
         kind = kind.field(BYTES_FIELD).type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
         raise SpecError(f"{what}: {column!r} holds {kind}, not bytes of images: set generator.column")
-    groups = (file.metadata.row_group(one).total_byte_size for one in range(file.num_row_groups))
+    groups = (file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
     if max(groups, default=0) > MOST_BYTES:
         raise SpecError(f"{what} has row groups of over {MOST_BYTES >> 30} GB: write it with smaller ones")
 

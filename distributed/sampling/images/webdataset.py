@@ -87,8 +87,8 @@ class _Stream:
             self._digest.update(chunk)
             self.tail = (self.tail + chunk[-len(END) :])[-len(END) :]
             self._rest += chunk
-        found, self._rest = self._rest[:count], self._rest[count:]
-        return found
+        data, self._rest = self._rest[:count], self._rest[count:]
+        return data
 
     def finish(self) -> str:
         """Read to the end; the hexadecimal sha256."""
@@ -99,7 +99,7 @@ class _Stream:
 
 def _members(files: ObjectFiles, name: str, stream: _Stream) -> Iterator[tuple[int, int]]:
     """Offset and size of each image; links, devices, folders and files of other names do not count."""
-    found = 0
+    images = 0
     try:
         # The stubs ask for all of a file; tarfile, told to stream, calls `read` alone, which is all there is.
         with tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload]
@@ -107,9 +107,9 @@ def _members(files: ObjectFiles, name: str, stream: _Stream) -> Iterator[tuple[i
                 # tarfile keeps all it has seen, which a pass does not need.
                 tar.members = []
                 if member.isreg() and not member.issparse() and _is_image(member.name):
-                    found += 1
+                    images += 1
                     yield member.offset_data, member.size
-                if found > MOST_MEMBERS:
+                if images > MOST_MEMBERS:
                     raise SpecError(f"{name} has more than {MOST_MEMBERS:,} images: split it")
     except (tarfile.TarError, EOFError, OSError) as error:
         raise SpecError(

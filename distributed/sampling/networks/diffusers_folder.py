@@ -55,11 +55,11 @@ def versions() -> dict[str, str]:
 def require_data(root: Path) -> None:
     """Raise ModelError for a folder that is no pipeline, or that would have code of its own run."""
     index = _read(root / "model_index.json")
-    for name, told in index.items():
-        if isinstance(told, list) and not _is_known(told[0]):
+    for name, component in index.items():
+        if isinstance(component, list) and not _is_known(component[0]):
             raise ModelError(
-                f"{root}: its component {name} comes from {told[0]!r}, which is code: only diffusers and "
-                "transformers are loaded"
+                f"{root}: its component {name} comes from {component[0]!r}, which is code: only diffusers "
+                "and transformers are loaded"
             )
     if problem := next(_problems(root), None):
         raise ModelError(f"{root}: {problem}; save the pipeline anew, with safetensors and without code")
@@ -69,8 +69,8 @@ def _is_known(library: object) -> bool:
     """Whether a component is diffusers' own, one of its pipelines' or transformers'; null is none at all."""
     if library is None or library in LIBRARIES:
         return True
-    found = find_spec("diffusers")
-    roots = found.submodule_search_locations if found else None
+    spec = find_spec("diffusers")
+    roots = spec.submodule_search_locations if spec else None
     is_name = isinstance(library, str) and library.isidentifier()
     return is_name and any((Path(root) / "pipelines" / str(library)).is_dir() for root in roots or ())
 
@@ -85,9 +85,9 @@ def _problems(root: Path) -> Iterator[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: give the folder that save_pretrained wrote") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ModelError(f"{path} holds no keys: give the folder that save_pretrained wrote")
-    return found
+    return content

@@ -41,29 +41,34 @@ class NetworkInputs:
     def others(self, ids: NDArray[np.int64]) -> dict[str, NDArray[np.float32] | NDArray[np.int64]]:
         """The further inputs, by name, each with len(ids) rows."""
         draws, settings = self._sweep.draws(ids), self._sweep.settings_of(ids)
-        return {name: self._input(name, one, draws, settings) for name, one in self._spec.inputs.items()}
+        return {
+            name: self._input(name, network_input, draws, settings)
+            for name, network_input in self._spec.inputs.items()
+        }
 
     def _input(
-        self, name: str, one: NetworkInput, draws: NDArray[np.int64], settings: Sequence[Setting]
+        self, name: str, network_input: NetworkInput, draws: NDArray[np.int64], settings: Sequence[Setting]
     ) -> NDArray[np.float32] | NDArray[np.int64]:
-        if isinstance(one, LatentInput):
-            return standard_normal(self._seed, draws, one.dim, stream_of(name))
-        if isinstance(one, NumberInput):
-            return np.array([setting.get(name, one.value) for setting in settings], np.float32)
-        return _encode(one, self._classes(name, one, draws, settings))
+        if isinstance(network_input, LatentInput):
+            return standard_normal(self._seed, draws, network_input.dim, stream_of(name))
+        if isinstance(network_input, NumberInput):
+            return np.array([setting.get(name, network_input.value) for setting in settings], np.float32)
+        return _encode(network_input, self._classes(name, network_input, draws, settings))
 
     def _classes(
-        self, name: str, one: ClassInput, draws: NDArray[np.int64], settings: Sequence[Setting]
+        self, name: str, class_input: ClassInput, draws: NDArray[np.int64], settings: Sequence[Setting]
     ) -> NDArray[np.int64]:
         if name in self._spec.factors:
             return np.array([setting[name] for setting in settings], np.int64)
-        if one.value is not None:
-            return np.full(len(draws), one.value, np.int64)
-        return uniform_integers(self._seed, draws, one.classes, stream_of(name))
+        if class_input.value is not None:
+            return np.full(len(draws), class_input.value, np.int64)
+        return uniform_integers(self._seed, draws, class_input.classes, stream_of(name))
 
 
-def _encode(one: ClassInput, classes: NDArray[np.int64]) -> NDArray[np.float32] | NDArray[np.int64]:
-    return classes if one.encoding == "index" else np.eye(one.classes, dtype=np.float32)[classes]
+def _encode(class_input: ClassInput, classes: NDArray[np.int64]) -> NDArray[np.float32] | NDArray[np.int64]:
+    return (
+        classes if class_input.encoding == "index" else np.eye(class_input.classes, dtype=np.float32)[classes]
+    )
 
 
 def network_fields(spec: NetworkGenerator) -> dict[str, str]:
@@ -74,7 +79,7 @@ def network_fields(spec: NetworkGenerator) -> dict[str, str]:
         "output.range": repr(spec.output.range),
         "output.channels": spec.output.channels,
     }
-    return fields | {f"inputs.{name}": repr(one) for name, one in spec.inputs.items()}
+    return fields | {f"inputs.{name}": repr(network_input) for name, network_input in spec.inputs.items()}
 
 
 def output_problem(raw: Float32, output: ImageOutput) -> str | None:
@@ -91,7 +96,7 @@ def output_problem(raw: Float32, output: ImageOutput) -> str | None:
 
 def to_images(raw: Float32, output: ImageOutput) -> list[Image | InvalidImage]:
     """A network's output, N first, as images; one that cannot be an image says why."""
-    return [_to_image(one, output) for one in raw]
+    return [_to_image(sample, output) for sample in raw]
 
 
 def _to_image(raw: Float32, output: ImageOutput) -> Image | InvalidImage:

@@ -45,7 +45,9 @@ def to_onnx(module: Any, call: Call, inputs: Mapping[str, torch.Tensor], name: s
 def to_safetensors(module: torch.nn.Module) -> bytes:
     """All parameters and persistent buffers, under the names that `load_state_dict` wants."""
     # Tensors that share memory are written twice: the format refuses them otherwise.
-    return save({name: one.detach().cpu().contiguous().clone() for name, one in module.state_dict().items()})
+    return save(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
+    )
 
 
 class _Positional(torch.nn.Module):
@@ -86,7 +88,7 @@ def _program(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch
     for strict in (False, True):
         with suppress(Exception):
             return torch.export.export(module, inputs, dynamic_shapes=free, strict=strict)
-    return torch.export.export(module, tuple(one[:1] for one in inputs), strict=False)
+    return torch.export.export(module, tuple(example[:1] for example in inputs), strict=False)
 
 
 def _of_script(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> onnx.ModelProto:
@@ -115,8 +117,8 @@ def _make_bare(message: Message) -> None:
         if field.name in ("doc_string", "metadata_props"):
             message.ClearField(field.name)
         elif field.message_type is not None:
-            for one in value if field.is_repeated else (value,):
-                _make_bare(one)
+            for nested in value if field.is_repeated else (value,):
+                _make_bare(nested)
 
 
 def _root(error: BaseException) -> str:

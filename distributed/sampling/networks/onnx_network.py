@@ -61,7 +61,10 @@ class OnnxImageGenerator:
 
 def _require_inputs(path: Path, model: onnx.ModelProto, spec: OnnxGenerator) -> str:
     """The name of the input that takes the latent. Raises ModelError if they are not as the spec says."""
-    dim, shapes = spec.latent.dim, {one.name: shape_of(one) for one in graph_inputs(model.graph)}
+    dim, shapes = (
+        spec.latent.dim,
+        {graph_input.name: shape_of(graph_input) for graph_input in graph_inputs(model.graph)},
+    )
     if unknown := spec.inputs.keys() - shapes.keys():
         raise ModelError(
             f"{path} has no input {min(unknown)!r}, it has {list(shapes)}: correct generator.inputs"

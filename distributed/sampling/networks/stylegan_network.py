@@ -92,7 +92,7 @@ class StyleganImages:
         truncation = self._truncation(settings[0])
         with torch.inference_mode():
             made = self._network(latents, labels, truncation_psi=truncation, noise_mode="const")
-        return [_to_image(one) for one in made]
+        return [_to_image(image) for image in made]
 
     def _truncation(self, setting: Setting) -> float:
         return float(setting.get("truncation", self._spec.truncation))
@@ -122,7 +122,7 @@ class StyleganImages:
     def _require_labels(self) -> None:
         classes = int(self._network.c_dim)
         given = [*self._spec.factors.get("label", ()), self._spec.label]
-        wanted = [int(one) for one in given if one is not None]
+        wanted = [int(label) for label in given if label is not None]
         if wanted and max(wanted) >= classes:
             raise ModelError(f"{self._spec.path} has {classes} classes: correct generator.label")
 

@@ -85,7 +85,9 @@ class TorchImageGenerator:
 
     def _tensors(self, ids: NDArray[np.int64]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         others = self._inputs.others(ids).items()
-        return self._tensor(self._inputs.latents(ids)), {name: self._tensor(one) for name, one in others}
+        return self._tensor(self._inputs.latents(ids)), {
+            name: self._tensor(values) for name, values in others
+        }
 
     def _tensor(self, value: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(value).to(self._device)
@@ -99,7 +101,7 @@ def unused_name(name: str, taken: Collection[str]) -> str:
 
 
 def _refusal(name: str, latents: torch.Tensor, others: dict[str, torch.Tensor], error: Exception) -> str:
-    shapes = {"latent": tuple(latents.shape)} | {key: tuple(one.shape) for key, one in others.items()}
+    shapes = {"latent": tuple(latents.shape)} | {key: tuple(other.shape) for key, other in others.items()}
     last = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     return f"{name} cannot run on inputs of shapes {shapes}: {last}; correct generator.latent or its inputs"
 

@@ -20,14 +20,14 @@ CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 HEADER = struct.Struct("<Q")
 LIBRARY_VARIABLES = ("LD_LIBRARY_PATH", "CUDA_HOME")
 SYSTEM = [
-    Path(one)
-    for one in (
+    Path(path)
+    for path in (
         *("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime"),
         *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version", "/proc/devices"),
         *("/proc/driver/nvidia", "/proc/sys/vm", "/sys/devices", "/sys/bus/pci", "/sys/fs/cgroup"),
     )
 ]
-DEVICES = [Path("/dev", one) for one in ("null", "zero", "full", "random", "urandom")]
+DEVICES = [Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom")]
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     answers, requests = _own_streams()
     try:
         order = _receive(requests)
-        confined = _leave_files([Path(one) for one in order["readable"]])
+        confined = _leave_files([Path(path) for path in order["readable"]])
         source = _open(order)
     except Exception as error:
         _send(answers, _told(error))
@@ -69,13 +69,15 @@ def _leave_files(readable: Sequence[Path]) -> bool:
     those that are imported already are found again below it, others elsewhere.
     """
     root = Path(__file__).resolve().parents[3]
-    python = [Path(one) for one in (sys.prefix, sys.base_prefix, *sys.path) if one and Path(one) != root]
+    python = [
+        Path(place) for place in (sys.prefix, sys.base_prefix, *sys.path) if place and Path(place) != root
+    ]
     libraries = [
-        Path(one) for name in LIBRARY_VARIABLES for one in os.environ.get(name, "").split(":") if one
+        Path(part) for name in LIBRARY_VARIABLES for part in os.environ.get(name, "").split(":") if part
     ]
     own = [Path(schemas.__file__ or "").parent, Path(distributed.__file__ or "").parent]
     here = Path.cwd()
-    kept = [one for one in (*SYSTEM, *python, *libraries, *own, *readable) if one != here]
+    kept = [library for library in (*SYSTEM, *python, *libraries, *own, *readable) if library != here]
     return confine(kept, [here], [*DEVICES, *Path("/dev").glob("nvidia*")])
 
 
@@ -107,15 +109,15 @@ def _answer(answers: IO[bytes], source: Any, ids: Sequence[int]) -> None:
 
     from distributed.sampling.generator import InvalidImage
 
-    found = source.sample(np.asarray(ids, np.int64))
-    parts = [np.ascontiguousarray(one) for one in found if not isinstance(one, InvalidImage)]
-    told = [
-        {"reason": one.reason, "outcome": one.outcome}
-        if isinstance(one, InvalidImage)
-        else {"size": one.shape[:2]}
-        for one in found
+    images = source.sample(np.asarray(ids, np.int64))
+    parts = [np.ascontiguousarray(image) for image in images if not isinstance(image, InvalidImage)]
+    entries = [
+        {"reason": image.reason, "outcome": image.outcome}
+        if isinstance(image, InvalidImage)
+        else {"size": image.shape[:2]}
+        for image in images
     ]
-    _send(answers, {"images": told, "bytes": sum(part.nbytes for part in parts)}, parts)
+    _send(answers, {"images": entries, "bytes": sum(part.nbytes for part in parts)}, parts)
 
 
 def _told(error: Exception) -> dict[str, Any]:

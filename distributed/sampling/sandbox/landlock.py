@@ -52,7 +52,9 @@ def confine(readable: Iterable[Path], writable: Iterable[Path], devices: Iterabl
     version = landlock_version()
     if version == 0:
         return False
-    rights = FIRST_RIGHTS | sum(one for since, one in LATER_RIGHTS.items() if since <= version)
+    rights = FIRST_RIGHTS | sum(
+        later_right for since, later_right in LATER_RIGHTS.items() if since <= version
+    )
     asked = _Ruleset(rights, 0, SCOPES if version >= SCOPED_SINCE else 0)
     ruleset = _checked(_call(CREATE_RULESET, ctypes.byref(asked), ctypes.c_size_t(ctypes.sizeof(asked)), 0))
     using = READ_FILE | READ_DIR | WRITE_FILE | IOCTL

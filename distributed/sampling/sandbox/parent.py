@@ -50,7 +50,9 @@ KEPT_VARIABLES = (
 )
 """All others stay outside: they may hold credentials."""
 
-ERRORS: Mapping[str, type[IdleakError]] = {one.__name__: one for one in (DeviceError, ModelError, SpecError)}
+ERRORS: Mapping[str, type[IdleakError]] = {
+    kind.__name__: kind for kind in (DeviceError, ModelError, SpecError)
+}
 
 
 class GeneratorCrashedError(Exception):
@@ -208,8 +210,10 @@ def readable_paths(spec: Generator) -> list[str]:
     A text in `arguments` counts if it is an absolute path: it is how a factory is told of its files.
     """
     arguments = getattr(spec, "arguments", {}).values()
-    told = [one for one in arguments if isinstance(one, str) and Path(one).is_absolute()]
-    return [*locations_of(spec), *told]
+    argument_paths = [
+        argument for argument in arguments if isinstance(argument, str) and Path(argument).is_absolute()
+    ]
+    return [*locations_of(spec), *argument_paths]
 
 
 @cache
@@ -240,19 +244,19 @@ def _environment(folder: Path, threads: int) -> dict[str, str]:
         "TMPDIR": str(folder),
         "PYTHONPATH": str(ROOT),
         "PYTHONPYCACHEPREFIX": str(folder),
-        # torch names a folder after the user, and would look him up in files.
+        # torch names a folder after the user, and would look them up in files.
         "LOGNAME": "generator",
     }
     return {**kept, **limits, **VARIABLES, **own}
 
 
-def _images(told: Sequence[Mapping[str, Any]], body: memoryview) -> Iterator[Image | InvalidImage]:
+def _images(entries: Sequence[Mapping[str, Any]], body: memoryview) -> Iterator[Image | InvalidImage]:
     start = 0
-    for one in told:
-        if "reason" in one:
-            yield InvalidImage(str(one["reason"]), Outcome(one["outcome"]))
+    for entry in entries:
+        if "reason" in entry:
+            yield InvalidImage(str(entry["reason"]), Outcome(entry["outcome"]))
             continue
-        height, width = one["size"]
+        height, width = entry["size"]
         stop = start + height * width * 3
         yield np.frombuffer(body[start:stop], np.uint8).reshape(height, width, 3)
         start = stop

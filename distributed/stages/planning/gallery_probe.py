@@ -55,8 +55,8 @@ def gallery_rows(probe: GalleryProbe) -> Iterator[tuple[str, str]]:
         yield "faces in photos", f"{MARKS[faces.quality]}{face_text(faces)}"
     if not probe.quality.recognizers:
         yield "recognisers", "WARNING: fewer than two people of the probe have a usable photo"
-    for name, one in probe.quality.recognizers.items():
-        yield f"recogniser {name}", f"{MARKS[one.quality]}{separation_text(one)}"
+    for name, recognizer in probe.quality.recognizers.items():
+        yield f"recogniser {name}", f"{MARKS[recognizer.quality]}{separation_text(recognizer)}"
 
 
 def require_usable_probe(spec: AuditSpec, probe: GalleryProbe, capacity: Capacity) -> None:
@@ -66,11 +66,11 @@ def require_usable_probe(spec: AuditSpec, probe: GalleryProbe, capacity: Capacit
 
 
 def _enrolled(spec: AuditSpec, photos: Sequence[Photo], capacity: Capacity) -> pa.Table:
-    paths = tuple(one.path for one in photos)
+    paths = tuple(photo.path for photo in photos)
     shard = Shard(0, 0, len(photos))
     job = ShardJob(spec, {}, "", capacity.device, capacity.threads, paths)
     table = samples_table(shard, ShardEmbedder(job).embed(shard).faces)
-    identity = pa.array([one.identity for one in photos])
+    identity = pa.array([photo.identity for photo in photos])
     return _measured_columns(table.append_column("identity", identity))
 
 

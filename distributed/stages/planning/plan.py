@@ -29,14 +29,14 @@ def capacity_here(spec: AuditSpec) -> Capacity:
 
 def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
     """Photos per identity on each side of the gallery, before any photo is refused."""
-    found: dict[Role, Counter[str]] = {role: Counter() for role in Role}
+    counts: dict[Role, Counter[str]] = {role: Counter() for role in Role}
     for photo in list_photos(spec.gallery):
-        found[photo.role][photo.identity] += 1
+        counts[photo.role][photo.identity] += 1
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
         if source.parquet is not None:
             rows = accepted(read_gallery(Path(source.parquet), role, Vault(spec.protection))[1])
-            found[role].update(rows["identity"].to_pylist())
-    return found
+            counts[role].update(rows["identity"].to_pylist())
+    return counts
 
 
 def work_rows(spec: AuditSpec, capacity: Capacity, probe: SampleProbe | None = None) -> list[tuple[str, str]]:

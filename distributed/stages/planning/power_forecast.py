@@ -1,4 +1,4 @@
-"""What an audit can find at most, told before it by the sizes of its gallery and of its samples."""
+"""What an audit can find at most, computed beforehand from the sizes of its gallery and of its samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def forecast_rows(spec: AuditSpec, people: Mapping[Role, Counter[str]]) -> list[
     allowed = allowance(groups, fdr=spec.membership.fdr, correction=spec.membership.correction)
     return [
         ("people", f"{allowed.candidates:,} candidates, {int(in_cohort.sum()):,} in the cohort, as given"),
-        *(_group_row(one, allowed, spec.membership.fdr) for one in allowed.groups),
+        *(_group_row(group, allowed, spec.membership.fdr) for group in allowed.groups),
         ("to flag one alone", f"a cohort of {allowed.cohort_needed_for_one:,} identities"),
         *_advice(photos, in_cohort, allowed, spec.membership),
         *_bounds(spec.membership),
@@ -72,7 +72,9 @@ def _advice(
     if all(group.flaggable_from == 1 for group in allowed.groups):
         return
     rate = level(allowed.candidates, membership.fdr, membership.correction)
-    better = [one for one in photo_choices(photos, in_cohort, rate) if one.flags_one]
+    better = [
+        photo_choice for photo_choice in photo_choices(photos, in_cohort, rate) if photo_choice.flags_one
+    ]
     if better:
         best = better[-1]
         yield (
@@ -97,10 +99,10 @@ def _bounds(membership: MembershipSpec) -> Iterator[tuple[str, str]]:
 def _share_rows(allowed: Allowance, samples: int) -> list[tuple[str, str]]:
     """The chance to flag somebody alone, if every sample that shows the person matched."""
     power = allowed.power_at_most(samples)
-    chances = ", ".join(f"{per_million(one)}: {plain(share(power.at(one)))}" for one in SHARES)
-    told = f"if a person is in so many of a million samples: {chances}"
+    chances = ", ".join(f"{per_million(rate)}: {plain(share(power.at(rate)))}" for rate in SHARES)
+    text = f"if a person is in so many of a million samples: {chances}"
     return [
-        ("flagged alone, at most", told if allowed.flags_one else "never: the cohort is too small"),
+        ("flagged alone, at most", text if allowed.flags_one else "never: the cohort is too small"),
         ("with 95 % chance", _share_needed(allowed, power)),
     ]
 

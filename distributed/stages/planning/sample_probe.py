@@ -25,7 +25,7 @@ from schemas.spec.generators.network import NetworkGenerator
 PROBE_SAMPLES = 2 * BATCH_IMAGES
 LEVELS = 256
 PIXELS_COUNTED = 1 << 16
-"""Of one image, about: more would take time and tell nothing new."""
+"""Of one image, about: more would take time and show nothing new."""
 MIDDLE = (0.01, 0.99)
 NARROW, CLIPPED = 0.55, 0.25
 """The middle of the values spans less of the range than this, or more than that share lies at its ends."""
@@ -51,8 +51,8 @@ class WatchedSource:
 class SampleProbe:
     """What a few samples cost one worker, and what became of them.
 
-    outcomes: how many of each. reason: why one of them is no image, if any is none. levels: int64 (256,),
-    how often each value of a pixel occurs.
+    outcomes: how many of each. reason: why one of them is not an image, if any is not. levels: int64
+    (256,), how often each value of a pixel occurs.
     """
 
     samples: int
@@ -85,7 +85,7 @@ def probe_samples(spec: AuditSpec, capacity: Capacity) -> SampleProbe:
         samples=shard.rows,
         seconds_per_sample=seconds / shard.rows,
         bytes_per_sample=size / shard.rows,
-        outcomes=Counter(str(one) for one in embedded.faces.outcome),
+        outcomes=Counter(str(outcome) for outcome in embedded.faces.outcome),
         reason=next(iter(embedded.reasons), None),
         levels=source.levels,
     )
@@ -108,9 +108,9 @@ def _limit(spec: AuditSpec) -> str:
 def _faces(spec: AuditSpec, probe: SampleProbe, images: int) -> str:
     if spec.faces.landmarks is not None:
         return "not searched for: faces.landmarks says where each one is"
-    found = sum(probe.outcomes.get(one, 0) for one in (Outcome.OK, Outcome.SEVERAL_FACES))
-    text = f"{found} of {images} probed images ({found / images:.0%})"
-    if found / images < GOOD_FACES:
+    with_face = sum(probe.outcomes.get(outcome, 0) for outcome in (Outcome.OK, Outcome.SEVERAL_FACES))
+    text = f"{with_face} of {images} probed images ({with_face / images:.0%})"
+    if with_face / images < GOOD_FACES:
         text += "; WARNING: the others can be compared with nobody: check the images, and faces.detector"
     return text
 
@@ -118,7 +118,7 @@ def _faces(spec: AuditSpec, probe: SampleProbe, images: int) -> str:
 def _values(spec: AuditSpec, probe: SampleProbe) -> str:
     """Where the values lie, in the range that the spec states, and whether they seem to be of another one."""
     shares = np.cumsum(probe.levels) / probe.levels.sum()
-    low, high = (int(np.searchsorted(shares, one)) / (LEVELS - 1) for one in MIDDLE)
+    low, high = (int(np.searchsorted(shares, quantile)) / (LEVELS - 1) for quantile in MIDDLE)
     at_ends = float((probe.levels[0] + probe.levels[-1]) / probe.levels.sum())
     first, last, of = _range(spec)
     text = (

@@ -33,26 +33,31 @@ class Closest:
 
 
 def largest_mated(templates: Singles, identity: Integers, people: Integers) -> Floats:
-    """Each person's largest similarity between two of his photos, float64; NaN with fewer than two."""
+    """Each person's largest similarity between two of their photos, float64; NaN with fewer than two."""
     largest = np.full(len(people), np.nan)
-    for place, one in enumerate(people):
-        rows = Templates.of(templates[identity == one]).exact
+    for place, person in enumerate(people):
+        rows = Templates.of(templates[identity == person]).exact
         if len(rows) > 1:
             largest[place] = (rows @ rows.T)[np.triu_indices(len(rows), 1)].max()
     return largest
 
 
 def closest(
-    templates: Singles, identity: Integers, similarity: Singles, sample_id: Integers, one: int, mated: Floats
+    templates: Singles,
+    identity: Integers,
+    similarity: Singles,
+    sample_id: Integers,
+    person: int,
+    mated: Floats,
 ) -> Closest:
-    """The nearest pair of identity `one`; mated: from `largest_mated` of the cohort, NaN left out.
+    """The nearest pair of identity `person`; mated: from `largest_mated` of the cohort, NaN left out.
 
     similarity, sample_id: (g,), of each photo's nearest sample. The p-value is conformal: (1 + #{mated >=
     similarity}) / (n + 1), for the hypothesis that sample and photo are two photos of one person.
     """
-    mine = np.flatnonzero(identity == one)
-    photo = int(mine[np.argmax(similarity[mine])])
-    others = mine[mine != photo]
+    photos = np.flatnonzero(identity == person)
+    photo = int(photos[np.argmax(similarity[photos])])
+    others = photos[photos != photo]
     own = None
     if len(others):
         exact = Templates.of(templates[np.append(others, photo)]).exact

@@ -20,7 +20,7 @@ def fits(samples: NDArray[Any], photos: NDArray[Any], person: Integers) -> Float
     """How well each sample fits each of f people, float64 (n, f): τ · log(mean of exp(similarity / τ)).
 
     The mean is over the person's photos, so it does not rise with their number, and τ = TEMPERATURE lets the
-    best photos weigh most: a sample that is like one photo of a person fits him, however his others look.
+    best photos weigh most: a sample that is like one photo of a person fits that person, whatever the others.
     samples: (n, d); photos: (g, d); person: int64 (g,), whose photo, 0 to f − 1, each with at least one.
     """
     similarity = Templates.of(samples).exact @ Templates.of(photos).exact.T

@@ -113,7 +113,7 @@ def match_rates(templates: NDArray[Any], identity: Integers, threshold: float | 
         return _rates(cohort, threshold)
     ends = [2**j for j in range(LARGEST_TRIED.bit_length()) if 2**j <= len(cohort.different)]
     tried = [float(np.nextafter(cohort.different.similarity[end - 1], np.float32(np.inf))) for end in ends]
-    return max((_rates(cohort, one) for one in tried), key=_reach)
+    return max((_rates(cohort, similarity) for similarity in tried), key=_reach)
 
 
 def _check(templates: NDArray[Any], identity: Integers) -> None:
@@ -140,26 +140,26 @@ def _cohort(templates: Templates, identity: Integers, threshold: float) -> _Coho
 
 def _mated_pairs(own: Integers) -> Pairs:
     order = np.argsort(own, kind="stable")
-    found = [Pairs.none()]
+    parts = [Pairs.none()]
     for step in range(1, len(own)):
         first = np.flatnonzero(own[order[:-step]] == own[order[step:]])
         if not len(first):
             break
-        found.append(Pairs(order[first], order[first + step], np.zeros(len(first), np.float32)))
-    return Pairs.joined(found)
+        parts.append(Pairs(order[first], order[first + step], np.zeros(len(first), np.float32)))
+    return Pairs.joined(parts)
 
 
 def _most_similar_different(templates: Templates, own: Integers, threshold: float) -> Pairs:
     """The LARGEST_TRIED most similar pairs of different people and all at or above threshold, falling."""
-    band, floor, found = guard_band(templates.exact.shape[1]), -np.inf, [Pairs.none()]
+    band, floor, parts = guard_band(templates.exact.shape[1]), -np.inf, [Pairs.none()]
     for rows, columns, products in _blocks(templates):
         products[own[rows, None] == own[None, columns]] = -np.inf
         if products.size > LARGEST_TRIED:
             nth = float(np.partition(products, -LARGEST_TRIED, axis=None)[-LARGEST_TRIED])
             floor = max(floor, nth - 2 * band)
         left, right = np.nonzero((products >= float(min(floor, threshold - band))) & (products > -np.inf))
-        found.append(Pairs(left + rows.start, right + columns.start, products[left, right]))
-    kept = Pairs.joined(found)
+        parts.append(Pairs(left + rows.start, right + columns.start, products[left, right]))
+    kept = Pairs.joined(parts)
     kept = Pairs(kept.left, kept.right, canonical(templates, templates, kept))
     kept = kept[np.lexsort((kept.right, kept.left, -kept.similarity))]
     rank = np.arange(len(kept))
@@ -373,15 +373,15 @@ def densest_clusters(
     order = np.argsort(sample_id, kind="stable")
     counts = match_counts(templates[order], threshold)
     remaining, ids = Templates.of(templates[order]), sample_id[order]
-    found: list[Cluster] = []
-    while len(found) < count and len(ids) and counts.max() > 0:
+    clusters: list[Cluster] = []
+    while len(clusters) < count and len(ids) and counts.max() > 0:
         centre = int(np.argmax(counts))
         inside = _matches_of(remaining, np.array([centre]), threshold) > 0
         inside[centre] = True
-        found.append(_cluster(int(ids[centre]), int(inside.sum()), len(sample_id), confidence))
+        clusters.append(_cluster(int(ids[centre]), int(inside.sum()), len(sample_id), confidence))
         counts = (counts - _matches_of(remaining, np.flatnonzero(inside), threshold))[~inside]
         remaining, ids = remaining[~inside], ids[~inside]
-    return found
+    return clusters
 
 
 def _matches_of(templates: Templates, chosen: Integers, threshold: float) -> Integers:

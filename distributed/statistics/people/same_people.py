@@ -96,7 +96,7 @@ def mated_level(own: Floats) -> float | None:
 def chance_threshold(people: People) -> float | None:
     """The similarity that CHANCE_PAIRS pairs of different people are expected to reach, to four decimals.
 
-    The largest similarities cannot be asked what chance gives, for they are the ones in doubt. So the angle
+    The largest similarities cannot show what chance gives, as they are the ones in doubt. So the angle
     arcsin(s) is taken to be normal in the upper tail, by a line through two points of its normal quantile
     plot: the P-th and the 10 P-th largest of the P(P − 1)/2 similarities. Up to P pairs, as many as when
     everybody is there three times, can be one person without moving it much. Angles of random directions have
@@ -138,13 +138,13 @@ def matching_pairs(people: People, threshold: float, mated: float | None) -> Pai
     a block of products.
     """
     unit, floor = people.unit, threshold - guard_band(people.photos.shape[1])
-    found = [Pairs.none()]
+    parts = [Pairs.none()]
     for start in range(0, len(unit), ROWS_AT_ONCE):
         left = unit.rounded[start : start + ROWS_AT_ONCE]
         pairs = Comparer(unit.rounded[start:]).pairs_above(left, np.full(len(left), floor))
         pairs = Pairs(pairs.left + start, pairs.right + start, pairs.similarity)
-        found.append(pairs[pairs.left < pairs.right])
-    pairs = Pairs.joined(found)
+        parts.append(pairs[pairs.left < pairs.right])
+    pairs = Pairs.joined(parts)
     pairs = Pairs(pairs.left, pairs.right, canonical(unit, unit, pairs))
     photos = pairs.similarity * people.length[pairs.left] * people.length[pairs.right]
     pairs = pairs[(pairs.similarity >= threshold) & (photos >= (-1.0 if mated is None else mated))]
@@ -197,7 +197,7 @@ def left_out(pairs: Pairs, in_cohort: NDArray[np.bool_], counts: Integers) -> ND
         matches.setdefault(left, []).append(right)
         matches.setdefault(right, []).append(left)
     stay = set(np.flatnonzero(~in_cohort).tolist())
-    for person in sorted(matches, key=lambda one: (-counts[one], one)):
+    for person in sorted(matches, key=lambda match: (-counts[match], match)):
         if in_cohort[person]:
             out[person] = not stay.isdisjoint(matches[person])
             if not out[person]:

@@ -104,9 +104,9 @@ class Bench:
     def judged(self, world: World, count: int, salt: int, **membership: object) -> Iterator[JudgedWorld]:
         """Worlds like this one, with seeds of their own, judged one by one."""
         seeded = replace(world, seed=1_000_003 * self.seed + salt)
-        for one in worlds_like(seeded, count):
+        for variant in worlds_like(seeded, count):
             with tempfile.TemporaryDirectory() as folder:
-                yield judge_world(one, Path(folder), **membership)
+                yield judge_world(variant, Path(folder), **membership)
 
 
 def bench_worlds(worlds: int, seed: int, output: Path, claims: Sequence[str]) -> ExitCode:
@@ -115,11 +115,11 @@ def bench_worlds(worlds: int, seed: int, output: Path, claims: Sequence[str]) ->
     bench, rows, start = Bench(worlds, seed), list[Row](), time.perf_counter()
     for name in claims:
         began = time.perf_counter()
-        found = CLAIMS[name](bench)
-        rows += found.rows
+        result = CLAIMS[name](bench)
+        rows += result.rows
         (output / TABLE_FILE).write_text(markdown(rows), encoding="utf-8")
-        _save_plot(found, output / f"{name}.png")
-        for row in found.rows:
+        _save_plot(result, output / f"{name}.png")
+        for row in result.rows:
             print(f"{row.verdict:8}  {row.claim}: {row.measured}", flush=True)
         print(f"[{name}: {format_seconds(time.perf_counter() - began)}]", flush=True)
     print(f"{output / TABLE_FILE}: {len(rows)} rows in {format_seconds(time.perf_counter() - start)}")
@@ -134,9 +134,9 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _save_plot(found: Found, path: Path) -> None:
+def _save_plot(result: Found, path: Path) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
-    found.draw(figure.subplots())
+    result.draw(figure.subplots())
     figure.savefig(path, dpi=100)
 
 
@@ -189,11 +189,11 @@ def null_worlds(bench: Bench) -> Found:
     names = [*SCORES, "over-representation"]
     flagged = {name: [0, 0] for name in names}
     world = replace(MIXED, samples=1000, photos=(1, 1))
-    for one in bench.judged(world, bench.worlds, 1, scores=SCORES):
-        for stage, judgements in enumerate((one.before, one.after)):
+    for judged in bench.judged(world, bench.worlds, 1, scores=SCORES):
+        for stage, judgements in enumerate((judged.before, judged.after)):
             for judgement in judgements:
                 flagged[judgement.score_name][stage] += bool(judgement.flagged().any())
-        flagged[names[-1]][1] += bool(one.hits.flagged.any())
+        flagged[names[-1]][1] += bool(judged.hits.flagged.any())
     shares = {name: Share(after, bench.worlds) for name, (_, after) in flagged.items()}
     rows = []
     for name, share in shares.items():
@@ -218,8 +218,8 @@ def null_worlds(bench: Bench) -> Found:
 
 def _draw_shares(axes: Axes, shares: dict[str, Share]) -> None:
     names = list(shares)
-    values = np.array([one.value for one in shares.values()])
-    ends = np.array([one.interval for one in shares.values()])
+    values = np.array([share.value for share in shares.values()])
+    ends = np.array([share.interval for share in shares.values()])
     axes.errorbar(values, np.arange(len(names)), xerr=np.abs(ends.T - values), fmt="o", capsize=3)
     axes.set_yticks(np.arange(len(names)), names)
     axes.invert_yaxis()
@@ -234,10 +234,10 @@ def false_discoveries(bench: Bench) -> Found:
     points: dict[str, list[tuple[Mean, Mean]]] = {name: [] for name in TWO}
     base = replace(MIXED, candidates=100, cohort=2000, photos=(1, 1), rate=0.005)
     count = bench.share(50)
-    for leaked, siblings in [*((one, 0) for one in LEAKED), (10, 10)]:
-        found = _discoveries(bench, replace(base, leaked=leaked, siblings=siblings), count)
+    for leaked, siblings in [*((people, 0) for people in LEAKED), (10, 10)]:
+        discoveries = _discoveries(bench, replace(base, leaked=leaked, siblings=siblings), count)
         for name in TWO:
-            (fdp, power), (fdp_after, power_after) = found[name, 0], found[name, 1]
+            (fdp, power), (fdp_after, power_after) = discoveries[name, 0], discoveries[name, 1]
             lookalikes = f", {siblings} who look like them" if siblings else ""
             rows.append(
                 Row(
@@ -254,8 +254,8 @@ def false_discoveries(bench: Bench) -> Found:
     def draw(axes: Axes) -> None:
         for name, values in points.items():
             for place, label in ((0, "false discovery proportion"), (1, "power")):
-                y = [one[place].value for one in values]
-                error = [ERRORS * one[place].error for one in values]
+                y = [value[place].value for value in values]
+                error = [ERRORS * value[place].error for value in values]
                 axes.errorbar(LEAKED, y, yerr=error, marker="o", capsize=3, label=f"{name}: {label}")
         axes.axhline(FDR, color="black", linestyle="--")
         axes.set(xscale="log", xlabel="leaked, of 100 candidates", title="Cohort 2,000, FDR 0.05")
@@ -266,18 +266,18 @@ def false_discoveries(bench: Bench) -> Found:
 
 def _discoveries(bench: Bench, world: World, count: int) -> dict[tuple[str, int], tuple[Mean, Mean]]:
     """(score, 0 before or 1 after explaining away) -> false discovery proportion and power."""
-    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    for one in bench.judged(world, count, 10 + world.leaked + world.siblings, scores=TWO, topk=4):
-        truth = one.leaked()
-        for stage, judgements in enumerate((one.before, one.after)):
+    rates: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    for judged in bench.judged(world, count, 10 + world.leaked + world.siblings, scores=TWO, topk=4):
+        truth = judged.leaked()
+        for stage, judgements in enumerate((judged.before, judged.after)):
             for judgement in judgements:
                 flagged = judgement.flagged()
                 proportion = float((flagged & ~truth).sum() / max(1, flagged.sum()))
                 power = float((flagged & truth).sum() / truth.sum())
-                found.setdefault((judgement.score_name, stage), []).append((proportion, power))
+                rates.setdefault((judgement.score_name, stage), []).append((proportion, power))
     return {
         key: (Mean.of([a for a, _ in values]), Mean.of([b for _, b in values]))
-        for key, values in found.items()
+        for key, values in rates.items()
     }
 
 
@@ -286,31 +286,31 @@ def null_p_values(bench: Bench) -> Found:
     count = bench.share(300, least=8)
     world = replace(MIXED, candidates=10, cohort=240, photos=(1, 8), samples=300, groups=True)
     random = bench.random(3)
-    found: dict[tuple[str, str], list[float]] = {}
+    p_values: dict[tuple[str, str], list[float]] = {}
     membership = {"scores": TWO, "strata": ("group",), "least_stratum": 50}
-    for one in bench.judged(world, count, 30, **membership):
-        names = [one.frame.gallery.names[candidate] for candidate in one.frame.candidates]
-        groups = [one.truth.group[name] for name in names]
-        for judgement in one.before:
+    for judged in bench.judged(world, count, 30, **membership):
+        names = [judged.frame.gallery.names[candidate] for candidate in judged.frame.candidates]
+        groups = [judged.truth.group[name] for name in names]
+        for judgement in judged.before:
             uniform = judgement.calibrated.p_value - random.random(len(names)) * judgement.calibrated.floor
             for stratum in ("all", *sorted(set(groups))):
                 first = 0 if stratum == "all" else groups.index(stratum)
-                found.setdefault((judgement.score_name, stratum), []).append(float(uniform[first]))
-    tests = {key: kstest(values, "uniform") for key, values in sorted(found.items())}
+                p_values.setdefault((judgement.score_name, stratum), []).append(float(uniform[first]))
+    tests = {key: kstest(values, "uniform") for key, values in sorted(p_values.items())}
     bar = 0.05 / len(tests)
     rows = [
         Row(
             f"p-values of non-members are uniform, 1 to 8 photos, stratum {stratum}: {name}",
             f"Kolmogorov-Smirnov p at least {bar:.3f} (0.05 over {len(tests)} tests)",
             f"D = {test.statistic:.3f}, p = {test.pvalue:.3f}",
-            len(found[name, stratum]),
+            len(p_values[name, stratum]),
             bool(test.pvalue >= bar),
         )
         for (name, stratum), test in tests.items()
     ]
 
     def draw(axes: Axes) -> None:
-        for (name, stratum), values in found.items():
+        for (name, stratum), values in p_values.items():
             axes.plot(
                 np.sort(values), (np.arange(len(values)) + 0.5) / len(values), label=f"{name}, {stratum}"
             )
@@ -369,33 +369,33 @@ def power(bench: Bench) -> Found:
             quality="mixed" if quality == "mixed" else "same",
             rate=rate,
         )
-        tprs = np.array([_tprs(one) for one in bench.judged(world, seeds, 400 + place, scores=TWO)])
+        tprs = np.array([_tprs(judged) for judged in bench.judged(world, seeds, 400 + place, scores=TWO)])
         name = f"{100 * hubs:.0f} % hubs, {quality} quality, {photos} photos, rate {100 * rate:g} %"
         cells.append(Cell(name, hubs == 0 and quality == "same", tprs[:, 0], tprs[:, 1]))
     rows = [_grid_row(cells, seeds), _hard_row(cells, seeds)]
-    rows += [Row(f"TPR at 0.1 % FPR, {one.name}", "see above", str(one), seeds, None) for one in cells]
+    rows += [Row(f"TPR at 0.1 % FPR, {cell.name}", "see above", str(cell), seeds, None) for cell in cells]
     return Found(rows, lambda axes: _draw_power(axes, cells))
 
 
-def _tprs(one: JudgedWorld) -> list[float]:
-    truth, found = one.leaked(), []
-    for judgement in one.before:
+def _tprs(judged: JudgedWorld) -> list[float]:
+    truth, tprs = judged.leaked(), []
+    for judgement in judged.before:
         score = judgement.calibrated.score
         allowed = int(0.001 * (~truth).sum())
         threshold = np.sort(score[~truth])[-1 - allowed]
-        found.append(float((score[truth] > threshold).mean()))
-    return found
+        tprs.append(float((score[truth] > threshold).mean()))
+    return tprs
 
 
 def _grid_row(cells: Sequence[Cell], seeds: int) -> Row:
-    lower = [one for one in cells if one.bounds[1] < 0]
-    surely = sum(one.reach(1 - 0.025 / len(cells))[1] < 0 for one in cells)
-    ratios = np.array([one.ratio for one in cells])
+    lower = [cell for cell in cells if cell.bounds[1] < 0]
+    surely = sum(cell.reach(1 - 0.025 / len(cells))[1] < 0 for cell in cells)
+    ratios = np.array([cell.ratio for cell in cells])
     return Row(
         "TPR at 0.1 % FPR of cohort_norm is never below that of max",
         "no kind of world below by a 95 % interval corrected for so many kinds",
         f"{surely} of {len(cells)} kinds below; by plain 95 % intervals {len(lower)} "
-        f"({'; '.join(one.name for one in lower) or 'none'}), where chance gives {0.025 * len(cells):.1f}; "
+        f"({'; '.join(cell.name for cell in lower) or 'none'}), where chance gives {0.025 * len(cells):.1f}; "
         f"by the mean alone {(ratios < 1).sum()}; smallest ratio {ratios.min():.2f}",
         seeds * len(cells),
         not surely,
@@ -403,9 +403,9 @@ def _grid_row(cells: Sequence[Cell], seeds: int) -> Row:
 
 
 def _hard_row(cells: Sequence[Cell], seeds: int) -> Row:
-    hard = [one for one in cells if not one.easy]
-    ratios = np.array([one.ratio for one in hard])
-    beyond = sum(one.bounds[0] > 0 for one in hard)
+    hard = [cell for cell in cells if not cell.easy]
+    ratios = np.array([cell.ratio for cell in hard])
+    beyond = sum(cell.bounds[0] > 0 for cell in hard)
     return Row(
         "TPR at 0.1 % FPR of cohort_norm is above that of max wherever hubs or mixed quality",
         "all such kinds of world, by the mean over seeds",
@@ -418,11 +418,14 @@ def _hard_row(cells: Sequence[Cell], seeds: int) -> Row:
 
 def _draw_power(axes: Axes, cells: Sequence[Cell]) -> None:
     place = np.arange(len(cells))
-    for values, label in (([one.raw for one in cells], "max"), ([one.norm for one in cells], "cohort_norm")):
-        mean = [one.mean() for one in values]
-        spread = np.array([[one.mean() - one.min(), one.max() - one.mean()] for one in values]).T
+    for values, label in (
+        ([cell.raw for cell in cells], "max"),
+        ([cell.norm for cell in cells], "cohort_norm"),
+    ):
+        mean = [value.mean() for value in values]
+        spread = np.array([[value.mean() - value.min(), value.max() - value.mean()] for value in values]).T
         axes.errorbar(mean, place, xerr=spread, fmt="o", capsize=2, label=label)
-    axes.set_yticks(place, [one.name for one in cells], fontsize=6)
+    axes.set_yticks(place, [cell.name for cell in cells], fontsize=6)
     axes.invert_yaxis()
     axes.set(xlabel="TPR at 0.1 % FPR, mean and range over seeds")
     axes.legend()
@@ -441,10 +444,10 @@ def hit_intervals(bench: Bench) -> Found:
     shares = {}
     for expected in EXPECTED_HITS:
         hits = random.binomial(HIT_SAMPLES, expected / HIT_SAMPLES, count)
-        one = over_representation(hits, HIT_SAMPLES, np.zeros(1, dtype=np.int64))
+        intervals = over_representation(hits, HIT_SAMPLES, np.zeros(1, dtype=np.int64))
         rate = expected / HIT_SAMPLES * 1e6
         shares[f"{expected} hits expected"] = Share(
-            int(((one.low <= rate) & (rate <= one.high)).sum()), count
+            int(((intervals.low <= rate) & (rate <= intervals.high)).sum()), count
         )
     rows = [
         Row(
@@ -482,8 +485,8 @@ def identity_counts(bench: Bench) -> Found:
         truth, held = 1 / float((p**2).sum()), 0
         for _ in range(count):
             fmr, rates = _cohort_rates(random, 300, 0.95)
-            found = identities_of(_collisions(random, p, 1000, 0.95, fmr), rates)
-            held += found.low <= truth <= found.high
+            identities = identities_of(_collisions(random, p, 1000, 0.95, fmr), rates)
+            held += identities.low <= truth <= identities.high
         shares[f"{name}, matches drawn"] = Share(held, count)
     clusters = []
     geometric = bench.share(60, least=4)
@@ -493,8 +496,10 @@ def identity_counts(bench: Bench) -> Found:
         "templates, same quality": base,
         "templates, 10 % hubs and mixed quality": replace(base, hubs=0.1, quality="mixed"),
     }.items():
-        counted = [_counted(one) for one in worlds_like(replace(world, seed=bench.seed + 60), geometric)]
-        shares[name] = Share(sum(one.held for one in counted), geometric)
+        counted = [
+            _counted(variant) for variant in worlds_like(replace(world, seed=bench.seed + 60), geometric)
+        ]
+        shares[name] = Share(sum(result.held for result in counted), geometric)
         clusters.append(_cluster_row(name, counted))
     rows = [
         Row(
@@ -535,15 +540,15 @@ def _cohort_rates(random: np.random.Generator, people: int, tmr: float) -> tuple
     """The true FMR of a threshold just above all pairs of a cohort of four photos each, and what it shows."""
     pairs = 8 * people * (people - 1)
     shares = random.binomial(6, tmr, people) / 6
-    found, variance = float(shares.mean()), float(shares.var(ddof=1)) / people
-    effective = found * (1 - found) / variance
-    return random.exponential(1 / pairs), MatchRates(0.5, 1 / pairs, pairs, found, effective, 0.0, people)
+    estimate, variance = float(shares.mean()), float(shares.var(ddof=1)) / people
+    effective = estimate * (1 - estimate) / variance
+    return random.exponential(1 / pairs), MatchRates(0.5, 1 / pairs, pairs, estimate, effective, 0.0, people)
 
 
 @dataclass(frozen=True)
 class Counted:
     """What one world's samples say of its people. first: whether the largest cluster is the leaked person;
-    share_held: whether his share's interval holds the rate."""
+    share_held: whether their share's interval holds the rate."""
 
     count: IdentityCount
     truth: float
@@ -575,13 +580,13 @@ def _counted(world: World) -> Counted:
 
 
 def _cluster_row(name: str, counted: Sequence[Counted]) -> Row:
-    n, held = len(counted), sum(one.share_held for one in counted)
-    share = Mean.of([one.share for one in counted])
-    ratio = Mean.of([one.count.estimate / one.truth for one in counted])
+    n, held = len(counted), sum(result.share_held for result in counted)
+    share = Mean.of([result.share for result in counted])
+    ratio = Mean.of([result.count.estimate / result.truth for result in counted])
     return Row(
         f"largest cluster is the person with 5 % of samples: {name}",
         "no promise: templates of one person may not match",
-        f"{sum(one.first for one in counted)} worlds; its share {share}, "
+        f"{sum(result.first for result in counted)} worlds; its share {share}, "
         f"interval holds 0.05 in {held}; number of identities over truth {ratio}",
         n,
         None,
@@ -634,8 +639,10 @@ def _year(random: np.random.Generator, lasting: float, candidates: int, cohort: 
     scores = np.sqrt(lasting) * random.standard_normal(people) + np.sqrt(
         1 - lasting
     ) * random.standard_normal((NIGHTS, people))
-    mine, others = scores[:, :candidates], np.sort(scores[:, candidates:], axis=1)
-    above = np.array([cohort - np.searchsorted(row, own) for row, own in zip(others, mine, strict=True)])
+    candidate_scores, others = scores[:, :candidates], np.sort(scores[:, candidates:], axis=1)
+    above = np.array(
+        [cohort - np.searchsorted(row, own) for row, own in zip(others, candidate_scores, strict=True)]
+    )
     p = (1 + above) / (cohort + 1)
     sums, naive, flagged = np.zeros(candidates), False, False
     for night, row in enumerate(p, start=1):
@@ -657,9 +664,9 @@ def exactness(bench: Bench) -> Found:
     count = bench.share(10)
     errors: dict[str, list[float]] = {name: [] for name in EXACT_SCORES}
     small = replace(world, photos=(1, 3))
-    for one in bench.judged(small, count, 81, scores=EXACT_SCORES):
-        exact = exact_scores(one, topk=16)
-        for (_, name), values in one.book.items():
+    for judged in bench.judged(small, count, 81, scores=EXACT_SCORES):
+        exact = exact_scores(judged, topk=16)
+        for (_, name), values in judged.book.items():
             errors[name].append(float(np.abs(values - exact[name]).max()))
     worst = {name: max(values) for name, values in errors.items()}
     rows = [
@@ -696,20 +703,20 @@ def _tables(world: World, split: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         spec = world_spec(world, Path(folder)).model_copy(update={"shard_size": size})
         gallery = enrolled_gallery(write_world(spec, simulator, drawn), [RECOGNIZER])
-        found = assess(spec, gallery, in_process(spec, any_groups(split)), {})
+        assessed = assess(spec, gallery, in_process(spec, any_groups(split)), {})
     footer = Footer(table="any", fingerprint={}, stop_id=0, rows=0)
-    near = neighbours_table(found.gallery, found.partials)
-    scores = scores_table(found.frame, found.partials, found.judgements)
+    near = neighbours_table(assessed.gallery, assessed.partials)
+    scores = scores_table(assessed.frame, assessed.partials, assessed.judgements)
     return encode_table(near, footer) + encode_table(scores, footer)
 
 
 def _same_as_reduce(world: World, count: int) -> Row:
     """This bench leaves diagnostics out: are the verdicts the same with them?"""
     same = 0
-    for one in worlds_like(world, count):
+    for variant in worlds_like(world, count):
         with tempfile.TemporaryDirectory() as folder:
-            short = judge_world(one, Path(folder), scores=SCORES)
-            spec = world_spec(one, Path(folder), scores=SCORES)
+            short = judge_world(variant, Path(folder), scores=SCORES)
+            spec = world_spec(variant, Path(folder), scores=SCORES)
             gallery = enrolled_gallery(RunStore(spec.output).read_table(GALLERY_FILE), [RECOGNIZER])
             whole = assess(spec, gallery, in_process(spec), {})
         same += all(
@@ -746,13 +753,13 @@ def example(bench: Bench) -> Found:
 
 
 def _example_row(name: str, worlds: Sequence[JudgedWorld]) -> tuple[Row, Share]:
-    places = [int(np.flatnonzero(one.leaked())[0]) for one in worlds]
+    places = [int(np.flatnonzero(world.leaked())[0]) for world in worlds]
     pairs = list(zip(worlds, places, strict=True))
-    verdicts = [one.after[0].decisions[place].verdict for one, place in pairs]
-    p = [float(one.after[0].calibrated.p_value[place]) for one, place in pairs]
-    tail = [float(one.hits.p_value[place]) for one, place in pairs]
-    flagged = sum(bool(one.hits.flagged[place]) for one, place in pairs)
-    others = sum(int(one.hits.flagged.sum()) for one in worlds) - flagged
+    verdicts = [world.after[0].decisions[place].verdict for world, place in pairs]
+    p = [float(world.after[0].calibrated.p_value[place]) for world, place in pairs]
+    tail = [float(world.hits.p_value[place]) for world, place in pairs]
+    flagged = sum(bool(world.hits.flagged[place]) for world, place in pairs)
+    others = sum(int(world.hits.flagged.sum()) for world in worlds) - flagged
     said = ", ".join(f"{verdict} {verdicts.count(verdict)}" for verdict in Verdict if verdict in verdicts)
     row = Row(
         f"158 candidates, cohort 452, {name}",

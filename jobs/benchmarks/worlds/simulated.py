@@ -19,7 +19,7 @@ from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.assess import VERDICTS_ALONE, assess
 from distributed.membership.assessment import Assessment
 from distributed.membership.cohort_norms import NEAREST
-from distributed.membership.evidence import Book
+from distributed.membership.evidence import PhotoScores
 from distributed.membership.frame import Frame
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
@@ -139,10 +139,10 @@ class Simulator:
         groups = np.concatenate([self.candidates.group, self.cohort.group])
         names = self.names()
         return Truth(
-            {names[one]: world.rate for one in self.leaked},
+            {names[person]: world.rate for person in self.leaked},
             1 / squares if squares else float("inf"),
-            frozenset(names[one] for one in self.siblings),
-            {name: "second" if one else "first" for name, one in zip(names, groups, strict=True)},
+            frozenset(names[sibling] for sibling in self.siblings),
+            {name: "second" if group else "first" for name, group in zip(names, groups, strict=True)},
         )
 
     def names(self) -> list[str]:
@@ -229,7 +229,7 @@ def gallery_table(simulator: Simulator, drawn: Drawn) -> pa.Table:
     role = np.where(drawn.identity < world.candidates, str(Role.CANDIDATE), str(Role.COHORT))
     columns = [
         names.take(pa.array(drawn.identity)),
-        pa.array([f"photo{one}.png" for one in place]),
+        pa.array([f"photo{number}.png" for number in place]),
         pa.array(role.tolist()),
         pa.repeat(str(Outcome.OK), n),
         pa.array(drawn.detection_score),
@@ -338,8 +338,8 @@ class JudgedWorld:
         return self.assessment.frame
 
     @property
-    def book(self) -> Book:
-        return self.assessment.book
+    def book(self) -> PhotoScores:
+        return self.assessment.photo_scores
 
     @property
     def partial(self) -> Partial:
@@ -363,7 +363,9 @@ class JudgedWorld:
 
     def leaked(self) -> NDArray[np.bool_]:
         """Which of the frame's candidates are."""
-        return self.truth.is_leaked([self.frame.gallery.names[one] for one in self.frame.candidates])
+        return self.truth.is_leaked(
+            [self.frame.gallery.names[candidate] for candidate in self.frame.candidates]
+        )
 
 
 def judge_world(world: World, folder: Path, **membership: object) -> JudgedWorld:
@@ -376,16 +378,19 @@ def judge_world(world: World, folder: Path, **membership: object) -> JudgedWorld
     return JudgedWorld(truth, drawn, assessment)
 
 
-def exact_scores(one: JudgedWorld, topk: int) -> dict[str, Floats]:
+def exact_scores(judged: JudgedWorld, topk: int) -> dict[str, Floats]:
     """Scores of photos, (g,), from all similarities in float64, with no search, no blocks and no merging."""
-    drawn, in_cohort = one.drawn, np.isin(one.drawn.identity, one.frame.gallery.members_of(Role.COHORT))
+    drawn, in_cohort = (
+        judged.drawn,
+        np.isin(judged.drawn.identity, judged.frame.gallery.members_of(Role.COHORT)),
+    )
     gallery, samples = (unit(rows.astype(np.float64)) for rows in (drawn.gallery, drawn.samples))
     similarity = gallery @ samples.T
     nearest = np.sort(similarity, axis=1)[:, ::-1][:, :topk]
-    found = {
+    scores = {
         "max": nearest[:, 0],
         "topk_mean": nearest.mean(axis=1),
-        "hit_rate": (similarity >= one.threshold).mean(axis=1),
+        "hit_rate": (similarity >= judged.threshold).mean(axis=1),
         **{name: np.empty(len(gallery)) for name in ("cohort_norm", "z_norm", "t_norm", "s_norm")},
     }
     people = np.unique(drawn.identity[in_cohort])
@@ -397,20 +402,20 @@ def exact_scores(one: JudgedWorld, topk: int) -> dict[str, Floats]:
         closest = np.sort(of_samples, axis=1)[:, -NEAREST:].mean(axis=1)
         z = (similarity[row, near] - of_photo.mean()) / of_photo.std()
         by_sample = (similarity[row, near] - of_samples.mean(axis=1)) / of_samples.std(axis=1)
-        found["cohort_norm"][row] = (similarity[row, near] - closest).max()
-        found["z_norm"][row], found["t_norm"][row] = z[0], by_sample.max()
-        found["s_norm"][row] = ((z + by_sample) / 2).max()
-    first = np.flatnonzero((one.frame.gallery.rank == 0) & in_cohort)
-    return found | {"density_ratio": _exact_density_ratio(drawn, first, gallery, nearest[:, -1], topk)}
+        scores["cohort_norm"][row] = (similarity[row, near] - closest).max()
+        scores["z_norm"][row], scores["t_norm"][row] = z[0], by_sample.max()
+        scores["s_norm"][row] = ((z + by_sample) / 2).max()
+    first = np.flatnonzero((judged.frame.gallery.rank == 0) & in_cohort)
+    return scores | {"density_ratio": _exact_density_ratio(drawn, first, gallery, nearest[:, -1], topk)}
 
 
 def _exact_density_ratio(drawn: Drawn, first: Integers, gallery: Floats, kth: Floats, topk: int) -> Floats:
     """The log density ratio at each photo, by the caps with the topk nearest samples, and cohort people."""
     similarity = gallery @ gallery[first].T
-    mine = drawn.identity[:, None] == drawn.identity[first]
-    similarity[mine] = -np.inf
+    same_person = drawn.identity[:, None] == drawn.identity[first]
+    similarity[same_person] = -np.inf
     reference = np.sort(similarity, axis=1)[:, -topk]
-    d, counts = gallery.shape[1], len(first) - mine.sum(axis=1)
+    d, counts = gallery.shape[1], len(first) - same_person.sum(axis=1)
     log_share = [np.log(_cap_share(values, d)) for values in (kth, reference)]
     ratio: Floats = np.log(counts / len(drawn.samples)) - log_share[0] + log_share[1]
     return ratio

@@ -55,11 +55,11 @@ def _score_differences(first: FinishedRun, second: FinishedRun) -> Iterator[str]
 
 
 def _membership_differences(first: FinishedRun, second: FinishedRun) -> Iterator[str]:
-    mine, theirs = (_membership(run) for run in (first, second))
-    for name, value in mine.items():
-        if value != theirs[name]:
-            yield f"membership.{name} is {value} in the first, {theirs[name]} in the second"
-    groups = [[one.model_dump() for one in run.results.power.groups] for run in (first, second)]
+    of_first, of_second = (_membership(run) for run in (first, second))
+    for name, value in of_first.items():
+        if value != of_second[name]:
+            yield f"membership.{name} is {value} in the first, {of_second[name]} in the second"
+    groups = [[group.model_dump() for group in run.results.power.groups] for run in (first, second)]
     if groups[0] != groups[1]:
         yield "people are calibrated in other groups"
 
@@ -82,7 +82,7 @@ def warnings_about(first: FinishedRun, second: FinishedRun) -> Iterator[str]:
         yield "Both runs drew the same samples as far as both go: they are not independent."
     changed = different_fields(first.results.gallery_fingerprint, second.results.gallery_fingerprint)
     if changed:
-        names = ", ".join(one.removeprefix(VERSION_PREFIX) for one in changed)
+        names = ", ".join(name.removeprefix(VERSION_PREFIX) for name in changed)
         yield f"Other versions were at work, of {names}."
     faces = [name for name in _sampling_differences(first, second) if name.startswith("faces.")]
     if faces:
@@ -110,20 +110,20 @@ def _sampling_differences(first: FinishedRun, second: FinishedRun) -> list[str]:
 
 def source_differences(first: FinishedRun, second: FinishedRun) -> list[tuple[str, str, str]]:
     """Field, value in A, value in B: all that the samples follow from and that differs."""
-    mine, theirs = first.results.fingerprint, second.results.fingerprint
+    of_first, of_second = first.results.fingerprint, second.results.fingerprint
     return [
-        (printable(name), printable(mine.get(name, "")), printable(theirs.get(name, "")))
-        for name in different_fields(mine, theirs)
+        (printable(name), printable(of_first.get(name, "")), printable(of_second.get(name, "")))
+        for name in different_fields(of_first, of_second)
     ]
 
 
 def detection_change(first: FinishedRun, second: FinishedRun) -> Change | None:
     """Samples with a face. None where one got a fixed crop, or where both are the same samples."""
     sides = [run.results.samples for run in (first, second)]
-    if any(one.detection_rate is None for one in sides) or is_same_source(first, second):
+    if any(side.detection_rate is None for side in sides) or is_same_source(first, second):
         return None
-    found = [sum(one.outcomes.get(name, 0) for name in FACES_FOUND) for one in sides]
-    return rate_change(found[0], sides[0].rows, found[1], sides[1].rows)
+    detected = [sum(side.outcomes.get(name, 0) for name in FACES_FOUND) for side in sides]
+    return rate_change(detected[0], sides[0].rows, detected[1], sides[1].rows)
 
 
 def cohort_change(first: FinishedRun, second: FinishedRun) -> Change | None:

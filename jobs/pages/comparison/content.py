@@ -29,22 +29,24 @@ COLUMNS = ("", "A: verdict", "B: verdict", "A: p", "B: p", "A: score", "B: score
 HIT_COLUMNS = ("A: hits per million", "B: hits per million", "more often in")
 
 
-def summary_of(one: RunComparison) -> Summary:
+def summary_of(comparison: RunComparison) -> Summary:
     both, only_first, only_second = (
-        len(one.leaked(*sides)) for sides in ((True, True), (True, False), (False, True))
+        len(comparison.leaked(*sides)) for sides in ((True, True), (True, False), (False, True))
     )
     flagged = (both + only_first, both + only_second)
-    open_ = [run.headline.verdicts[Verdict.INCONCLUSIVE] for run in (one.first, one.second)]
+    open_ = [run.headline.verdicts[Verdict.INCONCLUSIVE] for run in (comparison.first, comparison.second)]
     sides = zip(NAMES, flagged, open_, strict=True)
-    told = "; ".join(_concluded(name, count, missing, len(one.pairs)) for name, count, missing in sides)
-    changed = sum(pair.has_changed for pair in one.pairs)
+    conclusions = "; ".join(
+        _concluded(name, count, missing, len(comparison.pairs)) for name, count, missing in sides
+    )
+    changed = sum(pair.has_changed for pair in comparison.pairs)
     return Summary(
-        verdict=f"Of {people(len(one.pairs))}, {told}.",
+        verdict=f"Of {people(len(comparison.pairs))}, {conclusions}.",
         tone=BAD if any(flagged) else OPEN if any(open_) else GOOD,
         counts=f"Flagged: {both:,} by both, {only_first:,} by A only, {only_second:,} by B only; the verdict "
-        f"on {people(changed)} differs. A: {named(one.first)}. B: {named(one.second)}.",
-        certainty=list(_certainty(one)),
-        open_questions=[*one.warnings, *_open_questions(one)],
+        f"on {people(changed)} differs. A: {named(comparison.first)}. B: {named(comparison.second)}.",
+        certainty=list(_certainty(comparison)),
+        open_questions=[*comparison.warnings, *_open_questions(comparison)],
         warning=PRIVATE if any(flagged) else PRIVATE_NOBODY,
     )
 
@@ -63,13 +65,13 @@ def named(run: FinishedRun) -> str:
     return printable(f"{run.results.name}, {run.results.created[:10]}, {run.store.location}")
 
 
-def _certainty(one: RunComparison) -> Iterator[str]:
-    power = one.first.results.power
+def _certainty(comparison: RunComparison) -> Iterator[str]:
+    power, headline = comparison.first.results.power, comparison.first.headline
     yield (
-        f"Both are judged by {one.first.headline.score_name} of {one.first.headline.recognizer}, against "
-        f"one cohort of {people(power.cohort)}, at a false-discovery rate of {share(power.fdr)} each."
+        f"Both are judged by {headline.score_name} of {headline.recognizer}, against one cohort of "
+        f"{people(power.cohort)}, at a false-discovery rate of {share(power.fdr)} each."
     )
-    for name, run in zip(NAMES, (one.first, one.second), strict=True):
+    for name, run in zip(NAMES, (comparison.first, comparison.second), strict=True):
         bound = run.headline.flagged_fdp_bound
         if bound is not None:
             yield (
@@ -81,8 +83,8 @@ def _certainty(one: RunComparison) -> Iterator[str]:
             yield f"Not detected by {name}: {silence_text(detectable)}."
 
 
-def _open_questions(one: RunComparison) -> Iterator[str]:
-    if one.leaked(True, False) or one.leaked(False, True):
+def _open_questions(comparison: RunComparison) -> Iterator[str]:
+    if comparison.leaked(True, False) or comparison.leaked(False, True):
         yield (
             "Flagged in one run only does not mean that the other generator does not leak the person: a "
             "p-value just above the limit and one just below are nearly the same evidence. Look at both "
@@ -91,14 +93,14 @@ def _open_questions(one: RunComparison) -> Iterator[str]:
     yield "No error rate is claimed for the differences between the runs."
 
 
-def sections_of(one: RunComparison, figures: Iterable[FigureFile], show: Shown) -> list[Section]:
+def sections_of(comparison: RunComparison, figures: Iterable[FigureFile], show: Shown) -> list[Section]:
     pictures = [
         Picture(figure.title, figure.caption, data_uri("image/svg+xml", figure.svg)) for figure in figures
     ]
-    differences = source_differences(one.first, one.second)
+    differences = source_differences(comparison.first, comparison.second)
     return [
-        Section("People", pictures=pictures, tables=[people_table(one, show)]),
-        Section("The runs", tables=[measures_table(one)]),
+        Section("People", pictures=pictures, tables=[people_table(comparison, show)]),
+        Section("The runs", tables=[measures_table(comparison)]),
         Section(
             "What differs in how they were made",
             [] if differences else ["Nothing: generator, seed, models and versions are the same."],
@@ -107,13 +109,13 @@ def sections_of(one: RunComparison, figures: Iterable[FigureFile], show: Shown) 
     ]
 
 
-def people_table(one: RunComparison, show: Shown) -> Table:
+def people_table(comparison: RunComparison, show: Shown) -> Table:
     """The first SHOWN of the comparison; everybody whom a run flags is before all others."""
-    rest = len(one.pairs) - SHOWN
+    rest = len(comparison.pairs) - SHOWN
     left_out = f" {people(rest)} with larger p-values are left out." if rest > 0 else ""
     return Table(
         COLUMNS + HIT_COLUMNS,
-        [[show(pair.identity), *person_cells(pair)] for pair in one.pairs[:SHOWN]],
+        [[show(pair.identity), *person_cells(pair)] for pair in comparison.pairs[:SHOWN]],
         f"Flagged by both first, then by one, then who has another verdict. Intervals: 95{PERCENT}; among "
         f"many people a few are apart by chance.{left_out}",
     )
@@ -134,9 +136,9 @@ def person_cells(pair: PersonPair) -> Sequence[str]:
     ]
 
 
-def measures_table(one: RunComparison) -> Table:
+def measures_table(comparison: RunComparison) -> Table:
     """One row for each measure, in the same words for both runs."""
-    sides = [dict(_measures(run)) for run in (one.first, one.second)]
+    sides = [dict(_measures(run)) for run in (comparison.first, comparison.second)]
     rows = [[name, *(side[name] for side in sides)] for name in sides[0]]
     return Table(("", *NAMES), [row for row in rows if any(row[1:])])
 
@@ -155,8 +157,8 @@ def _measures(run: FinishedRun) -> Iterator[tuple[str, str]]:
     yield "p of all candidates together", probability(headline.set_p_value)
     yield "over-represented", f"{len(results.over_represented):,}"
     yield f"flagged alone by max with an estimated chance of 95{PERCENT} from", _share_needed(results.power)
-    found = results.population
-    yield "people", "" if found is None else people_made(found)
+    population = results.population
+    yield "people", "" if population is None else people_made(population)
     evaluation = headline.evaluation
     yield "ROC AUC by the labels", "" if evaluation is None else between(evaluation.roc_auc, "{:.3f}".format)
 

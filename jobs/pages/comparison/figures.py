@@ -34,47 +34,50 @@ STYLES = (
 Floats = NDArray[np.float64]
 
 
-def draw_comparison(one: RunComparison) -> Iterator[FigureFile]:
+def draw_comparison(comparison: RunComparison) -> Iterator[FigureFile]:
     with drawing():
         yield encode(
             "p_values",
             "p-values",
             "Everybody's p-value in both runs. Below the diagonal: smaller in B.",
-            _p_values(one),
+            _p_values(comparison),
         )
         yield encode(
             "hits",
             "Hits per million samples",
             "How often samples hit each person, with 95 % intervals; no hit: at the left or lower edge.",
-            _hits(one),
+            _hits(comparison),
         )
 
 
-def _p_values(one: RunComparison) -> Figure:
+def _p_values(comparison: RunComparison) -> Figure:
     first, second = (
         np.array([float(side["p_value"]) for side in sides])
-        for sides in ([pair.first for pair in one.pairs], [pair.second for pair in one.pairs])
+        for sides in ([pair.first for pair in comparison.pairs], [pair.second for pair in comparison.pairs])
     )
     figure = new_figure()
     axis = figure.subplots()
-    _points(axis, one, first, second)
+    _points(axis, comparison, first, second)
     _finish(figure, axis, "p-value in A", "p-value in B", min(first.min(), second.min()), 1.0)
     return figure
 
 
-def _hits(one: RunComparison) -> Figure:
+def _hits(comparison: RunComparison) -> Figure:
     sides = [
         np.array(
             [[hits[name] for name in ("per_million", "per_million_low", "per_million_high")] for hits in rows]
         )
-        for rows in ([pair.hits_first for pair in one.pairs], [pair.hits_second for pair in one.pairs])
+        for rows in (
+            [pair.hits_first for pair in comparison.pairs],
+            [pair.hits_second for pair in comparison.pairs],
+        )
     ]
-    samples = [run.results.samples.rows for run in (one.first, one.second)]
+    samples = [run.results.samples.rows for run in (comparison.first, comparison.second)]
     least = 0.3e6 / max(samples)
     first, second = (np.maximum(side, least) for side in sides)
     figure = new_figure()
     axis = figure.subplots()
-    _points(axis, one, first[:, 0], second[:, 0])
+    _points(axis, comparison, first[:, 0], second[:, 0])
     for x, y in list(zip(first, second, strict=True))[:WITH_INTERVALS]:
         axis.plot(x[1:], [y[0], y[0]], color=COHORT, lw=0.7, zorder=1)
         axis.plot([x[0], x[0]], y[1:], color=COHORT, lw=0.7, zorder=1)
@@ -84,8 +87,8 @@ def _hits(one: RunComparison) -> Figure:
     return figure
 
 
-def _points(axis: Axes, one: RunComparison, x: Floats, y: Floats) -> None:
-    flags = np.array([sum(pair.is_leaked) for pair in one.pairs])
+def _points(axis: Axes, comparison: RunComparison, x: Floats, y: Floats) -> None:
+    flags = np.array([sum(pair.is_leaked) for pair in comparison.pairs])
     for count, marker, color, name in STYLES:
         chosen = flags == count
         if chosen.any():

@@ -10,14 +10,14 @@ OF_SCORES = ("verdict", "score", "p_value", "q_value")
 OF_RATES = ("per_million", "per_million_low", "per_million_high")
 
 
-def comparison_result(one: RunComparison) -> ComparisonResult:
+def comparison_result(comparison: RunComparison) -> ComparisonResult:
     """Everybody, by pseudonym, with the numbers of both runs."""
     return ComparisonResult(
-        first=_run(one.first),
-        second=_run(one.second),
-        recognizer=one.first.headline.recognizer,
-        score_name=one.first.headline.score_name,
-        warnings=one.warnings,
+        first=_run(comparison.first),
+        second=_run(comparison.second),
+        recognizer=comparison.first.headline.recognizer,
+        score_name=comparison.first.headline.score_name,
+        warnings=comparison.warnings,
         people=[
             ComparedPerson(
                 identity=pair.identity,
@@ -25,7 +25,7 @@ def comparison_result(one: RunComparison) -> ComparisonResult:
                 second=_side(pair.second, pair.hits_second),
                 more_often=pair.more_often,
             )
-            for pair in one.pairs
+            for pair in comparison.pairs
         ],
     )
 

@@ -50,7 +50,7 @@ class RunComparison:
 
     def leaked(self, first: bool, second: bool) -> list[PersonPair]:
         """Who is flagged by the runs so marked, and not by the other."""
-        return [one for one in self.pairs if one.is_leaked == (first, second)]
+        return [pair for pair in self.pairs if pair.is_leaked == (first, second)]
 
 
 def compare_runs(first: FinishedRun, second: FinishedRun) -> RunComparison:
@@ -58,7 +58,7 @@ def compare_runs(first: FinishedRun, second: FinishedRun) -> RunComparison:
     require_comparable(first, second)
     sides = []
     for run in (first, second):
-        rows = {one["identity"]: one for one in run.people(run.headline).to_pylist()}
+        rows = {person["identity"]: person for person in run.people(run.headline).to_pylist()}
         sides.append((rows, run.rates_by_identity()))
     (rows, hits), (others, other_hits) = sides
     if rows.keys() != others.keys():
@@ -67,9 +67,9 @@ def compare_runs(first: FinishedRun, second: FinishedRun) -> RunComparison:
     return RunComparison(first, second, sorted(pairs, key=_order), list(warnings_about(first, second)))
 
 
-def _order(one: PersonPair) -> tuple[int, bool, float, str]:
-    smallest = min(one.first["p_value"], one.second["p_value"])
-    return -sum(one.is_leaked), not one.has_changed, smallest, one.identity
+def _order(person_pair: PersonPair) -> tuple[int, bool, float, str]:
+    smallest = min(person_pair.first["p_value"], person_pair.second["p_value"])
+    return -sum(person_pair.is_leaked), not person_pair.has_changed, smallest, person_pair.identity
 
 
 def hits_text(hits: Row) -> str:

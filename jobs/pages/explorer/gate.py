@@ -35,7 +35,7 @@ class Gate:
         """Whether an address brings a token that is good now."""
         if _same(token, self._token):
             return True
-        used = next((one for one in self._invitations if _same(token, one)), None)
+        used = next((invitation for invitation in self._invitations if _same(token, invitation)), None)
         self._invitations.discard(used or "")
         return used is not None
 

@@ -52,7 +52,7 @@ class ListQuestion(Frozen):
 
 
 class IdentityQuestion(Frozen):
-    """One person, and a page of the samples nearest to him by one recogniser; None is the headline's own."""
+    """One person, and a page of the samples nearest to them by one recogniser; None is the headline's own."""
 
     id: str
     recognizer: str | None = None

@@ -225,7 +225,7 @@ def _environment(explorer: Explorer, *, with_faces: bool) -> Environment:
         "results": explorer.results,
         "headline": explorer.headline,
         "with_faces": with_faces,
-        "pairs": lambda values: [("", "all"), *((one, printable(one)) for one in values)],
+        "pairs": lambda values: [("", "all"), *((value, printable(value)) for value in values)],
         "identity_link": lambda identity: IdentityQuestion(id=identity).link(),
         "sample_link": lambda sample_id: address("/sample", {"id": sample_id}),
         "picture_link": lambda sample_id: address("/sample.png", {"id": sample_id}),

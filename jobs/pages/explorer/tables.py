@@ -135,7 +135,7 @@ class Explorer:
 
     def evidence(self, identity: str) -> EvidenceResult | None:
         """What the flag of a person rests on; None for one who is not flagged."""
-        return next((one for one in self.results.evidence if one.identity == identity), None)
+        return next((result for result in self.results.evidence if result.identity == identity), None)
 
     def comparing(self, recognizer: str | None) -> str | None:
         """The recogniser whose neighbours are meant; None if nothing was compared. Raises QuestionError."""
@@ -210,8 +210,8 @@ def _or(given: str | None, default: str) -> str:
 
 
 def _people(identities: Sequence[str], shown: Shown) -> pa.Table:
-    names = [shown(one) for one in identities]
-    columns = {"identity": identities, "shown": names, "searched": [folded(one) for one in names]}
+    names = [shown(identity) for identity in identities]
+    columns = {"identity": identities, "shown": names, "searched": [folded(name) for name in names]}
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
 

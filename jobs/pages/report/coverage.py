@@ -44,7 +44,7 @@ def coverage_section(run: FinishedRun) -> Section:
 
 
 def _samples_table(samples: SampleCounts) -> Table:
-    ordered = sorted(samples.outcomes.items(), key=lambda one: -one[1])
+    ordered = sorted(samples.outcomes.items(), key=lambda item: -item[1])
     rows = [[printable(name), f"{count:,}", share(count / samples.rows)] for name, count in ordered]
     return Table(("outcome", "samples", "share"), rows, "What became of the samples.")
 
@@ -60,14 +60,14 @@ class _Stratum:
 def _strata_rows(run: FinishedRun) -> Iterator[list[str]]:
     flagged = set(run.headline.flagged)
     for role in Role:
-        for name, one in sorted(_strata(run, role).items()):
-            photos = one.outcomes.total()
-            detected = share(1 - one.outcomes[Outcome.NO_FACE] / photos)
-            refused = photos - one.outcomes[Outcome.OK]
-            found = f"{len(one.people & flagged):,}" if role is Role.CANDIDATE else ""
-            counts = [f"{count:,}" for count in (len(one.people), photos)]
+        for name, stratum in sorted(_strata(run, role).items()):
+            photos = stratum.outcomes.total()
+            detected = share(1 - stratum.outcomes[Outcome.NO_FACE] / photos)
+            refused = photos - stratum.outcomes[Outcome.OK]
+            flagged_count = f"{len(stratum.people & flagged):,}" if role is Role.CANDIDATE else ""
+            counts = [f"{count:,}" for count in (len(stratum.people), photos)]
             rates = [detected, f"{refused:,}", share(refused / photos)]
-            yield [printable(name), str(role), *counts, *rates, found]
+            yield [printable(name), str(role), *counts, *rates, flagged_count]
 
 
 def _strata(run: FinishedRun, role: Role) -> dict[str, _Stratum]:
@@ -77,19 +77,19 @@ def _strata(run: FinishedRun, role: Role) -> dict[str, _Stratum]:
     strata: dict[str, _Stratum] = {}
     for row in run.photos.to_pylist():
         if row["role"] == role:
-            one = strata.setdefault(names.get(row["identity"], UNUSABLE), _Stratum())
-            one.people.add(row["identity"])
-            one.outcomes[row["outcome"]] += 1
+            stratum = strata.setdefault(names.get(row["identity"], UNUSABLE), _Stratum())
+            stratum.people.add(row["identity"])
+            stratum.outcomes[row["outcome"]] += 1
     return strata
 
 
-def _group_row(one: GroupResult) -> list[str]:
-    counts = [f"{count:,}" for count in (one.photos, one.candidates, one.cohort)]
-    together = "never" if one.flaggable_from is None else f"{one.flaggable_from:,}"
-    return [printable(one.stratum), *counts, probability(one.smallest_p_value), together]
+def _group_row(group: GroupResult) -> list[str]:
+    counts = [f"{count:,}" for count in (group.photos, group.candidates, group.cohort)]
+    together = "never" if group.flaggable_from is None else f"{group.flaggable_from:,}"
+    return [printable(group.stratum), *counts, probability(group.smallest_p_value), together]
 
 
-def _drift_row(one: DriftResult) -> list[str]:
-    told = "warning: they differ" if one.warns else "no difference found"
-    means = [f"{mean:.3g}" for mean in (one.candidates, one.cohort)]
-    return [printable(one.property), *means, probability(one.p_value), told]
+def _drift_row(drift: DriftResult) -> list[str]:
+    conclusion = "warning: they differ" if drift.warns else "no difference found"
+    means = [f"{mean:.3g}" for mean in (drift.candidates, drift.cohort)]
+    return [printable(drift.property), *means, probability(drift.p_value), conclusion]

@@ -22,15 +22,15 @@ class ErrorCurves:
     precision: Floats
 
 
-def error_curves(found: EvaluationResult) -> ErrorCurves:
+def error_curves(evaluation: EvaluationResult) -> ErrorCurves:
     """The operating points of the DET curve, as rates of other names; both ends of the ROC are added.
 
     The DET curve begins at the largest true-positive rate without a false positive, if there is one, and ends
     at the smallest false-positive rate that misses nobody: what it leaves out is on straight lines.
     """
-    order = np.lexsort((-np.asarray(found.det_fnr), np.asarray(found.det_fpr)))
-    fpr, tpr = np.asarray(found.det_fpr)[order], 1 - np.asarray(found.det_fnr)[order]
-    true, false = tpr * found.members, fpr * found.non_members
+    order = np.lexsort((-np.asarray(evaluation.det_fnr), np.asarray(evaluation.det_fpr)))
+    fpr, tpr = np.asarray(evaluation.det_fpr)[order], 1 - np.asarray(evaluation.det_fnr)[order]
+    true, false = tpr * evaluation.members, fpr * evaluation.non_members
     chosen = true + false > 0
     precision = true[chosen] / (true + false)[chosen]
     return ErrorCurves(

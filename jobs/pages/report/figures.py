@@ -55,15 +55,21 @@ def draw_figures(run: FinishedRun) -> Iterator[FigureFile]:
 
 def _scores(run: FinishedRun) -> Figure:
     people = run.people(run.headline)
-    mine = column(people, "score")
+    candidates = column(people, "score")
     cohort = column(run.people(run.headline, Role.COHORT), "score")
-    leaked = mine[_leaked(people["verdict"].to_pylist())]
-    edges = np.histogram_bin_edges(np.concatenate([mine, cohort]), BINS).tolist()
+    leaked = candidates[_leaked(people["verdict"].to_pylist())]
+    edges = np.histogram_bin_edges(np.concatenate([candidates, cohort]), BINS).tolist()
     figure = new_figure()
     axis = figure.subplots()
     axis.hist(cohort, edges, weights=_shares(cohort), color=COHORT, label=f"cohort ({len(cohort):,})")
     axis.hist(
-        mine, edges, weights=_shares(mine), histtype="step", color=CANDIDATES, lw=1.5, label="candidates"
+        candidates,
+        edges,
+        weights=_shares(candidates),
+        histtype="step",
+        color=CANDIDATES,
+        lw=1.5,
+        label="candidates",
     )
     if len(leaked):
         axis.plot(leaked, np.zeros(len(leaked)), "|", ms=12, mew=1.5, color=LEAKED, label="leaked")
@@ -73,7 +79,7 @@ def _scores(run: FinishedRun) -> Figure:
 
 
 def _leaked(verdicts: list[str]) -> NDArray[np.bool_]:
-    return np.array([one == Verdict.LEAKED for one in verdicts], dtype=np.bool_)
+    return np.array([verdict == Verdict.LEAKED for verdict in verdicts], dtype=np.bool_)
 
 
 def _shares(values: Floats) -> Floats:
@@ -123,12 +129,12 @@ def _samples(run: FinishedRun) -> Figure | None:
     prefixes = run.headline.prefixes
     if len(prefixes) < 2:
         return None
-    panels = 1 if all(one.roc_auc is None for one in prefixes) else 2
+    panels = 1 if all(prefix.roc_auc is None for prefix in prefixes) else 2
     figure = new_figure(1.0 if panels == 1 else 1.3)
     axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
-    x = [one.samples for one in prefixes]
-    axes[0].plot(x, [one.flagged for one in prefixes], "o-", color=LEAKED)
-    axes[0].set_ylim(0, max(1, *(one.flagged for one in prefixes)) * 1.1)
+    x = [prefix.samples for prefix in prefixes]
+    axes[0].plot(x, [prefix.flagged for prefix in prefixes], "o-", color=LEAKED)
+    axes[0].set_ylim(0, max(1, *(prefix.flagged for prefix in prefixes)) * 1.1)
     axes[0].yaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes[0].set_ylabel("people flagged")
     if panels == 2:
@@ -142,22 +148,22 @@ def _samples(run: FinishedRun) -> Figure | None:
 
 
 def _aucs(prefixes: list[PrefixResult]) -> list[float]:
-    return [float("nan") if one.roc_auc is None else one.roc_auc for one in prefixes]
+    return [float("nan") if prefix.roc_auc is None else prefix.roc_auc for prefix in prefixes]
 
 
 def _curves(run: FinishedRun) -> Iterator[tuple[EvaluationResult, ErrorCurves, dict[str, Any]]]:
     """The evaluation of each score of the headline's recogniser, the headline's last, and its style."""
-    mine = [one for one in run.results.scores if one.recognizer == run.headline.recognizer]
-    for one in sorted(mine, key=lambda one: one is run.headline):
-        if one.evaluation is not None:
-            yield one.evaluation, error_curves(one.evaluation), _style(one, mine.index(one), run)
+    scores = [score for score in run.results.scores if score.recognizer == run.headline.recognizer]
+    for score in sorted(scores, key=lambda ranked: ranked is run.headline):
+        if score.evaluation is not None:
+            yield score.evaluation, error_curves(score.evaluation), _style(score, scores.index(score), run)
 
 
-def _style(one: ScoreResult, place: int, run: FinishedRun) -> dict[str, Any]:
-    if one is run.headline:
-        return {"color": CANDIDATES, "lw": 2.2, "ls": "-", "label": one.score_name}
+def _style(score: ScoreResult, place: int, run: FinishedRun) -> dict[str, Any]:
+    if score is run.headline:
+        return {"color": CANDIDATES, "lw": 2.2, "ls": "-", "label": score.score_name}
     color, dashes = OTHERS[place % len(OTHERS)], DASHES[place % len(DASHES)]
-    return {"color": color, "lw": 1.2, "ls": dashes, "label": one.score_name}
+    return {"color": color, "lw": 1.2, "ls": dashes, "label": score.score_name}
 
 
 def _roc(run: FinishedRun) -> Figure | None:
@@ -179,14 +185,17 @@ def _det(run: FinishedRun) -> Figure | None:
         return None
     figure = new_figure()
     axis = figure.subplots()
-    for found, _, style in _curves(run):
+    for evaluation, _, style in _curves(run):
         fpr, fnr = (
             norm.ppf(np.clip(rates, 0.5 / n, 1 - 0.5 / n))
-            for rates, n in ((found.det_fpr, found.non_members), (found.det_fnr, found.members))
+            for rates, n in (
+                (evaluation.det_fpr, evaluation.non_members),
+                (evaluation.det_fnr, evaluation.members),
+            )
         )
         axis.plot(fpr, fnr, marker="o", ms=2.5, **style)
-    ticks = [float(norm.ppf(one)) for one in DET_TICKS]
-    names = [f"{100 * one:g} %" for one in DET_TICKS]
+    ticks = [float(norm.ppf(det_tick)) for det_tick in DET_TICKS]
+    names = [f"{100 * det_tick:g} %" for det_tick in DET_TICKS]
     low, high = norm.ppf(0.0005), norm.ppf(0.995)
     axis.set_xticks(ticks, names, fontsize=7)
     axis.set_yticks(ticks, names, fontsize=7)
@@ -197,14 +206,16 @@ def _det(run: FinishedRun) -> Figure | None:
 
 
 def _precision_recall(run: FinishedRun) -> Figure | None:
-    found = run.headline.evaluation
-    if found is None:
+    evaluation = run.headline.evaluation
+    if evaluation is None:
         return None
     figure = new_figure()
     axis = figure.subplots()
     for _, curves, style in _curves(run):
         axis.plot(curves.recall, curves.precision, **style)
-    axis.axhline(found.members / (found.members + found.non_members), color=COHORT, ls=":", lw=1)
+    axis.axhline(
+        evaluation.members / (evaluation.members + evaluation.non_members), color=COHORT, ls=":", lw=1
+    )
     axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     label(axis, "recall: share of members found", "precision: share of members")
     add_legend(figure)
@@ -212,7 +223,10 @@ def _precision_recall(run: FinishedRun) -> Figure | None:
 
 
 def _agreement(run: FinishedRun) -> Figure | None:
-    pairs = sorted(recognizer_pairs(run), key=lambda one: one.score_name != run.headline.score_name)
+    pairs = sorted(
+        recognizer_pairs(run),
+        key=lambda recognizer_pair: recognizer_pair.score_name != run.headline.score_name,
+    )
     if not pairs:
         return None
     pair = pairs[0]
@@ -220,10 +234,10 @@ def _agreement(run: FinishedRun) -> Figure | None:
     axis = figure.subplots()
     m = len(pair.first)
     x, y = (rankdata(values) / m for values in (pair.first, pair.second))
-    both, one = pair.flagged_first & pair.flagged_second, pair.flagged_first ^ pair.flagged_second
+    both, single = pair.flagged_first & pair.flagged_second, pair.flagged_first ^ pair.flagged_second
     axis.plot([0, 1], [0, 1], ":", color=COHORT, lw=1)
-    _points(axis, x, y, ~(both | one), marker="o", color=CANDIDATES, label="flagged by neither")
-    _points(axis, x, y, one, marker="^", color=OTHERS[2], label="flagged by one")
+    _points(axis, x, y, ~(both | single), marker="o", color=CANDIDATES, label="flagged by neither")
+    _points(axis, x, y, single, marker="^", color=OTHERS[2], label="flagged by one")
     _points(axis, x, y, both, marker="D", color=LEAKED, label="flagged by both")
     label(axis, f"rank by {pair.first_name} (1: most at risk)", f"rank by {pair.second_name}")
     add_legend(figure)

@@ -22,16 +22,17 @@ def overlap_section(overlap: OverlapResult, shown: Shown) -> Section:
 
 
 def _how(overlap: OverlapResult) -> str:
-    found = overlap.matches
-    if found.threshold is None:
+    matches = overlap.matches
+    if matches.threshold is None:
         return "Files and names of photos were compared; templates of people could not be."
     noticed = (
         "too few people have two photos to say how often a person who is there twice is noticed"
-        if found.noticeable is None
-        else f"of people who are there twice with as many photos, about {share(found.noticeable)} are noticed"
+        if matches.noticeable is None
+        else f"of people who are there twice with as many photos, about {share(matches.noticeable)} are "
+        "noticed"
     )
     return (
-        f"Each of {people(found.people)} was compared with all others, {found.pairs:,} pairs, by mean "
-        f"templates of {overlap.recognizer}. By chance, {found.chance_pairs:g} pairs are expected to have a "
-        f"similarity of {found.threshold:.3f} or more; {noticed}."
+        f"Each of {people(matches.people)} was compared with all others, {matches.pairs:,} pairs, by mean "
+        f"templates of {overlap.recognizer}. By chance, {matches.chance_pairs:g} pairs are expected to have "
+        f"a similarity of {matches.threshold:.3f} or more; {noticed}."
     )

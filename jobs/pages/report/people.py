@@ -32,23 +32,23 @@ def people_at_risk(run: FinishedRun) -> list[Row]:
     """Rows of `scores.parquet`: all whom the headline flags, and at least LEAST_SHOWN, at most MOST_SHOWN."""
     flagged = run.headline.verdicts[Verdict.LEAKED]
     rows: list[Row] = run.people(run.headline).to_pylist()
-    order = sorted(rows, key=lambda one: one["verdict"] != Verdict.LEAKED)
+    order = sorted(rows, key=lambda row: row["verdict"] != Verdict.LEAKED)
     return order[: min(MOST_SHOWN, max(LEAST_SHOWN, flagged))]
 
 
 def nearest_of(run: FinishedRun, rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Identity -> its SAMPLES_SHOWN nearest samples, rows of `neighbours.parquet`; each sample once."""
     table = run.store.read_table(NEIGHBOURS_FILE)
-    mine = pc.and_(
+    wanted = pc.and_(
         pc.equal(table["recognizer"], run.recognizer),
-        pc.is_in(table["identity"], pa.array([one["identity"] for one in rows], pa.string())),
+        pc.is_in(table["identity"], pa.array([row["identity"] for row in rows], pa.string())),
     )
     order = [("similarity", "descending"), ("sample_id", "ascending")]
-    nearest: dict[str, dict[int, Row]] = {one["identity"]: {} for one in rows}
-    for row in table.filter(mine).sort_by(order).to_pylist():
+    nearest: dict[str, dict[int, Row]] = {row["identity"]: {} for row in rows}
+    for row in table.filter(wanted).sort_by(order).to_pylist():
         if len(nearest[row["identity"]]) < SAMPLES_SHOWN:
             nearest[row["identity"]].setdefault(row["sample_id"], row)
-    return {identity: list(found.values()) for identity, found in nearest.items()}
+    return {identity: list(samples.values()) for identity, samples in nearest.items()}
 
 
 def people_section(
@@ -60,7 +60,7 @@ def people_section(
 ) -> Section:
     """faces: identity -> pictures; empty for a report without faces."""
     rates = run.rates_by_identity()
-    evidence = {one.identity: one for one in run.results.evidence}
+    evidence = {result.identity: result for result in run.results.evidence}
     all_ = run.results.power.candidates
     text = [
         f"The {len(rows):,} with the smallest p-values of {all_:,}, by {run.headline.score_name} of "
@@ -71,23 +71,23 @@ def people_section(
         text=text,
         people=[
             Person(
-                name=show(one["identity"]),
-                verdict=one["verdict"],
-                facts=list(_facts(one, rates.get(one["identity"]), run.headline.score_name)),
+                name=show(row["identity"]),
+                verdict=row["verdict"],
+                facts=list(_facts(row, rates.get(row["identity"]), run.headline.score_name)),
                 notes=list(
-                    _notes(one, rates.get(one["identity"]), evidence.get(one["identity"]), nearest, show)
+                    _notes(row, rates.get(row["identity"]), evidence.get(row["identity"]), nearest, show)
                 ),
-                faces=faces.get(one["identity"], ()),
+                faces=faces.get(row["identity"], ()),
             )
-            for one in rows
+            for row in rows
         ],
     )
 
 
-def _facts(one: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, str]]:
-    yield "p-value", probability(one["p_value"])
-    yield "q-value", probability(one["q_value"])
-    yield score_name, f"{one['score']:.3f}"
+def _facts(row: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, str]]:
+    yield "p-value", probability(row["p_value"])
+    yield "q-value", probability(row["q_value"])
+    yield score_name, f"{row['score']:.3f}"
     if hits is not None:
         yield "cohort's mean hits per million", rate(hits["expected_per_million"])
         yield "hits per million samples", between(per_million(hits), rate)
@@ -99,7 +99,7 @@ def per_million(hits: Row) -> Interval:
 
 
 def _notes(
-    one: Row,
+    row: Row,
     hits: Row | None,
     evidence: EvidenceResult | None,
     nearest: Mapping[str, Sequence[Row]],
@@ -110,13 +110,13 @@ def _notes(
             f"Over-represented: more hits than the spread of the cohort's explains, p "
             f"{probability(hits['model_p_value'])} by a model of its tail."
         )
-    if one["resembles"] is not None:
-        yield f"The samples that resemble this person fit {show(one['resembles'])} better."
-    elif one["reason"] is not None:
-        yield sentence(one["reason"])
+    if row["resembles"] is not None:
+        yield f"The samples that resemble this person fit {show(row['resembles'])} better."
+    elif row["reason"] is not None:
+        yield sentence(row["reason"])
     if evidence is not None:
         yield copy_or_person(evidence, show)
-    samples = [f"{row['sample_id']} ({row['similarity']:.3f})" for row in nearest[one["identity"]]]
+    samples = [f"{row['sample_id']} ({row['similarity']:.3f})" for row in nearest[row["identity"]]]
     if samples:
         yield f"Nearest samples, with similarity: {', '.join(samples)}."
 

@@ -34,7 +34,7 @@ def provenance_section(run: FinishedRun) -> Section:
             ),
             Table(
                 ("recogniser", "measured"),
-                [[one.name, separation_figures(one)] for one in results.recognizers],
+                [[recognizer.name, separation_figures(recognizer)] for recognizer in results.recognizers],
                 "How well each recogniser tells the gallery's own people apart.",
             ),
             _fields(("package", "version"), results.versions, "Versions."),
@@ -54,9 +54,9 @@ def provenance_section(run: FinishedRun) -> Section:
 def _permission(results: AuditResults) -> dict[str, str]:
     """The authorisation, what overrode it, and the licences of all models."""
     given = results.authorisation or {"authorisation": "none was given"}
-    told = {name.replace("_", " "): value for name, value in given.items()}
-    told |= {f"override {number}": one for number, one in enumerate(results.overrides, start=1)}
-    return told | {f"licence of the {name}": terms for name, terms in results.licenses.items()}
+    facts = {name.replace("_", " "): value for name, value in given.items()}
+    facts |= {f"override {number}": override for number, override in enumerate(results.overrides, start=1)}
+    return facts | {f"licence of the {name}": terms for name, terms in results.licenses.items()}
 
 
 def _digests(results: AuditResults) -> dict[str, str]:
@@ -64,18 +64,18 @@ def _digests(results: AuditResults) -> dict[str, str]:
         "samples": results.fingerprint_sha256,
         "gallery": results.gallery_fingerprint_sha256,
         "verdicts": results.verdict_fingerprint_sha256,
-    } | {f"recogniser {one.name}": one.sha256 for one in results.recognizers}
+    } | {f"recogniser {recognizer.name}": recognizer.sha256 for recognizer in results.recognizers}
 
 
 def _fields(columns: tuple[str, str], fields: Mapping[str, str], caption: str) -> Table:
     return Table(columns, [[printable(name), printable(value)] for name, value in fields.items()], caption)
 
 
-def _recognizer_row(one: RecognizerResult) -> list[str]:
-    point = one.operating_point
+def _recognizer_row(recognizer: RecognizerResult) -> list[str]:
+    point = recognizer.operating_point
     return [
-        one.name,
-        f"{one.dimension:,}",
+        recognizer.name,
+        f"{recognizer.dimension:,}",
         f"{point.threshold:.4f}",
         f"{point.fmr:.2g}",
         f"{point.comparisons:,}",

@@ -37,11 +37,17 @@ class RecognizerPair:
 
 def recognizer_pairs(run: FinishedRun) -> Iterator[RecognizerPair]:
     """Every pair of recognisers, for each score that both have."""
-    for one, other in combinations(run.results.scores, 2):
-        if one.score_name == other.score_name and one.recognizer != other.recognizer:
-            (first, flagged_first), (second, flagged_second) = _side(run, one), _side(run, other)
+    for score, other in combinations(run.results.scores, 2):
+        if score.score_name == other.score_name and score.recognizer != other.recognizer:
+            (first, flagged_first), (second, flagged_second) = _side(run, score), _side(run, other)
             yield RecognizerPair(
-                one.score_name, one.recognizer, other.recognizer, first, second, flagged_first, flagged_second
+                score.score_name,
+                score.recognizer,
+                other.recognizer,
+                first,
+                second,
+                flagged_first,
+                flagged_second,
             )
 
 

@@ -20,7 +20,7 @@ from schemas.wording import PERCENT, people, probability, share
 
 def sections_of(run: FinishedRun, figures: Sequence[FigureFile], show: Shown) -> Iterator[Section]:
     """In the order of the page. show: identity as stored -> as on the page."""
-    pictures = {one.name: _picture(one) for one in figures}
+    pictures = {figure.name: _picture(figure) for figure in figures}
     yield _scores(run, _some(pictures, "scores", "calibration"))
     yield _samples(run, _some(pictures, "samples"))
     if run.headline.evaluation is not None:
@@ -49,28 +49,32 @@ def _some(pictures: Mapping[str, Picture], *names: str) -> list[Picture]:
 def _scores(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
     table = Table(
         ("score", "recogniser", *Verdict, "p of all together"),
-        [_score_row(one, one is run.headline) for one in run.results.scores],
+        [_score_row(score, score is run.headline) for score in run.results.scores],
         "The spec's first score decides. Choosing another one after seeing this table would void the "
         "false-discovery rate.",
     )
     return Section("Scores", pictures=pictures, tables=[table])
 
 
-def _score_row(one: ScoreResult, first: bool) -> list[str]:
-    name = f"{one.score_name}{' (decides)' if first else ''}"
-    counts = [f"{one.verdicts[verdict]:,}" for verdict in Verdict]
-    return [name, one.recognizer, *counts, probability(one.set_p_value)]
+def _score_row(score: ScoreResult, first: bool) -> list[str]:
+    name = f"{score.score_name}{' (decides)' if first else ''}"
+    counts = [f"{score.verdicts[verdict]:,}" for verdict in Verdict]
+    return [name, score.recognizer, *counts, probability(score.set_p_value)]
 
 
 def _samples(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
     power = run.results.power
     prefixes = [
-        [f"{one.samples:,}", f"{one.flagged:,}", "" if one.roc_auc is None else f"{one.roc_auc:.3f}"]
-        for one in run.headline.prefixes
+        [
+            f"{prefix.samples:,}",
+            f"{prefix.flagged:,}",
+            "" if prefix.roc_auc is None else f"{prefix.roc_auc:.3f}",
+        ]
+        for prefix in run.headline.prefixes
     ]
     shares = [
-        [f"{per_million(one.share)} per million", "unknown" if one.power is None else share(one.power)]
-        for one in power.shares
+        [f"{per_million(point.share)} per million", "unknown" if point.power is None else share(point.power)]
+        for point in power.shares
     ]
     return Section(
         "Were there enough samples?",
@@ -98,25 +102,25 @@ def _power_caption(power: PowerResult) -> str:
 
 
 def _labels(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
-    evaluations = [(one, one.evaluation) for one in run.results.scores if one.evaluation is not None]
-    found = evaluations[0][1]
-    bounds = [f"TPR at {share(one.fpr)} FPR" for one in found.tpr_at_fpr]
+    evaluations = [(score, score.evaluation) for score in run.results.scores if score.evaluation is not None]
+    evaluation = evaluations[0][1]
+    bounds = [f"TPR at {share(point.fpr)} FPR" for point in evaluation.tpr_at_fpr]
     table = Table(
         ("score", "recogniser", "ROC AUC", "average precision", "equal error rate", *bounds),
-        [[one.score_name, one.recognizer, *_evaluation_cells(each)] for one, each in evaluations],
+        [[score.score_name, score.recognizer, *_evaluation_cells(each)] for score, each in evaluations],
         f"With 95{PERCENT} intervals over identities. *: too few labels for so low a rate.",
     )
     text = [
-        f"The truth was given for {people(found.members + found.non_members)}, {found.members:,} of them "
-        "members. It is read after the verdicts and changes none."
+        f"The truth was given for {people(evaluation.members + evaluation.non_members)}, "
+        f"{evaluation.members:,} of them members. It is read after the verdicts and changes none."
     ]
     return Section("Against the labels", text, pictures=pictures, tables=[table])
 
 
-def _evaluation_cells(found: EvaluationResult) -> Iterator[str]:
-    for one in (found.roc_auc, found.average_precision, found.equal_error_rate):
-        yield between(one, "{:.3f}".format)
-    for each in found.tpr_at_fpr:
+def _evaluation_cells(evaluation: EvaluationResult) -> Iterator[str]:
+    for interval in (evaluation.roc_auc, evaluation.average_precision, evaluation.equal_error_rate):
+        yield between(interval, "{:.3f}".format)
+    for each in evaluation.tpr_at_fpr:
         yield between(each.tpr, "{:.2f}".format) + ("" if each.resolved else " *")
 
 
@@ -130,21 +134,21 @@ def _agreement(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
             "by the first only",
             "by the second only",
         ),
-        [_pair_row(one) for one in recognizer_pairs(run)],
+        [_pair_row(recognizer_pair) for recognizer_pair in recognizer_pairs(run)],
         "Spearman's rank correlation over all candidates. A flag that only one recogniser gives may be that "
         "recogniser's blind spot, or the other's.",
     )
     return Section("Do the recognisers agree?", pictures=pictures, tables=[table])
 
 
-def _pair_row(one: RecognizerPair) -> list[str]:
-    found = one.rank_correlation
-    first, second = one.flagged_first, one.flagged_second
+def _pair_row(recognizer_pair: RecognizerPair) -> list[str]:
+    rank_correlation = recognizer_pair.rank_correlation
+    first, second = recognizer_pair.flagged_first, recognizer_pair.flagged_second
     counts = (first & second, first & ~second, second & ~first)
     return [
-        one.score_name,
-        f"{one.first_name}, {one.second_name}",
-        "" if found is None else f"{found:.2f}",
+        recognizer_pair.score_name,
+        f"{recognizer_pair.first_name}, {recognizer_pair.second_name}",
+        "" if rank_correlation is None else f"{rank_correlation:.2f}",
         *(f"{int(each.sum()):,}" for each in counts),
     ]
 
@@ -152,8 +156,12 @@ def _pair_row(one: RecognizerPair) -> list[str]:
 def _settings(run: FinishedRun) -> Section:
     names = list(run.headline.settings[0].factors)
     rows = [
-        [*(printable(str(one.factors[name])) for name in names), f"{one.samples:,}", f"{len(one.flagged):,}"]
-        for one in run.headline.settings
+        [
+            *(printable(str(setting.factors[name])) for name in names),
+            f"{setting.samples:,}",
+            f"{len(setting.flagged):,}",
+        ]
+        for setting in run.headline.settings
     ]
     return Section(
         "Settings of the generator",
@@ -168,12 +176,14 @@ def _settings(run: FinishedRun) -> Section:
     )
 
 
-def _population(found: PopulationResult) -> Section:
+def _population(population: PopulationResult) -> Section:
     text = [
-        f"By its matches {people_made(found)}. Of {found.samples:,} samples, {found.collisions:,} pairs "
-        "match."
+        f"By its matches {people_made(population)}. Of {population.samples:,} samples, "
+        f"{population.collisions:,} pairs match."
     ]
-    crowds = [[f"sample {one.sample_id}", f"{one.samples:,}", share(one.share)] for one in found.crowds]
+    crowds = [
+        [f"sample {crowd.sample_id}", f"{crowd.samples:,}", share(crowd.share)] for crowd in population.crowds
+    ]
     table = Table(
         ("match", "samples", "share of all"),
         crowds,

@@ -31,7 +31,7 @@ PRIVATE_WITH_FACES = (
 
 def summary_of(run: FinishedRun, *, with_faces: bool) -> Summary:
     verdict, tone = verdict_sentence(run)
-    counts = ", ".join(f"{run.headline.verdicts[one]:,} {one}" for one in Verdict)
+    counts = ", ".join(f"{run.headline.verdicts[conclusion]:,} {conclusion}" for conclusion in Verdict)
     results = run.results
     return Summary(
         verdict=verdict,
@@ -89,11 +89,11 @@ def _certainty(run: FinishedRun) -> Iterator[str]:
         f"That no candidate leaked is tested for all together as well: p {probability(headline.set_p_value)}."
     )
     if headline.evaluation is not None:
-        found = headline.evaluation
+        evaluation = headline.evaluation
         yield (
-            f"By the labels of {found.members:,} members and {found.non_members:,} others, the score puts a "
-            f"member before another person in {share(found.roc_auc.value)} of pairs (ROC AUC: a tie is half "
-            "a pair)."
+            f"By the labels of {evaluation.members:,} members and {evaluation.non_members:,} others, the "
+            f"score puts a member before another person in {share(evaluation.roc_auc.value)} of pairs (ROC "
+            "AUC: a tie is half a pair)."
         )
 
 
@@ -109,17 +109,20 @@ def _bound(flagged: int, bound: float) -> str:
 def _open_questions(run: FinishedRun) -> Iterator[str]:
     results = run.results
     yield from map(sentence, results.gallery_warnings)
-    yield from (f"{one[0].upper()}{one[1:]}." for one in overlap_warnings(results.overlap))
+    yield from (
+        f"{overlap_warning[0].upper()}{overlap_warning[1:]}."
+        for overlap_warning in overlap_warnings(results.overlap)
+    )
     yield from _verdicts_missing(run)
     yield from _power(run)
     yield from _cohort_too_small(results.power)
     yield from _photos_missing(results)
     yield _detection(results)
     yield from (
-        f"Candidates and cohort differ in {printable(one.property)}: the p-values hold for people who were "
+        f"Candidates and cohort differ in {printable(drift.property)}: the p-values hold for people who were "
         "photographed alike."
-        for one in results.drift
-        if one.warns
+        for drift in results.drift
+        if drift.warns
     )
     if run.headline.verdicts[Verdict.NOT_DETECTED]:
         yield (
@@ -143,13 +146,15 @@ def _cohort_too_small(power: PowerResult) -> Iterator[str]:
 
 def _verdicts_missing(run: FinishedRun) -> Iterator[str]:
     """How many are inconclusive, by reason; names are left to the sections below."""
-    rows = [one for one in run.people(run.headline).to_pylist() if one["verdict"] == Verdict.INCONCLUSIVE]
-    explained = sum(one["resembles"] is not None for one in rows)
+    rows = [
+        person for person in run.people(run.headline).to_pylist() if person["verdict"] == Verdict.INCONCLUSIVE
+    ]
+    explained = sum(row["resembles"] is not None for row in rows)
     if explained:
         yield (
             f"{people(explained)}: no verdict. The samples that resemble them fit another candidate better."
         )
-    for reason, count in Counter(one["reason"] for one in rows if one["resembles"] is None).items():
+    for reason, count in Counter(row["reason"] for row in rows if row["resembles"] is None).items():
         yield f"{people(count)}: no verdict. {sentence(reason)}"
 
 
@@ -182,7 +187,7 @@ def _photos_missing(results: AuditResults) -> Iterator[str]:
     )
     for name, side in sides:
         if side.refused:
-            reasons = ", ".join(f"{count:,} {printable(one)}" for one, count in side.refused.items())
+            reasons = ", ".join(f"{count:,} {printable(reason)}" for reason, count in side.refused.items())
             lost = len(side.without_template)
             then = f"; {people(lost)} could not be judged at all" if lost else ""
             all_refused = sum(side.refused.values())
@@ -190,13 +195,13 @@ def _photos_missing(results: AuditResults) -> Iterator[str]:
 
 
 def _detection(results: AuditResults) -> str:
-    found = results.samples.detection_rate
-    if found is None:
+    detection_rate = results.samples.detection_rate
+    if detection_rate is None:
         return (
             "Faces in samples were not searched for: each sample was cropped where the spec says a face is."
         )
     compared = results.samples.outcomes.get(Outcome.OK, 0) / results.samples.rows
     return (
-        f"A face was found in {share(found)} of the samples. {share(compared)} were compared; the others "
-        "could not be compared with anybody."
+        f"A face was found in {share(detection_rate)} of the samples. {share(compared)} were compared; the "
+        "others could not be compared with anybody."
     )

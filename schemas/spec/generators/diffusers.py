@@ -32,7 +32,7 @@ class DiffusersGenerator(Generator):
     @model_validator(mode="after")
     def _factors_fit(self) -> Self:
         for name, values in self.factors.items():
-            if any(isinstance(one, str) == (name in NUMBERS) for one in values):
+            if any(isinstance(value, str) == (name in NUMBERS) for value in values):
                 raise ValueError(f"factors.{name} must be {'numbers' if name in NUMBERS else 'texts'}")
         return self
 

@@ -62,7 +62,7 @@ class HttpBudget(Frozen):
         """Requests that may be sent."""
         if self.money is None:
             return self.requests
-        # A hair more, so that 0.3 / 0.1 is 3.
+        # Slightly more, so that 0.3 / 0.1 is 3.
         return min(self.requests, int(self.money / self.price * (1 + 1e-9)))
 
 
@@ -116,7 +116,7 @@ class HttpGenerator(Generator):
         parts = urlsplit(self.url)
         if "{" in parts.netloc:
             raise ValueError("url must name its host; placeholders may stand after it")
-        # urlsplit itself raises ValueError for a port that is none.
+        # urlsplit itself raises ValueError for an invalid port.
         if not HOST.fullmatch(parts.hostname or "") or parts.port == 0:
             raise ValueError("url must name its host in ASCII, and a port from 1 to 65535 if any")
         if parts.scheme != "https" and (parts.scheme, parts.hostname in LOOPBACK) != ("http", True):
@@ -164,8 +164,8 @@ def _texts_of(where: str, name: str, part: JsonValue) -> Iterator[tuple[str, str
     if isinstance(part, str):
         yield where, name, part
     elif isinstance(part, dict):
-        for key, one in part.items():
-            yield from _texts_of(f"{where}.{key}", key, one)
+        for key, value in part.items():
+            yield from _texts_of(f"{where}.{key}", key, value)
     elif isinstance(part, list):
-        for one in part:
-            yield from _texts_of(where, name, one)
+        for item in part:
+            yield from _texts_of(where, name, item)

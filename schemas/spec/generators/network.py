@@ -84,10 +84,10 @@ class NetworkGenerator(Generator):
         for name, values in self.factors.items():
             taken = self.inputs.get(name)
             if isinstance(taken, ClassInput):
-                if not all(type(one) is int and 0 <= one < taken.classes for one in values):
+                if not all(type(value) is int and 0 <= value < taken.classes for value in values):
                     raise ValueError(f"factors.{name} must be whole numbers from 0 to {taken.classes - 1}")
             elif not isinstance(taken, NumberInput):
                 raise ValueError(f"factors.{name} must be the name of a class or number in `inputs`")
-            elif any(isinstance(one, str) for one in values):
+            elif any(isinstance(value, str) for value in values):
                 raise ValueError(f"factors.{name} must be numbers")
         return self

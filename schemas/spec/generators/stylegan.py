@@ -33,9 +33,9 @@ class StyleganGenerator(CodeGenerator):
 
     @model_validator(mode="after")
     def _factors_fit(self) -> Self:
-        for one in self.factors.get("label", ()):
-            if type(one) is not int or one < 0:
+        for label in self.factors.get("label", ()):
+            if type(label) is not int or label < 0:
                 raise ValueError("factors.label must be whole numbers from 0 on")
-        if any(isinstance(one, str) for one in self.factors.get("truncation", ())):
+        if any(isinstance(truncation, str) for truncation in self.factors.get("truncation", ())):
             raise ValueError("factors.truncation must be numbers")
         return self

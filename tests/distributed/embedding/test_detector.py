@@ -95,18 +95,18 @@ def test_a_batch_equals_its_images_one_by_one(name: str) -> None:
     for image, faces in zip(images, detector.detect(images), strict=True):
         (alone,) = detector.detect([image])
         assert [face.score for face in faces] == pytest.approx([face.score for face in alone], abs=1e-5)
-        for one, other in zip(faces, alone, strict=True):
-            np.testing.assert_allclose(one.box, other.box, atol=1e-2)
+        for face, other in zip(faces, alone, strict=True):
+            np.testing.assert_allclose(face.box, other.box, atol=1e-2)
 
 
 @pytest.mark.assets
 @needs_assets
 def test_every_photo_has_a_face_and_scores_fall() -> None:
     paths = photos(8)
-    found = load_detector("det_500m", 128, 640).detect([read_rgb(path) for path in paths])
-    assert [str(path) for path, faces in zip(paths, found, strict=True) if not faces] == []
+    detections = load_detector("det_500m", 128, 640).detect([read_rgb(path) for path in paths])
+    assert [str(path) for path, faces in zip(paths, detections, strict=True) if not faces] == []
     assert len(paths) >= 100
-    for faces in found:
+    for faces in detections:
         scores = [face.score for face in faces]
         assert scores == sorted(scores, reverse=True)
 

@@ -29,8 +29,8 @@ def random_images(*shapes: tuple[int, int]) -> list[Image]:
 @pytest.fixture
 def recognizer(tmp_path: Path) -> Recognizer:
     path = save(flattener(), tmp_path / "m.onnx")
-    zero, one = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    return Recognizer("tiny", path, channels="rgb", mean=zero, std=one, device="cpu", threads=1)
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    return Recognizer("tiny", path, channels="rgb", mean=mean, std=std, device="cpu", threads=1)
 
 
 def test_rows_keep_the_order_of_the_images(recognizer: Recognizer) -> None:
@@ -90,13 +90,13 @@ def test_every_outcome_of_detection() -> None:
     bystander[:100, :100] = cv2.resize(alone, (100, 100))
     blank = np.zeros((200, 300, 3), np.uint8)
     locator = DetectorLocator(load_detector("det_500m", 128, 640))
-    found = locator.locate([alone, couple, np.hstack([bystander, alone, np.zeros_like(alone)]), blank])
+    places = locator.locate([alone, couple, np.hstack([bystander, alone, np.zeros_like(alone)]), blank])
     expected = [Outcome.OK, Outcome.SEVERAL_FACES, Outcome.OK, Outcome.NO_FACE]
-    assert [place.outcome for place in found] == expected
-    assert [place.faces for place in found] == [1, 2, 2, 0]
-    assert [place.landmarks is None for place in found] == [False, True, False, True]
-    assert np.isnan(found[3].score)
-    assert min(place.score for place in found[:3]) >= 0.5
+    assert [place.outcome for place in places] == expected
+    assert [place.faces for place in places] == [1, 2, 2, 0]
+    assert [place.landmarks is None for place in places] == [False, True, False, True]
+    assert np.isnan(places[3].score)
+    assert min(place.score for place in places[:3]) >= 0.5
 
 
 @pytest.mark.assets
@@ -106,7 +106,7 @@ def test_two_recognisers_and_the_same_bytes_again() -> None:
     extractor = TemplateExtractor(recognizers, DetectorLocator(load_detector("det_500m", 128)))
     images = [read_rgb(path) for path in photos(40)]
     first, again = extractor.extract(images), extractor.extract(images)
-    assert {name: one.shape[1] for name, one in first.templates.items()} == {
+    assert {name: template.shape[1] for name, template in first.templates.items()} == {
         "mobilefacenet_foamliu": 128,
         "omz_reid_0095": 256,
     }

@@ -111,11 +111,11 @@ def test_crops_of_another_size_are_refused(tmp_path: Path) -> None:
 
 
 def aligned(step: int, size: int) -> tuple[np.ndarray, list[str]]:
-    """Crops of every photo that shows one main face, and whose each is."""
+    """Crops of every photo that shows one main face, and the person of each."""
     paths = photos(step)
     images = [read_rgb(path) for path in paths]
-    found = DetectorLocator(load_detector("det_500m", 320)).locate(images)
-    rows = [(i, place.landmarks) for i, place in enumerate(found) if place.landmarks is not None]
+    places = DetectorLocator(load_detector("det_500m", 320)).locate(images)
+    rows = [(i, place.landmarks) for i, place in enumerate(places) if place.landmarks is not None]
     crops = [align(images[i], landmarks, size) for i, landmarks in rows]
     return np.stack(crops), [paths[i].parent.name for i, _ in rows]
 

@@ -38,10 +38,10 @@ def test_a_path_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize("inner", ["", "buffalo_l"])
 def test_a_pack_that_is_there_is_searched(tmp_path: Path, inner: str) -> None:
     folder = unpack(tmp_path / "models" / "buffalo_l" / inner)
-    found = resolve_model("insightface:buffalo_l", task="recognition", root=tmp_path)
-    assert found == folder / "w600k_r50.onnx"
-    found = resolve_model("insightface:buffalo_l", task="detection", root=tmp_path)
-    assert found == folder / "det_10g.onnx"
+    model = resolve_model("insightface:buffalo_l", task="recognition", root=tmp_path)
+    assert model == folder / "w600k_r50.onnx"
+    model = resolve_model("insightface:buffalo_l", task="detection", root=tmp_path)
+    assert model == folder / "det_10g.onnx"
 
 
 def test_the_licence_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

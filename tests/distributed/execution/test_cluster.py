@@ -24,7 +24,7 @@ from schemas.spec.resources import ResourcesSpec
 from tests.support.processes import ROOT, finish, inherited_environment, start_job
 from tests.support.small_world import SmallWorld
 
-# A Ray that stands apart from the test's own, as a cluster does; it ends when its standard input does.
+# A Ray cluster separate from the test's own; it ends when its standard input does.
 HEAD = """
 import sys
 from ray.cluster_utils import Cluster
@@ -115,8 +115,10 @@ def test_our_own_ray_listens_on_this_machine_alone(ray_session: None) -> None:
         # Workers come and go.
         with suppress(psutil.NoSuchProcess):
             sockets = process.net_connections("inet")
-            open_ones = [one.laddr.ip for one in sockets if one.status == psutil.CONN_LISTEN]
-            listening |= {(process.name(), address.removeprefix("::ffff:")) for address in open_ones}
+            addresses = [
+                connection.laddr.ip for connection in sockets if connection.status == psutil.CONN_LISTEN
+            ]
+            listening |= {(process.name(), address.removeprefix("::ffff:")) for address in addresses}
     assert {name for name, _ in listening} >= {"gcs_server", "raylet"}
     assert all(is_loopback(address) for _, address in listening), listening
 
@@ -129,7 +131,7 @@ def test_a_ray_that_cannot_be_closed_is_not_started(monkeypatch: pytest.MonkeyPa
 
 @contextmanager
 def standing_cluster(script: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process of a Ray that stands apart, and its address."""
+    """The process of a separate Ray cluster, and its address."""
     cluster = subprocess.Popen(
         [sys.executable, "-c", script],
         env=inherited_environment(),
@@ -183,7 +185,7 @@ with RayExecutor() as cluster:
 
 @pytest.mark.slow
 def test_what_needs_the_gpu_is_done_where_one_is(tmp_path: Path) -> None:
-    """The GPU is one in Ray's books alone."""
+    """The GPU exists only among Ray's resources."""
     with standing_cluster(HEAD.replace('"num_cpus": 2', '"num_cpus": 2, "num_gpus": 1')) as (_, address):
         done = subprocess.run(
             [sys.executable, "-c", CALL, str(tmp_path / "none.yaml")],

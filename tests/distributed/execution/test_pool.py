@@ -27,7 +27,7 @@ from distributed.execution.schedule import (
 )
 from jobs.benchmarks.scheduler import Fate, Numbered, SimulatedActors, SimulatedCluster, Work
 from schemas.errors import ModelError, StoppedError
-from schemas.events import What, WorkEvent
+from schemas.events import EventKind, WorkEvent
 from schemas.run.shard import LostShard
 
 with_ray = pytest.mark.usefixtures("ray_session")
@@ -59,7 +59,7 @@ class Flaky:
 
 
 class Forgetful:
-    """Sleeps over task 0 when it is tried for the first time."""
+    """Sleeps in task 0 at its first attempt."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -132,7 +132,7 @@ def test_every_task_is_reported_once_whatever_fails_at_first(tmp_path: Path) -> 
 def test_poison_is_given_up_after_three_attempts_and_named_while_the_rest_is_done(tmp_path: Path) -> None:
     reports, lost = run(tmp_path, [0, 100, 1, 101, 2])
     assert reports == Counter([0, 1, 2])
-    assert [(one.index, one.attempts) for one in lost] == [(100, 3), (101, 3)]
+    assert [(task.index, task.attempts) for task in lost] == [(100, 3), (101, 3)]
     assert lost[0].reason == "OSError: always"
     assert len(list(tmp_path.glob("100-*"))) == len(list(tmp_path.glob("101-*"))) == 3
 
@@ -147,17 +147,21 @@ def test_what_is_told_of_an_attempt_is_the_kind_of_its_error_and_no_more(tmp_pat
         on_report=lambda index: None,
         on_event=events.append,
     )
-    told = [(one.shard, one.what, one.attempts, one.error) for one in events if one.what is not What.UP]
-    assert sorted(told) == [
-        (3, What.FAILED, 1, "OSError"),
-        (3, What.DONE, 1, ""),
-        (5, What.FAILED, 1, "ActorDiedError"),
-        (5, What.DONE, 1, ""),
-        (100, What.FAILED, 1, "OSError"),
-        (100, What.FAILED, 2, "OSError"),
-        (100, What.SET_ASIDE, 3, "OSError"),
+    attempts = [
+        (event.shard, event.what, event.attempts, event.error)
+        for event in events
+        if event.what is not EventKind.UP
     ]
-    assert all(one.seconds > 0 for one in events if one.what is not What.UP)
+    assert sorted(attempts) == [
+        (3, EventKind.FAILED, 1, "OSError"),
+        (3, EventKind.DONE, 1, ""),
+        (5, EventKind.FAILED, 1, "ActorDiedError"),
+        (5, EventKind.DONE, 1, ""),
+        (100, EventKind.FAILED, 1, "OSError"),
+        (100, EventKind.FAILED, 2, "OSError"),
+        (100, EventKind.GIVEN_UP, 3, "OSError"),
+    ]
+    assert all(event.seconds > 0 for event in events if event.what is not EventKind.UP)
 
 
 @with_ray
@@ -165,7 +169,7 @@ def test_an_actor_that_cannot_start_says_why(tmp_path: Path) -> None:
     lost = run_tasks(
         [Numbered(0)], partial(start_one, Stillborn, tmp_path), workers=lambda: 1, on_report=print
     )
-    assert [(one.index, one.attempts) for one in lost] == [(0, 3)]
+    assert [(task.index, task.attempts) for task in lost] == [(0, 3)]
     assert "no room at all" in lost[0].reason and "\n" not in lost[0].reason
 
 
@@ -193,7 +197,7 @@ def test_a_real_actor_that_hangs_is_ended(tmp_path: Path) -> None:
         deadline=8.0,
     )
     assert lost == [] and reports == Counter([0, 1])
-    pids = [int(one.name.split("-")[1]) for one in tmp_path.glob("0-*")]
+    pids = [int(path.name.split("-")[1]) for path in tmp_path.glob("0-*")]
     assert len(set(pids)) == 2 and sum(Path(f"/proc/{pid}").exists() for pid in pids) <= 1
 
 
@@ -206,7 +210,7 @@ def test_a_task_that_sleeps_is_done_by_another_actor_and_the_sleeper_is_ended(tm
         tasks,
         partial(start_one, Forgetful, tmp_path),
         workers=lambda: 2,
-        on_report=lambda one: reports.update([one]),
+        on_report=lambda report: reports.update([report]),
     )
     assert time.monotonic() - start < 60 and lost == []
     assert sorted(reports) == list(range(LEAST_FINISHED + 1))
@@ -235,7 +239,7 @@ def test_no_tasks_need_no_actor(tmp_path: Path) -> None:
 
 @dataclass
 class Ran:
-    """What came of one simulated run."""
+    """The result of one simulated run."""
 
     actors: SimulatedActors
     reports: Counter[int] = field(default_factory=Counter)
@@ -298,8 +302,8 @@ def test_every_task_is_reported_once_or_lost_after_three_attempts(
         shards=shards,
         workers=workers,
     )
-    assert all(one.attempts == 3 for one in ran.lost)
-    assert ran.reports + Counter(one.index for one in ran.lost) == Counter(range(shards))
+    assert all(task.attempts == 3 for task in ran.lost)
+    assert ran.reports + Counter(task.index for task in ran.lost) == Counter(range(shards))
     assert all(len(ran.tries(index)) <= 4 for index in range(shards))
     lives = ran.actors.lives
     assert all(life.stop <= ran.actors.now() for life in lives)
@@ -408,7 +412,7 @@ def test_a_failed_task_is_not_held_up_by_an_actor_that_hangs() -> None:
 
 
 class Broken(SimulatedActors):
-    """Task 5 says that there is no use in going on."""
+    """Task 5 raises an error that ends the whole run."""
 
     def result(self, handle: int) -> int:
         if handle >= 0 and self.works[handle].index == 5:
@@ -429,7 +433,7 @@ def test_a_task_that_always_hangs_is_given_up_and_the_rest_is_done() -> None:
     fates = {(1, attempt): Fate(10_000.0) for attempt in range(3)}
     ran = simulated(fates, shards=4, workers=2, deadline=300.0)
     assert ran.reports == Counter([0, 2, 3])
-    assert [(one.index, one.attempts) for one in ran.lost] == [(1, 3)]
+    assert [(task.index, task.attempts) for task in ran.lost] == [(1, 3)]
     assert "not done after 300 s" in ran.lost[0].reason
 
 
@@ -467,9 +471,9 @@ def test_a_lost_machine_is_not_charged_to_its_task() -> None:
     ran = Ran(Spot(lambda index, attempt: Fate(60.0, kills=(index, attempt) in lost)))
     carry_out(ran, shards=5, workers=2)
     assert ran.lost == [] and ran.reports == Counter(range(5)) and len(ran.tries(3)) == 6
-    told = [one for one in ran.events if one.shard == 3]
-    assert [one.what for one in told] == [What.MACHINE_LOST] * 5 + [What.DONE]
-    assert all(60 <= one.seconds < 61 and one.attempts == 0 for one in told)
+    events = [event for event in ran.events if event.shard == 3]
+    assert [event.what for event in events] == [EventKind.MACHINE_LOST] * 5 + [EventKind.DONE]
+    assert all(60 <= event.seconds < 61 and event.attempts == 0 for event in events)
 
 
 def grown(
@@ -491,7 +495,7 @@ def grown(
 def test_machines_that_come_later_are_used_at_once() -> None:
     ran = grown(lambda now: 1 if now < 90 else 4, shards=20)
     assert ran.reports == Counter(range(20)) and [
-        one.workers for one in ran.events if one.what is What.UP
+        event.workers for event in ran.events if event.what is EventKind.UP
     ] == [1, 2, 3, 4]
     assert [life.start // 10 for life in ran.actors.lives] == [0.0, 9.0, 9.0, 9.0]
     assert 390 <= ran.actors.now() < 393

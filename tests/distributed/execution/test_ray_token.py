@@ -1,4 +1,4 @@
-"""The token of a Ray of our own, where HOME is none that could keep it."""
+"""The token of a Ray session that idleak starts, where HOME cannot hold a token file."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def test_the_token_is_private_and_the_environment_comes_back(
 
 TWICE = """
 import os
-from distributed.execution.cluster import Cluster
+from distributed.execution.cluster import RayExecutor
 from schemas.spec.resources import ResourcesSpec
 for _ in range(2):
-    with Cluster() as cluster:
+    with RayExecutor() as cluster:
         cluster.capacity(ResourcesSpec())
         assert os.environ["RAY_AUTH_MODE"] == "token"
         print(open(os.environ["RAY_AUTH_TOKEN_PATH"]).read())
@@ -59,7 +59,7 @@ for _ in range(2):
 
 
 def test_each_ray_of_a_process_has_a_token_of_its_own() -> None:
-    """As the audits of one night have. What Ray remembers of the first is of no use for the second."""
+    """Like the audits of one night: the token that Ray cached for the first is not valid for the second."""
     with TemporaryDirectory(prefix="r", dir="/tmp") as short:
         done = subprocess.run(
             [sys.executable, "-c", TWICE],

@@ -108,9 +108,9 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
 def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [int(listener.getsockname()[1]) for listener in sockets]
 
 
 def absolute_spec(world: SmallWorld, name: str = "audit", **changes: Any) -> Path:
@@ -132,8 +132,8 @@ def test_a_submitted_audit_has_the_bytes_of_a_local_one_and_names_nobody(
     job = output.split(" is submitted")[0].splitlines()[-1]
     code, again = head.ended("--logs", job)
     assert code == ExitCode.OK and "5 leaked" in again
-    code, told = head.ended("--status", job)
-    assert code == ExitCode.OK and f"{job}: SUCCEEDED, exit code 0" in told
+    code, status = head.ended("--status", job)
+    assert code == ExitCode.OK and f"{job}: SUCCEEDED, exit code 0" in status
     assert head.ended("--stop", job) == (ExitCode.OK, f"{job} has ended already\n")
 
 
@@ -160,8 +160,8 @@ def test_a_job_outlives_its_client_and_drains_when_it_is_stopped(head: Head, sma
     output, _ = client.communicate(timeout=30)
     assert client.returncode == ExitCode.INTERRUPTED and "goes on" in output
     job = output.split(" is submitted")[0].splitlines()[-1]
-    code, told = head.ended("--status", job)
-    assert code == ExitCode.OK and "RUNNING" in told
+    code, status = head.ended("--status", job)
+    assert code == ExitCode.OK and "RUNNING" in status
     made = len(list(samples.glob("shard-*.parquet")))
     assert head.ended("--stop", job) == (ExitCode.OK, f"{job} is told to stop\n")
     code, log = head.ended("--logs", job)
@@ -210,9 +210,9 @@ def test_paths_of_this_machine_alone_are_refused(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["submit", str(small_world.spec_path())]) == ExitCode.BAD_SPEC
-    told = capsys.readouterr().err
+    err = capsys.readouterr().err
     for key in ("generator.path", "faces.recognizers.0.path", "gallery.candidates.images", "output"):
-        assert key in told
+        assert key in err
 
 
 def test_nothing_but_sources_and_the_spec_is_packed(small_world: SmallWorld) -> None:

@@ -31,7 +31,7 @@ LEAKED, DOUBLE = "person-002", "stranger"
 
 @pytest.fixture(scope="module")
 def recognisable(world_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    """Never to be changed."""
+    """Tests must not change it."""
     return make_recognisable(world_template.copy(tmp_path_factory.mktemp("recognisable") / "world"))
 
 
@@ -65,8 +65,8 @@ def run(job: str, spec: Path, capsys: pytest.CaptureFixture[str], *options: str)
     """The exit code and all that was printed."""
     capsys.readouterr()
     code = main([job, str(spec), *options])
-    told = capsys.readouterr()
-    return code, told.out + told.err
+    output = capsys.readouterr()
+    return code, output.out + output.err
 
 
 @pytest.mark.parametrize("side", ["cohort", "candidates"])
@@ -74,14 +74,15 @@ def test_equal_files_under_two_names_are_refused_before_anything_is_sampled(
     world: SmallWorld, capsys: pytest.CaptureFixture[str], side: str
 ) -> None:
     shutil.copytree(world.folder / "candidates" / LEAKED, world.folder / side / DOUBLE)
-    code, told = run("audit", world.spec_path(), capsys)
+    code, output = run("audit", world.spec_path(), capsys)
     assert code == ExitCode.BAD_SPEC
-    assert told.count("idleak:") == 1 and "share 2" in told
-    assert pseudonym(LEAKED) in told and pseudonym(DOUBLE) in told
-    assert LEAKED not in told and DOUBLE not in told
+    assert output.count("idleak:") == 1 and "share 2" in output
+    assert pseudonym(LEAKED) in output and pseudonym(DOUBLE) in output
+    assert LEAKED not in output and DOUBLE not in output
     assert not (world.run / "samples").exists() and not (world.run / "gallery.parquet").exists()
-    code, told = run("enroll", world.spec_path(), capsys, "--reveal")
-    assert code == ExitCode.BAD_SPEC and LEAKED in told and DOUBLE in told and pseudonym(LEAKED) not in told
+    code, output = run("enroll", world.spec_path(), capsys, "--reveal")
+    assert code == ExitCode.BAD_SPEC and LEAKED in output and DOUBLE in output
+    assert pseudonym(LEAKED) not in output
     assert "reveal" in [act.action for act in entries(RunStore(str(world.run)))]
     shutil.rmtree(world.folder / side / DOUBLE)
     assert main(["enroll", str(world.spec_path())]) == ExitCode.OK
@@ -90,8 +91,8 @@ def test_equal_files_under_two_names_are_refused_before_anything_is_sampled(
 def test_one_equal_file_is_enough(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
     cohort = world.folder / "cohort"
     shutil.copy(cohort / "other-004" / "0.png", cohort / "other-009" / "2.png")
-    code, told = run("enroll", world.spec_path(), capsys)
-    assert code == ExitCode.BAD_SPEC and "share 1" in told
+    code, output = run("enroll", world.spec_path(), capsys)
+    assert code == ExitCode.BAD_SPEC and "share 1" in output
 
 
 def test_a_run_from_before_the_check_is_refused_too(
@@ -102,8 +103,8 @@ def test_a_run_from_before_the_check_is_refused_too(
         before.setattr("distributed.stages.enroll.require_each_once", lambda *_: None)
         assert main(["audit", str(world.spec_path())]) == ExitCode.OK
     for job in ("enroll", "reduce"):
-        code, told = run(job, world.spec_path(), capsys)
-        assert code == ExitCode.BAD_SPEC and pseudonym(DOUBLE) in told
+        code, output = run(job, world.spec_path(), capsys)
+        assert code == ExitCode.BAD_SPEC and pseudonym(DOUBLE) in output
 
 
 def test_a_double_in_the_cohort_is_left_out_and_changes_no_verdict(doubled: SmallWorld) -> None:
@@ -129,8 +130,8 @@ def test_who_is_left_out_stands_in_what_is_printed_and_on_the_first_screen(
     # The copy's photos lie elsewhere, and nothing else has changed.
     _, named = run("audit", doubled.spec_path("doubled"), capsys)
     _, unnamed = run("audit", doubled.spec_path("doubled"), capsys, "--unnamed")
-    for told in (named, unnamed):
-        assert "warning: 1 person of the cohort is left out of the audit" in told
+    for output in (named, unnamed):
+        assert "warning: 1 person of the cohort is left out of the audit" in output
     short = pseudonym(DOUBLE)[:12]
     assert f"left out: {short}" in named and short not in unnamed
     assert main(["report", run_folder]) == ExitCode.OK
@@ -152,7 +153,7 @@ def test_who_is_left_out_stays_so_when_somebody_else_is_erased(doubled: SmallWor
     results = results_of(doubled, "doubled")
     assert results.overlap is not None and results.overlap.left_out == [pseudonym(DOUBLE)]
     assert results.cohort.identities == results.power.cohort == COHORT - 1
-    # Nobody is the double of one who is gone: the run is what it would be without that person's photos.
+    # With LEAKED erased, DOUBLE is no duplicate: the run is what it would be without LEAKED's photos.
     assert main(["purge", where, "--identity", LEAKED, "--yes"]) == ExitCode.OK
     results = results_of(doubled, "doubled")
     assert results.overlap is not None and results.overlap.left_out == []
@@ -170,13 +171,13 @@ def test_earlier_galleries_are_compared_by_templates(
     # An equal template stands in for an equal file.
     path = doubled.folder / "runs" / "doubled" / "gallery.parquet"
     table = pq.read_table(path)
-    mine = table.filter(pc.equal(table["identity"], pseudonym(LEAKED))).slice(0, 1)
+    leaked = table.filter(pc.equal(table["identity"], pseudonym(LEAKED))).slice(0, 1)
     rows = table.to_pylist()
     place = next(at for at, row in enumerate(rows) if row["identity"] == pseudonym(DOUBLE))
-    rows[place]["template_tiny"] = mine["template_tiny"][0].as_py()
+    rows[place]["template_tiny"] = leaked["template_tiny"][0].as_py()
     pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
-    code, told = run("enroll", doubled.spec_path("equal", gallery=gallery), capsys)
-    assert code == ExitCode.BAD_SPEC and "share 1" in told and pseudonym(DOUBLE) in told
+    code, output = run("enroll", doubled.spec_path("equal", gallery=gallery), capsys)
+    assert code == ExitCode.BAD_SPEC and "share 1" in output and pseudonym(DOUBLE) in output
 
 
 def test_what_is_only_likely_is_reported_and_nobody_is_left_out_for_it(
@@ -187,15 +188,15 @@ def test_what_is_only_likely_is_reported_and_nobody_is_left_out_for_it(
     (candidates / "person-011").rename(candidates / "Anna")
     (candidates / "person-012").rename(candidates / "anna")
     shutil.copy(candidates / "person-013" / "1.png", candidates / "person-013" / "2.png")
-    code, told = run("enroll", world.spec_path(), capsys)
+    code, output = run("enroll", world.spec_path(), capsys)
     assert code == ExitCode.OK
     who = {name: pseudonym(name)[:12] for name in ("person-010", "person-099", "Anna", "anna", "person-013")}
-    assert "photos of 1 pair of candidates match as those of one person do" in told
-    assert f"{' and '.join(sorted([who['person-010'], who['person-099']]))}, similarity" in told
-    assert "1 pair of people have names that differ in case, spaces or forms of Unicode alone" in told
-    assert f"  {' and '.join(sorted([who['Anna'], who['anna']]))}\n" in told
-    assert "1 person has the same photo more than once" in told and f"  {who['person-013']}: " in told
-    assert "left out" not in told
+    assert "photos of 1 pair of candidates match as those of one person do" in output
+    assert f"{' and '.join(sorted([who['person-010'], who['person-099']]))}, similarity" in output
+    assert "1 pair of people have names that differ in case, spaces or forms of Unicode alone" in output
+    assert f"  {' and '.join(sorted([who['Anna'], who['anna']]))}\n" in output
+    assert "1 person has the same photo more than once" in output and f"  {who['person-013']}: " in output
+    assert "left out" not in output
 
 
 def test_a_photo_of_somebody_else_in_a_folder_is_named(
@@ -204,20 +205,20 @@ def test_a_photo_of_somebody_else_in_a_folder_is_named(
     folder, random = world.folder / "candidates" / "person-014", np.random.default_rng(0)
     write_variant(folder / "0.png", folder / "2.png", random)
     write_variant(world.folder / "cohort" / "other-050" / "0.png", folder / "3.png", random)
-    code, told = run("enroll", world.spec_path(), capsys, "--reveal")
+    code, output = run("enroll", world.spec_path(), capsys, "--reveal")
     assert code == ExitCode.OK
-    assert "1 photo of 1 person is no more like the person's other photos than a stranger's may be" in told
-    assert "  person-014: photo 3.png, similarity" in told
+    assert "1 photo of 1 person is no more like the person's other photos than a stranger's may be" in output
+    assert "  person-014: photo 3.png, similarity" in output
 
 
 def test_of_one_who_is_in_the_cohort_twice_one_stays(
     world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reencode(world.folder / "cohort" / "other-003", world.folder / "cohort" / "other-200")
-    _, told = run("enroll", world.spec_path(), capsys)
+    _, output = run("enroll", world.spec_path(), capsys)
     first, second = sorted(pseudonym(name) for name in ("other-003", "other-200"))
-    assert "1 person of the cohort is left out" in told
-    assert f"cohort {first[:12]} and cohort {second[:12]}" in told and f"left out: {second[:12]}" in told
+    assert "1 person of the cohort is left out" in output
+    assert f"cohort {first[:12]} and cohort {second[:12]}" in output and f"left out: {second[:12]}" in output
 
 
 def test_a_cohort_that_is_the_candidates_again_is_refused(
@@ -227,8 +228,8 @@ def test_a_cohort_that_is_the_candidates_again_is_refused(
     (world.folder / "cohort").mkdir()
     for folder in sorted((world.folder / "candidates").iterdir()):
         reencode(folder, world.folder / "cohort" / f"{folder.name}-again")
-    code, told = run("enroll", world.spec_path(), capsys)
-    assert code == ExitCode.BAD_SPEC and "fewer than 2 are left: give a cohort of other people" in told
+    code, output = run("enroll", world.spec_path(), capsys)
+    assert code == ExitCode.BAD_SPEC and "fewer than 2 are left: give a cohort of other people" in output
     assert not (world.run / "gallery.parquet").exists()
 
 
@@ -239,16 +240,16 @@ def test_a_gallery_too_small_to_say_is_not_guessed_at(
         shutil.rmtree(world.folder / "cohort" / f"other-{index:03d}")
     for index in range(9, 20):
         shutil.rmtree(world.folder / "candidates" / f"person-{index:03d}")
-    _, told = run("enroll", world.spec_path(), capsys)
-    assert "not checked by templates: 29 people are too few to tell how alike two people are" in told
+    _, output = run("enroll", world.spec_path(), capsys)
+    assert "not checked by templates: 29 people are too few to tell how alike two people are" in output
 
 
 def test_a_recogniser_that_knows_nobody_is_said_to(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the common miniature world, photos of one person are as unlike as those of two."""
-    _, told = run("enroll", small_world.spec_path(), capsys)
-    assert "tiny does not tell these people apart" in told and "left out" not in told
+    _, output = run("enroll", small_world.spec_path(), capsys)
+    assert "tiny does not tell these people apart" in output and "left out" not in output
 
 
 def test_results_of_an_earlier_version_are_still_read(finished_world: SmallWorld) -> None:

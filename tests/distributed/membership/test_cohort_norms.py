@@ -27,16 +27,16 @@ def test_norms_equal_their_definitions_without_the_own_identity() -> None:
     )
     photos, points = gallery.astype(np.float64), samples.astype(np.float64)
     for row in (0, 9, 11, 69):
-        others = [one for one in cohort if one != identity[row]]
+        others = [person for person in cohort if person != identity[row]]
 
         def towards(point: np.ndarray, others: list[np.int64] = others) -> np.ndarray:
-            return np.array([np.mean(photos[identity == one] @ point) for one in others])
+            return np.array([np.mean(photos[identity == other] @ point) for other in others])
 
-        mine = towards(photos[row])
+        own_impostors = towards(photos[row])
         s = points[near.sample_id[row]] @ photos[row]
         impostors = [towards(points[sample]) for sample in near.sample_id[row]]
         t = [(a - b.mean()) / b.std() for a, b in zip(s, impostors, strict=True)]
-        z = (s - mine.mean()) / mine.std()
+        z = (s - own_impostors.mean()) / own_impostors.std()
         best = [a - np.sort(b)[-cohort_norms.NEAREST :].mean() for a, b in zip(s, impostors, strict=True)]
         np.testing.assert_allclose(z_norm(inputs)[row], z[0], atol=1e-5)
         np.testing.assert_allclose(t_norm(inputs)[row], max(t), atol=1e-5)

@@ -26,18 +26,18 @@ PHOTOS = World(1, candidates=40, cohort=800, photos=(4, 4))
 
 
 def judged(tmp_path: Path, world: World) -> tuple[JudgedWorld, Judgement]:
-    one = judge_world(world, tmp_path, scores=("max",))
-    return one, one.after[0]
+    judged_world = judge_world(world, tmp_path, scores=("max",))
+    return judged_world, judged_world.after[0]
 
 
 def reasons(judgement: Judgement, verdict: Verdict) -> Counter[str | None]:
-    return Counter(one.reason for one in judgement.decisions if one.verdict is verdict)
+    return Counter(decision.reason for decision in judgement.decisions if decision.verdict is verdict)
 
 
 def test_forty_samples_clear_nobody(tmp_path: Path) -> None:
     """16 of 40 leak, each in 0.2 % of the samples, so that hardly one of 40 samples shows any of them."""
-    one, judgement = judged(tmp_path, replace(PHOTOS, samples=40, leaked=16, rate=0.002))
-    assert {decision.verdict for decision in one.before[0].decisions} >= {Verdict.NOT_DETECTED}
+    judged_world, judgement = judged(tmp_path, replace(PHOTOS, samples=40, leaked=16, rate=0.002))
+    assert {decision.verdict for decision in judged_world.before[0].decisions} >= {Verdict.NOT_DETECTED}
     assert Verdict.NOT_DETECTED not in judgement.verdicts()
     (reason,) = reasons(judgement, Verdict.INCONCLUSIVE)
     assert reason is not None and "40 compared samples are too few" in reason
@@ -49,14 +49,16 @@ def test_who_is_not_detected_would_have_been_flagged_at_the_share_that_is_named(
     world = replace(PHOTOS, samples=2000, quality="mixed")
     (tmp_path / "null").mkdir()
     _, silent = judged(tmp_path / "null", world)
-    shares = {one.detectable_share for one in silent.decisions if one.verdict is Verdict.NOT_DETECTED}
+    shares = {
+        decision.detectable_share for decision in silent.decisions if decision.verdict is Verdict.NOT_DETECTED
+    }
     (share,) = shares
     assert share is not None and 1 / 2000 < share * 2 < 2 * LARGEST_SHARE
     flagged = []
     for number, leaky in enumerate(worlds_like(replace(world, leaked=1, rate=share), 20)):
         (tmp_path / str(number)).mkdir()
-        one, judgement = judged(tmp_path / str(number), leaky)
-        flagged += judgement.flagged()[one.leaked()].tolist()
+        judged_world, judgement = judged(tmp_path / str(number), leaky)
+        flagged += judgement.flagged()[judged_world.leaked()].tolist()
     assert np.mean(flagged) > 0.5 - 2 * np.sqrt(0.25 / len(flagged))
     (reason,) = reasons(silent, Verdict.NOT_DETECTED)
     assert reason is not None and "had this person been in" in reason and "if samples resemble" in reason
@@ -70,35 +72,39 @@ def test_without_two_photos_of_anybody_it_is_not_known(tmp_path: Path) -> None:
 
 
 def test_a_recogniser_that_does_not_match_people_is_the_reason(tmp_path: Path) -> None:
-    one, _ = judged(tmp_path, PHOTOS)
+    judged_world, _ = judged(tmp_path, PHOTOS)
     membership = MembershipSpec.model_validate({"scores": ["max"]})
-    reach = reach_of(one.frame, {RECOGNIZER: one.partial})[RECOGNIZER]
+    reach = reach_of(judged_world.frame, {RECOGNIZER: judged_world.partial})[RECOGNIZER]
     blind = [
         replace(group, mated=replace(group.mated, similarity=-group.mated.similarity)) for group in reach
     ]
-    (judgement,) = with_detectability(one.frame, one.before, {RECOGNIZER: blind}, membership)
+    (judgement,) = with_detectability(
+        judged_world.frame, judged_world.before, {RECOGNIZER: blind}, membership
+    )
     (reason,) = reasons(judgement, Verdict.INCONCLUSIVE)
     assert reason is not None and "0% have two photos that are similar enough" in reason
-    # A score that combines recognisers is as able as the least able one.
+    # A score that combines recognisers has the power of the weakest one.
     both = {RECOGNIZER: reach, "blind": blind}
-    combined = replace(one.before[0], recognizer="all")
-    (judgement,) = with_detectability(one.frame, [combined], both, membership)
+    combined = replace(judged_world.before[0], recognizer="all")
+    (judgement,) = with_detectability(judged_world.frame, [combined], both, membership)
     assert Verdict.NOT_DETECTED not in judgement.verdicts()
 
 
 def test_plan_bounds_what_the_run_says(tmp_path: Path) -> None:
-    one, _ = judged(tmp_path, replace(PHOTOS, samples=500, quality="mixed"))
-    allowed = allowance(one.frame.groups, fdr=0.05, correction="bh")
-    power = power_alone(reach_of(one.frame, {RECOGNIZER: one.partial})[RECOGNIZER], allowed, 0.05)
+    judged_world, _ = judged(tmp_path, replace(PHOTOS, samples=500, quality="mixed"))
+    allowed = allowance(judged_world.frame.groups, fdr=0.05, correction="bh")
+    power = power_alone(
+        reach_of(judged_world.frame, {RECOGNIZER: judged_world.partial})[RECOGNIZER], allowed, 0.05
+    )
     assert power is not None and 0.1 < power.match_rates.mean() < 0.95
     for share in (1e-5, 1e-3, 1e-2):
         assert 0 < power.at(share) < allowed.power_at_most(500).at(share)
 
 
 def test_a_cohort_too_small_to_flag_one_has_no_power_at_all(tmp_path: Path) -> None:
-    one, _ = judged(tmp_path, replace(PHOTOS, cohort=300, samples=500))
-    reach = reach_of(one.frame, {RECOGNIZER: one.partial})[RECOGNIZER]
-    allowed = allowance(one.frame.groups, fdr=0.05, correction="bh")
+    judged_world, _ = judged(tmp_path, replace(PHOTOS, cohort=300, samples=500))
+    reach = reach_of(judged_world.frame, {RECOGNIZER: judged_world.partial})[RECOGNIZER]
+    allowed = allowance(judged_world.frame.groups, fdr=0.05, correction="bh")
     power = power_alone(reach, allowed, 0.05)
     assert allowed.best.flaggable_from == 3 and power is not None
     assert power.at(1.0) == 0.0 and power.smallest_share(0.5) is None

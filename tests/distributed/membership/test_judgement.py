@@ -50,12 +50,12 @@ def test_every_score_is_computed_and_finds_the_members(small_world: SmallWorld) 
     ]
     membership = MEMBERSHIP | {"scores": [*names, "consensus"], "reference": "runs/reference"}
     results = audited(small_world, "all", faces=faces, membership=membership)
-    found = {(one.recognizer, one.score_name): one for one in results.scores}
-    assert len(found) == 2 * len(names) + 1
+    scores = {(score.recognizer, score.score_name): score for score in results.scores}
+    assert len(scores) == 2 * len(names) + 1
     for key in (("tiny", "cohort_norm"), ("tiny", "calibrated"), ("tiny", "s_norm"), ("all", "consensus")):
-        evaluation = found[key].evaluation
+        evaluation = scores[key].evaluation
         assert evaluation is not None and evaluation.roc_auc.value > 0.9, key
-        assert found[key].set_p_value < 0.05
+        assert scores[key].set_p_value < 0.05
     table = small_world.folder / "runs" / "all" / "scores.parquet"
     assert query(f"select count(*) from '{table}' where score_name = 'consensus' and disagreement > 0") == [
         (CANDIDATES,)
@@ -65,7 +65,7 @@ def test_every_score_is_computed_and_finds_the_members(small_world: SmallWorld) 
 def test_prefixes_power_and_population_are_in_the_results(finished_world: SmallWorld) -> None:
     results = AuditResults.model_validate_json((finished_world.run / "results.json").read_bytes())
     prefixes = results.scores[0].prefixes
-    assert [one.samples for one in prefixes] == [6, 18, 60, 180, 600]
+    assert [prefix.samples for prefix in prefixes] == [6, 18, 60, 180, 600]
     last = results.scores[0].evaluation
     assert last is not None and prefixes[-1].roc_auc == pytest.approx(last.roc_auc.value)
     assert prefixes[0].roc_auc is not None and prefixes[0].roc_auc < last.roc_auc.value
@@ -82,7 +82,7 @@ def test_strata_calibrate_within_themselves(small_world: SmallWorld) -> None:
     gallery = default_spec()["gallery"] | {"attributes": "groups.csv"}
     membership = MEMBERSHIP | {"strata": ["group"], "least_stratum": 50}
     results = audited(small_world, "strata", gallery=gallery, membership=membership)
-    assert [(one.stratum, one.cohort) for one in results.power.groups] == [
+    assert [(group.stratum, group.cohort) for group in results.power.groups] == [
         ("group=a", COHORT // 2),
         ("group=b", COHORT // 2),
     ]
@@ -109,22 +109,22 @@ def test_candidates_are_matched_with_as_many_photos(small_world: SmallWorld) -> 
     for index in range(0, CANDIDATES, 2):
         (small_world.folder / "candidates" / f"person-{index:03d}" / "1.png").unlink()
     results = audited(small_world, "unequal")
-    assert [(one.photos, one.candidates, one.cohort) for one in results.power.groups] == [
+    assert [(group.photos, group.candidates, group.cohort) for group in results.power.groups] == [
         (1, CANDIDATES // 2, COHORT),
         (2, CANDIDATES // 2, COHORT),
     ]
     members = set(pseudonyms(f"person-{index:03d}" for index in range(MEMBERS)))
     assert len(members & set(results.scores[0].flagged)) >= MEMBERS - 1
-    one = audited(small_world, "one", membership=MEMBERSHIP | {"photos": 1})
-    assert [group.photos for group in one.power.groups] == [1]
+    single_photo = audited(small_world, "one", membership=MEMBERSHIP | {"photos": 1})
+    assert [group.photos for group in single_photo.power.groups] == [1]
 
 
 def test_the_median_photo_can_set_the_neighbourhood(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     audited(small_world, "median", membership=MEMBERSHIP | {"hit": "median"})
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("reducing: ")]
-    assert [line.partition(" samples,")[0] for line in told] == ["reducing: 600 of 600"] * 2, "two passes"
+    progress = [line for line in capsys.readouterr().err.splitlines() if line.startswith("reducing: ")]
+    assert [line.partition(" samples,")[0] for line in progress] == ["reducing: 600 of 600"] * 2, "two passes"
     table = small_world.folder / "runs" / "median" / "neighbours.parquet"
     scores = small_world.folder / "runs" / "median" / "scores.parquet"
     assert query(f"select count(*) from '{scores}' where score_name = 'hit_rate' and score > 0") >= [
@@ -155,15 +155,17 @@ def test_a_lookalike_of_a_leaked_person_is_not_flagged_on_borrowed_evidence(smal
 def test_flags_say_whether_they_rest_on_a_copy(finished_world: SmallWorld) -> None:
     """The members' photos are samples of the run, so their evidence is copies."""
     results = AuditResults.model_validate_json((finished_world.run / "results.json").read_bytes())
-    assert {one.identity for one in results.evidence} == set(results.scores[0].flagged)
+    assert {evidence.identity for evidence in results.evidence} == set(results.scores[0].flagged)
     members = set(pseudonyms(f"person-{index:03d}" for index in range(MEMBERS)))
-    kinds = {one.identity: one.kind for one in results.evidence if one.identity in members}
+    kinds = {
+        evidence.identity: evidence.kind for evidence in results.evidence if evidence.identity in members
+    }
     assert set(kinds.values()) == {"near-copy"}, results.evidence
 
 
 def test_nights_share_one_budget(small_world: SmallWorld) -> None:
     nights = [audited(small_world, f"night{seed}", seed=seed, ledger="ledger") for seed in (7, 8)]
-    assert [one.ledger.night for one in nights if one.ledger] == [1, 2]
+    assert [night.ledger.night for night in nights if night.ledger] == [1, 2]
     path = small_world.folder / "ledger" / "ledger.json"
     before = path.read_bytes()
     assert main(["reduce", str(small_world.spec_path("night7", seed=7, ledger="ledger"))]) == ExitCode.OK

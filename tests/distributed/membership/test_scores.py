@@ -43,10 +43,10 @@ def brute_force_threshold(templates: Singles, identity: Integers, fmr: str) -> O
 def test_the_operating_threshold_equals_the_brute_force_oracle(
     seed: int, g: int, fmr: str, copies: bool
 ) -> None:
-    one = world(seed, g=2, n=g, d=24, copies=copies)
+    templates = world(seed, g=2, n=g, d=24, copies=copies)
     identity = np.arange(g, dtype=np.int64) % 3
-    expected = brute_force_threshold(one.samples, identity, fmr)
-    assert operating_threshold(one.samples, identity, float(fmr)) == expected
+    expected = brute_force_threshold(templates.samples, identity, fmr)
+    assert operating_threshold(templates.samples, identity, float(fmr)) == expected
 
 
 def test_the_operating_threshold_does_not_depend_on_the_size_of_blocks(
@@ -75,22 +75,24 @@ def test_an_operating_threshold_needs_two_identities_and_a_rate() -> None:
         operating_threshold(templates, np.arange(4), 1.0)
 
 
-def searched(one: World, k: int = 8) -> Partial:
-    return search(one.gallery, one.identity, one.samples, one.sample_id, k=k, threshold=0.2)
+def searched(templates: World, k: int = 8) -> Partial:
+    return search(
+        templates.gallery, templates.identity, templates.samples, templates.sample_id, k=k, threshold=0.2
+    )
 
 
-def scored(one: World, names: Sequence[str] = NAMES, k: int = 8, **inputs: Any) -> dict[str, Floats]:
-    return photo_scores(Evidence(searched(one, k), 4, one.gallery.shape[1], **inputs), names)
+def scored(templates: World, names: Sequence[str] = NAMES, k: int = 8, **inputs: Any) -> dict[str, Floats]:
+    return photo_scores(Evidence(searched(templates, k), 4, templates.gallery.shape[1], **inputs), names)
 
 
 def test_scores_equal_their_definitions() -> None:
-    one, other = world(1, g=7, n=50, d=24), world(2, g=7, n=50, d=24)
-    reference = searched(World(one.gallery, one.identity, other.samples, other.sample_id))
+    templates, other = world(1, g=7, n=50, d=24), world(2, g=7, n=50, d=24)
+    reference = searched(World(templates.gallery, templates.identity, other.samples, other.sample_id))
     density = np.linspace(-1, 1, 7)
     names = [*NAMES, "calibrated", "density_ratio"]
-    result = scored(one, names, reference=reference, reference_density=density)
-    similarity = similarities(one.gallery, one.samples).astype(np.float64)
-    elsewhere = similarities(one.gallery, other.samples).astype(np.float64)
+    result = scored(templates, names, reference=reference, reference_density=density)
+    similarity = similarities(templates.gallery, templates.samples).astype(np.float64)
+    elsewhere = similarities(templates.gallery, other.samples).astype(np.float64)
     top = np.sort(similarity, axis=1)[:, -4:]
     np.testing.assert_allclose(result["max"], similarity.max(axis=1), rtol=1e-12)
     np.testing.assert_allclose(result["topk_mean"], top.mean(axis=1), rtol=1e-7)
@@ -106,12 +108,12 @@ def test_scores_equal_their_definitions() -> None:
 @given(seed=st.integers(0, 2**32 - 1), times=st.integers(2, 5))
 @settings(deadline=None, max_examples=25)
 def test_an_identitys_score_does_not_depend_on_how_many_photos_others_have(seed: int, times: int) -> None:
-    one = world(seed, g=8, n=40, d=16)
-    often = np.concatenate([np.arange(8), np.repeat(np.flatnonzero(one.identity == 0), times - 1)])
-    more = World(one.gallery[often], one.identity[often], one.samples, one.sample_id)
+    templates = world(seed, g=8, n=40, d=16)
+    often = np.concatenate([np.arange(8), np.repeat(np.flatnonzero(templates.identity == 0), times - 1)])
+    more = World(templates.gallery[often], templates.identity[often], templates.samples, templates.sample_id)
     rank = np.array([int((more.identity[:row] == more.identity[row]).sum()) for row in range(len(often))])
     for name in NAMES:
-        before = identity_means(scored(one)[name], one.identity, rank[:8], 2, 4)
+        before = identity_means(scored(templates)[name], templates.identity, rank[:8], 2, 4)
         after = identity_means(scored(more)[name], more.identity, rank, 2, 4)
         np.testing.assert_allclose(after, before, rtol=1e-12)
 
@@ -119,30 +121,30 @@ def test_an_identitys_score_does_not_depend_on_how_many_photos_others_have(seed:
 @given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 39))
 @settings(deadline=None, max_examples=25)
 def test_scores_do_not_depend_on_the_order_of_shards_nor_on_k(seed: int, cut: int) -> None:
-    one = world(seed, g=8, n=40, d=16)
+    templates = world(seed, g=8, n=40, d=16)
     parts = [
-        World(one.gallery, one.identity, one.samples[s], one.sample_id[s])
+        World(templates.gallery, templates.identity, templates.samples[s], templates.sample_id[s])
         for s in (slice(cut), slice(cut, None))
     ]
     a, b = (searched(part) for part in parts)
-    whole = scored(one)
+    whole = scored(templates)
     for merged in (merge(a, b), merge(b, a)):
         again = photo_scores(Evidence(merged, 4, 16), NAMES)
         assert all(again[name].tobytes() == whole[name].tobytes() for name in NAMES)
-    wider = scored(one, k=20)
+    wider = scored(templates, k=20)
     assert all(np.array_equal(wider[name], whole[name]) for name in NAMES)
 
 
 def test_topk_mean_averages_the_samples_that_exist() -> None:
-    one = world(2, g=4, n=3, d=16)
-    result = photo_scores(Evidence(searched(one), 16, 16), ["topk_mean"])
-    similarity = similarities(one.gallery, one.samples).astype(np.float64)
+    templates = world(2, g=4, n=3, d=16)
+    result = photo_scores(Evidence(searched(templates), 16, 16), ["topk_mean"])
+    similarity = similarities(templates.gallery, templates.samples).astype(np.float64)
     np.testing.assert_allclose(result["topk_mean"], similarity.mean(axis=1), rtol=1e-7)
 
 
 def test_what_cannot_be_scored_is_refused() -> None:
-    one = world(3, g=4, n=20, d=16)
-    partial = searched(one)
+    templates = world(3, g=4, n=20, d=16)
+    partial = searched(templates)
     with pytest.raises(ValueError, match="no sample has a template"):
         photo_scores(Evidence(empty(4, 2, 8), 4, 16), NAMES)
     with pytest.raises(ValueError, match="no score mean"):

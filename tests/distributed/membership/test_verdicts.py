@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distributed.membership.verdicts import borrowed, decide
+from distributed.membership.verdicts import decide, explained_by
 from distributed.statistics.calibration import benjamini_hochberg, cohort_needed, smallest_p_value
 from distributed.statistics.discoveries import benjamini_yekutieli
 from distributed.statistics.flagging import Correction, flagging_p_values
@@ -45,9 +45,9 @@ def test_verdicts_equal_the_brute_force_oracle(
     ranks = [data.draw(st.integers(1, min(4, n + 1)) | st.integers(1, n + 1)) for n in sizes.tolist()]
     p, floor = np.array(ranks, dtype=np.float64) / (sizes + 1), 1 / (sizes + 1)
     decisions = decide(p, floor, fdr=fdr, correction=correction)
-    assert [one.verdict for one in decisions] == brute_force(p, floor, fdr, correction)
-    for one in decisions:
-        assert (one.reason is not None) == (one.verdict is Verdict.INCONCLUSIVE)
+    assert [decision.verdict for decision in decisions] == brute_force(p, floor, fdr, correction)
+    for decision in decisions:
+        assert (decision.reason is not None) == (decision.verdict is Verdict.INCONCLUSIVE)
 
 
 @given(
@@ -79,25 +79,25 @@ def test_a_cohort_of_the_planned_size_can_flag_one() -> None:
 
 def test_silence_without_power_is_inconclusive_and_says_why() -> None:
     decisions = decide(np.full(100, 0.5), same(0.01, 100), fdr=0.05)
-    assert {one.verdict for one in decisions} == {Verdict.INCONCLUSIVE}
+    assert {decision.verdict for decision in decisions} == {Verdict.INCONCLUSIVE}
     reason = decisions[0].reason
     assert reason is not None and "99 cohort identities" in reason and "1999 cohort identities" in reason
 
 
 def test_silence_with_power_is_not_detected() -> None:
     decisions = decide(np.full(100, 0.5), same(1 / 2000, 100), fdr=0.05)
-    assert {one.verdict for one in decisions} == {Verdict.NOT_DETECTED}
+    assert {decision.verdict for decision in decisions} == {Verdict.NOT_DETECTED}
 
 
 def test_a_discovery_gives_power_to_all_others() -> None:
     p = np.array([0.01] * 20 + [0.5] * 80)
-    verdicts = [one.verdict for one in decide(p, same(0.01, 100), fdr=0.05)]
+    verdicts = [decision.verdict for decision in decide(p, same(0.01, 100), fdr=0.05)]
     assert verdicts == [Verdict.LEAKED] * 20 + [Verdict.NOT_DETECTED] * 80
 
 
 def test_borrowed_evidence_is_inconclusive_and_names_whose_it_is() -> None:
-    (one,) = decide(np.array([0.5]), same(0.01, 1), fdr=0.05)
-    again = borrowed(one, "somebody")
+    (decision,) = decide(np.array([0.5]), same(0.01, 1), fdr=0.05)
+    again = explained_by(decision, "somebody")
     assert again.verdict is Verdict.INCONCLUSIVE and again.reason is not None and "somebody" in again.reason
 
 

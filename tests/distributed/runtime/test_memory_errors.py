@@ -30,11 +30,11 @@ def test_errors_of_memory_and_of_devices_are_told_apart() -> None:
 def test_a_batch_that_memory_has_no_room_for_is_halved_and_no_byte_changes(
     small_world: SmallWorld, weights: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """torch refuses so much memory for real."""
+    """torch really fails to allocate that much memory."""
     assert main(["sample", spec_of(small_world, weights, TOO_MUCH)]) == ExitCode.OK
     assert "memory ran out; 4 images at once" in capfd.readouterr().err
     scarce = file_bytes(small_world.run / "samples")
-    # The code is another, so the footers differ; ids, outcomes and templates must not.
+    # The code differs, so the footers do; ids, outcomes and templates must not.
     assert main(["sample", spec_of(small_world, weights, output="runs/plenty")]) == ExitCode.OK
     plenty = file_bytes(small_world.folder / "runs" / "plenty" / "samples")
     assert list(scarce) == list(plenty)

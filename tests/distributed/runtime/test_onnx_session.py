@@ -183,7 +183,7 @@ def test_cuda_is_never_replaced_by_the_cpu(tmp_path: Path) -> None:
 
 
 class FailingProvider:
-    """onnxruntime's own session, whose execution provider fails: it raises as the C++ code then does."""
+    """onnxruntime's own session, whose execution provider fails: it raises what the C++ code raises then."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -223,7 +223,7 @@ def test_a_provider_that_fails_while_batches_are_tried_is_a_device_error(tmp_pat
 
 
 def test_no_session_of_the_repository_may_fall_back() -> None:
-    """A new one that is opened without enable_fallback=0 goes on on the CPU where its GPU fails."""
+    """A session that is opened without enable_fallback=0 continues on the CPU if its GPU fails."""
     opened = [
         (path.relative_to(ROOT).as_posix(), node)
         for folder in ("distributed", "jobs", "examples")

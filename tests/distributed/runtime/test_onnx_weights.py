@@ -29,7 +29,7 @@ def split(folder: Path, location: str = "g.bin", *, attribute: bool = False) -> 
     path = tiny_generator(folder / "g.onnx")
     model = onnx.load(str(path))
     if attribute:
-        weights = next(one for one in model.graph.initializer if one.name == "w")
+        weights = next(tensor for tensor in model.graph.initializer if tensor.name == "w")
         model.graph.initializer.remove(weights)
         model.graph.node.insert(0, helper.make_node("Constant", [], ["w"], value=weights))
     (folder / location).parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def split(folder: Path, location: str = "g.bin", *, attribute: bool = False) -> 
 def pointed(path: Path, location: str) -> Path:
     """The model with its weights said to be at `location`, whatever is there."""
     model = onnx.load(str(path), load_external_data=False)
-    weights = next(one for one in model.graph.initializer if one.name == "w")
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == "w")
     weights.raw_data = b"0"
     set_external_data(weights, location)
     weights.ClearField("raw_data")
@@ -54,8 +54,8 @@ def spec(path: Path) -> OnnxGenerator:
 
 
 def images(path: Path) -> np.ndarray:
-    found = open_generator(spec(path), 7, device="cpu", threads=1).sample(IDS)
-    return np.stack([np.asarray(one) for one in found])
+    samples = open_generator(spec(path), 7, device="cpu", threads=1).sample(IDS)
+    return np.stack([np.asarray(sample) for sample in samples])
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_weights_elsewhere_are_refused(tmp_path: Path, place: Callable[[Path], s
     shutil.copy(path.parent / "g.bin", tmp_path / "secret.bin")
     (path.parent / "parts").mkdir()
     pointed(path, place(path.parent))
-    for use in (images, lambda one: generator_fields(spec(one))):
+    for use in (images, lambda model: generator_fields(spec(model))):
         with pytest.raises(ModelError, match="outside its folder or behind a symbolic link") as error:
             use(path)
         assert "\n" not in str(error.value)
@@ -126,7 +126,7 @@ def test_weights_that_are_missing_or_too_short_are_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a readable ONNX file"):
         images(path)
     (tmp_path / "g.bin").unlink()
-    for use in (images, lambda one: generator_fields(spec(one))):
+    for use in (images, lambda model: generator_fields(spec(model))):
         with pytest.raises(ModelError, match=r"'g\.bin', which is missing"):
             use(path)
 

@@ -53,9 +53,9 @@ def spec_file(folder: Path, block: dict[str, Any]) -> Path:
 
 
 def images(block: dict[str, Any], seed: int = 11) -> np.ndarray:
-    found = open_generator(parsed(block), seed, device="cpu", threads=1).sample(IDS)
-    assert not any(isinstance(one, InvalidImage) for one in found), found
-    return np.stack([np.asarray(one, np.int16) for one in found])
+    samples = open_generator(parsed(block), seed, device="cpu", threads=1).sample(IDS)
+    assert not any(isinstance(sample, InvalidImage) for sample in samples), samples
+    return np.stack([np.asarray(sample, np.int16) for sample in samples])
 
 
 def module(tmp_path: Path, source: str = SOURCE, factory: str = "make", **fields: Any) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_the_onnx_file_gives_the_images_of_the_code(
     difference = np.abs(images(printed | {"path": str(out)}) - images(block)).max()
     assert difference <= 1
     model = onnx.load(str(out))
-    assert not any(one.type.tensor_type.shape.dim[0].dim_value for one in model.graph.input)
+    assert not any(tensor.type.tensor_type.shape.dim[0].dim_value for tensor in model.graph.input)
     assert b"tiny_faces" not in out.read_bytes() and str(tmp_path).encode() not in out.read_bytes()
 
 
@@ -107,7 +107,7 @@ def test_the_onnx_file_gives_the_images_of_the_code(
 def test_code_that_fixes_the_batch_is_run_one_by_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # As NVlabs' networks do: numpy's numbers, and the batch as a number of Python's.
+    # As NVlabs' networks do: numpy's functions, and the batch size as a Python int.
     change = (
         "images = images.reshape(int(z.shape[0]), 3, 16, 16); images = images * 0.5 if np.sqrt(4) > 1 else z"
     )
@@ -155,7 +155,7 @@ def bare(checkpoint):
 @pytest.mark.slow
 def test_weights_of_a_module_become_safetensors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ("body.0.weight", "body.0.bias", "body.2.weight", "body.2.bias")
-    weights = {name: one + 0.1 for name, one in zip(names, Plain().state_dict().values(), strict=True)}
+    weights = {name: weight + 0.1 for name, weight in zip(names, Plain().state_dict().values(), strict=True)}
     torch.save(weights | {"classes.weight": torch.zeros(1, DIM)}, tmp_path / "w.pt")
     arguments = {"checkpoint": str(tmp_path / "w.pt")}
     block = module(tmp_path, SOURCE + WEIGHTED, "weighted", arguments=arguments)
@@ -198,8 +198,8 @@ def test_what_cannot_be_converted_is_told_in_one_line_and_not_written(
     out = tmp_path / "out" / "g.onnx"
     out.parent.mkdir()
     assert main(["convert", str(spec_file(tmp_path, block)), "--to", "onnx", str(out)]) == ExitCode.BAD_SPEC
-    told = capsys.readouterr().err
-    assert len(told.splitlines()) == 1 and re.search(says, told), told
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and re.search(says, err), err
     assert not list(out.parent.iterdir())
 
 
@@ -220,6 +220,6 @@ def test_what_needs_no_conversion_or_has_none_is_refused(
     for block, to, out, says in refused:
         path = spec_file(tmp_path, block)
         assert main(["convert", str(path), "--to", to, str(tmp_path / out)]) == ExitCode.BAD_SPEC
-        told = capsys.readouterr().err
-        assert says in told and len(told.splitlines()) == 1
+        err = capsys.readouterr().err
+        assert says in err and len(err.splitlines()) == 1
     assert (tmp_path / "taken").read_bytes() == b"" and not (tmp_path / "o").exists()

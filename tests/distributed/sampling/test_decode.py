@@ -50,14 +50,14 @@ def test_a_palette_with_a_transparent_entry_lies_on_white() -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 200, 0, 0])
     image.putdata([0, 1])
-    found = np.asarray(decode(encoded(image, "PNG", transparency=1)))
-    assert found[0, 0].tolist() == [10, 20, 30] and found[0, 1].tolist() == [255, 255, 255]
+    decoded = np.asarray(decode(encoded(image, "PNG", transparency=1)))
+    assert decoded[0, 0].tolist() == [10, 20, 30] and decoded[0, 1].tolist() == [255, 255, 255]
 
 
 def test_cmyk_has_the_colours_that_it_was_made_from() -> None:
     colours = Image.new("RGB", (16, 16), (200, 30, 90))
-    found = np.asarray(decode(encoded(colours.convert("CMYK"), "JPEG", quality=100)))
-    assert np.abs(found.reshape(-1, 3).mean(0) - (200, 30, 90)).max() < 6
+    decoded = np.asarray(decode(encoded(colours.convert("CMYK"), "JPEG", quality=100)))
+    assert np.abs(decoded.reshape(-1, 3).mean(0) - (200, 30, 90)).max() < 6
 
 
 def test_an_animation_gives_its_first_frame() -> None:
@@ -67,7 +67,7 @@ def test_an_animation_gives_its_first_frame() -> None:
 
 
 def bomb(side: int) -> bytes:
-    """A PNG that says it is of side × side pixels and holds next to nothing."""
+    """A PNG that declares side × side pixels and holds almost no data."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -78,16 +78,16 @@ def bomb(side: int) -> bytes:
 
 @pytest.mark.parametrize("side", [9_000, 100_000, 2**31 - 1])
 def test_a_bomb_is_not_decoded(side: int) -> None:
-    found = decode(bomb(side))
-    assert isinstance(found, InvalidImage)
-    assert found.outcome is Outcome.TOO_LARGE or "not a readable image" in found.reason
+    decoded = decode(bomb(side))
+    assert isinstance(decoded, InvalidImage)
+    assert decoded.outcome is Outcome.TOO_LARGE or "not a readable image" in decoded.reason
 
 
 def test_the_limit_is_the_specs() -> None:
     data = encoded(Image.new("RGB", (10, 10), "red"), "PNG")
     assert isinstance(decode(data, 100), np.ndarray)
-    found = decode(data, 99)
-    assert isinstance(found, InvalidImage) and found.outcome is Outcome.TOO_LARGE
+    decoded = decode(data, 99)
+    assert isinstance(decoded, InvalidImage) and decoded.outcome is Outcome.TOO_LARGE
 
 
 JPEG = encoded(
@@ -101,8 +101,8 @@ def test_damaged_bytes_never_raise(place: int, value: int, keep: int) -> None:
     damaged = bytearray(JPEG[:keep])
     if place < keep:
         damaged[place] = value
-    found = decode(bytes(damaged))
-    assert isinstance(found, InvalidImage) or found.dtype == np.uint8
+    decoded = decode(bytes(damaged))
+    assert isinstance(decoded, InvalidImage) or decoded.dtype == np.uint8
 
 
 def test_links_are_refused(tmp_path: Path) -> None:

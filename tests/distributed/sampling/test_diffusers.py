@@ -19,7 +19,7 @@ from schemas.errors import ModelError
 from schemas.spec.generators import GeneratorSpec
 from tests.support.small_world import LANDMARKS, SmallWorld
 
-# What the libraries deprecate of themselves does not matter here.
+# Deprecations within the libraries do not matter here.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -94,7 +94,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("text")
     letters = [chr(97 + i) for i in range(26)]
-    words = [*letters, *(one + "</w>" for one in letters), "<|startoftext|>", "<|endoftext|>"]
+    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
     tokens: Any = CLIPTokenizer
@@ -140,9 +140,9 @@ def images(spec: Any, ids: list[int]) -> list[Any]:
 
 def test_a_sample_is_a_function_of_its_id(ddim: Path) -> None:
     together = images(generator(ddim), [4, 0, 7])
-    for one, index in zip(together, (4, 0, 7), strict=True):
-        assert one.shape == (16, 16, 3)
-        np.testing.assert_array_equal(images(generator(ddim), [index])[0], one)
+    for image, index in zip(together, (4, 0, 7), strict=True):
+        assert image.shape == (16, 16, 3)
+        np.testing.assert_array_equal(images(generator(ddim), [index])[0], image)
     assert not np.array_equal(together[0], together[1])
 
 
@@ -170,7 +170,7 @@ def test_classes_are_crossed_with_seeds(dit: Path) -> None:
 
 
 def test_what_the_safety_checker_keeps_back_is_withheld(text: Path) -> None:
-    """One that has all thresholds below any cosine keeps everything back; one above keeps nothing."""
+    """With all thresholds below any cosine it withholds everything; above, nothing."""
     from safetensors.torch import load_file, save_file
 
     file = text / "safety_checker" / "model.safetensors"
@@ -179,15 +179,15 @@ def test_what_the_safety_checker_keeps_back_is_withheld(text: Path) -> None:
         flat = {n: torch.full_like(w, threshold) for n, w in weights.items() if n.endswith("_weights")}
         changed = weights | flat
         save_file(changed, file, metadata={"format": "pt"})
-        found = images(generator(text, factors={"prompt": ["a face", "nobody"]}), [0, 1])
-        kept = [isinstance(one, InvalidImage) and one.outcome == "withheld" for one in found]
+        samples = images(generator(text, factors={"prompt": ["a face", "nobody"]}), [0, 1])
+        kept = [isinstance(sample, InvalidImage) and sample.outcome == "withheld" for sample in samples]
         assert kept == [withheld] * 2
 
 
 def test_prompts_change_the_image_and_the_fingerprint(text: Path) -> None:
-    found = images(generator(text, factors={"prompt": ["a face", "zzzzzz"]}), [0, 1])
-    if not any(isinstance(one, InvalidImage) for one in found):
-        assert not np.array_equal(found[0], found[1])
+    samples = images(generator(text, factors={"prompt": ["a face", "zzzzzz"]}), [0, 1])
+    if not any(isinstance(sample, InvalidImage) for sample in samples):
+        assert not np.array_equal(samples[0], samples[1])
     fields = [generator_fields(generator(text, prompt=prompt)) for prompt in ("a", "b", "a")]
     assert fields[0] != fields[1] and fields[0] == fields[2]
 

@@ -44,7 +44,7 @@ def spec(url: str, **changes: Any) -> HttpGenerator:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, to ask from again and again."""
+    """A run's folder, for repeated requests."""
 
     folder: Path
 
@@ -54,9 +54,9 @@ class Run:
     def sample(self, generator: HttpGenerator, ids: list[int], seed: int = 1) -> list[Any]:
         """Images of which nothing is committed."""
         source = self.source(generator, seed)
-        found = source.sample(np.array(ids, np.int64))
+        samples = source.sample(np.array(ids, np.int64))
         source.release(np.array([], np.int64))
-        return found
+        return samples
 
     @property
     def sent(self) -> int:
@@ -74,9 +74,9 @@ def run(tmp_path: Path) -> Run:
 
 def outcome_of(run: Run, status: int, headers: dict[str, str], content: bytes, **changes: Any) -> Outcome:
     with serving(lambda body, number: (status, headers, content)) as api:
-        found = run.sample(spec(api.url, **changes), [0])[0]
-    assert isinstance(found, InvalidImage)
-    return found.outcome
+        sample = run.sample(spec(api.url, **changes), [0])[0]
+    assert isinstance(sample, InvalidImage)
+    return sample.outcome
 
 
 def pixels(content: bytes) -> bytes:
@@ -88,12 +88,12 @@ def test_images_come_in_the_order_of_ids_with_keys_of_their_own(
     tmp_path: Path, answer: Any, image: dict[str, str]
 ) -> None:
     with serving(answer) as api:
-        found = Run(tmp_path / "a").sample(spec(api.url, image=image), list(range(12)), seed=7)
+        samples = Run(tmp_path / "a").sample(spec(api.url, image=image), list(range(12)), seed=7)
         again = Run(tmp_path / "b").sample(spec(api.url, image=image), [5], seed=7)
     seeds = {headers["Idempotency-Key"]: body["seed"] for headers, body in api.requests}
     assert len(seeds) == 12 and all(0 <= seed < 2**31 for seed in seeds.values())
-    assert {one.tobytes() for one in found} == {pixels(png(seed)) for seed in seeds.values()}
-    assert np.array_equal(again[0], found[5]) and len(api.requests) == 13
+    assert {sample.tobytes() for sample in samples} == {pixels(png(seed)) for seed in seeds.values()}
+    assert np.array_equal(again[0], samples[5]) and len(api.requests) == 13
 
 
 def test_what_was_answered_is_not_asked_for_again_until_it_is_committed(run: Run) -> None:
@@ -117,17 +117,17 @@ def test_what_is_expected_is_asked_for_before_it_is_needed(run: Run) -> None:
         until = time.monotonic() + 10
         while len(api.requests) < 20 and time.monotonic() < until:
             time.sleep(0.01)
-        found = source.sample(np.arange(1, 20))
-    assert len(api.requests) == 20 and len(found) == 19
+        samples = source.sample(np.arange(1, 20))
+    assert len(api.requests) == 20 and len(samples) == 19
 
 
 def test_factors_fill_the_body_and_share_the_seed(run: Run) -> None:
     body = {"seed": "{seed}", "prompt": "a face, {age}"}
     with serving() as api:
         run.sample(spec(api.url, body=body, factors={"age": ["old", "young"]}), [0, 1])
-    told = [body for _, body in api.requests]
-    assert {one["prompt"] for one in told} == {"a face, old", "a face, young"}
-    assert len({one["seed"] for one in told}) == 1
+    bodies = [body for _, body in api.requests]
+    assert {body["prompt"] for body in bodies} == {"a face, old", "a face, young"}
+    assert len({body["seed"] for body in bodies}) == 1
 
 
 def test_a_value_is_never_read_as_a_template(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,12 +159,12 @@ def test_a_batch_shares_a_request_and_too_few_images_are_missing(run: Run) -> No
     body = {"seed": "{seed}", "n": "{count}", "age": "{age}"}
     with serving(several) as api:
         given = spec(api.url, image=image, body=body, batch=4, factors={"age": [20, 70]})
-        found = run.sample(given, list(range(12)))
-    asked = sorted((told["age"], told["n"]) for _, told in api.requests)
+        samples = run.sample(given, list(range(12)))
+    asked = sorted((payload["age"], payload["n"]) for _, payload in api.requests)
     assert asked == [(20, 2), (20, 4), (70, 2), (70, 4)]
-    assert len({one.tobytes() for one in found if not isinstance(one, InvalidImage)}) == 5
-    missing = [at for at, one in enumerate(found) if isinstance(one, InvalidImage)]
-    assert missing == [6, 7] and all(found[at].outcome is Outcome.MISSING for at in missing)
+    assert len({sample.tobytes() for sample in samples if not isinstance(sample, InvalidImage)}) == 5
+    missing = [at for at, sample in enumerate(samples) if isinstance(sample, InvalidImage)]
+    assert missing == [6, 7] and all(samples[at].outcome is Outcome.MISSING for at in missing)
 
 
 def test_an_address_in_the_answer_is_fetched_without_secrets(
@@ -179,8 +179,8 @@ def test_an_address_in_the_answer_is_fetched_without_secrets(
 
     with serving(answer) as api:
         headers = {"Authorization": "Bearer {env:IDLEAK_CANARY}"}
-        found = run.sample(spec(api.url, image={"kind": "url", "pointer": "/at"}, headers=headers), [0])
-    assert found[0].tobytes() == pixels(png(3)) and run.sent == 1
+        samples = run.sample(spec(api.url, image={"kind": "url", "pointer": "/at"}, headers=headers), [0])
+    assert samples[0].tobytes() == pixels(png(3)) and run.sent == 1
     assert "Authorization" in api.requests[0][0] and "Authorization" not in api.requests[1][0]
 
 
@@ -190,8 +190,8 @@ def test_what_may_pass_is_tried_again_with_the_same_key(run: Run, first: Answer)
         return first if number == 1 else good(body, number)
 
     with serving(answer) as api:
-        found = run.sample(spec(api.url, read_seconds=1), [3])[0]
-    assert not isinstance(found, InvalidImage) and len(api.requests) == run.sent == 2
+        sample = run.sample(spec(api.url, read_seconds=1), [3])[0]
+    assert not isinstance(sample, InvalidImage) and len(api.requests) == run.sent == 2
     assert len({headers["Idempotency-Key"] for headers, _ in api.requests}) == 1
     assert first != BUSY or api.times[1] - api.times[0] >= 1
 
@@ -235,7 +235,7 @@ def test_what_is_no_image_has_its_outcome_and_is_not_paid_for_again(
     run: Run, outcome: Outcome, status: int, headers: dict[str, str], content: bytes, changes: dict[str, Any]
 ) -> None:
     assert outcome_of(run, status, headers, content, **changes) is outcome
-    # The same run, with nobody there to answer.
+    # The same run, with no server to answer.
     kept = run.sample(spec("http://127.0.0.1:9/", **changes), [0])[0]
     assert isinstance(kept, InvalidImage) and kept.outcome is outcome and run.sent == 1
 
@@ -329,8 +329,8 @@ def test_a_spent_budget_ends_the_run_and_a_larger_one_goes_on(run: Run) -> None:
         with pytest.raises(BudgetSpentError, match="allows 5 requests"):
             run.sample(spec(api.url, budget={"requests": 5}), list(range(8)))
         assert len(api.requests) == run.sent == len(run.answers) == 5
-        found = run.sample(spec(api.url, budget={"requests": 8}), list(range(8)))
-        assert len(api.requests) == 8 and len(found) == 8
+        samples = run.sample(spec(api.url, budget={"requests": 8}), list(range(8)))
+        assert len(api.requests) == 8 and len(samples) == 8
         with pytest.raises(BudgetSpentError):
             run.sample(spec(api.url, budget={"requests": 8}), [8])
     assert len(api.requests) == 8
@@ -368,12 +368,12 @@ def test_answers_are_encrypted_under_the_named_key(run: Run, monkeypatch: pytest
     with serving() as api:
         given = spec(api.url, keep="evidence", key="{env:IDLEAK_KEY}")
         source = run.source(given)
-        found: list[Any] = source.sample(np.arange(2))
+        samples: list[Any] = source.sample(np.arange(2))
         source.release(np.arange(2))
     files = [path.read_bytes() for path in (run.folder / "answers").iterdir()]
-    assert len(files) == 2 and not any(b"PNG" in one or b"IHDR" in one for one in files)
+    assert len(files) == 2 and not any(b"PNG" in file or b"IHDR" in file for file in files)
     kept: list[Any] = opened(given, run).sample(np.array([1, 5]))
-    assert np.array_equal(kept[0], found[1])
+    assert np.array_equal(kept[0], samples[1])
     assert isinstance(kept[1], InvalidImage) and "not kept" in kept[1].reason
     monkeypatch.setenv("IDLEAK_KEY", key("x"))
     with pytest.raises(SpecError, match="another key"):
@@ -402,9 +402,9 @@ def test_a_key_that_is_none_is_named_and_not_shown(
     run: Run, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("IDLEAK_KEY", value)
-    with pytest.raises(SpecError, match="IDLEAK_KEY") as told:
+    with pytest.raises(SpecError, match="IDLEAK_KEY") as caught:
         run.source(spec("https://example.org/", keep="evidence", key="{env:IDLEAK_KEY}"))
-    assert not value or value not in str(told.value)
+    assert not value or value not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ def test_what_is_no_image_says_so(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "image.png"
     picture(size=(50, 50)).save(path)
     path.write_bytes(path.read_bytes()[:keep])
-    found = ImageFiles([path]).sample(np.array([0]))
-    assert isinstance(found[0], InvalidImage) and "not a readable image" in found[0].reason
+    samples = ImageFiles([path]).sample(np.array([0]))
+    assert isinstance(samples[0], InvalidImage) and "not a readable image" in samples[0].reason
 
 
 def test_folders_that_cannot_serve(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ GOLDEN = [
 )
 def test_a_latent_depends_on_seed_and_id_alone(seed: int, ids: list[int], dim: int) -> None:
     together = standard_normal(seed, np.array(ids), dim)
-    apart = [standard_normal(seed, np.array([one]), dim)[0] for one in ids]
+    apart = [standard_normal(seed, np.array([sample_id]), dim)[0] for sample_id in ids]
     assert together.shape == (len(ids), dim) and together.dtype == np.float32
     np.testing.assert_array_equal(together, apart)
 
@@ -45,7 +45,7 @@ def test_latents_are_standard_normal_and_uncorrelated() -> None:
 
 
 def test_the_stream_never_changes() -> None:
-    """Other values would make the samples of old runs impossible to make again."""
+    """Other values would make the samples of old runs impossible to reproduce."""
     latents = standard_normal(7, np.array([0, 1, 123_456_789]), 3)
     np.testing.assert_allclose(latents, GOLDEN, atol=1e-6)
 

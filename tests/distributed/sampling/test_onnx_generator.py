@@ -27,13 +27,15 @@ def open_it(generator: OnnxGenerator) -> OnnxImageGenerator:
 
 
 def images(generator: OnnxGenerator, count: int = 5) -> np.ndarray:
-    return np.stack([np.asarray(one) for one in open_it(generator).sample(np.arange(count))])
+    return np.stack([np.asarray(sample) for sample in open_it(generator).sample(np.arange(count))])
 
 
 def test_images_come_together_as_they_come_apart(tmp_path: Path) -> None:
     generator = open_it(spec(tiny_generator(tmp_path / "g.onnx")))
-    together = np.stack([np.asarray(one) for one in generator.sample(np.array([5, 0, 3]))]).astype(int)
-    apart = np.stack([np.asarray(generator.sample(np.array([one]))[0]) for one in (5, 0, 3)]).astype(int)
+    together = np.stack([np.asarray(sample) for sample in generator.sample(np.array([5, 0, 3]))]).astype(int)
+    apart = np.stack(
+        [np.asarray(generator.sample(np.array([sample_id]))[0]) for sample_id in (5, 0, 3)]
+    ).astype(int)
     assert together.shape == (3, 32, 32, 3)
     assert np.abs(together - apart).max() <= 1
 
@@ -78,8 +80,8 @@ def test_values_that_are_no_numbers_make_an_invalid_image(tmp_path: Path) -> Non
             weights[0, 0] = np.nan
             tensor.CopyFrom(numpy_helper.from_array(weights, "w"))
     onnx.save(model, str(path))
-    found = open_it(spec(path)).sample(np.arange(2))
-    assert all(isinstance(one, InvalidImage) and "no numbers" in one.reason for one in found)
+    samples = open_it(spec(path)).sample(np.arange(2))
+    assert all(isinstance(sample, InvalidImage) and "no numbers" in sample.reason for sample in samples)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from distributed.sampling.api.pace import FIRST_PAUSE, LONGEST_PAUSE, Pace
 
 
 class Clock:
-    """Time that passes only while somebody sleeps."""
+    """Time that passes only during a sleep."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -74,16 +74,16 @@ def test_what_was_under_way_does_not_lengthen_the_pause(clock: Clock) -> None:
     pace = paced(clock, patience=2)
     sent = [pace.wait() for _ in range(8)]
     clock.seconds += 1
-    for one in sent:
-        pace.failed(one)
+    for request in sent:
+        pace.failed(request)
     assert gaps(pace, clock, 1) == [FIRST_PAUSE]
 
 
 def test_threads_share_one_pace() -> None:
     pace, sent = Pace(200, 8), []
     threads = [threading.Thread(target=lambda: sent.append(pace.wait())) for _ in range(20)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert max(sent) - min(sent) >= 18 / 200

@@ -41,15 +41,15 @@ def png(pixels: np.ndarray) -> bytes:
 def write_tar(path: Path, members: Sequence[tuple[str, bytes]], **options: Any) -> Path:
     with tarfile.open(path, "w", **options) as tar:
         for name, body in members:
-            one = tarfile.TarInfo(name)
-            one.size = len(body)
-            tar.addfile(one, io.BytesIO(body))
+            tar_info = tarfile.TarInfo(name)
+            tar_info.size = len(body)
+            tar.addfile(tar_info, io.BytesIO(body))
     return path
 
 
 def tars(folder: Path) -> Path:
     folder.mkdir()
-    members = [(f"{index:06d}.png", png(one)) for index, one in enumerate(PICTURES)]
+    members = [(f"{index:06d}.png", png(picture)) for index, picture in enumerate(PICTURES)]
     with_others = [
         part for name, body in members[:6] for part in ((name.replace("png", "json"), b"{}"), (name, body))
     ]
@@ -61,8 +61,10 @@ def tars(folder: Path) -> Path:
 def parquet(folder: Path, *, nested: bool = False, name: str = "image") -> Path:
     folder.mkdir()
     for number, part in enumerate((PICTURES[:7], PICTURES[7:])):
-        encoded = [png(one) for one in part]
-        rows: list[Any] = [{"bytes": one, "path": "/etc/passwd"} for one in encoded] if nested else encoded
+        encoded = [png(picture) for picture in part]
+        rows: list[Any] = (
+            [{"bytes": content, "path": "/etc/passwd"} for content in encoded] if nested else encoded
+        )
         table = pa.table({name: rows, "label": list(range(len(part)))})
         pq.write_table(table, folder / f"part-{number}.parquet", row_group_size=3)
     return folder
@@ -87,8 +89,8 @@ def packed(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 @pytest.mark.parametrize("ids", [range(10), [9, 0, 5, 5, 6, 3], [2], []])
 def test_images_come_by_id_in_any_order(packed: Any, ids: Sequence[int]) -> None:
     assert image_count(packed) == 10
-    for one, index in zip(images(packed, ids), ids, strict=True):
-        np.testing.assert_array_equal(one, PICTURES[index])
+    for image, index in zip(images(packed, ids), ids, strict=True):
+        np.testing.assert_array_equal(image, PICTURES[index])
 
 
 def test_the_fingerprint_is_of_the_content_not_of_the_place(packed: Any, tmp_path: Path) -> None:
@@ -119,11 +121,11 @@ def test_both_are_read_from_a_bucket(packed: Any, bucket: str) -> None:
 @pytest.mark.parametrize("kind", ["webdataset", "parquet"])
 def test_packed_images_are_audited_like_a_folder_of_them(small_world: SmallWorld, kind: str) -> None:
     source = open_generator(small_world.spec().generator, 7, device="cpu", threads=1)
-    encoded = [png(np.asarray(one)) for one in source.sample(np.arange(150))]
+    encoded = [png(np.asarray(sample)) for sample in source.sample(np.arange(150))]
     packed = small_world.folder / "packed"
     packed.mkdir()
     if kind == "webdataset":
-        write_tar(packed / "a.tar", [(f"{index:04d}.png", one) for index, one in enumerate(encoded)])
+        write_tar(packed / "a.tar", [(f"{index:04d}.png", content) for index, content in enumerate(encoded)])
     else:
         pq.write_table(pa.table({"image": encoded}), packed / "a.parquet", row_group_size=64)
     for name, given in (
@@ -146,13 +148,13 @@ def test_members_that_are_no_images_do_not_count(tmp_path: Path) -> None:
             ("hard.png", tarfile.LNKTYPE),
             ("dev.png", tarfile.CHRTYPE),
         ):
-            one = tarfile.TarInfo(name)
-            one.type, one.linkname = kind, "/etc/passwd"
-            tar.addfile(one)
+            tar_info = tarfile.TarInfo(name)
+            tar_info.type, tar_info.linkname = kind, "/etc/passwd"
+            tar.addfile(tar_info)
         for name, body in (("../../up.png", png(PICTURES[0])), ("._a.png", b"mac"), ("bad.png", b"no image")):
-            one = tarfile.TarInfo(name)
-            one.size = len(body)
-            tar.addfile(one, io.BytesIO(body))
+            tar_info = tarfile.TarInfo(name)
+            tar_info.size = len(body)
+            tar.addfile(tar_info, io.BytesIO(body))
     first, second = images(generator("webdataset", tmp_path / "a.tar"), [0, 1])
     np.testing.assert_array_equal(first, PICTURES[0])
     assert isinstance(second, InvalidImage)
@@ -161,7 +163,9 @@ def test_members_that_are_no_images_do_not_count(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [300, 700, 5000, -1024, -600])
 def test_a_tar_that_is_cut_off_is_refused(tmp_path: Path, keep: int) -> None:
-    path = write_tar(tmp_path / "a.tar", [(f"{index}.png", png(one)) for index, one in enumerate(PICTURES)])
+    path = write_tar(
+        tmp_path / "a.tar", [(f"{index}.png", png(picture)) for index, picture in enumerate(PICTURES)]
+    )
     whole = path.read_bytes()
     end = len(whole.rstrip(b"\0")) if keep < 0 else keep
     path.write_bytes(whole[:end])
@@ -203,7 +207,7 @@ def test_places_without_files_are_refused(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "examples" / "generators").glob("*.yaml")), ids=lambda one: one.name
+    "path", sorted((ROOT / "examples" / "generators").glob("*.yaml")), ids=lambda path: path.name
 )
 def test_every_example_is_a_spec(path: Path) -> None:
     assert load_spec(path).generator.kind == path.stem

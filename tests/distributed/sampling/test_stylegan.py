@@ -30,8 +30,8 @@ def generator(path: Path, code: Path, **fields: Any) -> Any:
 
 
 def images(spec: Any, ids: list[int], seed: int = 5) -> np.ndarray:
-    found = open_generator(spec, seed, device="cpu", threads=1).sample(np.array(ids, np.int64))
-    return np.stack([np.asarray(one) for one in found])
+    samples = open_generator(spec, seed, device="cpu", threads=1).sample(np.array(ids, np.int64))
+    return np.stack([np.asarray(sample) for sample in samples])
 
 
 def expected(code: Path, path: Path, body: str) -> np.ndarray:
@@ -50,10 +50,10 @@ def expected(code: Path, path: Path, body: str) -> np.ndarray:
 
 def test_seeds_are_those_of_nvlabs(code: Path) -> None:
     path = network(code)
-    found = images(generator(path, code, seeds="nvlabs", truncation=0.7), [0, 3])
+    ours = images(generator(path, code, seeds="nvlabs", truncation=0.7), [0, 3])
     call = "torch.cat([G(torch.from_numpy(np.random.RandomState(s).randn(1, 6)), torch.zeros(1, 0), "
     wanted = expected(code, path, call + "truncation_psi=0.7, noise_mode='const') for s in (5, 8)])")
-    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(ours, wanted)
     assert not np.array_equal(images(generator(path, code, truncation=0.7), [0, 3]), wanted)
 
 
@@ -67,7 +67,7 @@ def test_classes_and_truncations_are_crossed_with_samples(code: Path) -> None:
         np.testing.assert_array_equal(swept[[place, place + 4]], alone)
     drawn = images(generator(path, code), list(range(30)))
     fixed = [images(generator(path, code, label=label), list(range(30))) for label in range(3)]
-    matches = np.stack([(drawn == one).all(axis=(1, 2, 3)) for one in fixed])
+    matches = np.stack([(drawn == of_class).all(axis=(1, 2, 3)) for of_class in fixed])
     assert (matches.sum(0) == 1).all() and (matches.sum(1) > 2).all()
 
 

@@ -57,9 +57,9 @@ def trusting(**fields: Any) -> Any:
 
 def images(spec: Any, ids: np.ndarray = IDS) -> np.ndarray:
     source = open_generator(spec, SEED, device="cpu", threads=1)
-    found = source.sample(ids)
-    assert not any(isinstance(one, InvalidImage) for one in found), found
-    return np.stack([np.asarray(one) for one in found])
+    samples = source.sample(ids)
+    assert not any(isinstance(sample, InvalidImage) for sample in samples), samples
+    return np.stack([np.asarray(sample) for sample in samples])
 
 
 def expected(module: torch.nn.Module, *others: torch.Tensor) -> np.ndarray:
@@ -105,9 +105,9 @@ def test_classes_are_crossed_with_samples(tmp_path: Path) -> None:
     path = torchscript(tmp_path / "g.pt", Labelled())
     label = {"kind": "class", "classes": CLASSES}
     swept = trusting(kind="torchscript", path=str(path), inputs={"label": label}, factors={"label": [0, 2]})
-    found = images(swept, np.repeat(IDS, 2) * 2 + np.tile([0, 1], len(IDS)))
+    crossed = images(swept, np.repeat(IDS, 2) * 2 + np.tile([0, 1], len(IDS)))
     for index, value in enumerate((0, 2)):
-        assert close(found[index::2], expected(Labelled(), torch.full((len(IDS),), value)))
+        assert close(crossed[index::2], expected(Labelled(), torch.full((len(IDS),), value)))
 
 
 @pytest.mark.parametrize("kind", ["torchscript", "torch_export", "module"])
@@ -177,19 +177,19 @@ def seen(spec: Any) -> dict[str, Any]:
     with pytest.raises(ModelError) as error:
         SandboxedSource(spec, SEED, device="cpu", threads=1)
     text = str(error.value)
-    found: dict[str, Any] = json.loads(text[text.index("{") : text.rindex("}") + 1])
-    return found
+    report: dict[str, Any] = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    return report
 
 
 def test_code_sees_no_secrets_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "canary")
-    found = seen(module_spec(tmp_path, SEEING.replace("$PORT", str(server.getsockname()[1]))))
-    assert not {"AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN"} & set(found["environment"])
-    assert found["folder"] == found["home"] != str(Path.home())
+    report = seen(module_spec(tmp_path, SEEING.replace("$PORT", str(server.getsockname()[1]))))
+    assert not {"AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN"} & set(report["environment"])
+    assert report["folder"] == report["home"] != str(Path.home())
     opened = SandboxedSource(module_spec(tmp_path, CRASHING), SEED, device="cpu", threads=1)
-    assert found["network"] == opened.network
+    assert report["network"] == opened.network
     opened.close()
     server.close()
 
@@ -251,10 +251,11 @@ def test_code_reaches_no_files_but_its_own(tmp_path: Path) -> None:
         path.write_text("data")
     code = package(tmp_path / "code", SOURCE + REACHING.replace("$SECRET", repr(str(secret))))
     fields = {"kind": "module", "code": str(code), "factory": "tiny_faces.net:bad"}
-    found = seen(trusting(**fields, arguments={"given": str(given)}))
-    mine = ("own code", "own folder", "its file")
-    assert found == {name: "done" if name in mine else "denied" for name in found}
-    assert secret.read_text() == "canary" and [one.name for one in secret.parent.iterdir()] == ["person.png"]
+    report = seen(trusting(**fields, arguments={"given": str(given)}))
+    allowed = ("own code", "own folder", "its file")
+    assert report == {name: "done" if name in allowed else "denied" for name in report}
+    assert secret.read_text() == "canary"
+    assert [file.name for file in secret.parent.iterdir()] == ["person.png"]
 
 
 SIGNALLING = """
@@ -333,8 +334,8 @@ def bad():
 
 def test_each_bad_image_has_its_own_outcome(tmp_path: Path) -> None:
     source = open_generator(module_spec(tmp_path, BAD), SEED, device="cpu", threads=1)
-    found = source.sample(np.arange(6, dtype=np.int64))
-    outcomes = [one.outcome.value if isinstance(one, InvalidImage) else "image" for one in found]
+    samples = source.sample(np.arange(6, dtype=np.int64))
+    outcomes = [sample.outcome.value if isinstance(sample, InvalidImage) else "image" for sample in samples]
     assert outcomes == ["not_finite", "wrong_range", "constant", "image", "missing", "missing"]
 
 

@@ -25,7 +25,7 @@ POINTS = [
 
 
 def faulty(kill: str, mark: Path | None = None) -> dict[str, str]:
-    """The environment in which who commits the file is killed."""
+    """The environment in which the process that commits the file is killed."""
     named = {} if mark is None else {"IDLEAK_TEST_MARK": str(mark)}
     return {"PYTHONPATH": str(ROOT / "tests" / "faulty"), "IDLEAK_TEST_KILL": kill} | named
 
@@ -57,11 +57,11 @@ def test_poison_is_set_aside_and_tried_again_alone(
     made = set(file_bytes(small_world.run / "samples"))
     assert len(made) == 5 and VICTIM not in made
     lost = json.loads((small_world.run / "samples.lost.json").read_bytes())
-    assert [(one["index"], one["attempts"]) for one in lost] == [(3, 3)]
+    assert [(shard["index"], shard["attempts"]) for shard in lost] == [(3, 3)]
     assert main(["status", str(small_world.run)]) == ExitCode.OK
     said = capsys.readouterr().out
-    assert "shard 3 was set aside after 3 attempts" in said
-    assert "attempts that failed: 3; shards set aside: 1" in said
+    assert "shard 3 failed 3 attempts" in said
+    assert "attempts that failed: 3; failed shards: 1" in said
 
     code, output = finish(start_job("retry", small_world.run))
     assert code == ExitCode.OK and "1 shards made" in output
@@ -93,8 +93,8 @@ def test_damage_is_found_before_scoring_named_and_mended(
     clean, victim = file_bytes(run), run / "samples" / VICTIM
     victim.write_bytes(damage(victim.read_bytes()))
     assert main(["verify", str(run)]) == ExitCode.DAMAGED
-    told = capsys.readouterr().out
-    assert told.count("shard-") == 1 and VICTIM in told
+    out = capsys.readouterr().out
+    assert out.count("shard-") == 1 and VICTIM in out
     # Or there would be nothing to score.
     (run / "results.json").unlink()
     assert main(["audit", spec]) == ExitCode.DAMAGED and VICTIM in capsys.readouterr().err

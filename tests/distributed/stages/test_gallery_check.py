@@ -51,7 +51,7 @@ def periodic(world: SmallWorld, **given: Any) -> dict[str, Any]:
 
 
 def inputs_named(line: str) -> list[dict[str, Any]]:
-    return [yaml.safe_load(one) for one in re.findall(r"input: ({[^}]*})", line)]
+    return [yaml.safe_load(text) for text in re.findall(r"input: ({[^}]*})", line)]
 
 
 def refusal(capsys: pytest.CaptureFixture[str], spec: Path, job: str = "audit") -> str:
@@ -84,7 +84,7 @@ def test_a_wrong_preprocessing_is_refused_before_the_sampling_and_the_right_one_
     assert "recogniser periodic does not tell the gallery's people apart: TAR 0.0" in line
     assert "below 0.5" in line and "correct faces.recognizers.input" in line
     assert not (small_world.run / "samples").exists() and not (small_world.run / GALLERY_FILE).exists()
-    # What it names works, and the corrected spec runs in the same place.
+    # What the message names works, and the corrected spec runs in the same place.
     named = inputs_named(line)[0]
     assert named["std"] != 1
     assert main(["audit", str(small_world.spec_path(faces=faces(periodic(small_world, **named))))]) == 0
@@ -110,7 +110,7 @@ def test_without_a_second_photo_of_anybody_it_is_refused_for_people_all_alike(
     raw = {"name": "raw", "path": "raw.onnx"}
     line = refusal(capsys, small_world.spec_path(faces=faces(raw)))
     assert "photos of different people have a mean cosine of 1.000, above 0.6" in line
-    assert all(one.items() >= RAW.items() for one in inputs_named(line)) and "the mean cosine is" in line
+    assert all(given.items() >= RAW.items() for given in inputs_named(line)) and "the mean cosine is" in line
     right = faces(raw | {"input": RAW})
     assert main(["audit", str(small_world.spec_path(faces=right))]) == ExitCode.OK
     measured = read_results(RunStore(str(small_world.run))).recognizers[0].separation
@@ -141,7 +141,7 @@ def test_a_weak_recogniser_is_a_warning_wherever_results_are_shown(
     assert measured.mated is not None and 0.5 < measured.mated.tar.value < 0.9
     assert measured.mated.tar.low < measured.mated.tar.value < measured.mated.tar.high
     warning = "recogniser tiny tells the gallery's people apart poorly"
-    assert [one.startswith(warning) for one in results.gallery_warnings] == [True]
+    assert [gallery_warning.startswith(warning) for gallery_warning in results.gallery_warnings] == [True]
     # Before the long sampling, and among the findings.
     assert f"warning: {warning}" in printed.out
     assert printed.err.index(f"warning: {warning}") < printed.err.index("sampling:")
@@ -154,7 +154,7 @@ def test_an_all_clear_by_a_weak_recogniser_is_not_green(finished_world: SmallWor
     results = read_results(store)
     assert results.gallery_warnings == []
     verdicts = {Verdict.LEAKED: 0, Verdict.NOT_DETECTED: CANDIDATES, Verdict.INCONCLUSIVE: 0}
-    scores = [one.model_copy(update={"verdicts": verdicts}) for one in results.scores]
+    scores = [score.model_copy(update={"verdicts": verdicts}) for score in results.scores]
     for warnings, tone in (([], GOOD), (["recogniser tiny is poor"], OPEN)):
         changed = results.model_copy(update={"scores": scores, "gallery_warnings": warnings})
         store.write(RESULTS_FILE, changed.model_dump_json().encode())
@@ -202,23 +202,23 @@ def test_results_that_did_not_measure_it_are_made_anew_and_a_blind_audit_refused
         assert "recogniser tiny does not" in refusal(capsys, spec, job)
 
 
-def photos_with(found: int, missed: int) -> pa.Table:
-    scores = pa.array([0.9] * found + [None] * missed, pa.float32())
-    outcome = [Outcome.OK] * found + [Outcome.NO_FACE] * missed
-    return pa.table({"outcome": pa.array([str(one) for one in outcome]), "detection_score": scores})
+def photos_with(detected: int, missed: int) -> pa.Table:
+    scores = pa.array([0.9] * detected + [None] * missed, pa.float32())
+    outcome = [Outcome.OK] * detected + [Outcome.NO_FACE] * missed
+    return pa.table({"outcome": pa.array([str(value) for value in outcome]), "detection_score": scores})
 
 
 @pytest.mark.parametrize(
-    ("found", "missed", "quality"),
+    ("detected", "missed", "quality"),
     [(100, 0, Quality.GOOD), (80, 20, Quality.GOOD), (50, 50, Quality.WEAK), (3, 97, Quality.UNUSABLE)],
 )
-def test_the_detectors_share_of_photos_is_judged(found: int, missed: int, quality: Quality) -> None:
-    share = face_share(photos_with(found, missed))
-    assert share is not None and (share.found, share.searched) == (found, found + missed)
+def test_the_detectors_share_of_photos_is_judged(detected: int, missed: int, quality: Quality) -> None:
+    share = face_share(photos_with(detected, missed))
+    assert share is not None and (share.found, share.searched) == (detected, detected + missed)
     assert share.quality is quality
     warnings = GalleryQuality({}, share).warnings()
     assert len(warnings) == (quality is not Quality.GOOD)
-    assert all(f"a face was found in {found} of 100 photos" in one for one in warnings)
+    assert all(f"a face was found in {detected} of 100 photos" in warning for warning in warnings)
 
 
 def test_three_photos_without_a_face_are_no_reason_to_refuse() -> None:

@@ -1,4 +1,4 @@
-"""A recogniser that never answers: a deadline, and then as poison."""
+"""A recogniser that never answers: attempts end at a deadline, and shards fail after all attempts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def hang(path: str) -> None:
     graph = model.graph
     name = graph.input[0].name
     for node in graph.node:
-        node.input[:] = ["turned" if one == name else one for one in node.input]
+        node.input[:] = ["turned" if tensor_name == name else tensor_name for tensor_name in node.input]
     value = helper.make_tensor_value_info
     body = helper.make_graph(
         [
@@ -49,5 +49,5 @@ def test_it_is_ended_at_the_deadline_and_its_shards_are_set_aside(small_world: S
     assert "not done after 8 s, its worker was ended" in output
     assert "sampling: shard 0 failed (TimeoutError), attempt 1; it is tried again" in output
     lost = json.loads((small_world.run / "samples.lost.json").read_bytes())
-    assert [(one["index"], one["attempts"]) for one in lost] == [(0, 3), (1, 3)]
+    assert [(shard["index"], shard["attempts"]) for shard in lost] == [(0, 3), (1, 3)]
     assert not list((small_world.run / "samples").glob("*.parquet"))

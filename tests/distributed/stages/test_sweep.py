@@ -33,7 +33,7 @@ def test_settings_alternate_and_share_their_draws() -> None:
     sweep, ids = Sweep({"a": (1, 2), "b": ("x", "y", "z")}), np.arange(12)
     assert sweep.draws(ids).tolist() == [0] * 6 + [1] * 6
     assert sweep.column("a", ids).count(1) == 6
-    assert [tuple(one.values()) for one in sweep.settings_of(ids[:4])] == [
+    assert [tuple(setting.values()) for setting in sweep.settings_of(ids[:4])] == [
         (1, "x"),
         (1, "y"),
         (1, "z"),
@@ -48,8 +48,8 @@ def test_further_inputs_are_given_by_name(small_world: SmallWorld, batch: str | 
     swept = small_world.spec(generator=generator(factors={"label": [0, 1], "psi": [1.0, 0.5]}))
     plain = open_generator(small_world.spec().generator, swept.seed, device="cpu", threads=1)
     source = open_generator(swept.generator, swept.seed, device="cpu", threads=1)
-    images = [np.asarray(one).astype(float) - 127.5 for one in source.sample(np.arange(12))]
-    originals = [np.asarray(one).astype(float) - 127.5 for one in plain.sample(np.arange(3))]
+    images = [np.asarray(sample).astype(float) - 127.5 for sample in source.sample(np.arange(12))]
+    originals = [np.asarray(sample).astype(float) - 127.5 for sample in plain.sample(np.arange(3))]
     for draw in range(3):
         first, half, other, _ = images[4 * draw : 4 * draw + 4]
         assert np.abs(first - originals[draw]).max() <= 1
@@ -67,16 +67,16 @@ def test_classes_that_are_not_given_are_drawn_evenly(small_world: SmallWorld) ->
         for value in (0, 1)
     ]
     ids = np.arange(400)
-    found, *ours = [
+    images, *per_class = [
         np.stack(
             [
-                np.asarray(one)
-                for one in open_generator(spec.generator, 7, device="cpu", threads=1).sample(ids)
+                np.asarray(sample)
+                for sample in open_generator(spec.generator, 7, device="cpu", threads=1).sample(ids)
             ]
         )
         for spec in (drawn, *fixed)
     ]
-    is_first, is_second = ((found == one).all(axis=(1, 2, 3)) for one in ours)
+    is_first, is_second = ((images == of_class).all(axis=(1, 2, 3)) for of_class in per_class)
     assert (is_first ^ is_second).all() and 140 < is_first.sum() < 260
 
 

@@ -37,7 +37,7 @@ def test_what_is_flaggable_is_what_the_decision_flags(correction: Correction, co
 
 def test_the_largest_cohort_is_the_best_and_each_group_has_its_own_count() -> None:
     allowed = of_sizes((30, 799), (10, 150))
-    assert [one.flaggable_from for one in allowed.groups] == [1, 6]
+    assert [group.flaggable_from for group in allowed.groups] == [1, 6]
     assert allowed.best.cohort == 799 and allowed.candidates == 40
 
 

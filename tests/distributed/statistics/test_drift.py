@@ -15,5 +15,5 @@ def test_sides_that_differ_are_warned_of_and_others_are_not() -> None:
 
 def test_what_is_unknown_is_left_out() -> None:
     assert drift("quality", np.full(5, np.nan), np.ones(5)) is None
-    found = drift("quality", np.array([np.nan, 2.0, 2.0]), np.array([2.0, 2.0]))
-    assert found is not None and (found.candidates, found.p_value) == (2.0, 1.0)
+    change = drift("quality", np.array([np.nan, 2.0, 2.0]), np.array([2.0, 2.0]))
+    assert change is not None and (change.candidates, change.p_value) == (2.0, 1.0)

@@ -125,7 +125,7 @@ def test_resamples_have_the_figures_that_scikit_learn_gives_them(monkeypatch: py
             (result.average_precision, lambda s, t: average_precision_score(t, s)),
             (result.eer, crossing),
         ):
-            expected = np.quantile([figure(*one) for one in drawn], [0.025, 0.975])
+            expected = np.quantile([figure(*resample) for resample in drawn], [0.025, 0.975])
             np.testing.assert_allclose([estimate.low, estimate.high], expected, atol=1e-9)
 
 
@@ -157,7 +157,7 @@ def test_the_seed_decides_the_intervals() -> None:
 def test_intervals_cover_the_truth() -> None:
     truth = 0.7602499389065233  # Phi(1 / sqrt 2)
     intervals = [evaluate(*labelled(120, 1.0, seed), seed=seed, resamples=50).auc for seed in range(20)]
-    assert sum(one.low <= truth <= one.high for one in intervals) >= 16
+    assert sum(interval.low <= truth <= interval.high for interval in intervals) >= 16
 
 
 def test_one_class_is_refused() -> None:

@@ -81,7 +81,7 @@ def test_matched_photos_make_p_values_valid_and_plain_means_do_not() -> None:
 def test_fewer_photos_can_make_the_cohort_large_enough() -> None:
     photos = np.array([4] * 10 + [4] * 50 + [1] * 200)
     choices = photo_choices(photos, np.arange(260) >= 10, 0.05)
-    assert [(one.photos, one.cohort, one.flags_one) for one in choices] == [
+    assert [(choice.photos, choice.cohort, choice.flags_one) for choice in choices] == [
         (1, 250, True),
         (2, 50, False),
         (3, 50, False),

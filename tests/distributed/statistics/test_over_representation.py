@@ -93,22 +93,22 @@ def test_few_worlds_of_people_around_hubs_have_a_flag(d: int, hubs: int, pull: f
 def test_one_who_makes_several_percent_of_the_samples_is_flagged_where_conformal_p_values_cannot() -> None:
     random = np.random.default_rng(2)
     for rates in (gamma_rates(0.2, 6), gamma_rates(1, 6), lognormal_rates(1, 6), lognormal_rates(0.5, 0.05)):
-        found = []
+        flags = []
         for _ in range(50):
             hits = hits_from(rates, random)
             hits[0] = 0.05 * SAMPLES
             p = conformal_p_values(hits[:CANDIDATES].astype(float), hits[CANDIDATES:].astype(float))
             assert (benjamini_hochberg(p) > FDR).all()
-            found.append(flagged(hits)[0])
-        assert np.mean(found) >= 0.95
+            flags.append(flagged(hits)[0])
+        assert np.mean(flags) >= 0.95
 
 
 def test_one_who_makes_several_percent_is_not_flagged_where_rates_outside_reach_that_far() -> None:
     random = np.random.default_rng(3)
     hits = [hits_from(lognormal_rates(2, 100), random) for _ in range(100)]
-    for one in hits:
-        one[0] = 0.03 * SAMPLES
-    assert np.mean([flagged(one)[0] for one in hits]) <= 0.05
+    for hit in hits:
+        hit[0] = 0.03 * SAMPLES
+    assert np.mean([flagged(hit)[0] for hit in hits]) <= 0.05
 
 
 def test_the_documented_limit_rare_people_far_above_all_others_are_accused() -> None:
@@ -170,21 +170,21 @@ def test_a_cohort_without_hits_gives_conformal_p_values() -> None:
 @given(hits=st.lists(st.integers(0, 40), min_size=1, max_size=5), extra=st.integers(0, 10**6))
 def test_rates_and_intervals_equal_scipys(hits: list[int], extra: int) -> None:
     samples = max(1, *hits) + extra
-    found = over_representation(np.array(hits, dtype=np.int64), samples, np.zeros(2, dtype=np.int64))
+    rates = over_representation(np.array(hits, dtype=np.int64), samples, np.zeros(2, dtype=np.int64))
     for j, count in enumerate(hits):
         # scipy finds the root to 1e-12 of a rate, so to 1e-6 of a count per million.
         exact = binomtest(count, samples).proportion_ci(0.95, method="exact")
-        assert found.per_million[j] == pytest.approx(1e6 * count / samples, rel=1e-12)
-        assert found.low[j] == pytest.approx(1e6 * exact.low, rel=1e-6, abs=1e-5)
-        assert found.high[j] == pytest.approx(1e6 * exact.high, rel=1e-6, abs=1e-5)
+        assert rates.per_million[j] == pytest.approx(1e6 * count / samples, rel=1e-12)
+        assert rates.low[j] == pytest.approx(1e6 * exact.low, rel=1e-6, abs=1e-5)
+        assert rates.high[j] == pytest.approx(1e6 * exact.high, rel=1e-6, abs=1e-5)
 
 
 @pytest.mark.parametrize("expected", [3, 10, 30, 100, 300, 1000, 5000])
 def test_intervals_cover_the_rate_in_simulated_worlds(expected: int) -> None:
     samples, worlds = 10**6, 1000
     hits = np.random.default_rng(expected).binomial(samples, expected / samples, worlds).astype(np.int64)
-    found = over_representation(hits, samples, np.ones(2, dtype=np.int64))
-    held = float(((found.low <= expected) & (expected <= found.high)).mean())
+    rates = over_representation(hits, samples, np.ones(2, dtype=np.int64))
+    held = float(((rates.low <= expected) & (expected <= rates.high)).mean())
     every = np.arange(12_000, dtype=np.int64)
     all_counts = over_representation(every, samples, np.ones(2, dtype=np.int64))
     covers = (all_counts.low <= expected) & (expected <= all_counts.high)
@@ -195,9 +195,9 @@ def test_intervals_cover_the_rate_in_simulated_worlds(expected: int) -> None:
 
 def test_the_ratio_is_to_the_cohorts_mean_rate() -> None:
     hits = np.array([0, 30], dtype=np.int64)
-    found = over_representation(hits, 1000, np.array([0, 0, 9], dtype=np.int64))
-    assert found.expected_per_million == pytest.approx(3000)
-    np.testing.assert_allclose(found.ratio, [0, 10])
+    rates = over_representation(hits, 1000, np.array([0, 0, 9], dtype=np.int64))
+    assert rates.expected_per_million == pytest.approx(3000)
+    np.testing.assert_allclose(rates.ratio, [0, 10])
     np.testing.assert_array_equal(
         over_representation(hits, 1000, np.zeros(3, dtype=np.int64)).ratio, [np.nan, np.inf]
     )
@@ -214,18 +214,18 @@ def test_flags_equal_holms_definition(p: list[float], fdr: float) -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    one, none = np.ones(1, dtype=np.int64), np.empty(0, dtype=np.int64)
+    hits, no_hits = np.ones(1, dtype=np.int64), np.empty(0, dtype=np.int64)
     with pytest.raises(ValueError, match="at least one sample"):
-        over_representation(one, 0, one)
+        over_representation(hits, 0, hits)
     with pytest.raises(ValueError, match="one cohort identity"):
-        over_representation(one, 5, none)
+        over_representation(hits, 5, no_hits)
     with pytest.raises(ValueError, match="needs a cohort"):
-        tail_p_values_of_hits(one, none)
-    for bad in (-one, 6 * one):
+        tail_p_values_of_hits(hits, no_hits)
+    for bad in (-hits, 6 * hits):
         with pytest.raises(ValueError, match="between 0 and 5"):
-            over_representation(bad, 5, one)
+            over_representation(bad, 5, hits)
         with pytest.raises(ValueError, match="between 0 and 5"):
-            over_representation(one, 5, bad)
+            over_representation(hits, 5, bad)
     with pytest.raises(ValueError, match="false discovery rate"):
         over_represented(np.array([0.5]), 1.0)
     with pytest.raises(ValueError, match="between 0 and 1"):

@@ -79,17 +79,17 @@ def _largest_mean(random: np.random.Generator, photos: Singles, centre: Floats, 
 )
 @settings(deadline=None, max_examples=200)
 def test_the_smallest_share_has_just_that_power(rates: list[float], power: float, samples: int) -> None:
-    one = Power(samples, np.array(rates))
-    share = one.smallest_share(power)
+    curve = Power(samples, np.array(rates))
+    share = curve.smallest_share(power)
     if share is None:
-        assert one.at(1.0) < power
+        assert curve.at(1.0) < power
     else:
-        assert 0 < share <= 1 and one.at(share) == pytest.approx(power, abs=1e-6)
+        assert 0 < share <= 1 and curve.at(share) == pytest.approx(power, abs=1e-6)
 
 
 def test_a_share_is_rounded_up_to_three_digits() -> None:
     shares = [0.0123456, 9.9401e-5, 7.28006e-5, 1e-6, 1.001e-9, 1.0]
-    assert [per_million(one) for one in shares] == ["12,400", "99.5", "72.9", "1", "0.00101", "1,000,000"]
+    assert [per_million(share) for share in shares] == ["12,400", "99.5", "72.9", "1", "0.00101", "1,000,000"]
 
 
 def test_who_passes_the_flagging_similarity_is_flagged_alone() -> None:
@@ -105,13 +105,13 @@ def test_who_passes_the_flagging_similarity_is_flagged_alone() -> None:
 def test_mated_similarities_leave_each_photo_out_in_turn(seed: int, photos: int) -> None:
     random = np.random.default_rng(seed)
     identity: Integers = random.integers(0, 6, 20).astype(np.int64)
-    rank = np.array([int((identity[:row] == one).sum()) for row, one in enumerate(identity)])
+    rank = np.array([int((identity[:row] == person).sum()) for row, person in enumerate(identity)])
     templates = unit(random.standard_normal((20, 8)).astype(np.float32))
     people = np.array([0, 2, 5])
-    found = mated_similarity(templates, identity, rank, photos, people)
+    mated = mated_similarity(templates, identity, rank, photos, people)
     rates, expected = [], []
-    for one in people:
-        rows = np.flatnonzero(identity == one)
+    for person in people:
+        rows = np.flatnonzero(identity == person)
         means = [
             similarities(templates[[row]], templates[rows[rows != row][:photos]]).astype(np.float64).mean()
             for row in rows
@@ -119,6 +119,6 @@ def test_mated_similarities_leave_each_photo_out_in_turn(seed: int, photos: int)
         ]
         expected += means
         rates += [float(np.mean(np.array(means) > 0.1))] if means else []
-    np.testing.assert_allclose(found.similarity, expected, atol=1e-6)
-    assert found.people == len(rates)
-    np.testing.assert_allclose(found.match_rates(0.1), rates)
+    np.testing.assert_allclose(mated.similarity, expected, atol=1e-6)
+    assert mated.people == len(rates)
+    np.testing.assert_allclose(mated.match_rates(0.1), rates)

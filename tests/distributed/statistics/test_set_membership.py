@@ -24,13 +24,15 @@ def exact_p_value(groups: list[tuple[list[float], list[float]]]) -> float:
         sums.append([sum(terms[j] for j in some) for some in combinations(range(len(pooled)), len(side))])
         observed += sum(terms[: len(side)])
     statistics = [sum(labelling) for labelling in product(*sums)]
-    return sum(bool(one >= observed - 1e-9) for one in statistics) / len(statistics)
+    return sum(bool(statistic >= observed - 1e-9) for statistic in statistics) / len(statistics)
 
 
 @settings(max_examples=25, deadline=None)
 @given(groups=st.lists(st.tuples(SIDE, SIDE), min_size=1, max_size=2))
 def test_the_p_value_is_that_of_all_labellings(groups: list[tuple[list[float], list[float]]]) -> None:
-    p = set_p_value([np.array(side) for side, _ in groups], [np.array(one) for _, one in groups], seed=0)
+    p = set_p_value(
+        [np.array(side) for side, _ in groups], [np.array(cohort) for _, cohort in groups], seed=0
+    )
     exact = exact_p_value(groups)
     assert abs(p - exact) <= 5 * np.sqrt(exact * (1 - exact) / 9999) + 1e-4
 
@@ -70,11 +72,13 @@ def test_groups_that_are_pooled_by_mistake_would_be_found_out() -> None:
 
 def test_a_few_leaked_people_are_enough() -> None:
     random = np.random.default_rng(2)
-    found = []
+    significant = []
     for j in range(100):
         side = random.standard_normal(100) + np.where(np.arange(100) < 5, 4.0, 0.0)
-        found.append(set_p_value([side], [random.standard_normal(1000)], seed=j, permutations=499) <= 0.05)
-    assert np.mean(found) > 0.6
+        significant.append(
+            set_p_value([side], [random.standard_normal(1000)], seed=j, permutations=499) <= 0.05
+        )
+    assert np.mean(significant) > 0.6
 
 
 def test_the_order_of_rows_and_groups_does_not_matter() -> None:
@@ -97,14 +101,14 @@ def test_the_floor_is_that_of_the_permutations() -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    one, none = [np.array([1.0])], [np.empty(0)]
-    for sides, cohorts in ((one, none), (none, one)):
+    scores, no_scores = [np.array([1.0])], [np.empty(0)]
+    for sides, cohorts in ((scores, no_scores), (no_scores, scores)):
         with pytest.raises(ValueError, match="candidates and a cohort"):
             set_p_value(sides, cohorts, seed=0)
-    for sides, cohorts in (([], []), (one, one * 2)):
+    for sides, cohorts in (([], []), (scores, scores * 2)):
         with pytest.raises(ValueError, match="as many cohorts"):
             set_p_value(sides, cohorts, seed=0)
     with pytest.raises(ValueError, match="not a number"):
-        set_p_value(one, [np.array([np.nan])], seed=0)
+        set_p_value(scores, [np.array([np.nan])], seed=0)
     with pytest.raises(ValueError, match="needs permutations"):
-        set_p_value(one, one, seed=0, permutations=0)
+        set_p_value(scores, scores, seed=0, permutations=0)

@@ -22,8 +22,10 @@ def all_pairs(left: Templates, right: Templates) -> Pairs:
 @given(seed=st.integers(0, 2**32 - 1), d=st.sampled_from([1, 2, 9, 128, 512, 2048]), positive=st.booleans())
 @settings(deadline=None, max_examples=40)
 def test_no_order_of_summation_leaves_the_guard_band(seed: int, d: int, positive: bool) -> None:
-    one = world(seed, g=4, n=6, d=d)
-    rows = (np.abs(one.gallery), np.abs(one.samples)) if positive else (one.gallery, one.samples)
+    templates = world(seed, g=4, n=6, d=d)
+    rows = (templates.gallery, templates.samples)
+    if positive:
+        rows = (np.abs(templates.gallery), np.abs(templates.samples))
     left, right = Templates.of(rows[0]), Templates.of(rows[1])
     exact = canonical(left, right, all_pairs(left, right)).astype(np.float64).reshape(4, 6)
     one_by_one = np.zeros((4, 6), dtype=np.float32)
@@ -34,11 +36,11 @@ def test_no_order_of_summation_leaves_the_guard_band(seed: int, d: int, positive
 
 
 def test_a_pair_has_the_same_bits_in_any_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = world(0, g=7, n=90, d=512)
-    left, right = Templates.of(one.gallery), Templates.of(one.samples)
+    templates = world(0, g=7, n=90, d=512)
+    left, right = Templates.of(templates.gallery), Templates.of(templates.samples)
     pairs = all_pairs(left, right)
     whole = canonical(left, right, pairs)
-    assert whole.reshape(7, 90).tobytes() == similarities(one.gallery, one.samples).tobytes()
+    assert whole.reshape(7, 90).tobytes() == similarities(templates.gallery, templates.samples).tobytes()
     monkeypatch.setattr(similarity, "PAIRS_AT_ONCE", 1)
     assert canonical(left, right, pairs).tobytes() == whole.tobytes()
 

@@ -17,12 +17,12 @@ ALPHA = 0.05
 def flagged_on(p_of_night: list[Floats], *, constant: bool = False) -> list[int | None]:
     """The night on which the ledger first flags each candidate."""
     total = np.zeros(len(p_of_night[0]))
-    found: list[int | None] = [None] * len(total)
+    nights: list[int | None] = [None] * len(total)
     for t, p in enumerate(p_of_night, start=1):
         total += night_weight(t) * night_e_values(p, ALPHA, 1 if constant else t)
         flags = e_benjamini_hochberg(total, ALPHA)
-        found = [t if one is None and flag else one for one, flag in zip(found, flags, strict=True)]
-    return found
+        nights = [t if night is None and flag else night for night, flag in zip(nights, flags, strict=True)]
+    return nights
 
 
 def test_the_shares_of_all_nights_sum_to_one() -> None:
@@ -36,8 +36,8 @@ def test_e_benjamini_hochberg_equals_its_definition(e: list[float]) -> None:
     def bound(k: int) -> Fraction:
         return len(e) / (Fraction(1, 20) * k)
 
-    passing = [k for k in range(1, len(e) + 1) if sum(one >= bound(k) for one in e) >= k]
-    expected = [bool(passing) and one >= bound(max(passing)) for one in e]
+    passing = [k for k in range(1, len(e) + 1) if sum(value >= bound(k) for value in e) >= k]
+    expected = [bool(passing) and value >= bound(max(passing)) for value in e]
     assert e_benjamini_hochberg(np.array(e), ALPHA).tolist() == expected
 
 
@@ -58,9 +58,9 @@ def test_a_leaked_person_is_flagged_on_the_first_night_if_the_cohort_is_large_en
     for cohort, night in ((n, 1), (n - 1, None)):
         scores, others = np.zeros(40), random.random(cohort)
         scores[7] = 2.0
-        found = flagged_on([conformal_p_values(scores, others)] * 3)
-        assert found[7] == night
-        assert found[:7] + found[8:] == [None] * 39
+        nights = flagged_on([conformal_p_values(scores, others)] * 3)
+        assert nights[7] == night
+        assert nights[:7] + nights[8:] == [None] * 39
 
 
 @pytest.mark.parametrize(("start", "night"), [(1, 1), (2, 4), (3, 7), (10, 26)])

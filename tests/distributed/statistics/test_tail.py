@@ -43,17 +43,17 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(quantile: Quantile,
     worlds, scores = 60, quantile(LEVELS)
     held = np.zeros(len(LEVELS))
     for seed in range(worlds):
-        found = tail_p_values(scores, cohort_of(quantile, n, seed), seed=seed, resamples=100)
-        held += (found.low <= LEVELS) & (found.high >= LEVELS)
+        tail = tail_p_values(scores, cohort_of(quantile, n, seed), seed=seed, resamples=100)
+        held += (tail.low <= LEVELS) & (tail.high >= LEVELS)
     assert (held / worlds >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / worlds)).all()
 
 
 def test_p_values_are_near_the_truth_where_the_tail_is_exponential() -> None:
-    found = [
+    p_values = [
         tail_p_values(exponential(LEVELS), cohort_of(exponential, 1000, seed), seed=0, resamples=1).p_value
         for seed in range(100)
     ]
-    error = np.median(np.log10(found / LEVELS), axis=0)
+    error = np.median(np.log10(p_values / LEVELS), axis=0)
     assert (np.abs(error) < [0.2, 0.3, 0.5, 0.7]).all()
     assert (error > -0.05).all(), "not too small"
 
@@ -62,8 +62,8 @@ def test_the_documented_limit_of_heavy_tails_is_as_bad_as_it_says() -> None:
     scores, worlds = heavy(LEVELS), 60
     held = np.zeros(len(LEVELS))
     for seed in range(worlds):
-        found = tail_p_values(scores, cohort_of(heavy, 452, seed), seed=seed, resamples=100)
-        held += (found.low <= LEVELS) & (found.high >= LEVELS)
+        tail = tail_p_values(scores, cohort_of(heavy, 452, seed), seed=seed, resamples=100)
+        held += (tail.low <= LEVELS) & (tail.high >= LEVELS)
     assert (held / worlds > 0.65).all() and (held / worlds < 0.97).all()
 
 
@@ -123,8 +123,8 @@ def test_scores_in_the_body_are_not_extrapolated() -> None:
     cohort = cohort_of(exponential, 500, 7)
     fit = fit_tail(cohort)
     assert fit is not None
-    found = tail_p_values(np.array([-5.0, 0.0, fit.threshold, cohort.max()]), cohort, seed=0)
-    for values in (found.p_value, found.low, found.high):
+    tail = tail_p_values(np.array([-5.0, 0.0, fit.threshold, cohort.max()]), cohort, seed=0)
+    for values in (tail.p_value, tail.low, tail.high):
         assert np.isnan(values).tolist() == [True, True, True, False]
 
 
@@ -136,28 +136,28 @@ def test_values_are_monotone_and_ordered_and_do_not_depend_on_the_order(
     random = np.random.default_rng(seed)
     cohort = cohort_of([exponential, bounded, heavy][seed % 3], 100, seed)
     ranked = np.sort(np.concatenate([scores, cohort.max() * np.array([0.9, 1.0, 1.5, 3.0])]))
-    found = tail_p_values(ranked, cohort, seed=seed, resamples=20)
-    there = ~np.isnan(found.p_value)
+    tail = tail_p_values(ranked, cohort, seed=seed, resamples=20)
+    there = ~np.isnan(tail.p_value)
     assert there.any()
-    for values in (found.p_value, found.low, found.high):
+    for values in (tail.p_value, tail.low, tail.high):
         assert (np.diff(values[there]) <= 0).all()
-    assert (found.low[there] >= 0).all() and (found.high[there] <= 1).all()
-    assert (found.low[there] <= found.p_value[there]).all()
-    assert (found.p_value[there] <= found.high[there]).all()
+    assert (tail.low[there] >= 0).all() and (tail.high[there] <= 1).all()
+    assert (tail.low[there] <= tail.p_value[there]).all()
+    assert (tail.p_value[there] <= tail.high[there]).all()
     shuffle = random.permutation(len(ranked))
     again = tail_p_values(ranked[shuffle], random.permutation(cohort), seed=seed, resamples=20)
-    for one, other in ((found.p_value, again.p_value), (found.low, again.low), (found.high, again.high)):
-        np.testing.assert_array_equal(one[shuffle], other)
+    for ordered, shuffled in ((tail.p_value, again.p_value), (tail.low, again.low), (tail.high, again.high)):
+        np.testing.assert_array_equal(ordered[shuffle], shuffled)
 
 
 def test_a_score_far_beyond_an_end_point_keeps_a_p_value() -> None:
     cohort = np.random.default_rng(8).uniform(size=1000)
     fit = fit_tail(cohort)
     assert fit is not None and fit.shape < -0.5
-    found = tail_p_values(np.array([1.1, 1e6]), cohort, seed=0)
-    assert (found.low == 0).all()
-    assert 1e-4 < found.p_value[0] < found.high[0]
-    assert found.p_value[1] == SMALLEST_P
+    tail = tail_p_values(np.array([1.1, 1e6]), cohort, seed=0)
+    assert (tail.low == 0).all()
+    assert 1e-4 < tail.p_value[0] < tail.high[0]
+    assert tail.p_value[1] == SMALLEST_P
 
 
 def test_a_small_or_tied_cohort_has_no_fit() -> None:

@@ -23,7 +23,7 @@ def test_strong_evidence_is_flagged_on_the_first_night_and_stays(tmp_path: Path)
     assert night(store, "a", 1 / 1601) == (1, ["person-0"])
     assert night(store, "b", 0.5) == (2, ["person-0"])
     ledger = read_ledger(store)
-    assert ledger is not None and [len(one.shares) for one in ledger.nights] == [1, 0]
+    assert ledger is not None and [len(entry.shares) for entry in ledger.nights] == [1, 0]
 
 
 def test_evidence_that_one_audit_would_flag_alone_does_not_suffice(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_evidence_that_one_audit_would_flag_alone_does_not_suffice(tmp_path: Pat
 
 def test_an_audit_is_entered_once(tmp_path: Path) -> None:
     store = RunStore(str(tmp_path))
-    assert [night(store, one, 1 / 1601)[0] for one in ("a", "b", "a")] == [1, 2, 1]
+    assert [night(store, fingerprint, 1 / 1601)[0] for fingerprint in ("a", "b", "a")] == [1, 2, 1]
 
 
 def test_another_rate_and_a_damaged_ledger_are_refused(tmp_path: Path) -> None:

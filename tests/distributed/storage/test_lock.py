@@ -59,8 +59,8 @@ def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_pid_that_lives_again_is_not_the_holder(tmp_path: Path) -> None:
-    mine = psutil.Process()
-    holder = {"host": socket.gethostname(), "pid": mine.pid, "started": mine.create_time() - 1000}
+    process = psutil.Process()
+    holder = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time() - 1000}
     (tmp_path / LOCK_FILE).write_text(json.dumps(holder))
     take(tmp_path)
 
@@ -79,26 +79,39 @@ def test_an_error_releases_the_lock(tmp_path: Path) -> None:
 
 TAKE = """
 import sys, time
+from pathlib import Path
 from distributed.storage.lock import run_lock
 from distributed.storage.store import RunStore
 from schemas.errors import LockedError
-while time.time() < float(sys.argv[2]):
+signals = Path(sys.argv[2])
+print("ready", flush=True)
+while not (signals / "begin").exists():
     pass
 try:
     with run_lock(RunStore(sys.argv[1])):
         print("held", flush=True)
-        time.sleep(1)
+        while not (signals / "end").exists():
+            time.sleep(0.01)
 except LockedError:
     print("refused")
 """
 
 
 def test_of_many_that_find_a_dead_holder_one_takes_over(tmp_path: Path) -> None:
-    for _ in range(3):
+    """All begin at once, and the one that holds the lock does so until all others have been refused."""
+    for attempt in range(3):
         (tmp_path / LOCK_FILE).write_text(json.dumps({"host": socket.gethostname(), "pid": 0, "started": 0}))
-        begin = str(time.time() + 3)
-        command = [sys.executable, "-c", TAKE, str(tmp_path), begin]
+        signals = tmp_path.parent / f"signals-{tmp_path.name}-{attempt}"
+        signals.mkdir()
+        command = [sys.executable, "-c", TAKE, str(tmp_path), str(signals)]
         racers = [subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) for _ in range(6)]
-        said = sorted(one.communicate(timeout=60)[0].strip() for one in racers)
-        assert said == ["held"] + ["refused"] * 5
+        for racer in racers:
+            assert racer.stdout is not None and racer.stdout.readline() == "ready\n"
+        (signals / "begin").touch()
+        deadline = time.monotonic() + 60
+        while sum(racer.poll() is not None for racer in racers) < 5 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (signals / "end").touch()
+        answers = sorted(racer.communicate(timeout=60)[0].strip() for racer in racers)
+        assert answers == ["held"] + ["refused"] * 5
         assert not (tmp_path / LOCK_FILE).exists()

@@ -139,6 +139,6 @@ def imported_by_audit(spec: str | Path) -> list[str]:
         f"print(json.dumps([code, [name for name in {HEAVY!r} if name in sys.modules]]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    exit_code, found = json.loads(done.stdout.splitlines()[-1])
+    exit_code, modules = json.loads(done.stdout.splitlines()[-1])
     assert exit_code == ExitCode.OK
-    return list(found)
+    return list(modules)

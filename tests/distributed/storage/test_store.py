@@ -106,8 +106,8 @@ def test_other_tools_read_a_shard(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     path.write_bytes(encode_table(table(), FOOTER))
     wanted = table()["template_a"].to_pylist()
-    found = duckdb.execute(f"select template_a from '{path}' order by sample_id").fetchall()
-    assert [None if row is None else list(map(float, row)) for (row,) in found] == wanted
+    rows = duckdb.execute(f"select template_a from '{path}' order by sample_id").fetchall()
+    assert [None if row is None else list(map(float, row)) for (row,) in rows] == wanted
     assert pl.read_parquet(path)["template_a"].to_list() == wanted
     frame = pd.read_parquet(path)
     assert list(frame["outcome"]) == table()["outcome"].to_pylist()

@@ -22,9 +22,9 @@ def test_a_run_over_a_failing_store_has_the_bytes_of_a_local_one(
     seen: list[str] = []
 
     def fault(method: str, path: str, number: int) -> str | None:
-        found = {0: "error", 4: "lost", 7: "slow", 9: "busy"}.get(number % 11)
-        seen.append(found or "")
-        return found
+        kind = {0: "error", 4: "lost", 7: "slow", 9: "busy"}.get(number % 11)
+        seen.append(kind or "")
+        return kind
 
     with proxy(os.environ["AWS_ENDPOINT_URL"], fault) as address:
         environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
@@ -84,7 +84,7 @@ def test_a_store_that_refuses_for_good_is_an_error(bucket: str, monkeypatch: pyt
 
 def test_a_store_that_is_gone_says_so(small_world: SmallWorld, bucket: str) -> None:
     with proxy(os.environ["AWS_ENDPOINT_URL"], lambda *request: None) as address:
-        """Nobody listens there from now on."""
+        """No server listens there from now on."""
     environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     spec = small_world.spec_path("gone", output=bucket)
     code, output = finish(start_job("audit", spec, **environment | {"AWS_ENDPOINT_URL": address}))

@@ -25,11 +25,11 @@ def test_each_entry_holds_on_to_the_one_before(store: RunStore, monkeypatch: pyt
     monkeypatch.setenv("IDLEAK_ACTOR", "Ada")
     for number in range(3):
         record(store, "read", number=number)
-    found = list(entries(store))
-    assert [(one.number, one.who, one.action, one.what) for one in found] == [
+    trail = list(entries(store))
+    assert [(entry.number, entry.who, entry.action, entry.what) for entry in trail] == [
         (number + 1, "Ada", "read", {"number": number}) for number in range(3)
     ]
-    assert found[0].before == "" and len({one.before for one in found}) == 3
+    assert trail[0].before == "" and len({entry.before for entry in trail}) == 3
     assert len(head(store)) == 64 and not list(replay(store))
 
 
@@ -71,7 +71,7 @@ def test_an_audit_leaves_a_trail_that_verify_replays(
 ) -> None:
     run = open_run(finished_world.spec())
     acts = list(entries(run))
-    assert [one.action for one in acts] == ["audit", "enrolled", "recorded", "reduced", "judged"]
+    assert [act.action for act in acts] == ["audit", "enrolled", "recorded", "reduced", "judged"]
     assert acts[0].what["authorisation"] == AUTHORISATION
     assert set(acts[3].what["wrote"] or ()) >= {"scores.parquet", "neighbours.parquet"}  # type: ignore[arg-type]
     assert main(["verify", str(finished_world.run)]) == ExitCode.OK

@@ -58,9 +58,10 @@ def write(folder: Path, table: pa.Table, vault: Vault | None) -> Path:
 
 def test_pseudonyms_are_of_the_key_and_tell_nothing_without_it(tmp_path: Path, vault: Vault) -> None:
     other = vault_of(bytes([1]) * 32, tmp_path)
-    mine, theirs = vault.identity_pseudonym("Ada Lovelace"), other.identity_pseudonym("Ada Lovelace")
-    assert mine == vault_of(bytes(32), tmp_path).identity_pseudonym("Ada Lovelace") != theirs
-    assert len(mine) == 32 and int(mine, 16) >= 0
+    pseudonym = vault.identity_pseudonym("Ada Lovelace")
+    other_pseudonym = other.identity_pseudonym("Ada Lovelace")
+    assert pseudonym == vault_of(bytes(32), tmp_path).identity_pseudonym("Ada Lovelace") != other_pseudonym
+    assert len(pseudonym) == 32 and int(pseudonym, 16) >= 0
     assert vault.identity_pseudonym("Amélie") == vault.identity_pseudonym("Ame\u0301lie")
     photos = {vault.photo_pseudonym("a", "b/c.png"), vault.photo_pseudonym("a/b", "c.png")}
     assert len(photos) == 2 and vault.key_id != other.key_id
@@ -92,9 +93,9 @@ def test_duckdb_reads_templates_with_the_key_and_all_else_without(
         # DuckDB takes no half floats from Arrow.
         shard = shard.cast(shard.schema.set(4, pa.field("template_tiny", pa.list_(pa.float32(), DIM))))
         session.register("shard", shard)
-        found = session.sql("select sum(list_sum(template_tiny::double[])) from shard").fetchall()
+        rows = session.sql("select sum(list_sum(template_tiny::double[])) from shard").fetchall()
     wanted = np.asarray(table["template_tiny"].combine_chunks().flatten(), np.float64).sum()
-    assert found[0][0] == pytest.approx(wanted)
+    assert rows[0][0] == pytest.approx(wanted)
 
 
 def test_another_key_and_no_key_are_told(tmp_path: Path, vault: Vault, table: pa.Table) -> None:

@@ -34,29 +34,30 @@ def test_a_quick_bench_writes_a_row_and_a_plot_of_each_claim(tmp_path: Path) -> 
 
 
 def test_a_tiny_world_end_to_end(tmp_path: Path) -> None:
-    one = judge_world(SMALL, tmp_path, scores=("max",))
-    verdicts = dict(zip(one.leaked().tolist(), one.after[0].verdicts(), strict=False))
-    assert one.leaked().sum() == 2 and set(verdicts) == {True, False}
-    flagged = one.after[0].flagged()
-    assert flagged[one.leaked()].all() and flagged.sum() <= 3
-    assert one.after[0].verdicts()[int(np.flatnonzero(one.leaked())[0])] is Verdict.LEAKED
-    assert one.hits.per_million[one.leaked()].min() > 5 * one.hits.per_million[~one.leaked()].mean()
-    exact = exact_scores(one, topk=16)["max"]
-    np.testing.assert_allclose(next(iter(one.book.values())), exact, atol=1e-5)
+    judged = judge_world(SMALL, tmp_path, scores=("max",))
+    verdicts = dict(zip(judged.leaked().tolist(), judged.after[0].verdicts(), strict=False))
+    assert judged.leaked().sum() == 2 and set(verdicts) == {True, False}
+    flagged = judged.after[0].flagged()
+    assert flagged[judged.leaked()].all() and flagged.sum() <= 3
+    assert judged.after[0].verdicts()[int(np.flatnonzero(judged.leaked())[0])] is Verdict.LEAKED
+    rates = judged.hits.per_million
+    assert rates[judged.leaked()].min() > 5 * rates[~judged.leaked()].mean()
+    exact = exact_scores(judged, topk=16)["max"]
+    np.testing.assert_allclose(next(iter(judged.book.values())), exact, atol=1e-5)
 
 
 def test_the_truth_is_what_was_drawn() -> None:
     simulator = Simulator(replace(SMALL, samples=20_000, people=300, siblings=3))
     drawn, truth = simulator.draw(), simulator.truth()
     names = simulator.names()
-    assert truth.rate == {names[one]: 0.05 for one in simulator.leaked} and len(truth.rate) == 2
+    assert truth.rate == {names[person]: 0.05 for person in simulator.leaked} and len(truth.rate) == 2
     assert truth.identities == pytest.approx(1 / (2 * 0.05**2 + 0.9**2 / 300))
     assert len(truth.siblings) == 3 and not truth.siblings & set(truth.rate)
-    for one in simulator.leaked:
-        share = (drawn.sampled == one).mean()
+    for person in simulator.leaked:
+        share = (drawn.sampled == person).mean()
         assert abs(share - 0.05) < 5 * np.sqrt(0.05 * 0.95 / 20_000)
-        own, other = (drawn.samples[drawn.sampled == kind].astype(float) for kind in (one, -1))
-        photo = drawn.gallery[drawn.identity == one][0].astype(float)
+        own, other = (drawn.samples[drawn.sampled == kind].astype(float) for kind in (person, -1))
+        photo = drawn.gallery[drawn.identity == person][0].astype(float)
         assert abs((own @ photo).mean() - 0.65) < 0.05 and (other @ photo).mean() < 0.3
     assert set(np.unique(drawn.sampled)) == {-1, *simulator.leaked}
     assert np.array_equal(np.unique(drawn.identity), np.arange(SMALL.candidates + SMALL.cohort))
@@ -75,10 +76,10 @@ def test_poor_photos_are_less_like_their_person_and_hubs_like_everybody() -> Non
 
 
 def test_worlds_follow_from_their_seed() -> None:
-    a, b = (Simulator(one).draw() for one in (SMALL, SMALL))
+    a, b = (Simulator(world).draw() for world in (SMALL, SMALL))
     assert a.gallery.tobytes() == b.gallery.tobytes() and a.samples.tobytes() == b.samples.tobytes()
     assert worlds_like(SMALL, 3) == worlds_like(SMALL, 3)
-    assert len({one.seed for one in worlds_like(SMALL, 50)}) == 50
+    assert len({world.seed for world in worlds_like(SMALL, 50)}) == 50
 
 
 def test_worlds_that_cannot_be_are_refused() -> None:

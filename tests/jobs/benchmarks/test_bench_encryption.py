@@ -24,8 +24,8 @@ def test_shards_are_made_and_reduced_with_and_without_encryption(
     assert [row[0] for row in rows[:4]] == [
         f"{stage}, {how}" for stage in ("make shards", "reduce shards") for how in ("encrypted", "plain")
     ]
-    assert all(0 < one < 60 for row in rows[:4] for one in numbers_of(row[1]))
+    assert all(0 < seconds < 60 for row in rows[:4] for seconds in numbers_of(row[1]))
     assert len(rows) == 7 and code == int(any(row[-1] == "FAILS" for row in rows[4:]))
-    told = text.split("bytes of the shards: ")[1]
-    encrypted, plain = (int(one.replace(",", "")) for one in re.findall(r"[\d,]+\d", told)[:2])
+    part = text.split("bytes of the shards: ")[1]
+    encrypted, plain = (int(count.replace(",", "")) for count in re.findall(r"[\d,]+\d", part)[:2])
     assert plain < encrypted < 2 * plain and not small_world.run.exists()

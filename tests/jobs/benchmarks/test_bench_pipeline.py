@@ -74,7 +74,7 @@ def check_report(path: Path, code: int, expected: list[str], bars: int) -> str:
     rows = {row[0]: row for row in rows_of(report)}
     for name in expected:
         for cell in rows[name][1:3]:
-            assert all(math.isfinite(one) and one > 0 for one in numbers_of(cell)), name
+            assert all(math.isfinite(rate) and rate > 0 for rate in numbers_of(cell)), name
     for stage in ("generate", "detect", "align", "embed", "write", "all"):
         assert stage in rows
     verdicts = [row[-1] for row in rows.values() if row[-1] in ("holds", "FAILS")]
@@ -117,7 +117,7 @@ def templates_of(spec: AuditSpec, peer: Peer, count: int) -> tuple[np.ndarray, n
     """Ours and theirs, of the first samples, of unit length."""
     job = ShardJob(spec, {}, "samples", "cpu", 1)
     ours = next(iter(ShardEmbedder(job).embed(Shard(0, 0, count)).faces.templates.values()))
-    given = [one for one in peer(draw(job, count)) if one is not None]
+    given = [template for template in peer(draw(job, count)) if template is not None]
     theirs = np.stack(given)
     assert len(given) == count
     return ours, theirs / np.linalg.norm(theirs, axis=1, keepdims=True)
@@ -144,7 +144,8 @@ def test_plain_onnxruntime_gives_the_same_templates_of_real_models() -> None:
     assert spec.faces.detector is not None
     ours, theirs = templates_of(spec, PlainOnnxruntime(spec, spec.faces.detector).embed, 6)
     assert (ours * theirs).sum(axis=1).min() > 0.999
-    assert sum(one is not None for one in open_stock(spec, spec.faces.detector)(draw_few(spec))) == 6
+    templates = open_stock(spec, spec.faces.detector)(draw_few(spec))
+    assert sum(template is not None for template in templates) == 6
 
 
 def draw_few(spec: AuditSpec) -> list[np.ndarray]:

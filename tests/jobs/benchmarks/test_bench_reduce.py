@@ -50,9 +50,9 @@ def rows_of(markdown: str) -> list[list[str]]:
 
 def numbers_of(cell: str) -> list[float]:
     """Median, least and most."""
-    found = re.fullmatch(r"([\d.e,+-]+) \(([\d.e,+-]+)–([\d.e,+-]+)\)", cell)
-    assert found is not None, cell
-    return [float(one.replace(",", "")) for one in found.groups()]
+    matched = re.fullmatch(r"([\d.e,+-]+) \(([\d.e,+-]+)–([\d.e,+-]+)\)", cell)
+    assert matched is not None, cell
+    return [float(group.replace(",", "")) for group in matched.groups()]
 
 
 def test_every_contender_is_timed_at_every_size_and_agrees(
@@ -67,7 +67,7 @@ def test_every_contender_is_timed_at_every_size_and_agrees(
         assert len(timed) == 4, name
         for row in timed:
             for cell in row[1:4]:
-                assert all(math.isfinite(one) and one > 0 for one in numbers_of(cell))
+                assert all(math.isfinite(seconds) and seconds > 0 for seconds in numbers_of(cell))
             assert (name in PEERS) == (row[4] != "") and float(row[4] or 0) < 1e-5
     bars = {row[0]: row for row in rows if row[-1] in ("holds", "FAILS")}
     searches = [name for name in bars if "search ÷" in name]
@@ -110,16 +110,21 @@ def test_contenders_take_turns() -> None:
         order.append(name)
         return float(len(order))
 
-    found = interleaved({"a": lambda: contender("a"), "b": lambda: contender("b")}, 3)
+    timings = interleaved({"a": lambda: contender("a"), "b": lambda: contender("b")}, 3)
     assert "".join(order) == "ababab"
-    assert found == {"a": Measured((1, 3, 5)), "b": Measured((2, 4, 6))}
+    assert timings == {"a": Measured((1, 3, 5)), "b": Measured((2, 4, 6))}
 
 
 def test_ratios_are_taken_repeat_by_repeat() -> None:
     ratio = Measured((2.0, 30.0, 4.0)).per(Measured((1.0, 10.0, 4.0)))
     assert ratio == Measured((2.0, 3.0, 1.0)) and ratio.median == 2.0 and str(ratio) == "2 (1–3)"
     assert Measured((2.0, 4.0)).over(8) == Measured((4.0, 2.0))
-    assert [figure(one) for one in (12345.6, 99.96, 0.98765, 1.8512)] == ["12,346", "100", "0.988", "1.85"]
+    assert [figure(value) for value in (12345.6, 99.96, 0.98765, 1.8512)] == [
+        "12,346",
+        "100",
+        "0.988",
+        "1.85",
+    ]
 
 
 @pytest.mark.parametrize(("limit", "at_most", "code"), [(2.0, False, 0), (2.1, False, 1), (1.9, True, 1)])

@@ -23,7 +23,9 @@ def test_finished_audits_of_few_and_many_shards_are_timed(small_world: SmallWorl
     assert names == [few, many, "Ray's own start and stop"]
     for row in rows[:3]:
         seconds, megabytes = (numbers_of(cell) for cell in row[1:])
-        assert all(0.05 < one < 120 for one in seconds) and all(10 < one < 5000 for one in megabytes)
+        assert all(0.05 < second < 120 for second in seconds) and all(
+            10 < megabyte < 5000 for megabyte in megabytes
+        )
     bars = rows[3:]
     assert len(bars) == 3 and code == int(any(row[-1] == "FAILS" for row in bars))
     assert not small_world.run.exists(), "the spec's own output stays as it is"

@@ -31,21 +31,21 @@ def accounted(fates: dict[tuple[int, int], Fate], *, shards: int, workers: int) 
 
 
 def test_an_account_by_hand() -> None:
-    found = accounted({}, shards=3, workers=2)
+    result = accounted({}, shards=3, workers=2)
     # Up at 20, known at 21; both work from 22 to 82, known at 83; one from 84 to 144, known at 145.
     wanted = Account(
         145.0, 2, needed=180.0, wasted=0.0, starting=40.0, between=6.0, tail=64.0, slow=0.0, copies=0
     )
-    assert found == wanted
-    assert found.ideal == 90.0 and found.not_needed == pytest.approx(1 - 180 / 290)
-    assert found.idle == found.not_needed
+    assert result == wanted
+    assert result.ideal == 90.0 and result.not_needed == pytest.approx(1 - 180 / 290)
+    assert result.idle == result.not_needed
 
 
 def test_failures_deaths_and_copies_are_waste() -> None:
     fates = {(0, 0): Fate(30.0, fails=True), (1, 0): Fate(30.0, kills=True)}
-    found = accounted(fates, shards=30, workers=2)
-    assert found.wasted == 60.0 and found.needed == 30 * 60.0 and found.starting == 60.0
-    assert found.idle + found.wasted / found.whole == pytest.approx(found.not_needed)
+    result = accounted(fates, shards=30, workers=2)
+    assert result.wasted == 60.0 and result.needed == 30 * 60.0 and result.starting == 60.0
+    assert result.idle + result.wasted / result.whole == pytest.approx(result.not_needed)
     late = accounted({(29, 0): Fate(300.0, slow=240.0)}, shards=30, workers=2)
     assert late.copies == 1 and late.needed == 30 * 60.0 and 90 <= late.wasted <= 160 and late.slow == 0.0
     early = accounted({(0, 0): Fate(300.0, slow=240.0)}, shards=30, workers=2)
@@ -55,10 +55,10 @@ def test_failures_deaths_and_copies_are_waste() -> None:
 def test_the_parts_of_an_account_are_times() -> None:
     harsh = SimulatedCluster(workers=8, straggling=0.2, failing=0.2, dying=0.1)
     for seed in range(20):
-        found = simulate(harsh, 100, seed)
-        parts = (found.needed, found.wasted, found.starting, found.between, found.tail)
-        assert all(part > 0 for part in parts) and sum(parts) == pytest.approx(found.whole)
-        assert 0 < found.slow < found.needed and found.makespan > found.ideal
+        simulated = simulate(harsh, 100, seed)
+        parts = (simulated.needed, simulated.wasted, simulated.starting, simulated.between, simulated.tail)
+        assert all(part > 0 for part in parts) and sum(parts) == pytest.approx(simulated.whole)
+        assert 0 < simulated.slow < simulated.needed and simulated.makespan > simulated.ideal
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another() -> None:
@@ -69,8 +69,10 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another() -> None:
 def test_fates_are_as_likely_as_they_say() -> None:
     cluster = SimulatedCluster(straggling=0.3, failing=0.2, dying=0.1)
     fates = [cluster.fate(0, index, attempt) for index in range(2000) for attempt in (0, 1)]
-    for share, found in ((0.3, [f.slow > 0 for f in fates]), (0.2, [f.fails for f in fates])):
-        assert sum(found) / len(found) == pytest.approx(share, abs=5 * math.sqrt(share * (1 - share) / 4000))
+    for share, happened in ((0.3, [f.slow > 0 for f in fates]), (0.2, [f.fails for f in fates])):
+        assert sum(happened) / len(happened) == pytest.approx(
+            share, abs=5 * math.sqrt(share * (1 - share) / 4000)
+        )
     assert sum(f.kills for f in fates) / 4000 == pytest.approx(0.1, abs=0.025)
     calm = replace(cluster, straggling=0.0, failing=0.0, dying=0.0)
     logs = [math.log(calm.fate(0, index, 0).seconds / 60) for index in range(4000)]

@@ -30,7 +30,8 @@ from schemas.run.tables import Verdict
 from tests.support.pages import HOSTILE, require_safe
 from tests.support.small_world import CANDIDATES, MEMBERS, SmallWorld
 
-OTHER_SAMPLES = 900
+OTHER_SAMPLES = 60
+"""So few that nothing can be concluded of anybody."""
 
 
 @pytest.fixture(scope="module")
@@ -71,17 +72,17 @@ def test_two_runs_are_put_side_by_side(
     printed = capsys.readouterr().out
     page = require_safe((tmp_path / "out" / COMPARISON_FILE).read_text(encoding="utf-8"))
     first, second = finished(world.run), finished(other)
-    found = len(second.headline.flagged)
+    flagged = len(second.headline.flagged)
     # The second run's own report says that nothing could be concluded.
-    assert second.headline.verdicts[Verdict.INCONCLUSIVE] == CANDIDATES and not found
+    assert second.headline.verdicts[Verdict.INCONCLUSIVE] == CANDIDATES and not flagged
     sentence = (
         f"Of {CANDIDATES} people, A flags {MEMBERS}, with no verdict on 15; B reaches no verdict on anybody"
     )
     assert sentence in printed and sentence in page.text
     for name in first.headline.flagged:
         assert name[:12] in printed and name not in printed
-        mine, theirs = first.rates_by_identity()[name], second.rates_by_identity()[name]
-        for hits in (mine, theirs):
+        rates, other_rates = first.rates_by_identity()[name], second.rates_by_identity()[name]
+        for hits in (rates, other_rates):
             assert f"{hits['per_million']:,.0f} ({hits['per_million_low']:,.0f} to" in page.text
     assert f"A drew 600 samples, B {OTHER_SAMPLES}" in page.text
     assert "warning: A drew 600 samples" in printed
@@ -106,13 +107,13 @@ def test_a_program_finds_everybody_in_the_result_file_and_the_figures_beside_it(
 ) -> None:
     world, other = two_runs
     assert main(["compare", str(world.run), str(other), "--reveal", "--output", str(tmp_path)]) == ExitCode.OK
-    found = ComparisonResult.model_validate_json((tmp_path / COMPARISON_RESULT_FILE).read_bytes())
-    assert (found.first.samples, found.second.samples) == (600, OTHER_SAMPLES) and len(found.warnings) >= 1
-    assert len(found.people) == CANDIDATES
+    result = ComparisonResult.model_validate_json((tmp_path / COMPARISON_RESULT_FILE).read_bytes())
+    assert (result.first.samples, result.second.samples) == (600, OTHER_SAMPLES) and len(result.warnings) >= 1
+    assert len(result.people) == CANDIDATES
     for run, side in ((world.run, "first"), (other, "second")):
-        _require_same_numbers(run, found.people, side, f"{found.score_name} of {found.recognizer}")
+        _require_same_numbers(run, result.people, side, f"{result.score_name} of {result.recognizer}")
     page = require_safe((tmp_path / COMPARISON_FILE).read_text(encoding="utf-8"))
-    embedded = {base64.b64decode(one.partition(",")[2]) for one in page.images}
+    embedded = {base64.b64decode(image.partition(",")[2]) for image in page.images}
     folder = tmp_path / COMPARISON_FIGURES_PREFIX
     assert embedded == {path.read_bytes() for path in folder.glob("*.svg")}
     assert {path.stem for path in folder.glob("*.png")} == {path.stem for path in folder.glob("*.svg")}
@@ -125,36 +126,38 @@ def _require_same_numbers(run: Path, people: list[ComparedPerson], side: str, sc
         for row in pq.read_table(run / SCORES_FILE).to_pylist()
         if row["role"] == "candidate" and f"{row['score_name']} of {row['recognizer']}" == score
     }
-    assert {one.identity for one in people} == rows.keys()
-    for one in people:
-        mine, row = getattr(one, side), rows[one.identity]
-        numbers = (mine.verdict, mine.score, mine.p_value, mine.q_value)
+    assert {person.identity for person in people} == rows.keys()
+    for person in people:
+        judgement, row = getattr(person, side), rows[person.identity]
+        numbers = (judgement.verdict, judgement.score, judgement.p_value, judgement.q_value)
         assert numbers == tuple(row[name] for name in ("verdict", "score", "p_value", "q_value"))
-        assert mine.per_million_low <= mine.per_million <= mine.per_million_high
+        assert judgement.per_million_low <= judgement.per_million <= judgement.per_million_high
 
 
 def test_everybody_is_in_one_group_and_the_flagged_come_first(two_runs: tuple[SmallWorld, Path]) -> None:
     world, other = two_runs
-    found = compare_runs(finished(world.run), finished(other))
+    comparison = compare_runs(finished(world.run), finished(other))
     sides = [(a, b) for a in (True, False) for b in (True, False)]
-    names = [pair.identity for side in sides for pair in found.leaked(*side)]
-    assert sorted(names) == sorted(pair.identity for pair in found.pairs) and len(names) == CANDIDATES
-    flags = [sum(pair.is_leaked) for pair in found.pairs]
+    names = [pair.identity for side in sides for pair in comparison.leaked(*side)]
+    assert sorted(names) == sorted(pair.identity for pair in comparison.pairs) and len(names) == CANDIDATES
+    flags = [sum(pair.is_leaked) for pair in comparison.pairs]
     assert flags == sorted(flags, reverse=True) and flags[MEMBERS - 1] >= 1 > flags[MEMBERS]
-    for pair in found.pairs:
+    for pair in comparison.pairs:
         assert pair.first["identity"] == pair.second["identity"] == pair.hits_first["identity"]
 
 
 def test_a_run_compared_with_itself_has_no_difference(two_runs: tuple[SmallWorld, Path]) -> None:
     world, _ = two_runs
-    found = compare_runs(finished(world.run), finished(world.run))
-    assert not any(pair.has_changed or pair.more_often for pair in found.pairs)
-    assert found.warnings == ["Both runs drew the same samples as far as both go: they are not independent."]
-    assert len(found.leaked(True, True)) == MEMBERS
+    comparison = compare_runs(finished(world.run), finished(world.run))
+    assert not any(pair.has_changed or pair.more_often for pair in comparison.pairs)
+    assert comparison.warnings == [
+        "Both runs drew the same samples as far as both go: they are not independent."
+    ]
+    assert len(comparison.leaked(True, True)) == MEMBERS
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reason"),
     [
         ({"gallery_fingerprint/gallery.photos": "0" * 64}, "gallery.photos differs"),
         ({"gallery_fingerprint/faces.recognizers.tiny.sha256": "0" * 64}, "recognizers.tiny.sha256 differs"),
@@ -165,13 +168,13 @@ def test_a_run_compared_with_itself_has_no_difference(two_runs: tuple[SmallWorld
     ],
 )
 def test_runs_whose_numbers_mean_other_things_are_refused(
-    two_runs: tuple[SmallWorld, Path], tmp_path: Path, change: dict[str, Any], told: str
+    two_runs: tuple[SmallWorld, Path], tmp_path: Path, change: dict[str, Any], reason: str
 ) -> None:
     world, _ = two_runs
     other = changed_copy(world.run, tmp_path / "other", change)
     with pytest.raises(WrongRunError, match="cannot be compared") as caught:
         compare_runs(finished(world.run), other)
-    assert told in str(caught.value)
+    assert reason in str(caught.value)
 
 
 def test_a_refusal_is_one_line_and_writes_nothing(
@@ -181,24 +184,24 @@ def test_a_refusal_is_one_line_and_writes_nothing(
     other = changed_copy(world.run, tmp_path / "other", {"spec/membership/topk": 8})
     capsys.readouterr()
     code = main(["compare", str(world.run), other.store.location, "--output", str(tmp_path / "out")])
-    told = capsys.readouterr()
-    assert code == ExitCode.REFUSED and told.err.count("\n") == 1 and not told.out
+    printed = capsys.readouterr()
+    assert code == ExitCode.REFUSED and printed.err.count("\n") == 1 and not printed.out
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "sentence"),
     [
         ({"gallery_fingerprint/version.onnxruntime": "1.0"}, "Other versions were at work, of onnxruntime."),
         ({"fingerprint/faces.landmarks": "elsewhere"}, "found otherwise: faces.landmarks differ."),
     ],
 )
 def test_what_a_reader_must_know_is_told(
-    two_runs: tuple[SmallWorld, Path], tmp_path: Path, change: dict[str, Any], told: str
+    two_runs: tuple[SmallWorld, Path], tmp_path: Path, change: dict[str, Any], sentence: str
 ) -> None:
     world, _ = two_runs
     other = changed_copy(world.run, tmp_path / "other", change)
-    assert any(told in one for one in compare_runs(finished(world.run), other).warnings)
+    assert any(sentence in warning for warning in compare_runs(finished(world.run), other).warnings)
 
 
 def test_another_detection_rate_is_told_of_other_samples_only(
@@ -212,10 +215,10 @@ def test_another_detection_rate_is_told_of_other_samples_only(
     }
     first = changed_copy(world.run, tmp_path / "first", with_faces)
     second = changed_copy(other, tmp_path / "second", half)
-    told = "The share of samples with a face differs"
-    assert any(told in one for one in compare_runs(first, second).warnings)
+    sentence = "The share of samples with a face differs"
+    assert any(sentence in warning for warning in compare_runs(first, second).warnings)
     same = changed_copy(world.run, tmp_path / "same", half | {"samples/rows": OTHER_SAMPLES})
-    assert not any(told in one for one in compare_runs(first, same).warnings)
+    assert not any(sentence in warning for warning in compare_runs(first, same).warnings)
 
 
 def pair_with(first: tuple[float, float], second: tuple[float, float]) -> PersonPair:
@@ -239,13 +242,13 @@ def test_hostile_names_are_only_text(
         return names.setdefault(identity, HOSTILE[len(names) % len(HOSTILE)])
 
     second = changed_copy(other, tmp_path / "other", {"name": HOSTILE[0], "fingerprint/seed": HOSTILE[4]})
-    found = compare_runs(finished(world.run), second)
-    write_comparison(found, RunStore(str(tmp_path)), shown=shown)
+    comparison = compare_runs(finished(world.run), second)
+    write_comparison(comparison, RunStore(str(tmp_path)), shown=shown)
     source = (tmp_path / COMPARISON_FILE).read_text(encoding="utf-8")
     page = require_safe(source)
     assert "onerror=alert(1)" in page.text and "=cmd()" in page.text
     assert "\u202e" not in source and "\\u202egpj" in page.text
     capsys.readouterr()
-    print_comparison(found, shown=lambda identity: "[bold]\x1b[2J\u202e" if shown(identity) else "")
+    print_comparison(comparison, shown=lambda identity: "[bold]\x1b[2J\u202e" if shown(identity) else "")
     printed = capsys.readouterr().out
     assert "\x1b[2J" not in printed and "\u202e" not in printed and "[bold]" in printed

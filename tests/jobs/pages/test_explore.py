@@ -43,9 +43,9 @@ DRIVER = shutil.which("chromedriver")
 
 @pytest.fixture
 def explorer(finished_world: SmallWorld) -> Iterator[Explorer]:
-    found = Explorer(RunStore(str(finished_world.run)))
-    yield found
-    found.close()
+    run_explorer = Explorer(RunStore(str(finished_world.run)))
+    yield run_explorer
+    run_explorer.close()
 
 
 @contextmanager
@@ -88,12 +88,14 @@ def listed(explorer: Explorer, **question: object) -> list[dict[str, object]]:
 
 def test_the_list_is_that_of_the_tables(finished_world: SmallWorld, explorer: Explorer) -> None:
     table = RunStore(str(finished_world.run)).read_table(SCORES_FILE)
-    mine = table.filter(
+    candidates = table.filter(
         pc.and_(
             pc.equal(table["score_name"], explorer.headline.score_name), pc.equal(table["role"], "candidate")
         )
     )
-    expected = mine.sort_by([("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")])
+    expected = candidates.sort_by(
+        [("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")]
+    )
     rows = listed(explorer)
     for name in ("identity", "p_value", "q_value", "verdict", "score", "hits"):
         assert [row[name] for row in rows] == expected[name].to_pylist()
@@ -103,8 +105,8 @@ def test_the_list_is_that_of_the_tables(finished_world: SmallWorld, explorer: Ex
 def test_people_are_found_filtered_and_ordered(explorer: Explorer) -> None:
     leaked = listed(explorer, verdict="leaked")
     assert {row["identity"] for row in leaked} == set(explorer.headline.flagged)
-    one = pseudonym("person-000")
-    assert [row["identity"] for row in listed(explorer, find=one[:12].upper())] == [one]
+    person = pseudonym("person-000")
+    assert [row["identity"] for row in listed(explorer, find=person[:12].upper())] == [person]
     assert listed(explorer, find="' OR 1=1 --") == listed(explorer, find="%") == []
     assert len(listed(explorer, role="", recognizer="", score_name="")) == 50
     p_values = [float(str(row["p_value"])) for row in listed(explorer, sort="p_value", order="desc")]
@@ -115,17 +117,17 @@ def test_people_are_found_filtered_and_ordered(explorer: Explorer) -> None:
 
 
 def test_the_nearest_samples_are_those_of_the_table(finished_world: SmallWorld, explorer: Explorer) -> None:
-    one = pseudonym("person-001")
+    person = pseudonym("person-001")
     rows = RunStore(str(finished_world.run)).read_table(NEIGHBOURS_FILE).to_pylist()
     best: dict[int, float] = {}
     for row in rows:
-        if row["identity"] == one:
+        if row["identity"] == person:
             best[row["sample_id"]] = max(row["similarity"], best.get(row["sample_id"], -1))
-    found = explorer.nearest(IdentityQuestion(id=one), explorer.comparing(None))
-    expected = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[: len(found.rows)]
-    assert [(row["sample_id"], row["similarity"]) for row in found.rows] == expected
+    nearest = explorer.nearest(IdentityQuestion(id=person), explorer.comparing(None))
+    expected = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[: len(nearest.rows)]
+    assert [(row["sample_id"], row["similarity"]) for row in nearest.rows] == expected
     people = explorer.near_sample(expected[0][0])
-    assert one in [row["identity"] for row in people]
+    assert person in [row["identity"] for row in people]
     assert explorer.is_near(expected[0][0]) and not explorer.is_near(10**9)
 
 
@@ -176,8 +178,8 @@ def test_only_who_has_the_token_is_answered(finished_world: SmallWorld) -> None:
         assert stranger.get(base, headers=elsewhere).status_code == 403
         assert stranger.post(base).status_code == 405
         invitation = gate.invitation()
-        with httpx.Client() as one, httpx.Client() as other:
-            assert one.get(invitation).status_code == 303
+        with httpx.Client() as client, httpx.Client() as other:
+            assert client.get(invitation).status_code == 303
             assert other.get(invitation).status_code == 403
 
 
@@ -189,16 +191,16 @@ def test_other_machines_cannot_connect(finished_world: SmallWorld) -> None:
 
 
 def test_every_answer_forbids_scripts_and_strangers(finished_world: SmallWorld) -> None:
-    one = pseudonym("person-000")
+    person = pseudonym("person-000")
     with served(finished_world.run) as gate, visitor(gate) as client:
-        pages = {"/": 200, f"/identity?id={one}": 200, "/style.css": 200, "/identity?id=nobody": 404}
+        pages = {"/": 200, f"/identity?id={person}": 200, "/style.css": 200, "/identity?id=nobody": 404}
         pages |= {
             "/?sort=x": 400,
             "/sample?id=999999": 404,
             "/sample?id=-1": 400,
             "/..%2f..%2fetc/passwd": 404,
         }
-        pages |= {"/sample.png?id=0": 404, f"/photo.png?identity={one}&photo=x": 404}
+        pages |= {"/sample.png?id=0": 404, f"/photo.png?identity={person}&photo=x": 404}
         for path, status in pages.items():
             answer = client.get(path)
             assert answer.status_code == status, path
@@ -208,10 +210,10 @@ def test_every_answer_forbids_scripts_and_strangers(finished_world: SmallWorld) 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_text(finished_world: SmallWorld, name: str) -> None:
-    one = pseudonym("person-000")
-    shown = {one: name}
+    person = pseudonym("person-000")
+    shown = {person: name}
     with served(finished_world.run, lambda key: shown.get(key, key)) as gate, visitor(gate) as client:
-        for path in (f"/?find={httpx.QueryParams({'a': name})['a'][:0]}", f"/identity?id={one}"):
+        for path in (f"/?find={httpx.QueryParams({'a': name})['a'][:0]}", f"/identity?id={person}"):
             html = client.get(path).text
             page = Page(html)
             assert "img" not in {tag for tag, _ in page.tags} and "script" not in {
@@ -219,8 +221,8 @@ def test_hostile_names_are_text(finished_world: SmallWorld, name: str) -> None:
             }
             assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
             assert "\u202e" not in html and "\u200f" not in html
-        found = Page(client.get("/", params={"find": name.encode("unicode_escape").decode()[:8]}).text)
-        assert one in str(found.tags)
+        search_page = Page(client.get("/", params={"find": name.encode("unicode_escape").decode()[:8]}).text)
+        assert person in str(search_page.tags)
 
 
 def test_pictures_are_those_of_the_run_and_of_nobody_else(finished_world: SmallWorld) -> None:
@@ -247,8 +249,8 @@ def test_a_run_that_is_not_over_and_a_port_in_use_are_told(
         port = taken.getsockname()[1]
         assert main(["explore", str(finished_world.run), "--port", str(port)]) == ExitCode.BAD_SPEC
     assert main(["explore", str(finished_world.run), "--port", "70000"]) == ExitCode.BAD_SPEC
-    told = capsys.readouterr().err
-    assert told.count("\n") == 3 and "give another, or 0" in told
+    err = capsys.readouterr().err
+    assert err.count("\n") == 3 and "give another, or 0" in err
 
 
 @contextmanager
@@ -276,8 +278,8 @@ def browser() -> Iterator[webdriver.Chrome]:
         pytest.skip("needs chromium and chromedriver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for one in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
-        options.add_argument(one)
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+        options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     driver.implicitly_wait(5)
@@ -286,7 +288,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 def rows_of(browser: webdriver.Chrome) -> list[str]:
-    return [one.text for one in browser.find_elements(By.CSS_SELECTOR, "tbody th")]
+    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, "tbody th")]
 
 
 def test_a_browser_searches_filters_and_follows(

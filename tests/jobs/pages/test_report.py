@@ -83,13 +83,13 @@ def test_everybody_who_is_flagged_stands_with_evidence(finished_world: SmallWorl
     run = read_finished(RunStore(str(finished_world.run)))
     rows = people_at_risk(run)
     assert len(rows) == LEAST_SHOWN
-    assert {one["identity"] for one in rows[:MEMBERS]} == set(run.headline.flagged)
+    assert {row["identity"] for row in rows[:MEMBERS]} == set(run.headline.flagged)
     nearest = nearest_of(run, rows)
     for index in range(MEMBERS):
         # Photo j of member i is sample 7 (2i + j).
-        found = [row["sample_id"] for row in nearest[pseudonym(f"person-{index:03d}")]]
-        assert len(found) == len(set(found)) == SAMPLES_SHOWN
-        assert {14 * index, 14 * index + 7} <= set(found)
+        sample_ids = [row["sample_id"] for row in nearest[pseudonym(f"person-{index:03d}")]]
+        assert len(sample_ids) == len(set(sample_ids)) == SAMPLES_SHOWN
+        assert {14 * index, 14 * index + 7} <= set(sample_ids)
     write_report(run.store)
     text = Page(html_of(finished_world)).text
     assert all(f"{name[:12]} leaked p-value 0.0083 q-value 0.033" in text for name in run.headline.flagged)
@@ -101,7 +101,7 @@ def test_every_figure_is_in_the_page_and_beside_it(finished_world: SmallWorld) -
     write_report(RunStore(str(finished_world.run)))
     folder = finished_world.run / FIGURES_PREFIX
     assert {path.name for path in folder.iterdir()} == {f"{n}.{e}" for n in DRAWN for e in ("png", "svg")}
-    embedded = {base64.b64decode(one.removeprefix(SVG)) for one in Page(html_of(finished_world)).images}
+    embedded = {base64.b64decode(url.removeprefix(SVG)) for url in Page(html_of(finished_world)).images}
     assert embedded == {path.read_bytes() for path in folder.glob("*.svg")}
     for path in folder.glob("*.png"):
         with Image.open(path) as image:
@@ -137,18 +137,20 @@ def test_the_same_run_gives_the_same_bytes(finished_world: SmallWorld) -> None:
 def test_no_face_without_being_asked_for(finished_world: SmallWorld) -> None:
     assert main(["report", str(finished_world.run)]) == ExitCode.OK
     plain = Page(html_of(finished_world)).images
-    assert plain and all(one.startswith(SVG) for one in plain)
+    assert plain and all(image.startswith(SVG) for image in plain)
     assert main(["report", str(finished_world.run), "--with-faces"]) == ExitCode.OK
     page = require_safe(html_of(finished_world))
-    faces = [one for one in page.images if one.startswith(PNG)]
+    faces = [image for image in page.images if image.startswith(PNG)]
     assert len(faces) == LEAST_SHOWN * (SAMPLES_SHOWN + 1)
     assert "shows photos of people" in page.text
 
 
 def test_the_faces_are_the_person_and_the_samples(finished_world: SmallWorld) -> None:
     write_report(RunStore(str(finished_world.run)), with_faces=True)
-    images = [one.removeprefix(PNG) for one in Page(html_of(finished_world)).images if one.startswith(PNG)]
-    photo, sample = (Image.open(io.BytesIO(base64.b64decode(one))).convert("RGB") for one in images[:2])
+    images = [
+        image.removeprefix(PNG) for image in Page(html_of(finished_world)).images if image.startswith(PNG)
+    ]
+    photo, sample = (Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB") for image in images[:2])
     assert max(photo.size) <= PIXELS
     run = read_finished(RunStore(str(finished_world.run)))
     person = people_at_risk(run)[0]["identity"]
@@ -185,13 +187,13 @@ def test_hostile_names_are_only_text(finished_world: SmallWorld) -> None:
 
 
 def test_people_are_shown_by_the_beginning_of_their_pseudonym_or_by_name(finished_world: SmallWorld) -> None:
-    run, one = str(finished_world.run), pseudonym("person-004")
+    run, person = str(finished_world.run), pseudonym("person-004")
     assert main(["report", run]) == ExitCode.OK
     text = Page(html_of(finished_world)).text
-    assert f"{one[:12]} leaked" in text and one not in text and "person-0" not in text
+    assert f"{person[:12]} leaked" in text and person not in text and "person-0" not in text
     assert main(["report", run, "--reveal"]) == ExitCode.OK
     text = Page(html_of(finished_world)).text
-    assert "person-004 leaked" in text and one[:12] not in text
+    assert "person-004 leaked" in text and person[:12] not in text
     acts = [act.what for act in entries(open_run(finished_world.spec())) if act.action == "report"]
     assert [act["revealed"] for act in acts] == [False, True] and not any(act["faces"] for act in acts)
 
@@ -199,7 +201,7 @@ def test_people_are_shown_by_the_beginning_of_their_pseudonym_or_by_name(finishe
 def test_figures_that_a_run_no_longer_has_go(finished_world: SmallWorld) -> None:
     write_report(RunStore(str(finished_world.run)))
     scores = read_results(RunStore(str(finished_world.run))).scores
-    change_results(finished_world, scores=[one.model_copy(update={"evaluation": None}) for one in scores])
+    change_results(finished_world, scores=[score.model_copy(update={"evaluation": None}) for score in scores])
     write_report(RunStore(str(finished_world.run)))
     folder = finished_world.run / FIGURES_PREFIX
     assert {path.stem for path in folder.iterdir()} == {"scores", "calibration", "samples"}
@@ -214,10 +216,10 @@ def test_two_recognisers_and_their_consensus(finished_world: SmallWorld) -> None
     tiny, first = results.recognizers[0], results.scores[0]
     added = [{"recognizer": "second"}, {"recognizer": "all", "score_name": "consensus"}]
     for names in added:
-        mine = scores.filter(pc.equal(scores["score_name"], first.score_name))
+        rows = scores.filter(pc.equal(scores["score_name"], first.score_name))
         for column, value in names.items():
-            mine = mine.set_column(mine.schema.get_field_index(column), column, pa.repeat(value, len(mine)))
-        scores = pa.concat_tables([scores, mine.cast(scores.schema)])
+            rows = rows.set_column(rows.schema.get_field_index(column), column, pa.repeat(value, len(rows)))
+        scores = pa.concat_tables([scores, rows.cast(scores.schema)])
     store.write_table(SCORES_FILE, scores, store.read_footer(SCORES_FILE))
     change_results(
         finished_world,
@@ -262,11 +264,11 @@ def test_what_could_not_be_concluded_is_on_the_first_screen(finished_world: Smal
     drift = results.drift[0].model_copy(update={"warns": True})
     samples = results.samples.model_copy(update={"detection_rate": 0.5})
     change_results(finished_world, candidates=candidates, drift=[drift], samples=samples)
-    told = " ".join(summary_of(read_finished(store), with_faces=False).open_questions)
-    assert "Photos of the candidates: 3 of 40 refused (3 no_face); 1 person could not be judged" in told
-    assert "differ in photos per identity" in told
-    assert "A face was found in 50\u00a0% of the samples" in told
-    assert "cannot flag fewer than 4 people" in told
+    questions = " ".join(summary_of(read_finished(store), with_faces=False).open_questions)
+    assert "Photos of the candidates: 3 of 40 refused (3 no_face); 1 person could not be judged" in questions
+    assert "differ in photos per identity" in questions
+    assert "A face was found in 50\u00a0% of the samples" in questions
+    assert "cannot flag fewer than 4 people" in questions
 
 
 def test_a_run_that_is_not_over_is_refused(
@@ -288,7 +290,7 @@ def test_a_run_in_a_bucket_gets_its_report_there(finished_world: SmallWorld, buc
 
 
 def test_detection_and_rejection_are_told_by_group(finished_world: SmallWorld) -> None:
-    """Of 40 photos of the candidates, one shows no face and two are no images."""
+    """Of 40 photos of the candidates, one shows no face and two are not images."""
     store = RunStore(str(finished_world.run))
     photos = store.read_table(GALLERY_FILE)
     where = pc.index(photos["role"], "candidate").as_py()
@@ -297,9 +299,9 @@ def test_detection_and_rejection_are_told_by_group(finished_world: SmallWorld) -
     at = photos.schema.get_field_index("outcome")
     changed = photos.set_column(at, photos.schema.field(at), pa.array(outcomes, pa.string()))
     run = replace(read_finished(store), photos=changed)
-    tables = {one.columns: one for one in coverage_section(run).tables}
+    tables = {table.columns: table for table in coverage_section(run).tables}
     columns = ("group", "side", "people", "photos", "face found", "refused", "rejection rate", "flagged")
     rows = {(row[0], row[1]): row for row in tables[columns].rows}
-    found = rows["all", "candidate"]
-    assert found[2:] == ["20", "40", "97.5\u00a0%", "3", "7.5\u00a0%", str(MEMBERS)]
+    row = rows["all", "candidate"]
+    assert row[2:] == ["20", "40", "97.5\u00a0%", "3", "7.5\u00a0%", str(MEMBERS)]
     assert rows["all", "cohort"][4:] == ["100\u00a0%", "0", "0\u00a0%", ""]

@@ -57,8 +57,12 @@ def terminal(world: SmallWorld) -> str:
 
 
 def first_screen(world: SmallWorld) -> str:
-    one = summary_of(run_of(world), with_faces=False)
-    return plain("\n".join([one.verdict, one.counts, *one.certainty, *one.open_questions, one.warning]))
+    summary = summary_of(run_of(world), with_faces=False)
+    return plain(
+        "\n".join(
+            [summary.verdict, summary.counts, *summary.certainty, *summary.open_questions, summary.warning]
+        )
+    )
 
 
 def page_of(world: SmallWorld) -> str:
@@ -88,18 +92,18 @@ def test_no_sentence_is_about_flags_where_nobody_is_flagged(
     finished_world: SmallWorld, verdicts: tuple[int, int, int]
 ) -> None:
     with_nobody_flagged(finished_world, *verdicts)
-    told = terminal(finished_world) + first_screen(finished_world)
-    assert not [one for one in OF_FLAGS if one in told]
-    assert "This report flags nobody" in told
+    text = terminal(finished_world) + first_screen(finished_world)
+    assert not [flag for flag in OF_FLAGS if flag in text]
+    assert "This report flags nobody" in text
     assert "People with the smallest p-values" in page_of(finished_world)
 
 
 def test_not_detected_names_a_share_and_its_condition_wherever_it_is_said(finished_world: SmallWorld) -> None:
     with_nobody_flagged(finished_world, 0, CANDIDATES, 0)
     assert summary_of(run_of(finished_world), with_faces=False).tone == GOOD
-    for told in (terminal(finished_world), first_screen(finished_world)):
-        assert "in 72.8 or more of a million compared samples" in told
-        assert "by the score max and if samples resemble people as their photos do" in told
+    for text in (terminal(finished_world), first_screen(finished_world)):
+        assert "in 72.8 or more of a million compared samples" in text
+        assert "by the score max and if samples resemble people as their photos do" in text
     assert "had the power" not in page_of(finished_world)
 
 
@@ -113,19 +117,19 @@ def test_of_power_no_more_is_said_than_the_cohort_gives(finished_world: SmallWor
     """Here the cohort is too small to flag one alone; and then it is large enough, but has no two photos."""
     power = read_results(RunStore(str(finished_world.run))).power
     assert power.flaggable_from == 4 and power.match_rate == 0.0
-    assert [one.power for one in power.shares] == [0.0] * len(power.shares)
+    assert [share.power for share in power.shares] == [0.0] * len(power.shares)
     assert set(power.share_for_power.values()) == {None}
     assert "would be flagged alone" not in terminal(finished_world)
     assert "cannot flag fewer than 4 people" in first_screen(finished_world)
     with_power(finished_world, flaggable_from=None)
     assert "cannot flag anybody, however strong" in first_screen(finished_world)
-    unknown = [one.model_copy(update={"power": None}) for one in power.shares]
+    unknown = [share.model_copy(update={"power": None}) for share in power.shares]
     with_power(finished_world, flaggable_from=1, match_rate=None, shares=unknown)
     assert "is not known" in first_screen(finished_world)
     assert "1,000 per million unknown" in page_of(finished_world)
     with_power(finished_world, match_rate=0.9, share_for_power={"0.95": 1.2345e-4})
-    for told in (terminal(finished_world), first_screen(finished_world)):
-        assert "124 of a million compared samples" in told and "if samples resemble people" in told
+    for text in (terminal(finished_world), first_screen(finished_world)):
+        assert "124 of a million compared samples" in text and "if samples resemble people" in text
 
 
 @pytest.mark.parametrize(("counted", "interval"), [(COUNTED, True), (MIXED, False)])
@@ -134,25 +138,25 @@ def test_people_are_counted_with_an_interval_only_where_matches_tell_them_apart(
 ) -> None:
     change_results(finished_world, population=PopulationResult.model_validate(counted))
     compared = measures_table(compare_runs(run_of(finished_world), run_of(finished_world)))
-    for told in (
+    for text in (
         terminal(finished_world),
         page_of(finished_world),
         plain(" ".join(cell for row in compared.rows for cell in row)),
     ):
-        assert "about 4.2 of what tiny takes for different people" in told
-        assert "different people (95" not in told, "of people nothing is known"
-        assert ("(95 %: 3.7 to 4.4, if samples match as photos do)" in told) == interval
-        assert ("65.6 % match each other, where of people at least 82 % would" in told) != interval
+        assert "about 4.2 of what tiny takes for different people" in text
+        assert "different people (95" not in text, "of people nothing is known"
+        assert ("(95 %: 3.7 to 4.4, if samples match as photos do)" in text) == interval
+        assert ("65.6 % match each other, where of people at least 82 % would" in text) != interval
 
 
 def compared(world: SmallWorld, folder: Path, verdicts: tuple[int, int, int]) -> RunComparison:
     """The finished world, and itself with nobody flagged, and these verdicts."""
     other = world.copy(folder / "other")
-    verdict = max(Verdict, key=lambda one: counts(*verdicts)[one])
+    verdict = max(Verdict, key=lambda kind: counts(*verdicts)[kind])
     store = RunStore(str(other.run))
     table = store.read_table(SCORES_FILE)
     place = table.schema.get_field_index("verdict")
-    column = [None if one is None else str(verdict) for one in table["verdict"].to_pylist()]
+    column = [None if value is None else str(verdict) for value in table["verdict"].to_pylist()]
     silent = table.set_column(place, table.schema.field(place), [column])
     store.write_table(SCORES_FILE, silent, store.read_footer(SCORES_FILE))
     with_nobody_flagged(other, *verdicts)
@@ -170,22 +174,22 @@ def compared(world: SmallWorld, folder: Path, verdicts: tuple[int, int, int]) ->
 def test_a_comparison_says_no_more_than_the_runs_do(
     finished_world: SmallWorld, tmp_path: Path, verdicts: tuple[int, int, int], sentence: str
 ) -> None:
-    one = comparison_of(compared(finished_world, tmp_path, verdicts))
-    assert one.verdict == f"Of {CANDIDATES} people, A flags 5, with no verdict on 15; {sentence}"
-    told = " ".join([*one.certainty, *one.open_questions])
-    assert "if candidates who did not leak are exchangeable with the cohort" in told
-    assert ("Not detected by B: had this person been in 72.8" in told) == (verdicts[1] > 0)
+    comparison = comparison_of(compared(finished_world, tmp_path, verdicts))
+    assert comparison.verdict == f"Of {CANDIDATES} people, A flags 5, with no verdict on 15; {sentence}"
+    statements = " ".join([*comparison.certainty, *comparison.open_questions])
+    assert "if candidates who did not leak are exchangeable with the cohort" in statements
+    assert ("Not detected by B: had this person been in 72.8" in statements) == (verdicts[1] > 0)
 
 
 def test_a_comparison_without_a_flag_says_nothing_of_flags(
     finished_world: SmallWorld, tmp_path: Path
 ) -> None:
     silent = compared(finished_world, tmp_path, (0, 0, 20)).second
-    one = comparison_of(compare_runs(silent, silent))
+    comparison = comparison_of(compare_runs(silent, silent))
     sides = "A reaches no verdict on anybody; B reaches no verdict on anybody"
-    assert one.verdict == f"Of {CANDIDATES} people, {sides}."
-    told = " ".join([*one.certainty, *one.open_questions, one.warning])
-    assert "Flagged in one run only" not in told and "Neither run flags anybody" in told
+    assert comparison.verdict == f"Of {CANDIDATES} people, {sides}."
+    statements = " ".join([*comparison.certainty, *comparison.open_questions, comparison.warning])
+    assert "Flagged in one run only" not in statements and "Neither run flags anybody" in statements
 
 
 def test_plan_and_results_agree_on_what_the_cohort_allows(
@@ -194,19 +198,19 @@ def test_plan_and_results_agree_on_what_the_cohort_allows(
     """No photo was refused, so plan knows as much as the run of all but the match rate."""
     power = read_results(RunStore(str(finished_world.run))).power
     assert main(["plan", str(finished_world.spec_path())]) == ExitCode.OK
-    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert f"unless {power.flaggable_from} or more of the {power.candidates} candidates" in told
-    assert f"a cohort of {power.cohort_needed_for_one} identities" in told
-    assert "flagged alone, at most never: the cohort is too small" in told
-    assert {one.power for one in power.shares} == {0.0}
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"unless {power.flaggable_from} or more of the {power.candidates} candidates" in printed
+    assert f"a cohort of {power.cohort_needed_for_one} identities" in printed
+    assert "flagged alone, at most never: the cohort is too small" in printed
+    assert {share.power for share in power.shares} == {0.0}
 
 
 def test_plan_allows_for_the_correction(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
     membership = {"scores": ["max"], "topk": 4, "fdr": 0.2, "correction": "by"}
     assert main(["plan", str(small_world.spec_path(membership=membership))]) == ExitCode.OK
-    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
     # 20 · (1 + 1/2 + … + 1/20) / 0.2 − 1
-    assert "a cohort of 359 identities" in told and "unless 3 or more of the 20" in told
+    assert "a cohort of 359 identities" in printed and "unless 3 or more of the 20" in printed
 
 
 def test_a_night_that_did_not_take_place_is_no_night_without_findings(small_world: SmallWorld) -> None:

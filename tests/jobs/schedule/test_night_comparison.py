@@ -60,9 +60,9 @@ def verdicts(of: Mapping[str, str]) -> pa.Table:
     return pa.table(columns | {"score": np.zeros(n), "p_value": np.ones(n)})
 
 
-def names(found: Comparison) -> dict[str, list[str]]:
+def names(comparison: Comparison) -> dict[str, list[str]]:
     kinds = ("new", "known", "resolved", "pending", "gone")
-    return {kind: [one.identity for one in getattr(found, kind)] for kind in kinds}
+    return {kind: [finding.identity for finding in getattr(comparison, kind)] for kind in kinds}
 
 
 def test_everybody_is_in_the_place_that_the_evidence_allows() -> None:
@@ -75,8 +75,8 @@ def test_everybody_is_in_the_place_that_the_evidence_allows() -> None:
         "eve": "leaked",
         "flo": "not detected",
     }
-    found = compare_findings(tonight, accepted(["bob", "cai", "dan", "eve", "gil"]), verdicts(of))
-    assert names(found) == {
+    comparison = compare_findings(tonight, accepted(["bob", "cai", "dan", "eve", "gil"]), verdicts(of))
+    assert names(comparison) == {
         "new": ["ada"],
         "known": ["bob"],
         "resolved": ["cai"],
@@ -101,9 +101,9 @@ def test_what_is_pending_stays_in_the_accepted_night_and_what_is_resolved_does_n
     comparison = compare_findings(tonight, accepted(["bob", "cai", "dan"]), verdicts(of))
     accept(state, tonight, comparison, "nothing new", SECOND)
     kept = state.accepted()
-    assert kept is not None and {one.identity for one in kept.findings} == {"ada", "bob", "dan"}
-    # When one was found first is not forgotten.
-    assert {one.identity: one.night for one in kept.findings}["bob"] == FIRST
+    assert kept is not None and {finding.identity for finding in kept.findings} == {"ada", "bob", "dan"}
+    # The night of the first finding is kept.
+    assert {finding.identity: finding.night for finding in kept.findings}["bob"] == FIRST
     assert state.told() == {"zoe"}
 
 
@@ -115,11 +115,11 @@ def test_drift_of_scores_is_told_where_samples_are_as_many(tmp_path: Path) -> No
     state, random = NightState(str(tmp_path)), np.random.default_rng(3)
     before, after = random.random(200), random.random(200) + 0.3
     state.write_scores(FIRST, scores(before))
-    found = drift_since(state, evidence(SECOND, version="two"), evidence(FIRST), scores(after))
-    (one,) = [one for one in found if one.property == "scores of the cohort"]
-    assert one.p_value == pytest.approx(ks_2samp(before, after).pvalue) and one.warns
+    drifts = drift_since(state, evidence(SECOND, version="two"), evidence(FIRST), scores(after))
+    (drift,) = [drift for drift in drifts if drift.property == "scores of the cohort"]
+    assert drift.p_value == pytest.approx(ks_2samp(before, after).pvalue) and drift.warns
     grown = drift_since(state, evidence(SECOND, version="two", samples=2000), evidence(FIRST), scores(after))
-    assert "scores of the cohort" not in {one.property for one in grown}
+    assert "scores of the cohort" not in {drift.property for drift in grown}
 
 
 @pytest.mark.parametrize(("version", "tonight"), [("one", 0.8), ("two", 0.85)])
@@ -129,9 +129,9 @@ def test_of_one_version_only_the_fresh_samples_are_compared(
     state = NightState(str(tmp_path))
     state.write_scores(FIRST, scores(np.arange(3.0)))
     grown = evidence(SECOND, version=version, samples=2000, with_template={"count": 1700, "total": 2000})
-    (one,) = drift_since(state, grown, evidence(FIRST), scores(np.arange(3.0)))
-    assert (one.property, one.accepted, one.tonight) == ("samples with a template", 0.9, tonight)
-    assert one.warns
+    (drift,) = drift_since(state, grown, evidence(FIRST), scores(np.arange(3.0)))
+    assert (drift.property, drift.accepted, drift.tonight) == ("samples with a template", 0.9, tonight)
+    assert drift.warns
 
 
 def test_damaged_nights_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The files in deploy/ that start nights and tell of them."""
+"""The files in deploy/ that start nightly audits and report them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_systemd_finds_nothing_wrong_with_its_units(tmp_path: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *map(str, units)], capture_output=True, text=True
     )
-    mine = [line for line in done.stderr.splitlines() if "idleak" in line]
-    assert (done.returncode, mine) == (0, [])
+    warnings = [line for line in done.stderr.splitlines() if "idleak" in line]
+    assert (done.returncode, warnings) == (0, [])
 
 
 def test_both_schedulers_start_the_same_command() -> None:
@@ -38,13 +38,13 @@ def test_both_schedulers_start_the_same_command() -> None:
     (started,) = [line for line in service.splitlines() if line.startswith("ExecStart=")]
     command = shlex.split(started.removeprefix("ExecStart="))
     assert command == [PYTHON, "-m", "jobs", "nightly", "/etc/idleak/fleet.yaml"]
-    (line,) = [
-        one for one in (DEPLOY / "cron" / "idleak-nightly").read_text().splitlines() if " idleak " in one
+    (scheduled,) = [
+        line for line in (DEPLOY / "cron" / "idleak-nightly").read_text().splitlines() if " idleak " in line
     ]
-    minute, hour, *days = line.split()[:5]
+    minute, hour, *days = scheduled.split()[:5]
     assert (int(minute), int(hour), days) == (0, 2, ["*"] * 3)
     assert "OnCalendar=*-*-* 02:00:00 UTC" in (DEPLOY / "systemd" / "idleak-nightly.timer").read_text()
-    assert line.endswith(" ".join(command[1:]))
+    assert scheduled.endswith(" ".join(command[1:]))
 
 
 def test_the_webhook_posts_counts_and_no_names() -> None:
@@ -95,10 +95,10 @@ def test_the_mail_has_counts_and_no_names(tmp_path: Path) -> None:
     environment = {"IDLEAK_SENDMAIL": str(program), "IDLEAK_MAIL_TO": "privacy@example.org"}
     command = [sys.executable, str(DEPLOY / "hooks" / "mail.py"), "nightly.json"]
     subprocess.run(command, input=json.dumps(report), env=os.environ | environment, text=True, check=True)
-    told = sent.read_text(encoding="utf-8")
-    assert told.startswith("-t -i\n") and "To: privacy@example.org\n" in told and "gan: 2 new" in told
-    assert "Subject: idleak: new findings in ours, 2026-11-01\n" in told and "nightly.json" in told
-    assert "ada" not in told and "other" not in told
+    text = sent.read_text(encoding="utf-8")
+    assert text.startswith("-t -i\n") and "To: privacy@example.org\n" in text and "gan: 2 new" in text
+    assert "Subject: idleak: new findings in ours, 2026-11-01\n" in text and "nightly.json" in text
+    assert "ada" not in text and "other" not in text
     program.write_text("#!/bin/sh\nexit 75\n", encoding="utf-8")
     refused = subprocess.run(
         command, input=json.dumps(report), env=os.environ | environment, text=True, stderr=subprocess.DEVNULL

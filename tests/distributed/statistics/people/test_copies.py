@@ -18,10 +18,10 @@ def people(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_the_largest_mated_similarity_is_the_brute_force_one() -> None:
     templates, identity = people(0)
     largest = largest_mated(templates, identity, np.arange(60))
-    for one in (0, 17, 59):
-        rows = templates[identity == one].astype(np.float64)
+    for person in (0, 17, 59):
+        rows = templates[identity == person].astype(np.float64)
         assert np.isclose(
-            largest[one], max(rows[0] @ rows[1], rows[0] @ rows[2], rows[1] @ rows[2]), atol=1e-6
+            largest[person], max(rows[0] @ rows[1], rows[0] @ rows[2], rows[1] @ rows[2]), atol=1e-6
         )
     assert np.isnan(largest_mated(templates[:1], identity[:1], np.array([0]))).all()
 

@@ -13,8 +13,8 @@ def test_fits_equal_their_definition_and_do_not_rise_with_photos() -> None:
     person = np.array([0, 0, 1, 1, 1])
     similarity = samples.astype(np.float64) @ photos.astype(np.float64).T
     for column in range(2):
-        mine = similarity[:, person == column]
-        wanted = TEMPERATURE * np.log(np.exp(mine / TEMPERATURE).mean(axis=1))
+        own = similarity[:, person == column]
+        wanted = TEMPERATURE * np.log(np.exp(own / TEMPERATURE).mean(axis=1))
         np.testing.assert_allclose(fits(samples, photos, person)[:, column], wanted, atol=1e-6)
     twice = np.concatenate([photos, photos])
     np.testing.assert_allclose(fits(samples, twice, np.tile(person, 2)), fits(samples, photos, person))

@@ -59,19 +59,19 @@ def test_match_counts_equal_brute_force(seed: int, n: int, d: int, copies: bool)
 @given(seed=SEEDS, n=st.integers(0, 40), d=st.sampled_from([2, 3, 8]), copies=st.booleans())
 @settings(deadline=None, max_examples=60)
 def test_clusters_equal_the_greedy_oracle(seed: int, n: int, d: int, copies: bool) -> None:
-    one = world(seed, g=3, n=n, d=d, copies=copies)
-    threshold = a_similarity(one.samples, seed) if n else 0.5
-    matches, left, expected = matching(one.samples, threshold), set(range(n)), list[tuple[int, int]]()
+    templates = world(seed, g=3, n=n, d=d, copies=copies)
+    threshold = a_similarity(templates.samples, seed) if n else 0.5
+    matches, left, expected = matching(templates.samples, threshold), set(range(n)), list[tuple[int, int]]()
     while left and len(expected) < 4:
         sizes = {row: sum(bool(matches[row, other]) for other in left) for row in left}
-        centre = min(left, key=lambda row: (-sizes[row], one.sample_id[row]))
+        centre = min(left, key=lambda row: (-sizes[row], templates.sample_id[row]))
         if not sizes[centre]:
             break
-        expected.append((int(one.sample_id[centre]), sizes[centre] + 1))
+        expected.append((int(templates.sample_id[centre]), sizes[centre] + 1))
         left -= {centre, *np.flatnonzero(matches[centre]).tolist()}
-    found = densest_clusters(one.samples, one.sample_id, threshold, count=4)
-    assert [(cluster.sample_id, cluster.members) for cluster in found] == expected
-    for cluster in found:
+    clusters = densest_clusters(templates.samples, templates.sample_id, threshold, count=4)
+    assert [(cluster.sample_id, cluster.members) for cluster in clusters] == expected
+    for cluster in clusters:
         interval = binomtest(cluster.members, n).proportion_ci(0.95)
         np.testing.assert_allclose((cluster.low, cluster.high), (interval.low, interval.high))
         assert cluster.share == cluster.members / n
@@ -104,7 +104,7 @@ def test_the_dispersion_compares_pairs_without_a_common_sample(seed: int, n: int
     apart = [weight[a] * weight[b] for a in pairs for b in pairs if not set(a) & set(b)]
     squares = float(sum(value**2 for value in weight.values()))
     variance = total**2 - len(pairs) ** 2 * float(np.mean(apart))
-    per_sample = np.array([sum(weight[pair] for pair in pairs if one in pair) for one in range(n)])
+    per_sample = np.array([sum(weight[pair] for pair in pairs if sample in pair) for sample in range(n)])
     expected = max(1.0, squares / total, variance / total) if total else 1.0
     assert population._dispersion(per_sample, squares) == pytest.approx(expected)
 
@@ -191,9 +191,9 @@ def cohort_rates(random: np.random.Generator, people: int, tmr: float) -> tuple[
     """The true FMR of a threshold just above all pairs of a cohort of four photos each, and what it shows."""
     pairs = 8 * people * (people - 1)
     shares = random.binomial(6, tmr, people) / 6
-    found, variance = float(shares.mean()), float(shares.var(ddof=1)) / people
-    effective = found * (1 - found) / variance
-    return random.exponential(1 / pairs), MatchRates(0.5, 1 / pairs, pairs, found, effective, 0.0, people)
+    mean, variance = float(shares.mean()), float(shares.var(ddof=1)) / people
+    effective = mean * (1 - mean) / variance
+    return random.exponential(1 / pairs), MatchRates(0.5, 1 / pairs, pairs, mean, effective, 0.0, people)
 
 
 ZIPF = 1 / np.arange(1, 3001)
@@ -212,9 +212,9 @@ def test_the_interval_covers_the_effective_number(name: str) -> None:
     truth, misses, infinite = 1 / float((p**2).sum()), 0, 0
     for _ in range(worlds):
         fmr, rates = cohort_rates(random, 300, 0.95)
-        found = identities_of(collisions(random, p, 1000, 0.95, fmr), rates)
-        misses += not found.low <= truth <= found.high
-        infinite += math.isinf(found.high)
+        identities = identities_of(collisions(random, p, 1000, 0.95, fmr), rates)
+        misses += not identities.low <= truth <= identities.high
+        infinite += math.isinf(identities.high)
     assert misses <= binom.ppf(0.9995, worlds, 0.06)
     assert infinite == 0 or name == "a hundred thousand"
 
@@ -223,9 +223,9 @@ def test_templates_give_the_number_of_people() -> None:
     random = np.random.default_rng(5)
     cohort = np.repeat(np.arange(200), 4)
     rates = match_rates(photos(random, cohort, 128), cohort)
-    found = count_identities(photos(random, random.integers(0, 500, 1500), 128), rates)
-    assert found.low < 500 < found.high and found.high / found.low < 1.3
-    assert (found.samples, found.dispersion < 1.2) == (1500, True)
+    count = count_identities(photos(random, random.integers(0, 500, 1500), 128), rates)
+    assert count.low < 500 < count.high and count.high / count.low < 1.3
+    assert (count.samples, count.dispersion < 1.2) == (1500, True)
 
 
 def test_data_that_bound_nothing_say_so() -> None:
@@ -245,8 +245,8 @@ def test_data_that_bound_nothing_say_so() -> None:
 
 def test_one_person_only_is_one_identity() -> None:
     everybody = np.full(400, 399, dtype=np.int64)
-    found = identities_of(everybody, replace(RATES, tmr=1.0))
-    assert found.low == 1.0 and found.estimate == pytest.approx(1.0) and found.high < 1.05
+    identities = identities_of(everybody, replace(RATES, tmr=1.0))
+    assert identities.low == 1.0 and identities.estimate == pytest.approx(1.0) and identities.high < 1.05
 
 
 def test_a_higher_confidence_is_a_wider_interval() -> None:
@@ -268,18 +268,18 @@ def test_no_cluster_where_nobody_repeats() -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    one, identity = np.eye(4, dtype=np.float32), np.array([0, 0, 1, 1])
+    templates, identity = np.eye(4, dtype=np.float32), np.array([0, 0, 1, 1])
     with pytest.raises(ValueError, match="two people with two photos"):
-        match_rates(one, np.array([0, 0, 1, 2]))
+        match_rates(templates, np.array([0, 0, 1, 2]))
     with pytest.raises(ValueError, match="identity each"):
-        match_rates(one, identity[:3])
+        match_rates(templates, identity[:3])
     with pytest.raises(ValueError, match="a number"):
-        match_rates(one, identity, math.nan)
+        match_rates(templates, identity, math.nan)
     with pytest.raises(ValueError, match="a number"):
-        match_counts(one, math.nan)
+        match_counts(templates, math.nan)
     with pytest.raises(ValueError, match="four samples"):
-        count_identities(one[:3], RATES)
+        count_identities(templates[:3], RATES)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        count_identities(one, RATES, confidence=1.0)
+        count_identities(templates, RATES, confidence=1.0)
     with pytest.raises(ValueError, match="sample id each"):
-        densest_clusters(one, identity[:3], 0.5)
+        densest_clusters(templates, identity[:3], 0.5)

@@ -37,8 +37,8 @@ def pairs_found(templates: Singles, own: Integers) -> list[tuple[int, int]]:
     people = People.of(templates, own)
     threshold = chance_threshold(people)
     assert threshold is not None
-    found = matching_pairs(people, threshold, mated_level(own_similarity(people)))
-    return list(zip(found.left.tolist(), found.right.tolist(), strict=True))
+    pairs = matching_pairs(people, threshold, mated_level(own_similarity(people)))
+    return list(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("groups", [0, 5])
@@ -66,9 +66,9 @@ def test_everybody_may_be_there_twice_without_hiding_it() -> None:
     random = np.random.default_rng(2)
     half = random.standard_normal((PEOPLE // 2, DIM))
     templates, own = photos_of(np.concatenate([half, half]), random, photos=3, noise=0.4)
-    twice = {(one, one + PEOPLE // 2) for one in range(PEOPLE // 2)}
-    found = set(pairs_found(templates, own))
-    assert found <= twice and len(found) >= 0.9 * len(twice)
+    twice = {(person, person + PEOPLE // 2) for person in range(PEOPLE // 2)}
+    pairs = set(pairs_found(templates, own))
+    assert pairs <= twice and len(pairs) >= 0.9 * len(twice)
 
 
 def test_the_search_gives_what_every_pair_for_itself_gives() -> None:
@@ -78,9 +78,9 @@ def test_the_search_gives_what_every_pair_for_itself_gives() -> None:
     people, threshold, mated = People.of(templates, own), 0.7, 0.6
     exact = templates.astype(np.float64)
     exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    centre = np.mean([exact[own == one].mean(axis=0) for one in range(1100)], axis=0)
+    centre = np.mean([exact[own == person].mean(axis=0) for person in range(1100)], axis=0)
     exact = (exact - centre) / np.linalg.norm(exact - centre, axis=1, keepdims=True)
-    means = np.array([exact[own == one].mean(axis=0) for one in range(1100)])
+    means = np.array([exact[own == person].mean(axis=0) for person in range(1100)])
     photo_pairs = means @ means.T
     length = np.linalg.norm(means, axis=1)
     wanted = [
@@ -88,9 +88,9 @@ def test_the_search_gives_what_every_pair_for_itself_gives() -> None:
         for pair in combinations(range(1100), 2)
         if photo_pairs[pair] >= max(mated, threshold * length[pair[0]] * length[pair[1]])
     ]
-    found = matching_pairs(people, threshold, mated)
+    pairs = matching_pairs(people, threshold, mated)
     assert len(wanted) > 20
-    assert list(zip(found.left.tolist(), found.right.tolist(), strict=True)) == wanted
+    assert list(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)) == wanted
 
 
 def test_similarities_of_own_photos() -> None:
@@ -98,13 +98,13 @@ def test_similarities_of_own_photos() -> None:
     templates, own = photos_of(random.standard_normal((40, DIM)), random)
     people = People.of(templates, own)
     own_mean, to_others = own_similarity(people), photo_similarity(people)
-    for one in range(40):
-        rows = np.flatnonzero(own == one)
+    for person in range(40):
+        rows = np.flatnonzero(own == person)
         if len(rows) == 1:
-            assert np.isnan(own_mean[one]) and np.isnan(to_others[rows[0]])
+            assert np.isnan(own_mean[person]) and np.isnan(to_others[rows[0]])
             continue
         pairs = [people.photos[a] @ people.photos[b] for a, b in combinations(rows, 2)]
-        assert own_mean[one] == pytest.approx(np.mean(pairs))
+        assert own_mean[person] == pytest.approx(np.mean(pairs))
         others = people.photos[rows[1:]].sum(axis=0)
         assert to_others[rows[0]] == pytest.approx(people.photos[rows[0]] @ others / np.linalg.norm(others))
 
@@ -132,8 +132,8 @@ def test_how_many_would_be_noticed_is_about_how_many_are() -> None:
     assert threshold is not None and mated is not None
     expected = noticeable_share(alone, own_similarity(alone), threshold, mated)
     both = People.of(np.concatenate([first, second]), np.concatenate([own, own + 600]))
-    found = matching_pairs(both, threshold, mated)
-    noticed = float((found.right - found.left == 600).sum()) / 600
+    pairs = matching_pairs(both, threshold, mated)
+    noticed = float((pairs.right - pairs.left == 600).sum()) / 600
     assert 0.1 < expected < 0.9 and noticed == pytest.approx(expected, abs=0.1)
 
 
@@ -159,12 +159,12 @@ def test_few_people_cannot_say_what_chance_gives() -> None:
         ([], []),
         ([(0, 3)], [3]),
         ([(0, 1)], []),
-        # Of two of the cohort the one with more photos stays, and of equals the first.
+        # Of two in the cohort the person with more photos stays; with equally many, the first.
         ([(3, 4)], [3]),
         ([(2, 3)], [3]),
-        # One who is there three times stays once.
+        # A person who is there three times stays once.
         ([(2, 3), (2, 5), (3, 5)], [3, 5]),
-        # Who matches a candidate goes, and is no reason for another one to go.
+        # A person who matches a candidate is left out, and causes nobody else to be left out.
         ([(1, 4), (4, 5)], [4]),
         ([(0, 3), (1, 3), (3, 5)], [3]),
     ],

@@ -43,49 +43,51 @@ def test_the_rate_is_that_of_brute_force() -> None:
     cosines, mated = (templates @ templates.T)[left, right], identity[left] == identity[right]
     different = np.sort(cosines[~mated])[::-1]
     threshold = different[int(FMR * len(different))]
-    shares = [(cosines[mated & (identity[left] == one)] > threshold).mean() for one in range(60)]
-    found = measure_separation(templates, identity)
-    assert found.mated is not None and 0.1 < found.mated.tar < 0.9
-    assert found.mated.tar == pytest.approx(np.mean(shares), abs=1e-12)
-    assert found.mated.threshold == pytest.approx(threshold, abs=1e-6)
-    assert found.mated.mean_similarity == pytest.approx(cosines[mated].mean())
-    assert found.mean == pytest.approx(different.mean()) and found.deviation == pytest.approx(different.std())
+    shares = [(cosines[mated & (identity[left] == person)] > threshold).mean() for person in range(60)]
+    separation = measure_separation(templates, identity)
+    assert separation.mated is not None and 0.1 < separation.mated.tar < 0.9
+    assert separation.mated.tar == pytest.approx(np.mean(shares), abs=1e-12)
+    assert separation.mated.threshold == pytest.approx(threshold, abs=1e-6)
+    assert separation.mated.mean_similarity == pytest.approx(cosines[mated].mean())
+    assert separation.mean == pytest.approx(different.mean())
+    assert separation.deviation == pytest.approx(different.std())
 
 
 def test_who_tells_people_apart_is_good() -> None:
-    found = measure_separation(*gallery(50, 2))
-    assert found.mated is not None and found.mated.tar == 1.0 and found.mated.low > 0.9
-    assert found.quality is Quality.GOOD
+    separation = measure_separation(*gallery(50, 2))
+    assert separation.mated is not None and separation.mated.tar == 1.0 and separation.mated.low > 0.9
+    assert separation.quality is Quality.GOOD
 
 
 def test_templates_all_alike_are_unusable_with_mated_pairs_and_without() -> None:
     """As of a real recogniser under a wrong preprocessing: cosines of 0.99 whoever it is."""
     for photos in (1, 2):
-        found = measure_separation(*gallery(150, photos, noise=5, common=50))
-        assert found.mean > 0.98 and (found.mated is None) == (photos == 1)
-        assert found.quality is Quality.UNUSABLE
+        separation = measure_separation(*gallery(150, photos, noise=5, common=50))
+        assert separation.mean > 0.98 and (separation.mated is None) == (photos == 1)
+        assert separation.quality is Quality.UNUSABLE
 
 
 def test_photos_that_do_not_match_are_unusable_though_people_are_unlike() -> None:
-    found = measure_separation(*gallery(50, 2, noise=10))
-    assert found.mean < ALIKE and found.mated is not None and found.mated.high < LEAST_TAR
-    assert found.quality is Quality.UNUSABLE
+    separation = measure_separation(*gallery(50, 2, noise=10))
+    assert separation.mean < ALIKE and separation.mated is not None and separation.mated.high < LEAST_TAR
+    assert separation.quality is Quality.UNUSABLE
 
 
 def test_between_the_bounds_it_is_weak() -> None:
-    found = measure_separation(*gallery(200, 2, noise=1.3))
-    assert found.mated is not None and found.mated.low > LEAST_TAR and found.mated.tar < GOOD_TAR
-    assert found.quality is Quality.WEAK
+    separation = measure_separation(*gallery(200, 2, noise=1.3))
+    assert separation.mated is not None
+    assert separation.mated.low > LEAST_TAR and separation.mated.tar < GOOD_TAR
+    assert separation.quality is Quality.WEAK
 
 
 @pytest.mark.parametrize(
     ("common", "quality"), [(0.0, Quality.GOOD), (0.7, Quality.WEAK), (1.6, Quality.UNUSABLE)]
 )
 def test_without_mated_pairs_the_mean_of_different_people_decides(common: float, quality: Quality) -> None:
-    found = measure_separation(*gallery(150, 1, noise=0, common=common))
+    separation = measure_separation(*gallery(150, 1, noise=0, common=common))
     wanted = {Quality.GOOD: (-1, ALIKE), Quality.WEAK: (ALIKE, MOST_ALIKE), Quality.UNUSABLE: (MOST_ALIKE, 1)}
     low, high = wanted[quality]
-    assert found.mated is None and low < found.mean <= high and found.quality is quality
+    assert separation.mated is None and low < separation.mean <= high and separation.quality is quality
 
 
 def test_mated_pairs_that_match_make_people_who_are_alike_a_warning() -> None:
@@ -93,30 +95,32 @@ def test_mated_pairs_that_match_make_people_who_are_alike_a_warning() -> None:
     alike = gallery(150, 1, common=2)
     again = gallery(6, 1, common=2)[0] + 1e-3
     templates = np.concatenate([alike[0], unit(again)])
-    found = measure_separation(templates, np.concatenate([alike[1], np.arange(6)]))
+    separation = measure_separation(templates, np.concatenate([alike[1], np.arange(6)]))
     assert measure_separation(*alike).quality is Quality.UNUSABLE
-    assert found.mean > MOST_ALIKE and found.mated is not None and found.mated.people == 6
-    assert found.mated.tar == 1.0 and found.quality is Quality.WEAK
+    assert separation.mean > MOST_ALIKE and separation.mated is not None and separation.mated.people == 6
+    assert separation.mated.tar == 1.0 and separation.quality is Quality.WEAK
 
 
 def test_a_few_people_alone_are_no_reason_to_refuse() -> None:
-    found = measure_separation(*gallery(4, 2, noise=20))
-    assert found.mated is not None and found.mated.tar < LEAST_TAR < found.mated.high
-    assert found.quality is Quality.WEAK
+    separation = measure_separation(*gallery(4, 2, noise=20))
+    assert separation.mated is not None and separation.mated.tar < LEAST_TAR < separation.mated.high
+    assert separation.quality is Quality.WEAK
 
 
 def test_one_person_with_many_photos_does_not_decide() -> None:
     templates, identity = gallery(40, 2, noise=10)
     many = unit(np.eye(DIM)[1] + 0.01 * np.random.default_rng(1).standard_normal((400, DIM)))
     people = np.concatenate([identity, np.full(400, 99)])
-    found = measure_separation(np.concatenate([templates, many]), people)
-    assert found.photos == 80 + MOST_PHOTOS and found.quality is Quality.UNUSABLE
+    separation = measure_separation(np.concatenate([templates, many]), people)
+    assert separation.photos == 80 + MOST_PHOTOS and separation.quality is Quality.UNUSABLE
 
 
 def test_the_same_photo_twice_is_no_mated_pair() -> None:
     templates, identity = gallery(50, 1, common=50)
-    found = measure_separation(np.concatenate([templates, templates]), np.concatenate([identity, identity]))
-    assert found.mated is None and found.photos == 50 and found.quality is Quality.UNUSABLE
+    separation = measure_separation(
+        np.concatenate([templates, templates]), np.concatenate([identity, identity])
+    )
+    assert separation.mated is None and separation.photos == 50 and separation.quality is Quality.UNUSABLE
 
 
 def test_a_large_gallery_is_sampled_people_with_two_photos_first_and_always_the_same() -> None:

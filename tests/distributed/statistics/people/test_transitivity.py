@@ -27,8 +27,8 @@ def judged(
 def test_samples_of_people_are_transitive() -> None:
     random = np.random.default_rng(0)
     centres = random.standard_normal((30, D)).astype(np.float32)
-    found = judged(random, photos(random, centres[random.integers(0, 30, 1500)], 1))
-    assert found is not None and not found.fails and found.closure > 0.9
+    result = judged(random, photos(random, centres[random.integers(0, 30, 1500)], 1))
+    assert result is not None and not result.fails and result.closure > 0.9
 
 
 def test_mixtures_of_people_are_not() -> None:
@@ -37,8 +37,8 @@ def test_mixtures_of_people_are_not() -> None:
     centres = random.standard_normal((30, D))
     pairs = random.integers(0, 30, (1500, 2))
     mixed = (centres[pairs[:, 0]] + centres[pairs[:, 1]]) / np.sqrt(2)
-    found = judged(random, unit((mixed + 0.3 * random.standard_normal((1500, D))).astype(np.float32)), 0.4)
-    assert found is not None and found.fails and found.closure < found.least
+    result = judged(random, unit((mixed + 0.3 * random.standard_normal((1500, D))).astype(np.float32)), 0.4)
+    assert result is not None and result.fails and result.closure < result.least
 
 
 def test_without_three_samples_that_match_nothing_is_said() -> None:
@@ -56,5 +56,5 @@ def test_the_closure_is_that_of_all_triples() -> None:
     exact = np.trace(rows @ rows @ rows) / wedges
     cohort = photos(random, random.standard_normal((20, D)).astype(np.float32), 2)
     rates = match_rates(cohort, np.repeat(np.arange(20), 2), 0.5)
-    found = transitivity(samples, match_counts(samples, 0.5), rates)
-    assert found is not None and found.closure == pytest.approx(exact, abs=0.06)
+    result = transitivity(samples, match_counts(samples, 0.5), rates)
+    assert result is not None and result.closure == pytest.approx(exact, abs=0.06)
