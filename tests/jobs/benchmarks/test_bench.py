@@ -8,7 +8,8 @@ import pytest
 
 from jobs import bench
 from jobs.__main__ import main
-from jobs.benchmarks.worlds.claims import CLAIMS, Mean, Row, Share, markdown
+from jobs.benchmarks.worlds.claims import CLAIMS, markdown
+from jobs.benchmarks.worlds.measures import Mean, Row, Share
 from jobs.benchmarks.worlds.simulated import Simulator, World, exact_scores, judge_world, worlds_like
 from jobs.cli.exit_codes import ExitCode
 from schemas.run.tables import Verdict

@@ -1,0 +1,171 @@
+"""Claims about repeated audits, and about doing the same audit in another way."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from distributed.gallery.enrolled import enrolled_gallery
+from distributed.membership.assess import assess
+from distributed.membership.score_tables import neighbours_table, scores_table
+from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg
+from distributed.statistics.spending import e_benjamini_hochberg, night_e_values, night_level, night_weight
+from distributed.storage.store import RunStore, encode_table
+from jobs.benchmarks.worlds.measures import FDR, MIXED, SCORES, Bench, Found, Row, Share, draw_shares
+from jobs.benchmarks.worlds.simulated import (
+    RECOGNIZER,
+    Simulator,
+    World,
+    any_groups,
+    exact_scores,
+    in_process,
+    judge_world,
+    world_spec,
+    worlds_like,
+    write_world,
+)
+from schemas.run.artefacts import GALLERY_FILE
+from schemas.run.shard import Footer
+
+NIGHTS = 365
+DEPENDENCE = (0.0, 0.9, 1.0)
+
+
+def nights(bench: Bench) -> Found:
+    """A year of null nights: one gallery, new samples each night. Scores are drawn, not templates.
+
+    A score is what lasts of a person and what is new each night; `lasting` is the share of variance of the
+    first. 5 candidates and a cohort of 1,000, so that one can be flagged on the first nights.
+    """
+    random, years = bench.random(7), bench.share(300, least=6)
+    rows, shares = [], {}
+    for lasting in DEPENDENCE:
+        ledger = naive = 0
+        for _ in range(years):
+            flagged, any_night = _year(random, lasting, candidates=5, cohort=1000)
+            ledger, naive = ledger + flagged, naive + any_night
+        share, other = Share(ledger, years), Share(naive, years)
+        shares[f"ledger, lasting {lasting:g}"], shares[f"each night alone, lasting {lasting:g}"] = (
+            share,
+            other,
+        )
+        rows.append(
+            Row(
+                f"a year of null nights, any flag in the ledger, lasting share {lasting:g}",
+                "at most 5 % of years",
+                f"{share}; with Benjamini-Hochberg at 0.05 each night alone {other}",
+                years,
+                share.at_most(FDR),
+            )
+        )
+
+    def draw(axes: Axes) -> None:
+        draw_shares(axes, shares)
+        axes.axvline(FDR, color="black", linestyle="--")
+        axes.set(xlabel=f"share of years of {NIGHTS} null nights with any flag")
+
+    return Found(rows, draw)
+
+
+def _year(random: np.random.Generator, lasting: float, candidates: int, cohort: int) -> tuple[bool, bool]:
+    """Whether the ledger flags anybody in the year, and whether any night alone does."""
+    people = candidates + cohort
+    scores = np.sqrt(lasting) * random.standard_normal(people) + np.sqrt(
+        1 - lasting
+    ) * random.standard_normal((NIGHTS, people))
+    candidate_scores, others = scores[:, :candidates], np.sort(scores[:, candidates:], axis=1)
+    above = np.array(
+        [cohort - np.searchsorted(row, own) for row, own in zip(others, candidate_scores, strict=True)]
+    )
+    p = (1 + above) / (cohort + 1)
+    sums, naive, flagged = np.zeros(candidates), False, False
+    for night, row in enumerate(p, start=1):
+        naive = naive or bool((benjamini_hochberg(row) <= round(FDR, Q_DECIMALS)).any())
+        if row.min() <= night_level(night, FDR):
+            sums += night_weight(night) * night_e_values(row, FDR, night)
+            flagged = flagged or bool(e_benjamini_hochberg(sums, FDR).any())
+    return flagged, naive
+
+
+EXACT_SCORES = ("cohort_norm", "max", "topk_mean", "hit_rate", "density_ratio", "z_norm", "t_norm", "s_norm")
+
+
+def exactness(bench: Bench) -> Found:
+    """Any split of the samples gives the same bytes; scores equal those of float64 brute force."""
+    partitions = bench.share(20, least=4)
+    world = replace(MIXED, seed=bench.seed + 80, candidates=20, cohort=150, samples=600, leaked=2, rate=0.02)
+    tables = {_tables(world, place) for place in range(partitions + 1)}
+    count = bench.share(10)
+    errors: dict[str, list[float]] = {name: [] for name in EXACT_SCORES}
+    small = replace(world, photos=(1, 3))
+    for judged in bench.judged(small, count, 81, scores=EXACT_SCORES):
+        exact = exact_scores(judged, topk=16)
+        for (_, name), values in judged.book.items():
+            errors[name].append(float(np.abs(values - exact[name]).max()))
+    worst = {name: max(values) for name, values in errors.items()}
+    rows = [
+        Row(
+            "scores.parquet and neighbours.parquet of any split of the samples",
+            "the same bytes",
+            f"{len(tables)} distinct result of {partitions + 1} splits into shards, groups and orders",
+            1,
+            len(tables) == 1,
+        ),
+        Row(
+            f"error of scores of photos against float64 brute force: {', '.join(EXACT_SCORES)}",
+            "at most 1e-5",
+            f"largest {max(worst.values()):.1e} ({max(worst, key=lambda name: worst[name])})",
+            count,
+            max(worst.values()) <= 1e-5,
+        ),
+        _same_as_reduce(replace(small, seed=bench.seed + 82), bench.share(6)),
+    ]
+
+    def draw(axes: Axes) -> None:
+        axes.barh(list(worst), [max(value, 1e-18) for value in worst.values()])
+        axes.axvline(1e-5, color="black", linestyle="--")
+        axes.set(xscale="log", xlabel="largest error of a photo's score")
+
+    return Found(rows, draw)
+
+
+def _tables(world: World, split: int) -> bytes:
+    """The bytes of the tables by the whole reduce, of one split of the samples into shards and groups."""
+    simulator = Simulator(world)
+    drawn = simulator.draw()
+    size = int(np.random.default_rng([world.seed, split]).integers(20, world.samples))
+    with tempfile.TemporaryDirectory() as folder:
+        spec = world_spec(world, Path(folder)).model_copy(update={"shard_size": size})
+        gallery = enrolled_gallery(write_world(spec, simulator, drawn), [RECOGNIZER])
+        assessed = assess(spec, gallery, in_process(spec, any_groups(split)), {})
+    footer = Footer(table="any", fingerprint={}, stop_id=0, rows=0)
+    near = neighbours_table(assessed.gallery, assessed.partials)
+    scores = scores_table(assessed.frame, assessed.partials, assessed.judgements)
+    return encode_table(near, footer) + encode_table(scores, footer)
+
+
+def _same_as_reduce(world: World, count: int) -> Row:
+    """This bench leaves diagnostics out: are the verdicts the same with them?"""
+    same = 0
+    for variant in worlds_like(world, count):
+        with tempfile.TemporaryDirectory() as folder:
+            short = judge_world(variant, Path(folder), scores=SCORES)
+            spec = world_spec(variant, Path(folder), scores=SCORES)
+            gallery = enrolled_gallery(RunStore(spec.output).read_table(GALLERY_FILE), [RECOGNIZER])
+            whole = assess(spec, gallery, in_process(spec), {})
+        same += all(
+            np.array_equal(a.calibrated.p_value, b.calibrated.p_value)
+            and list(a.decisions) == list(b.decisions)
+            for a, b in zip(short.after, whole.judgements, strict=True)
+        ) and np.array_equal(short.hits.flagged, whole.hits[0].flagged)
+    return Row(
+        "leaving out the diagnostics changes no p-value, verdict or reason",
+        "all worlds",
+        f"{same} of {count}",
+        count,
+        same == count,
+    )
