@@ -11,6 +11,7 @@ from click.exceptions import Exit, NoArgsIsHelpError
 from click.shell_completion import shell_complete
 
 from jobs.cli.checkout import idleak_version
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.lazy_group import LazyGroup
 from jobs.cli.output import with_output_watched
 from jobs.cli.say import print_error, say
@@ -74,9 +75,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv: by default the process's own arguments, or what the shell asks for on TAB.
     """
     if argv is None and (instruction := os.environ.get(COMPLETE)):
-        return shell_complete(idleak, {}, NAME, COMPLETE, instruction)
+        return with_output_watched(lambda: _completed(instruction))
     words = list(sys.argv[1:] if argv is None else argv)
     return with_output_watched(lambda: _run(words))
+
+
+def _completed(instruction: str) -> int:
+    try:
+        return shell_complete(idleak, {}, NAME, COMPLETE, instruction)
+    except (KeyError, ValueError):
+        # Only a shell's completion script sets the variables that click reads.
+        return ExitCode.BAD_SPEC
 
 
 def _run(words: list[str]) -> int:

@@ -26,11 +26,14 @@ def command(spec: Path) -> int:
 
 def _run(spec: AuditSpec) -> ExitCode:
     # Torch and onnxruntime, which take seconds to import.
+    from distributed.gallery.overlap import require_each_once
+    from distributed.gallery.source import gallery_source
     from distributed.stages.planning.gallery_probe import gallery_rows, probe_gallery, require_usable_probe
     from distributed.stages.planning.plan import capacity_here, count_photos, work_rows
     from distributed.stages.planning.power_forecast import forecast_rows
     from distributed.stages.planning.sample_probe import probe_samples, require_usable_samples
 
+    require_each_once(spec, gallery_source(spec, None))
     capacity = capacity_here(spec)
     people = count_photos(spec)
     samples = None if isinstance(spec.generator, HttpGenerator) else probe_samples(spec, capacity)

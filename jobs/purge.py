@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -92,6 +93,7 @@ def _erase(store: RunStore, who: str, copy: Path | None, consent: Consent) -> Ex
         say(
             *(f"{path}: deleted" for path in plan.deleted),
             *(f"{path}: made anew" for path in plan.rewritten),
+            *_staying(store, plan.matching),
             f"{store.location}: {plan.person} would be erased, {plan.photos} photos",
         )
         return ExitCode.OK
@@ -100,11 +102,21 @@ def _erase(store: RunStore, who: str, copy: Path | None, consent: Consent) -> Ex
     with ray_executor() as executor:
         erased = erase(store, who, executor, lambda spec: watching(store, spec), copy)
     say(f"{store.location}: {erased.identity} is erased, {erased.photos} photos; receipt: {erased.receipt}")
+    say(*_staying(store, erased.matching))
     if erased.problem is not None:
         kind = type(erased.problem)
         raise kind(f"the person is erased, and the others are not judged anew: {erased.problem}")
     say("all others are judged anew; `idleak report` writes the report again")
     return ExitCode.OK
+
+
+def _staying(store: RunStore, matching: Sequence[str]) -> Iterator[str]:
+    """Whom the person erasing must decide about: the audit cannot know that two folders are one person."""
+    for person in matching:
+        yield (
+            f"warning: the photos of {person} match theirs as those of one person do, and stay in the run; "
+            f"if it is the same person: `idleak purge {store.location} --identity {person}`"
+        )
 
 
 def _is_due(store: RunStore, today: date) -> bool:

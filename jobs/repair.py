@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from distributed.stages.verify import Problem, find_problems
+from distributed.stages.verify import advice, can_be_repaired, find_problems
 from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
@@ -14,7 +14,6 @@ from jobs.cli.exit_codes import ExitCode
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import say
 from jobs.cli.strict_command import StrictCommand
-from schemas.run.artefacts import SAMPLES_PREFIX
 
 
 @click.command("repair", cls=StrictCommand, help=__doc__)
@@ -30,7 +29,7 @@ def _run(store: RunStore) -> ExitCode:
 
     record = read_record(store)
     with run_lock(store), ray_executor() as executor:
-        repairable = [problem for problem in find_problems(store, record) if can_be_mended(problem)]
+        repairable = [problem for problem in find_problems(store, record) if can_be_repaired(problem)]
         for problem in repairable:
             say(f"{problem}; it is made again")
             store.delete(problem.path)
@@ -40,12 +39,10 @@ def _run(store: RunStore) -> ExitCode:
     for problem in left:
         say(str(problem))
     if left:
-        say(f"{len(left)} problems are left that only you can mend")
+        say(f"{len(left)} problems are left; {advice(left, store.location)}")
         return ExitCode.DAMAGED
-    say(f"{store.location}: {len(repairable)} shards made again, all is complete and matches its checksums")
+    say(
+        f"{store.location}: {len(repairable)} shards made again; all shards and the gallery match their "
+        "checksums; `idleak verify` checks the files that were made of them"
+    )
     return ExitCode.OK
-
-
-def can_be_mended(problem: Problem) -> bool:
-    """A shard of this run that is missing or damaged; what belongs to another spec is never deleted."""
-    return problem.path.startswith(f"{SAMPLES_PREFIX}/") and not problem.is_foreign

@@ -14,6 +14,7 @@ from distributed.storage.results import read_results
 from distributed.storage.run_record import read_record
 from distributed.storage.shard_index import ShardRun, committed_outcomes
 from distributed.storage.store import RunStore
+from distributed.storage.tombstone import read_tombstone
 from jobs.cli.arguments import run_argument
 from jobs.cli.command import existing_run, guarded
 from jobs.cli.exit_codes import ExitCode
@@ -35,6 +36,9 @@ def command(run: str) -> int:
 
 
 def _run(store: RunStore) -> ExitCode:
+    if (stone := read_tombstone(store)) is not None:
+        say(f"{store.location}: purged {stone.purged} by {stone.who}; nothing of the run is left")
+        return ExitCode.OK
     holder, progress = lock_holder(store), read_progress(store)
     recorded, finished = store.exists(RECORD_FILE), store.exists(RESULTS_FILE)
     if not (holder or progress or recorded):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from distributed.stages.verify import Problem, find_problems
+from distributed.stages.verify import Problem, advice, find_problems
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.tombstone import left_of, read_tombstone
@@ -36,7 +36,7 @@ def _run(location: str) -> ExitCode:
         say(str(problem))
     shards = len(plan_shards(record.spec.samples, record.spec.shard_size))
     if problems:
-        say(f"{len(problems)} problems in {location}; `idleak repair {location}` makes its shards again")
+        say(f"{len(problems)} problems in {location}; {advice(problems, location)}")
         return ExitCode.DAMAGED
     say(f"{location}: {shards} shards and {GALLERY_FILE} are complete and match their checksums")
     say(f"the trail of {sum(1 for _ in entries(store))} acts holds; its head is {head(store)}")

@@ -137,7 +137,7 @@ def _too_little_power(power: Power) -> str:
     chance = power.at(LARGEST_SHARE)
     text = (
         f"even a person in {per_million(LARGEST_SHARE)} of a million compared samples would have been "
-        f"flagged with an estimated chance of {chance:.2g} only, by the score max: "
+        f"flagged with an estimated chance of {chance:.3g} only, by the score max: "
     )
     matched = float((power.match_rates > 0).mean())
     if matched < DETECTION_POWER:

@@ -20,6 +20,7 @@ from distributed.storage.erasures import erased_identities, record_erasure
 from distributed.storage.ledger import erase_from_ledger
 from distributed.storage.lock import run_lock
 from distributed.storage.receipt import write_receipt
+from distributed.storage.results import read_results
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.tombstone import require_not_purged
@@ -27,7 +28,7 @@ from distributed.storage.trail import digests, record
 from distributed.storage.vault import Vault
 from schemas.errors import IdleakError, SpecError, UsageError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import DERIVED, ERASURES_FILE, GALLERY_FILE, NAMES_FILE
+from schemas.run.artefacts import DERIVED, ERASURES_FILE, GALLERY_FILE, NAMES_FILE, RESULTS_FILE
 from schemas.spec.audit import AuditSpec
 
 REWRITTEN = (GALLERY_FILE, NAMES_FILE, ERASURES_FILE)
@@ -37,10 +38,14 @@ PSEUDONYM = re.compile(r"[0-9a-f]{12,32}")
 
 @dataclass(frozen=True)
 class PlannedErasure:
-    """What goes with a person: their photos, counted, and files of the run; a ledger is a folder."""
+    """What goes with a person: their photos, counted, and files of the run; a ledger is a folder.
+
+    matching: people of the gallery whose photos match theirs as those of one person do; these stay.
+    """
 
     person: str
     photos: int
+    matching: Sequence[str]
     deleted: Sequence[str]
     rewritten: Sequence[str]
 
@@ -52,18 +57,20 @@ def planned_erasure(store: RunStore, who: str) -> PlannedErasure:
     vault = store.vault or Vault(spec.protection)
     person = _pseudonym_of(who, store) or vault.identity_pseudonym(who)
     ledger = [] if spec.ledger is None else [spec.ledger]
-    return PlannedErasure(
-        person, len(_photos_of(store, person)), list(_derived(store)), [*REWRITTEN, *ledger]
-    )
+    photos, matching = _photos_of(store, person), _matching(store, person)
+    return PlannedErasure(person, len(photos), matching, list(_derived(store)), [*REWRITTEN, *ledger])
 
 
 @dataclass(frozen=True)
 class Erasure:
-    """Who was erased, with how many photos, and the path of the receipt. problem: why the others could not be
-    judged again; the run then has no verdicts until it is audited."""
+    """Who was erased, with how many photos, who matched them and stays, and the path of the receipt.
+
+    problem: why the others could not be judged again; the run then has no verdicts until it is audited.
+    """
 
     identity: str
     photos: int
+    matching: Sequence[str]
     receipt: str
     problem: IdleakError | None
 
@@ -85,7 +92,7 @@ def erase(
     vault, store = Vault(spec.protection), open_run(spec)
     person = _pseudonym_of(who, store) or vault.identity_pseudonym(who)
     with run_lock(store):
-        photos = _photos_of(store, person)
+        photos, matching = _photos_of(store, person), _matching(store, person)
         record(store, "erase", identity=person)
         record_erasure(store, person)
         deleted = _delete_derived(store)
@@ -99,7 +106,7 @@ def erase(
         )
         problem = _judge_anew(spec, store, executor, watch(spec))
         receipt = write_receipt(store, person, deleted, rewritten, copy)
-    return Erasure(person, len(photos), receipt, problem)
+    return Erasure(person, len(photos), matching, receipt, problem)
 
 
 def _pseudonym_of(who: str, store: RunStore) -> str | None:
@@ -123,6 +130,13 @@ def _photos_of(store: RunStore, person: str) -> list[str]:
             f"nobody in {store.location} has that name or pseudonym under its key: `idleak reveal` lists all"
         )
     return photos
+
+
+def _matching(store: RunStore, person: str) -> list[str]:
+    """By the run's results; nobody where there are none."""
+    overlap = read_results(store).overlap if store.exists(RESULTS_FILE) else None
+    pairs = [] if overlap is None else [set(match.people) for match in overlap.matches.found]
+    return sorted(set().union(*(pair for pair in pairs if person in pair)) - {person})
 
 
 def _derived(store: RunStore) -> dict[str, int]:

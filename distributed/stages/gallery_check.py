@@ -135,7 +135,10 @@ def _numbers(values: Sequence[float]) -> str:
 def _other_cause(spec: AuditSpec, recognizer: RecognizerSpec, trials: Sequence[Trial]) -> str:
     best = f" (best: {_trial_text(trials[0])})" if trials else ""
     if spec.gallery.detector:
-        likely = "the model file, or a preprocessing that is none of these, is the likely cause"
+        likely = (
+            "the model file, a preprocessing that is none of these, or the same people under two names is "
+            "the likely cause"
+        )
     else:
         likely = (
             "the crop is the likely cause: with gallery.detector: false the photos must be square, and "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError, StoreError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX
+from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX, TRAIL_PREFIX
 from schemas.run.record import RunRecord
 from schemas.run.shard import Footer, Shard, count_outcomes, plan_shards
 
@@ -75,3 +75,17 @@ def _gallery_problem(store: RunStore) -> str | None:
     except (DamagedError, StoreError):
         return "damaged: delete it, then run the audit again"
     return None if rows == footer.rows else f"has {rows} rows, its footer says {footer.rows}"
+
+
+def can_be_repaired(problem: Problem) -> bool:
+    """A shard of this run that is missing or damaged; what belongs to another spec is never deleted."""
+    return problem.path.startswith(f"{SAMPLES_PREFIX}/") and not problem.is_foreign
+
+
+def advice(problems: Sequence[Problem], location: str) -> str:
+    """What helps against these problems, or against the first kind of them that something helps against."""
+    if any(can_be_repaired(problem) for problem in problems):
+        return f"`idleak repair {location}` makes its shards again"
+    if all(problem.path.startswith(f"{TRAIL_PREFIX}/") for problem in problems):
+        return "a trail cannot be made again: restore it from a copy"
+    return "delete what is damaged, then `idleak audit SPEC` makes it again, and `idleak report` the report"

@@ -40,10 +40,25 @@ def record(store: RunStore, action: str, **what: object) -> None:
         number = int(paths[-1].split("/")[-1].removesuffix(".json")) + 1 if paths else 1
         when = datetime.now(UTC).isoformat(timespec="seconds")
         fields = {"number": number, "when": when, "who": actor(), "action": action, "before": before}
-        entry = TrailEntry.model_validate({**fields, "what": what})
+        entry = TrailEntry.model_validate({**fields, "what": _writable(what)})
         if store.create(_path(number), (_signed(entry, store.vault).model_dump_json() + "\n").encode()):
             return
     raise StoreError(f"cannot add to the trail of {store.location}: others write to it; try again")
+
+
+def _writable(value: object) -> object:
+    """The same with bytes that are not UTF-8, which arguments may hold and JSON cannot, escaped."""
+    if isinstance(value, str):
+        return _escaped(value)
+    if isinstance(value, Mapping):
+        return {_writable(key): _writable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(item) for item in value]
+    return value
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _signed(entry: TrailEntry, vault: Vault | None) -> TrailEntry:
@@ -68,7 +83,7 @@ def _require_same_key(store: RunStore, last: bytes) -> None:
 def actor() -> str:
     """Who acts: IDLEAK_ACTOR, else the user and the machine."""
     if name := os.environ.get("IDLEAK_ACTOR"):
-        return name
+        return _escaped(name)
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

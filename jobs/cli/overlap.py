@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from jobs.cli.display import Shown, short
 from schemas.run.overlap import MatchesResult, OddPhotosResult, OverlapResult
 from schemas.run.tables import Role
-from schemas.wording import people, share
+from schemas.wording import people, plain, share
 
 Warned = tuple[str, Sequence[str]]
 """A sentence that names nobody, and whom it is about, a line each."""
@@ -26,7 +26,7 @@ def overlap_lines(overlap: OverlapResult | None, *, named: bool, shown: Shown = 
     """The same as lines for a terminal; `named`: below each, whom it means."""
     lines = []
     for sentence, details in [] if overlap is None else warned(overlap, shown):
-        lines.append(f"warning: {sentence}")
+        lines.append(plain(f"warning: {sentence}"))
         if named:
             lines += [f"  {detail}" for detail in details[:LINES_SHOWN]]
             if len(details) > LINES_SHOWN:

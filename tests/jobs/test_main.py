@@ -236,6 +236,8 @@ def test_bash_takes_the_script_that_completes() -> None:
     )
     assert "-F _idleak_completion idleak" in registered.stdout, registered.stderr
     assert run_idleak(_IDLEAK_COMPLETE="no_such_shell").returncode == 1
+    by_hand = run_idleak(_IDLEAK_COMPLETE="bash_complete")
+    assert (by_hand.returncode, by_hand.stdout, by_hand.stderr) == (ExitCode.BAD_SPEC, "", "")
 
 
 def test_a_process_ends_with_the_code() -> None:

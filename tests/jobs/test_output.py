@@ -80,13 +80,11 @@ def test_the_help_of_every_job_ends_where_nobody_takes_it() -> None:
 @pytest.mark.parametrize(
     "job", ["--help", "spec", "doctor", "inspect", "status", "verify", "reveal", "audit"]
 )
-def test_a_job_ends_where_nobody_takes_its_output(
-    finished_template: SmallWorld, job: str, where: str
-) -> None:
+def test_a_job_ends_where_nobody_takes_its_output(finished_world: SmallWorld, job: str, where: str) -> None:
     arguments = {
-        "inspect": [str(finished_template.folder / "generator.onnx")],
-        "audit": [str(finished_template.folder / "audit.yaml")],
-    } | {command: [str(finished_template.run)] for command in ("status", "verify", "reveal")}
+        "inspect": [str(finished_world.folder / "generator.onnx")],
+        "audit": [str(finished_world.spec_path())],
+    } | {command: [str(finished_world.run)] for command in ("status", "verify", "reveal")}
     with nowhere(where) as stdout:
         code, said = run_job(stdout, subprocess.PIPE, job, *arguments.get(job, []))
     assert (code, said) == (CODES[where], FULL if where == "full" else "")

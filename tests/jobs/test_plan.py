@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.support.models import periodic_recognizer
 from tests.support.small_world import SmallWorld, default_spec
 
 pytestmark = pytest.mark.usefixtures("ray_session")
+
+NO_KEY = {"key": "file:nowhere.key"}
 
 
 def plan(capsys: pytest.CaptureFixture[str], spec: Path) -> tuple[int, str, str]:
@@ -53,6 +56,18 @@ def test_a_recogniser_that_the_audit_would_refuse_ends_the_plan_alike(
     assert "flagged alone, at most" in table
     assert "idleak: recogniser raw does not tell the gallery's people apart" in error
     assert "correct faces.recognizers.input" in error
+
+
+def test_what_an_audit_refuses_of_the_folders_and_the_key_a_plan_refuses(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    candidates, cohort = small_world.folder / "candidates", small_world.folder / "cohort"
+    shutil.copy(candidates / "person-003" / "1.png", cohort / "other-004" / "9.png")
+    code, _, error = plan(capsys, small_world.spec_path())
+    assert code == ExitCode.BAD_SPEC and "the same photos under two people" in error
+    (cohort / "other-004" / "9.png").unlink()
+    code, _, error = plan(capsys, small_world.spec_path(protection=default_spec()["protection"] | NO_KEY))
+    assert code == ExitCode.BAD_SPEC and error.count("\n") == 1 and "nowhere.key" in error
 
 
 def test_samples_that_are_all_no_images_are_told_and_refused(

@@ -57,6 +57,11 @@ def test_a_finished_run(finished_world: SmallWorld, capsys: pytest.CaptureFixtur
     assert "stopped; run the same command" in said and "500 of 600 (83%), 5 of 6 shards" in said
 
 
+def test_a_purged_run(finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["purge", str(finished_world.run), "--yes"]) == ExitCode.OK
+    assert f"{finished_world.run}: purged 20" in status(capsys, finished_world.run)
+
+
 def test_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(tmp_path)]) == ExitCode.BAD_SPEC
     assert "holds no run" in capsys.readouterr().err

@@ -65,6 +65,17 @@ def test_files_that_are_not_as_the_trail_left_them_are_noticed(store: RunStore) 
     assert [what.split(",")[0] for _, what in replay(store)] == ["is missing", "is there"]
 
 
+def test_arguments_that_are_not_utf8_are_kept_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDLEAK_ACTOR", "auditor\udcff")
+    store = RunStore(str(tmp_path))
+    record(store, "reveal", who=["\udcff", {"reason\udcfe": 1}])
+    (entry,) = entries(store)
+    assert entry.who == "auditor\\xff" and entry.what == {"who": ["\\xff", {"reason\\xfe": 1}]}
+    assert not list(replay(store))
+
+
 @pytest.mark.usefixtures("ray_session")
 def test_an_audit_leaves_a_trail_that_verify_replays(
     finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
