@@ -36,8 +36,8 @@ for _ in range(60):
         text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
     except OSError:
         continue
-    told = [line for line in text.splitlines() if line.startswith("ray_idleak_progress_ratio")]
-    if any('stage="reducing"' in line and line.endswith(" 1.0") for line in told):
+    ratios = [line for line in text.splitlines() if line.startswith("ray_idleak_progress_ratio")]
+    if any('stage="reducing"' in line and line.endswith(" 1.0") for line in ratios):
         break
 open(sys.argv[2], "w").write(text)
 sys.exit(code)

@@ -137,7 +137,7 @@ def test_what_is_refused_takes_no_memory(tmp_path: Path) -> None:
         paths[-1].write_bytes(make())
     took = confined(
         "from distributed.sampling.images.decode import decode",
-        "for one in sys.argv[1:]: print(type(decode(Path(one))).__name__)",
+        "for path in sys.argv[1:]: print(type(decode(Path(path))).__name__)",
         *paths,
         room=300,
     )

@@ -11,13 +11,12 @@ from matplotlib.axes import Axes
 from distributed.statistics.over_representation import over_representation
 from distributed.statistics.people.population import (
     IdentityCount,
-    MatchRates,
     count_identities,
     densest_clusters,
     identities_of,
     match_rates,
 )
-from distributed.statistics.similarity import Floats, Integers
+from jobs.benchmarks.worlds.collisions import cohort_rates, collisions
 from jobs.benchmarks.worlds.measures import Bench, Found, Mean, Row, Share, draw_shares
 from jobs.benchmarks.worlds.simulated import (
     Simulator,
@@ -78,8 +77,8 @@ def identity_counts(bench: Bench) -> Found:
     for name, p in POPULATIONS.items():
         truth, held = 1 / float((p**2).sum()), 0
         for _ in range(count):
-            fmr, rates = _cohort_rates(random, 300, 0.95)
-            identities = identities_of(_collisions(random, p, 1000, 0.95, fmr), rates)
+            fmr, rates = cohort_rates(random, 300, 0.95)
+            identities = identities_of(collisions(random, p, 1000, 0.95, fmr), rates)
             held += identities.low <= truth <= identities.high
         shares[f"{name}, matches drawn"] = Share(held, count)
     clusters = []
@@ -112,31 +111,6 @@ def identity_counts(bench: Bench) -> Found:
         axes.set(xlabel="share of worlds whose interval holds 1 / Σ p²")
 
     return Found([*rows, *clusters], draw)
-
-
-def _collisions(random: np.random.Generator, p: Floats, n: int, tmr: float, fmr: float) -> Integers:
-    """Each sample's matches among n samples of identities of probabilities p."""
-    identity = np.sort(random.choice(len(p), n, p=p))
-    counts = np.zeros(n, dtype=np.int64)
-    for step in range(1, n):
-        first = np.flatnonzero(identity[:-step] == identity[step:])
-        if not len(first):
-            break
-        first = first[random.random(len(first)) < tmr]
-        counts[first] += 1
-        counts[first + step] += 1
-    for _ in range(random.poisson(fmr * n * (n - 1) / 2)):
-        counts[random.choice(n, 2, replace=False)] += 1
-    return counts
-
-
-def _cohort_rates(random: np.random.Generator, people: int, tmr: float) -> tuple[float, MatchRates]:
-    """The true FMR of a threshold just above all pairs of a cohort of four photos each, and what it shows."""
-    pairs = 8 * people * (people - 1)
-    shares = random.binomial(6, tmr, people) / 6
-    estimate, variance = float(shares.mean()), float(shares.var(ddof=1)) / people
-    effective = estimate * (1 - estimate) / variance
-    return random.exponential(1 / pairs), MatchRates(0.5, 1 / pairs, pairs, estimate, effective, 0.0, people)
 
 
 @dataclass(frozen=True)

@@ -162,13 +162,13 @@ import json, os, socket
 
 def bad():
     print("this must not reach the parent")
-    found = {"environment": sorted(os.environ), "folder": os.getcwd(), "home": os.path.expanduser("~")}
+    seen = {"environment": sorted(os.environ), "folder": os.getcwd(), "home": os.path.expanduser("~")}
     try:
         socket.create_connection(("127.0.0.1", $PORT), timeout=2).close()
-        found["network"] = True
+        seen["network"] = True
     except OSError:
-        found["network"] = False
-    raise ValueError(json.dumps(found))
+        seen["network"] = False
+    raise ValueError(json.dumps(seen))
 """
 
 

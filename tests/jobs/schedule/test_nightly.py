@@ -46,8 +46,8 @@ PEOPLE = set(pseudonyms(f"person-{index:03d}" for index in range(MEMBERS)))
 HOOK = """
 import json, pathlib, sys
 calls = len(list(pathlib.Path(".").glob("told-*.json")))
-told = {"arguments": sys.argv[1:], "report": json.load(sys.stdin)}
-pathlib.Path(f"told-{calls}.json").write_text(json.dumps(told))
+call = {"arguments": sys.argv[1:], "report": json.load(sys.stdin)}
+pathlib.Path(f"told-{calls}.json").write_text(json.dumps(call))
 """
 # At this rate a cohort of 120 is enough to flag five of twenty on the first nights of a ledger.
 MEMBERSHIP = {"scores": ["max"], "topk": 4, "fdr": 0.2}

@@ -22,7 +22,8 @@ from distributed.statistics.people.population import (
     match_counts,
     match_rates,
 )
-from distributed.statistics.similarity import Floats, Integers, Singles
+from distributed.statistics.similarity import Integers, Singles
+from jobs.benchmarks.worlds.collisions import cohort_rates, collisions
 from tests.support.template_worlds import similarities, unit, world
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -169,31 +170,6 @@ def test_a_spread_of_tmr_over_people_widens_the_interval_of_a_dominated_generato
     assert wide.low < narrow.low - 0.3
     even = collisions(np.random.default_rng(0), np.full(5000, 1 / 5000), 1000, 0.95, 0.0)
     assert identities_of(even, replace(RATES, tmr_spread=0.02)).low > 0.98 * identities_of(even, RATES).low
-
-
-def collisions(random: np.random.Generator, p: Floats, n: int, tmr: float, fmr: float) -> Integers:
-    """Each sample's matches in a world of identities of probabilities p, without any template."""
-    identity = np.sort(random.choice(len(p), n, p=p))
-    counts = np.zeros(n, dtype=np.int64)
-    for step in range(1, n):
-        first = np.flatnonzero(identity[:-step] == identity[step:])
-        if not len(first):
-            break
-        first = first[random.random(len(first)) < tmr]
-        counts[first] += 1
-        counts[first + step] += 1
-    for _ in range(random.poisson(fmr * n * (n - 1) / 2)):
-        counts[random.choice(n, 2, replace=False)] += 1
-    return counts
-
-
-def cohort_rates(random: np.random.Generator, people: int, tmr: float) -> tuple[float, MatchRates]:
-    """The true FMR of a threshold just above all pairs of a cohort of four photos each, and what it shows."""
-    pairs = 8 * people * (people - 1)
-    shares = random.binomial(6, tmr, people) / 6
-    mean, variance = float(shares.mean()), float(shares.var(ddof=1)) / people
-    effective = mean * (1 - mean) / variance
-    return random.exponential(1 / pairs), MatchRates(0.5, 1 / pairs, pairs, mean, effective, 0.0, people)
 
 
 ZIPF = 1 / np.arange(1, 3001)
