@@ -21,7 +21,13 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def searched(
-    templates: World, k: int, threshold: float, *, rows: slice = slice(None), backend: Backend = "faiss"
+    templates: World,
+    k: int,
+    threshold: float,
+    *,
+    rows: slice = slice(None),
+    backend: Backend = "faiss",
+    device: str = "cpu",
 ) -> Partial:
     return search(
         templates.gallery,
@@ -31,6 +37,7 @@ def searched(
         k=k,
         threshold=threshold,
         backend=backend,
+        device=device,
     )
 
 
@@ -258,16 +265,7 @@ def test_bad_arguments_are_refused() -> None:
 def test_cuda_is_refused_without_a_gpu(backend: Backend) -> None:
     templates = world(1, g=2, n=3, d=8)
     with pytest.raises(DeviceError, match="cuda"):
-        search(
-            templates.gallery,
-            templates.identity,
-            templates.samples,
-            templates.sample_id,
-            k=1,
-            threshold=0.1,
-            backend=backend,
-            device="cuda",
-        )
+        searched(templates, 1, 0.1, backend=backend, device="cuda")
 
 
 def test_faiss_is_asked_for_gpus_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,15 +273,7 @@ def test_faiss_is_asked_for_gpus_before_it_is_used(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: 0)
     templates = world(1, g=2, n=3, d=8)
     with pytest.raises(DeviceError, match="faiss sees no GPU"):
-        search(
-            templates.gallery,
-            templates.identity,
-            templates.samples,
-            templates.sample_id,
-            k=1,
-            threshold=0.1,
-            device="cuda",
-        )
+        searched(templates, 1, 0.1, device="cuda")
 
 
 def test_reduced_precision_is_refused() -> None:
@@ -303,14 +293,5 @@ def test_cuda_gives_the_bytes_of_the_cpu(backend: Backend) -> None:
         pytest.skip("needs faiss-gpu")
     templates = world(3, g=300, n=3000, d=512)
     for k in (16, 2048):
-        result = search(
-            templates.gallery,
-            templates.identity,
-            templates.samples,
-            templates.sample_id,
-            k=k,
-            threshold=0.1,
-            backend=backend,
-            device="cuda",
-        )
+        result = searched(templates, k, 0.1, backend=backend, device="cuda")
         assert as_bytes(result) == as_bytes(searched(templates, k, 0.1))
