@@ -1,4 +1,4 @@
-"""`idleak doctor`: is this machine ready? Versions, devices, providers, and what mends what is missing."""
+"""`idleak doctor`: is this machine ready? Versions, devices, providers, and remedies for what is missing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Finding:
     what: str
     good: bool
     says: str
-    mend: str = ""
+    fix: str = ""
     needed: bool = True
 
 
@@ -58,8 +58,8 @@ def command() -> int:
     Console().print(_table(findings))
     broken = [finding.what for finding in findings if finding.needed and not finding.good]
     gpu = all(finding.good for finding in findings if finding.what.startswith("GPU"))
-    print("CPU: " + (f"not ready, mend {', '.join(broken)}" if broken else "ready"))
-    print("GPU: " + ("ready" if gpu else "not ready; see the lines that mend it, or use `device: cpu`"))
+    print("CPU: " + (f"not ready, fix {', '.join(broken)}" if broken else "ready"))
+    print("GPU: " + ("ready" if gpu else "not ready; see the last column, or use `device: cpu`"))
     return ExitCode.FAILED if broken else ExitCode.OK
 
 
@@ -87,16 +87,16 @@ def _telemetry() -> Finding:
     on = still_on()
     off = ", ".join(f"{name}={value}" for name, value in VARIABLES.items())
     says = f"not switched off: {', '.join(on)}" if on else f"off: {off}"
-    mend = "let nothing import these packages, or change these variables, before idleak starts"
-    return Finding("telemetry of libraries", not on, says, mend)
+    fix = "let nothing import these packages, or change these variables, before idleak starts"
+    return Finding("telemetry of libraries", not on, says, fix)
 
 
 def _landlock() -> Finding:
     """Generators that are code can do without, but then read what the user may."""
     version = landlock_version()
     says = f"Landlock, version {version}" if version else "no Landlock: code may read what this user may"
-    mend = "a Linux kernel of 5.13 or newer with Landlock, or a user without access to the gallery"
-    return Finding("files of generators' code", version > 0, says, mend, needed=False)
+    fix = "a Linux kernel of 5.13 or newer with Landlock, or a user without access to the gallery"
+    return Finding("files of generators' code", version > 0, says, fix, needed=False)
 
 
 def _package(module: str, package: str) -> Finding:
@@ -117,13 +117,13 @@ def _version(package: str) -> str:
     return "of unknown version"
 
 
-def _works(what: str, check: Callable[[], str | None], mend: str, *, needed: bool = True) -> Finding:
+def _works(what: str, check: Callable[[], str | None], fix: str, *, needed: bool = True) -> Finding:
     """`check` says what is wrong, or None."""
     try:
         problem = check()
     except ImportError as error:
         problem = str(error)
-    return Finding(what, problem is None, problem or "works", mend, needed)
+    return Finding(what, problem is None, problem or "works", fix, needed)
 
 
 def _temporary_files() -> str | None:
@@ -192,12 +192,12 @@ def _faiss_has_gpu() -> str | None:
 
 
 def _table(findings: Sequence[Finding]) -> Table:
-    table = Table("", "what", "found", "to mend it")
+    table = Table("", "what", "found", "how to fix it")
     for finding in findings:
         mark = (
             "[green]ok[/]" if finding.good else ("[red]missing[/]" if finding.needed else "[yellow]absent[/]")
         )
         table.add_row(
-            mark, escape(finding.what), escape(finding.says), "" if finding.good else escape(finding.mend)
+            mark, escape(finding.what), escape(finding.says), "" if finding.good else escape(finding.fix)
         )
     return table

@@ -64,5 +64,5 @@ def require_few_invalid(invalid: int, spec: AuditSpec, example: str | None = Non
     if invalid > limit * spec.samples:
         raise InvalidSamplesError(
             f"{invalid} of {spec.samples} samples are no images ({example or 'see their outcome'}), more "
-            f"than limits.invalid_samples, {limit:.2%}: mend the generator, or its `output` in the spec"
+            f"than limits.invalid_samples, {limit:.2%}: fix the generator, or its `output` in the spec"
         )

@@ -192,9 +192,9 @@ class Vault:
                 [program, what], input=text + "\n", capture_output=True, text=True, timeout=KMS_SECONDS
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise SpecError(f"protection.kms: cannot run {program}: {error}; correct or mend it") from error
+            raise SpecError(f"protection.kms: cannot run {program}: {error}; correct it") from error
         answer = done.stdout.strip()
         if done.returncode or not answer:
             lines = done.stderr.strip().splitlines() or ["no answer"]
-            raise SpecError(f"protection.kms: {program} {what} failed ({lines[-1]}): mend it, then run again")
+            raise SpecError(f"protection.kms: {program} {what} failed ({lines[-1]}): fix it, then run again")
         return answer

@@ -137,7 +137,7 @@ def draw(job: ShardJob, images: int) -> list[Image]:
     drawn = [sample for ids in batches(Shard(0, 0, images)) for sample in source.sample(ids)]
     for sample in drawn:
         if isinstance(sample, InvalidImage):
-            raise SpecError(f"a sample is no image ({sample.reason}): mend the generator, or its `output`")
+            raise SpecError(f"a sample is no image ({sample.reason}): fix the generator, or its `output`")
     return [sample for sample in drawn if not isinstance(sample, InvalidImage)]
 
 

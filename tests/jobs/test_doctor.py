@@ -40,7 +40,7 @@ def test_what_keeps_libraries_from_calling_home_is_said(
     assert main(["doctor"]) == ExitCode.FAILED
     printed = capsys.readouterr().out
     assert "not switched off: RAY_USAGE_STATS_ENABLED" in printed
-    assert "CPU: not ready, mend telemetry of libraries" in printed
+    assert "CPU: not ready, fix telemetry of libraries" in printed
 
 
 def test_a_library_that_came_before_is_named() -> None:
@@ -97,7 +97,7 @@ def test_what_must_be_writable_is_checked(
     monkeypatch.setenv("RAY_TMPDIR", "/dev/null/x")
     assert main(["doctor"]) == ExitCode.FAILED
     printed = capsys.readouterr().out
-    assert "CPU: not ready, mend folder for Ray" in printed and "temporary files" in printed
+    assert "CPU: not ready, fix folder for Ray" in printed and "temporary files" in printed
 
 
 def test_an_empty_address_of_ray_is_none(

@@ -144,7 +144,7 @@ def require_usable_samples(spec: AuditSpec, probe: SampleProbe) -> None:
     if low > spec.limits.invalid_samples:
         raise InvalidSamplesError(
             f"{probe.invalid} of {probe.samples} probed samples are no images ({probe.reason}), more than "
-            f"limits.invalid_samples, {_limit(spec)}: mend the generator, or its `output` in the spec"
+            f"limits.invalid_samples, {_limit(spec)}: fix the generator, or its `output` in the spec"
         )
     if not probe.outcomes.get(Outcome.OK):
         outcomes = ", ".join(f"{count} {name}" for name, count in sorted(probe.outcomes.items()))
