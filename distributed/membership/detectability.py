@@ -133,11 +133,17 @@ def _unknown_power(reach: GroupReach) -> str:
     )
 
 
+def below_half_text(chance: float) -> str:
+    """The chance, which is below 0.5; rounding must not say that it is not."""
+    text = f"{chance:.2g}"
+    return text if float(text) < DETECTION_POWER else f"just under {DETECTION_POWER:g}"
+
+
 def _too_little_power(power: Power) -> str:
     chance = power.at(LARGEST_SHARE)
     text = (
         f"even a person in {per_million(LARGEST_SHARE)} of a million compared samples would have been "
-        f"flagged with an estimated chance of {chance:.3g} only, by the score max: "
+        f"flagged with an estimated chance of {below_half_text(chance)} only, by the score max: "
     )
     matched = float((power.match_rates > 0).mean())
     if matched < DETECTION_POWER:

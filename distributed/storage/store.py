@@ -250,7 +250,7 @@ class RunStore:
     def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
         """The table at `path`, its page checksums verified. Raises DamagedError where they fail, SpecError
         without the key that its templates were encrypted under."""
-        data = pa.BufferReader(self.read(path))
+        data = _in_arrows_memory(self.read(path))
         try:
             file = pq.ParquetFile(data, page_checksum_verification=True)
             if (key := _encrypted_under(file)) is not None:
@@ -275,6 +275,17 @@ class RunStore:
         """The inverse of `write_sealed`."""
         vault, data = self.vault, self.read(path)
         return data if vault is None or not vault.protection.encrypt else vault.open(data, path)
+
+
+def _in_arrows_memory(data: bytes) -> pa.BufferReader:
+    """A copy that Arrow's threads may drop at any time.
+
+    They let go of it after the read has returned. Memory of Python's would need the interpreter then, and one
+    that is ending aborts the process.
+    """
+    memory = pa.BufferOutputStream()
+    memory.write(data)
+    return pa.BufferReader(memory.getvalue())
 
 
 def open_run(spec: AuditSpec) -> RunStore:

@@ -11,6 +11,7 @@ import pytest
 
 from distributed.membership.detectability import (
     GroupReach,
+    below_half_text,
     power_alone,
     reach_of,
     with_detectability,
@@ -32,6 +33,15 @@ def judged(tmp_path: Path, world: World) -> tuple[JudgedWorld, Judgement]:
 
 def reasons(judgement: Judgement, verdict: Verdict) -> Counter[str | None]:
     return Counter(decision.reason for decision in judgement.decisions if decision.verdict is verdict)
+
+
+def test_a_chance_below_a_half_is_never_told_as_a_half() -> None:
+    assert [below_half_text(chance) for chance in (0.0712, 0.416, 0.496, 0.4999)] == [
+        "0.071",
+        "0.42",
+        "just under 0.5",
+        "just under 0.5",
+    ]
 
 
 def test_forty_samples_clear_nobody(tmp_path: Path) -> None:
