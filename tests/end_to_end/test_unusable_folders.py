@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -156,8 +155,7 @@ def test_a_file_below_a_folder_that_cannot_be_entered(small_world: SmallWorld) -
 def test_a_fault_of_the_system_is_told_in_one_line_and_others_are_not_hidden(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    long: Callable[[], int] = lambda: len((tmp_path / ("x" * 300)).read_bytes())  # noqa: E731
-    assert guarded(long) == ExitCode.BAD_SPEC
+    assert guarded(lambda: len((tmp_path / ("x" * 300)).read_bytes())) == ExitCode.BAD_SPEC
     assert "File name too long" in one_line(capsys.readouterr().err)
     with pytest.raises(FileNotFoundError):
         guarded(lambda: len((tmp_path / "missing").read_bytes()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import pytest
@@ -13,6 +13,7 @@ from PIL import Image
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.run.results import AuditResults
+from schemas.spec.membership import ScoreName
 from tests.support.people import pseudonyms
 from tests.support.small_world import CANDIDATES, COHORT, MEMBERS, SmallWorld, default_spec
 
@@ -37,17 +38,7 @@ def test_every_score_is_computed_and_finds_the_members(small_world: SmallWorld) 
     ]
     faces = default_spec()["faces"] | {"recognizers": twice}
     audited(small_world, "reference", faces=faces, seed=99)
-    names = [
-        "cohort_norm",
-        "max",
-        "topk_mean",
-        "hit_rate",
-        "density_ratio",
-        "calibrated",
-        "z_norm",
-        "t_norm",
-        "s_norm",
-    ]
+    names = [name for name in get_args(ScoreName) if name != "consensus"]
     membership = MEMBERSHIP | {"scores": [*names, "consensus"], "reference": "runs/reference"}
     results = audited(small_world, "all", faces=faces, membership=membership)
     scores = {(score.recognizer, score.score_name): score for score in results.scores}

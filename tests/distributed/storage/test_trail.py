@@ -84,7 +84,8 @@ def test_an_audit_leaves_a_trail_that_verify_replays(
     acts = list(entries(run))
     assert [act.action for act in acts] == ["audit", "enrolled", "recorded", "reduced", "judged"]
     assert acts[0].what["authorisation"] == AUTHORISATION
-    assert set(acts[3].what["wrote"] or ()) >= {"scores.parquet", "neighbours.parquet"}  # type: ignore[arg-type]
+    wrote = acts[3].what["wrote"]
+    assert isinstance(wrote, dict) and set(wrote) >= {"scores.parquet", "neighbours.parquet"}
     assert main(["verify", str(finished_world.run)]) == ExitCode.OK
     assert f"the trail of 5 acts holds; its head is {head(run)}" in capsys.readouterr().out
     scores = finished_world.run / "scores.parquet"

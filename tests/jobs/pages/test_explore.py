@@ -314,6 +314,7 @@ def test_a_browser_searches_filters_and_follows(
             browser.get(url.split("/?")[0] + path)
             wide, room = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
             assert wide <= room
+        # selenium has not annotated get_log, and strict mypy refuses calls of what is not annotated.
         assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
     *_, last = entries(open_run(finished_world.spec()))
     assert (last.action, last.what["revealed"], last.what["faces"]) == ("explore", True, True)
