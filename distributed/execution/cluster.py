@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +27,7 @@ from distributed.execution.ray_actors import run_tasks
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.execution.ray_token import own_token
 from distributed.execution.stopping import handle_stop_signals, hangup_ignored
-from distributed.execution.worker import spawn
+from distributed.execution.worker import spawner
 from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError
 from schemas.run.shard import LostShard
 from schemas.spec.resources import ResourcesSpec
@@ -94,7 +93,7 @@ class RayExecutor:
         room = self.room(job.resources, job.device, job.threads)
         return run_tasks(
             tasks,
-            partial(spawn, job),
+            spawner(job),
             workers=room if limits.workers is None else _at_most(limits.workers),
             on_report=observer.report,
             on_event=observer.event,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -24,9 +25,17 @@ class Worker:
         return self._maker.make(task)
 
 
-def spawn(job: Job[TaskT]) -> ActorHandle[Any]:
-    """Start one actor that holds the job's threads, and one GPU where the job runs on CUDA."""
+def spawner(job: Job[TaskT]) -> Callable[[], ActorHandle[Any]]:
+    """Starts actors that hold the job's threads, and one GPU each where the job runs on CUDA.
+
+    The job is put in the object store once: arrays in it are shared by all workers of a machine, read-only.
+    """
+    shared = ray.put(job)
     remote: Any = ray.remote(Worker)
-    gpus = int(job.device == "cuda")
-    actor: ActorHandle[Any] = remote.options(num_cpus=job.threads, num_gpus=gpus, max_restarts=0).remote(job)
-    return actor
+    actor = remote.options(num_cpus=job.threads, num_gpus=int(job.device == "cuda"), max_restarts=0)
+
+    def spawn() -> ActorHandle[Any]:
+        spawned: ActorHandle[Any] = actor.remote(shared)
+        return spawned
+
+    return spawn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,24 +11,18 @@ from numpy.typing import NDArray
 
 from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.assessment import Assessment, Population, Prefix, SettingScores
+from distributed.membership.comparison import compared_people, operating_points, twins_of
 from distributed.membership.detectability import reach_of, with_detectability
-from distributed.membership.evidence import (
-    CONSENSUS,
-    EvidenceBuilder,
-    PhotoScores,
-    Scale,
-    combined_score,
-    scales_of,
-    score_book,
-)
-from distributed.membership.explaining import Support, explain_away, explain_hits, suspects
-from distributed.membership.frame import Frame, calibration_frame, identity_quality, operating_points
+from distributed.membership.evidence import EvidenceBuilder, PersonScores, all_scores
+from distributed.membership.frame import Frame, calibration_frame, identity_quality
 from distributed.membership.hits import count_hits
-from distributed.membership.judgement import decided, judge
-from distributed.reduce.neighbours import Neighbours, Partial
+from distributed.membership.judgement import Judgement, decided, judge
+from distributed.membership.lookalikes import with_lookalikes
+from distributed.reduce.margins import Twins
+from distributed.reduce.partial import Partial
+from distributed.reduce.queries import ComparedPeople
 from distributed.reduce.reducer import SampleTemplates
 from distributed.statistics.drift import Drift, drift
-from distributed.statistics.people.operating_point import OperatingPoint
 from distributed.statistics.people.population import (
     densest_clusters,
     identities_of,
@@ -36,6 +30,7 @@ from distributed.statistics.people.population import (
     match_rates,
 )
 from distributed.statistics.people.transitivity import transitivity
+from distributed.statistics.similarity import Floats
 from schemas.errors import InvalidSamplesError
 from schemas.run.tables import Role, Verdict
 from schemas.spec.audit import AuditSpec
@@ -45,6 +40,9 @@ POPULATION_SAMPLES = 10_000
 """Of these the identities are counted: pairs grow with the square."""
 LEAST_MATCH_RATE = 0.5
 """Of two photos of one person, at the threshold by which identities are counted."""
+
+Partials = Mapping[str, Sequence[Sequence[Partial]]]
+"""Recogniser -> level -> what is found below each cut."""
 
 
 @dataclass(frozen=True)
@@ -70,32 +68,43 @@ VERDICTS_ALONE = Diagnostics((), tails=False, set_test=False, population=False)
 
 
 class SamplePasses(Protocol):
-    """The passes over the samples that an assessment asks for, wherever they are carried out.
+    """The passes over the samples that an assessment asks for, wherever they are carried out."""
 
-    thresholds: recogniser -> similarity of a hit; levels: numbers of photos, see `Frame.levels`.
-    """
+    def centres(self) -> dict[str, Floats]:
+        """Recogniser -> what samples and people are taken relative to, float64 (d,)."""
 
     def search(
         self,
-        thresholds: Mapping[str, float],
-        levels: tuple[int, ...],
+        people: Mapping[str, ComparedPeople],
+        twins: Twins,
         cuts: tuple[int, ...],
         reference: AuditSpec | None = None,
-    ) -> dict[str, list[Partial]]:
-        """Recogniser -> what is found below each cut. reference: another run, whose samples are searched."""
+    ) -> dict[str, list[list[Partial]]]:
+        """See `Partials`. reference: another run, whose samples are searched."""
 
     def search_setting(
-        self, thresholds: Mapping[str, float], levels: tuple[int, ...], settings: int, setting: int
-    ) -> dict[str, Partial]:
-        """Recogniser -> what is found among the samples of one of so many settings."""
+        self, people: Mapping[str, ComparedPeople], twins: Twins, settings: int, setting: int
+    ) -> dict[str, list[list[Partial]]]:
+        """See `Partials`: among the samples of one of so many settings, without a cut."""
 
     def gather(self, ids: Mapping[str, NDArray[np.int64]]) -> dict[str, SampleTemplates]:
         """Recogniser -> the templates of some samples; ids: rising."""
 
-    def support(
-        self, people: NDArray[np.int64], thresholds: Mapping[str, float], levels: tuple[int, ...]
-    ) -> dict[str, Partial]:
-        """Recogniser -> what is found for the photos of `people` among the samples that support each."""
+
+@dataclass(frozen=True)
+class _Comparison:
+    """What does not change from search to search."""
+
+    spec: AuditSpec
+    frame: Frame
+    people: Mapping[str, ComparedPeople]
+    twins: Twins
+    builders: Mapping[str, EvidenceBuilder]
+
+    def scores(self, partials: Mapping[str, Sequence[Partial]]) -> PersonScores:
+        """partials: recogniser -> of each level."""
+        evidences = {name: builder.evidence(partials[name]) for name, builder in self.builders.items()}
+        return all_scores(evidences, self.spec.membership.scores, self.frame)
 
 
 def assess(
@@ -105,188 +114,142 @@ def assess(
     attributes: Mapping[str, Mapping[str, str]],
     reference: AuditSpec | None = None,
     diagnostics: Diagnostics = ALL,
+    twins: Sequence[tuple[str, str]] = (),
 ) -> Assessment:
     """All passes over the samples, and what they show: scores, p-values, verdicts.
 
     attributes: column -> identity -> value. reference: the run of a reference generator, for `calibrated`.
-    Raises InvalidSamplesError if no sample has a template, and what the passes raise.
+    twins: names of people who may be one person. Raises InvalidSamplesError if no sample has a template, and
+    what the passes raise.
     """
     membership, cuts = spec.membership, diagnostics.cuts(spec.samples)
-    frame = calibration_frame(gallery, membership, attributes)
-    points = operating_points(gallery, membership.hit_fmr)
-    thresholds, partials_by_cut = _searched(spec, frame, points, cuts, passes)
-    partials = {name: prefixes[-1] for name, prefixes in partials_by_cut.items()}
-    references = _reference_partials(spec, frame, thresholds, passes, reference)
-    counted = min(spec.samples, POPULATION_SAMPLES) if diagnostics.population else 0
-    samples = passes.gather(_wanted_samples(partials_by_cut, counted))
+    frame, centres = calibration_frame(gallery, membership, attributes), passes.centres()
+    people, known_twins = compared_people(frame, centres, membership), twins_of(gallery, twins)
+    people, by_cut = _searched(spec, people, known_twins, cuts, passes)
+    partials = {name: [prefixes[-1] for prefixes in levels] for name, levels in by_cut.items()}
+    references = _reference_partials(spec, people, known_twins, passes, reference)
     builders = {
-        name: EvidenceBuilder.of(gallery, name, membership, references.get(name)) for name in partials
+        name: EvidenceBuilder.of(frame, compared, membership, references.get(name, ()))
+        for name, compared in people.items()
     }
-    scores_by_name, prefixes = _prefix_scores(spec, frame, builders, partials_by_cut, samples, cuts)
-    before = judge(frame, scores_by_name, membership, tails=diagnostics.tails, set_test=diagnostics.set_test)
-    hits = [count_hits(frame, name, partial, membership.fdr) for name, partial in partials.items()]
-    judgements, people = before, suspects(frame, before, hits)
-    if len(people):
-        support = _support(people, thresholds, frame, partials, samples, builders, passes)
-        judgements = explain_away(frame, before, support, membership, _scales(frame, scores_by_name, spec))
-        hits = [
-            explain_hits(frame, counts, partials[counts.recognizer], support, membership.fdr)
-            for counts in hits
-        ]
-    reach = reach_of(frame, partials)
+    comparison = _Comparison(spec, frame, people, known_twins, builders)
+    scores, prefixes = _prefix_scores(comparison, by_cut, cuts)
+    judgements = judge(frame, scores, membership, tails=diagnostics.tails, set_test=diagnostics.set_test)
+    judgements = [with_lookalikes(frame, judgement, partials) for judgement in judgements]
+    reach = reach_of(frame, partials, centres)
+    samples = passes.gather(_wanted_samples(spec, frame, partials, judgements[0], diagnostics))
     return Assessment(
         frame=frame,
-        points=points,
-        thresholds=thresholds,
+        points=operating_points(gallery, membership.hit_fmr),
         partials=partials,
-        photo_scores=scores_by_name,
-        before=before,
+        scores=scores,
         judgements=with_detectability(frame, judgements, reach, membership),
-        hits=hits,
+        hits=[count_hits(frame, name, levels, membership.fdr) for name, levels in partials.items()],
         reach=reach,
         population=_population(gallery, samples) if diagnostics.population else None,
         prefixes=prefixes,
         drifts=_drifts(frame),
-        settings=_settings(spec, frame, builders, thresholds, passes),
+        samples=samples,
+        settings=list(_settings(comparison, passes)),
     )
 
 
 def _searched(
     spec: AuditSpec,
-    frame: Frame,
-    points: Mapping[str, OperatingPoint],
+    people: dict[str, ComparedPeople],
+    twins: Twins,
     cuts: tuple[int, ...],
     passes: SamplePasses,
-) -> tuple[dict[str, float], dict[str, list[Partial]]]:
-    """The thresholds of a hit, and what is found below each cut; twice if they come from the samples."""
-    thresholds = {name: point.threshold for name, point in points.items()}
-    partials_by_cut = passes.search(thresholds, frame.levels, cuts)
-    if not all(prefixes[-1].samples for prefixes in partials_by_cut.values()):
+) -> tuple[dict[str, ComparedPeople], dict[str, list[list[Partial]]]]:
+    """What is found below each cut; twice if the thresholds of a hit come from the samples."""
+    by_cut = passes.search(people, twins, cuts)
+    if not all(prefixes[-1].samples for levels in by_cut.values() for prefixes in levels):
         raise InvalidSamplesError(
             "no sample has a template, so nobody can be scored: see `outcome` in the shards, and check "
             "faces.detector, or give faces.landmarks"
         )
-    if spec.membership.hit == "median":
-        nearest = {
-            name: prefixes[-1].neighbours.similarity[:, 0] for name, prefixes in partials_by_cut.items()
+    if spec.membership.hit == "median" and "hit_rate" in spec.membership.scores:
+        people = {
+            name: replace(compared, thresholds=[_median(prefixes[-1]) for prefixes in by_cut[name]])
+            for name, compared in people.items()
         }
-        thresholds = {name: float(np.median(values)) for name, values in nearest.items()}
-        partials_by_cut = passes.search(thresholds, frame.levels, cuts)
-    return thresholds, partials_by_cut
+        by_cut = passes.search(people, twins, cuts)
+    return people, by_cut
+
+
+def _median(partial: Partial) -> float:
+    return float(np.median(partial.neighbours.similarity[:, 0]))
 
 
 def _reference_partials(
     spec: AuditSpec,
-    frame: Frame,
-    thresholds: Mapping[str, float],
+    people: Mapping[str, ComparedPeople],
+    twins: Twins,
     passes: SamplePasses,
     reference: AuditSpec | None,
-) -> dict[str, Partial]:
+) -> dict[str, list[Partial]]:
     if reference is None or "calibrated" not in spec.membership.scores:
         return {}
-    partials_by_cut = passes.search(thresholds, frame.levels, (spec.samples,), reference)
-    return {name: prefixes[-1] for name, prefixes in partials_by_cut.items()}
+    by_cut = passes.search(people, twins, (spec.samples,), reference)
+    return {name: [prefixes[-1] for prefixes in levels] for name, levels in by_cut.items()}
 
 
 def _wanted_samples(
-    partials_by_cut: Mapping[str, Sequence[Partial]], first_samples: int
+    spec: AuditSpec,
+    frame: Frame,
+    partials: Mapping[str, Sequence[Partial]],
+    headline: Judgement,
+    diagnostics: Diagnostics,
 ) -> dict[str, NDArray[np.int64]]:
-    """The ids whose templates are needed: nearest samples, and the first ones to count identities."""
-    first = np.arange(first_samples)
-    return {
-        name: np.unique(np.concatenate([first, *(_neighbour_ids(prefix.neighbours) for prefix in prefixes)]))
-        for name, prefixes in partials_by_cut.items()
-    }
-
-
-def _neighbour_ids(neighbours: Neighbours) -> NDArray[np.int64]:
-    ids: NDArray[np.int64] = np.unique(neighbours.sample_id)
-    return ids[ids >= 0]
+    """The ids whose templates are needed: the first ones to count identities, and those nearest to the
+    flagged, to say which photo they resemble."""
+    first = np.arange(min(spec.samples, POPULATION_SAMPLES) if diagnostics.population else 0)
+    flagged = frame.candidates[headline.flagged()]
+    wanted = {}
+    for name, levels in partials.items():
+        near = [partial.neighbours.sample_id[flagged].ravel() for partial in levels]
+        ids = np.unique(np.concatenate([first, *near]))
+        wanted[name] = ids[ids >= 0]
+    return wanted
 
 
 def _prefix_scores(
-    spec: AuditSpec,
-    frame: Frame,
-    builders: Mapping[str, EvidenceBuilder],
-    partials_by_cut: Mapping[str, Sequence[Partial]],
-    samples: Mapping[str, SampleTemplates],
-    cuts: tuple[int, ...],
-) -> tuple[PhotoScores, list[Prefix]]:
-    """The scores of photos by all samples, and each prefix's scores and flags."""
-    scores_by_name: PhotoScores = {}
+    comparison: _Comparison, by_cut: Partials, cuts: tuple[int, ...]
+) -> tuple[PersonScores, list[Prefix]]:
+    """The scores of people by all samples, and each prefix's scores and flags."""
+    frame, scores = comparison.frame, PersonScores()
     prefixes: list[Prefix] = []
     for place, cut in enumerate(cuts):
-        if not all(partials[place].samples for partials in partials_by_cut.values()):
+        partials = {name: [level[place] for level in levels] for name, levels in by_cut.items()}
+        if not all(levels[0].samples for levels in partials.values()):
             continue
-        evidences = {
-            name: builder.evidence(partials_by_cut[name][place], samples[name])
-            for name, builder in builders.items()
-        }
-        scores_by_name = score_book(evidences, spec.membership.scores, None, frame)
-        for (recognizer, name), values in scores_by_name.items():
-            calibrated, decisions = decided(frame, values, spec.membership)
+        scores = comparison.scores(partials)
+        for (recognizer, name), values in scores.items():
+            calibrated, decisions = decided(frame, values, comparison.spec.membership)
             flagged = sum(decision.verdict is Verdict.LEAKED for decision in decisions)
             prefixes.append(Prefix(cut, recognizer, name, calibrated.score, flagged))
-    return scores_by_name, prefixes
+    return scores, prefixes
 
 
-def _settings(
-    spec: AuditSpec,
-    frame: Frame,
-    builders: Mapping[str, EvidenceBuilder],
-    thresholds: Mapping[str, float],
-    passes: SamplePasses,
-) -> list[SettingScores]:
+def _settings(comparison: _Comparison, passes: SamplePasses) -> Iterator[SettingScores]:
     """Each setting of a sweep, scored by its own samples; none without a sweep."""
-    count = len(Sweep(spec.generator.sweep).settings)
-    scores: list[SettingScores] = []
+    count = len(Sweep(comparison.spec.generator.sweep).settings)
     for setting in range(count if count > 1 else 0):
-        partials = passes.search_setting(thresholds, frame.levels, count, setting)
-        scores += _of_setting(spec, frame, builders, setting, partials, passes)
-    return scores
+        by_cut = passes.search_setting(comparison.people, comparison.twins, count, setting)
+        yield from _of_setting(
+            comparison, setting, {name: [level[0] for level in levels] for name, levels in by_cut.items()}
+        )
 
 
 def _of_setting(
-    spec: AuditSpec,
-    frame: Frame,
-    builders: Mapping[str, EvidenceBuilder],
-    setting: int,
-    partials: Mapping[str, Partial],
-    passes: SamplePasses,
+    comparison: _Comparison, setting: int, partials: Mapping[str, Sequence[Partial]]
 ) -> Iterator[SettingScores]:
-    if not all(partial.samples for partial in partials.values()):
+    samples = min(levels[0].samples for levels in partials.values())
+    if not samples:
         return
-    near = passes.gather({name: _neighbour_ids(partial.neighbours) for name, partial in partials.items()})
-    evidences = {name: builders[name].evidence(partial, near[name]) for name, partial in partials.items()}
-    samples = min(partial.samples for partial in partials.values())
-    for (recognizer, name), values in score_book(evidences, spec.membership.scores, None, frame).items():
-        yield SettingScores(setting, samples, recognizer, name, *decided(frame, values, spec.membership))
-
-
-def _scales(frame: Frame, scores_by_name: PhotoScores, spec: AuditSpec) -> dict[str, Scale] | None:
-    if CONSENSUS not in spec.membership.scores:
-        return None
-    return scales_of(frame, scores_by_name, combined_score(spec.membership.scores))
-
-
-def _support(
-    people: NDArray[np.int64],
-    thresholds: Mapping[str, float],
-    frame: Frame,
-    nearest: Mapping[str, Partial],
-    samples: Mapping[str, SampleTemplates],
-    builders: Mapping[str, EvidenceBuilder],
-    passes: SamplePasses,
-) -> Support:
-    partials = passes.support(people, thresholds, frame.levels)
-    supporting = passes.gather(
-        {name: _neighbour_ids(partial.neighbours) for name, partial in partials.items()}
-    )
-    photos = np.flatnonzero(np.isin(frame.gallery.identity, people)).astype(np.int64)
-    evidences = {
-        name: builders[name].evidence(partial, supporting[name], photos) for name, partial in partials.items()
-    }
-    return Support(people, photos, partials, evidences, nearest, samples)
+    for (recognizer, name), values in comparison.scores(partials).items():
+        calibrated, decisions = decided(comparison.frame, values, comparison.spec.membership)
+        yield SettingScores(setting, samples, recognizer, name, calibrated, decisions)
 
 
 def _population(gallery: EnrolledGallery, samples: Mapping[str, SampleTemplates]) -> Population | None:

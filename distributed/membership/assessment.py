@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.detectability import Reach
-from distributed.membership.evidence import PhotoScores
+from distributed.membership.evidence import PersonScores
 from distributed.membership.frame import Calibrated, Frame
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
 from distributed.membership.verdicts import Decision
-from distributed.reduce.neighbours import Partial
+from distributed.reduce.partial import Partial
+from distributed.reduce.reducer import SampleTemplates
 from distributed.statistics.drift import Drift
 from distributed.statistics.people.operating_point import OperatingPoint
 from distributed.statistics.people.population import Cluster as Crowd
@@ -38,7 +39,7 @@ class Population:
 
 @dataclass(frozen=True)
 class Prefix:
-    """What the samples below one id show. scores: of m candidates; flagged: before explaining away."""
+    """What the samples below one id show. scores: of m candidates."""
 
     samples: int
     recognizer: str
@@ -49,7 +50,7 @@ class Prefix:
 
 @dataclass(frozen=True)
 class SettingScores:
-    """What the samples of one setting of a sweep show, by one recogniser × score, before explaining away.
+    """What the samples of one setting of a sweep show, by one recogniser × score.
 
     samples: those with a template. calibrated, decisions: of m candidates; q-values are within the setting.
     """
@@ -66,22 +67,22 @@ class SettingScores:
 class Assessment:
     """What the samples say of the gallery.
 
-    thresholds: recogniser -> similarity of a hit. photo_scores: the scores of photos by all samples.
-    before: the judgements before explaining away. reach: by recogniser and group, what it could have found.
+    points: thresholds for two photos. partials: recogniser -> of all samples, at each level of the frame.
+    reach: by recogniser and group, what it could have found. samples: the first templates, and those nearest
+    to whom the headline flags.
     """
 
     frame: Frame
     points: Mapping[str, OperatingPoint]
-    thresholds: Mapping[str, float]
-    partials: Mapping[str, Partial]
-    photo_scores: PhotoScores
-    before: Sequence[Judgement]
+    partials: Mapping[str, Sequence[Partial]]
+    scores: PersonScores
     judgements: Sequence[Judgement]
     hits: Sequence[HitCounts]
     reach: Reach
     population: Population | None
     prefixes: Sequence[Prefix]
     drifts: Sequence[Drift]
+    samples: Mapping[str, SampleTemplates]
     settings: Sequence[SettingScores] = ()
 
     @property

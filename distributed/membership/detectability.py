@@ -11,7 +11,8 @@ from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.frame import Frame, calibrate
 from distributed.membership.judgement import Judgement
 from distributed.membership.verdicts import Decision
-from distributed.reduce.neighbours import Partial
+from distributed.reduce.partial import Partial
+from distributed.reduce.people import centred
 from distributed.statistics.allowance import Allowance
 from distributed.statistics.flagging import flagging_p_values
 from distributed.statistics.matching import Group
@@ -56,21 +57,26 @@ Reach = Mapping[str, Sequence[GroupReach]]
 """Recogniser -> each group of the frame."""
 
 
-def reach_of(frame: Frame, partials: Mapping[str, Partial]) -> dict[str, list[GroupReach]]:
-    """By the nearest sample of each photo."""
-    return {name: _of_recognizer(frame, name, partial) for name, partial in partials.items()}
+def reach_of(
+    frame: Frame, partials: Mapping[str, Sequence[Partial]], centres: Mapping[str, Floats]
+) -> dict[str, list[GroupReach]]:
+    """By the nearest sample of each person. partials: recogniser -> of each level."""
+    return {name: _of_recognizer(frame, name, levels, centres[name]) for name, levels in partials.items()}
 
 
-def _of_recognizer(frame: Frame, recognizer: str, partial: Partial) -> list[GroupReach]:
-    calibrated = calibrate(frame, partial.neighbours.similarity[:, 0].astype(np.float64))
+def _of_recognizer(
+    frame: Frame, recognizer: str, levels: Sequence[Partial], centre: Floats
+) -> list[GroupReach]:
+    scores = np.stack([partial.neighbours.similarity[:, 0].astype(np.float64) for partial in levels])
+    calibrated = calibrate(frame, scores)
     return [
-        GroupReach(partial.samples, cohort, _mated(frame.gallery, recognizer, group))
+        GroupReach(levels[0].samples, cohort, _mated(frame.gallery, recognizer, group, centre))
         for group, cohort in zip(frame.groups, calibrated.cohort, strict=True)
     ]
 
 
-def _mated(gallery: EnrolledGallery, recognizer: str, group: Group) -> MatedSimilarity:
-    templates = gallery.templates[recognizer]
+def _mated(gallery: EnrolledGallery, recognizer: str, group: Group, centre: Floats) -> MatedSimilarity:
+    templates = centred(gallery.templates[recognizer], centre)
     return mated_similarity(templates, gallery.identity, gallery.rank, group.photos, group.cohort)
 
 
@@ -93,9 +99,7 @@ def with_detectability(
 def _with_detectability(
     frame: Frame, judgement: Judgement, reach: Reach, membership: MembershipSpec
 ) -> Judgement:
-    explained = judgement.explained_p_value
-    p = np.where(np.isnan(explained), judgement.calibrated.p_value, explained)
-    bars = flagging_p_values(p, membership.fdr, membership.correction)
+    bars = flagging_p_values(judgement.calibrated.p_value, membership.fdr, membership.correction)
     names = [judgement.recognizer] if judgement.recognizer in reach else list(reach)
     answers: dict[tuple[int, float], tuple[float | None, str]] = {}
     decisions = list(judgement.decisions)

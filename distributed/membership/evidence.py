@@ -1,85 +1,67 @@
-"""What the samples show of each photo: the input of the scores, and the scores of all photos."""
+"""What the samples show of each person: the input of the scores, and the scores of all people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from distributed.gallery.enrolled import EnrolledGallery
-from distributed.membership.cohort_norms import CohortPeople, cohort_people, norm_inputs
 from distributed.membership.density import reference_log_density
-from distributed.membership.frame import Floats, Frame, Integers
-from distributed.membership.scores import NORMS, Evidence, photo_scores
-from distributed.reduce.neighbours import Neighbours, Partial
-from distributed.reduce.reducer import SampleTemplates
+from distributed.membership.frame import Floats, Frame
+from distributed.membership.scores import Evidence, person_scores
+from distributed.reduce.partial import Partial
+from distributed.reduce.queries import ComparedPeople
 from schemas.run.tables import Role
 from schemas.spec.membership import MembershipSpec
 
 CONSENSUS = "consensus"
 EVERY_RECOGNIZER = "all"
-PhotoScores = dict[tuple[str, str], Floats]
-"""(recogniser, score name) -> the scores of photos, (g,)."""
+PersonScores = dict[tuple[str, str], Floats]
+"""(recogniser, score name) -> the scores of all people at each level of photos, float64 (l, P)."""
 
 
 @dataclass(frozen=True)
 class EvidenceBuilder:
-    """Builds the evidence of one recogniser for any merged search of the whole gallery or a part of it."""
+    """Builds the evidence of one recogniser for any merged search.
 
-    gallery: EnrolledGallery
-    recognizer: str
+    reference_density: by level, float64 (P,), or none. reference: by level, of the reference generator.
+    """
+
     membership: MembershipSpec
-    cohort: CohortPeople
-    reference_density: Floats | None
-    reference: Partial | None
+    dimension: int
+    reference_density: Sequence[Floats]
+    reference: Sequence[Partial]
 
     @classmethod
     def of(
-        cls, gallery: EnrolledGallery, recognizer: str, membership: MembershipSpec, reference: Partial | None
+        cls,
+        frame: Frame,
+        people: ComparedPeople,
+        membership: MembershipSpec,
+        reference: Sequence[Partial] = (),
     ) -> EvidenceBuilder:
-        templates, cohort = gallery.templates[recognizer], gallery.members_of(Role.COHORT)
-        density = None
+        density: list[Floats] = []
         if "density_ratio" in membership.scores:
-            first = (gallery.rank == 0) & np.isin(gallery.identity, cohort)
-            density = reference_log_density(
-                templates, gallery.identity, templates[first], gallery.identity[first], membership.topk
+            everybody, cohort = np.arange(len(frame.gallery.names)), frame.gallery.members_of(Role.COHORT)
+            density = [
+                reference_log_density(rows, everybody, rows[cohort], cohort, membership.topk)
+                for rows in people.levels
+            ]
+        return cls(membership, people.levels[0].shape[1], density, reference)
+
+    def evidence(self, partials: Sequence[Partial]) -> list[Evidence]:
+        """Of each level."""
+        return [
+            Evidence(
+                partial,
+                self.membership.topk,
+                self.dimension,
+                self.reference_density[level] if self.reference_density else None,
+                self.reference[level] if self.reference else None,
             )
-        people = cohort_people(templates, gallery.identity, cohort)
-        return cls(gallery, recognizer, membership, people, density, reference)
-
-    def evidence(
-        self, partial: Partial, samples: SampleTemplates, photos: Integers | None = None
-    ) -> Evidence:
-        """photos: the rows of the gallery that the partial is about, all if not given."""
-        rows = np.arange(len(self.gallery.identity)) if photos is None else photos
-        templates = self.gallery.templates[self.recognizer][rows]
-        norms = None
-        if NORMS & set(self.membership.scores):
-            norms = norm_inputs(
-                templates,
-                self.gallery.identity[rows],
-                partial.neighbours,
-                samples.sample_id,
-                samples.templates,
-                self.cohort,
-            )
-        density = None if self.reference_density is None else self.reference_density[rows]
-        reference = None if self.reference is None else _rows_of(self.reference, rows)
-        return Evidence(partial, self.membership.topk, templates.shape[1], norms, density, reference)
-
-
-def _rows_of(partial: Partial, rows: Integers) -> Partial:
-    near = Neighbours(partial.neighbours.similarity[rows], partial.neighbours.sample_id[rows])
-    return replace(partial, neighbours=near, photo_hits=partial.photo_hits[rows])
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Mean and standard deviation of a photo score over the cohort's photos."""
-
-    mean: float
-    deviation: float
+            for level, partial in enumerate(partials)
+        ]
 
 
 def combined_score(names: Sequence[str]) -> str:
@@ -87,36 +69,34 @@ def combined_score(names: Sequence[str]) -> str:
     return next(name for name in names if name != CONSENSUS)
 
 
-def scales_of(frame: Frame, scores_by_name: PhotoScores, name: str) -> dict[str, Scale]:
-    """Recogniser -> the scale of a score."""
-    cohort = np.isin(frame.gallery.identity, frame.gallery.members_of(Role.COHORT))
-    scales = {}
-    for (recognizer, score_name), values in scores_by_name.items():
+def in_units(frame: Frame, scores: PersonScores, name: str) -> list[Floats]:
+    """A score of each recogniser in units of its spread over the cohort, each float64 (l, P)."""
+    cohort = frame.gallery.members_of(Role.COHORT)
+    units = []
+    for (_, score_name), values in scores.items():
         if score_name == name:
-            deviation = float(values[cohort].std())
-            scales[recognizer] = Scale(float(values[cohort].mean()), deviation or 1.0)
-    return scales
+            deviation = values[:, cohort].std(axis=1, keepdims=True)
+            mean = values[:, cohort].mean(axis=1, keepdims=True)
+            units.append((values - mean) / np.where(deviation > 0, deviation, 1.0))
+    return units
 
 
-def score_book(
-    evidences: Mapping[str, Evidence], names: Sequence[str], scales: Mapping[str, Scale] | None, frame: Frame
-) -> PhotoScores:
-    """All recognisers × scores of photos; `consensus`, if wanted, last.
+def all_scores(
+    evidences: Mapping[str, Sequence[Evidence]], names: Sequence[str], frame: Frame
+) -> PersonScores:
+    """All recognisers × scores of people at each level; `consensus`, if wanted, last.
 
     consensus: the mean over recognisers of the first other score, each in units of its cohort's spread, so
     that no recogniser's range outweighs another's. What leaks may show in one recogniser and not in another:
     Tinsley et al. 2021, This Face Does Not Exist... But It Might Be Yours, WACV.
     """
     plain = [name for name in names if name != CONSENSUS]
-    scores_by_name: PhotoScores = {}
-    for recognizer, evidence in evidences.items():
-        for name, values in photo_scores(evidence, plain).items():
-            scores_by_name[recognizer, name] = values
+    scores: PersonScores = {}
+    for recognizer, levels in evidences.items():
+        by_level = [person_scores(evidence, plain) for evidence in levels]
+        for name in plain:
+            scores[recognizer, name] = np.stack([values[name] for values in by_level])
     if CONSENSUS in names:
-        base = combined_score(names)
-        scales = scales_of(frame, scores_by_name, base) if scales is None else scales
-        units = [
-            (scores_by_name[scaled, base] - scale.mean) / scale.deviation for scaled, scale in scales.items()
-        ]
-        scores_by_name[EVERY_RECOGNIZER, CONSENSUS] = np.mean(units, axis=0)
-    return scores_by_name
+        units = in_units(frame, scores, combined_score(names))
+        scores[EVERY_RECOGNIZER, CONSENSUS] = np.mean(units, axis=0)
+    return scores

@@ -14,11 +14,9 @@ from distributed.statistics.matching import (
     EVERYBODY,
     Group,
     calibration_groups,
-    identity_means,
     merged_strata,
     quality_strata,
 )
-from distributed.statistics.people.operating_point import OperatingPoint, operating_threshold
 from schemas.run.tables import Role
 from schemas.spec.membership import QUALITY, MembershipSpec
 
@@ -85,15 +83,6 @@ def identity_quality(gallery: EnrolledGallery) -> Floats:
     return means
 
 
-def operating_points(gallery: EnrolledGallery, fmr: float) -> dict[str, OperatingPoint]:
-    """Each recogniser's threshold of a hit, from the cohort's own photos."""
-    cohort = np.isin(gallery.identity, gallery.members_of(Role.COHORT))
-    return {
-        name: operating_threshold(templates[cohort], gallery.identity[cohort], fmr)
-        for name, templates in gallery.templates.items()
-    }
-
-
 @dataclass(frozen=True)
 class Calibrated:
     """Scores and conformal p-values of m candidates, and the scores of each group's cohort."""
@@ -104,21 +93,18 @@ class Calibrated:
     cohort: Sequence[Floats]
 
 
-def calibrate(frame: Frame, photo_score: Floats) -> Calibrated:
-    """Compare each candidate with the cohort of their group, at the group's number of photos."""
+def calibrate(frame: Frame, scores: Floats) -> Calibrated:
+    """Compare each candidate with the cohort of their group, at the group's number of photos.
+
+    scores: float64 (l, P), of all people at each level.
+    """
     score, p_value, floor = (np.empty(len(frame.candidates)) for _ in range(3))
     cohorts = []
     for index, group in enumerate(frame.groups):
-        means = means_of(frame, photo_score, group.photos)
+        values = scores[frame.level_of(group)]
         in_group = frame.group_of == index
-        score[in_group] = means[frame.candidates[in_group]]
-        cohorts.append(means[group.cohort])
+        score[in_group] = values[frame.candidates[in_group]]
+        cohorts.append(values[group.cohort])
         p_value[in_group] = conformal_p_values(score[in_group], cohorts[-1])
         floor[in_group] = 1 / (len(group.cohort) + 1)
     return Calibrated(score, p_value, floor, cohorts)
-
-
-def means_of(frame: Frame, photo_score: Floats, photos: int) -> Floats:
-    """The score of each identity at so many photos, float64 (i,)."""
-    gallery = frame.gallery
-    return identity_means(photo_score, gallery.identity, gallery.rank, photos, len(gallery.names))

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distributed.membership.frame import Floats, Frame, Integers
-from distributed.reduce.neighbours import Partial
+from distributed.reduce.partial import EDGES, Partial
 from distributed.statistics.over_representation import over_representation, over_represented
+from schemas.run.tables import Role
+
+EXPECTED_HITS = 0.1
+"""Of a person outside the training data, among all samples, at the margin that makes a hit."""
 
 
 @dataclass(frozen=True)
 class HitCounts:
-    """How often each candidate is hit, against the cohort; arrays in the order of the frame's candidates."""
+    """How often each candidate is hit, against the cohort; arrays in the order of the frame's candidates.
+
+    margin: by which a sample must fit the person better than anybody else.
+    """
 
     recognizer: str
+    margin: float
     hits: Integers
     per_million: Floats
     low: Floats
@@ -25,16 +34,27 @@ class HitCounts:
     ratio: Floats
     p_value: Floats
     flagged: NDArray[np.bool_]
-    resembles: Integers
 
 
-def count_hits(frame: Frame, recognizer: str, partial: Partial, fdr: float) -> HitCounts:
-    """Over-representation of every candidate, at the number of photos of their group."""
-    m = len(frame.candidates)
+def hit_edge(frame: Frame, partials: Sequence[Partial]) -> int:
+    """The place in EDGES of the smallest margin by which the cohort has EXPECTED_HITS a person or fewer.
+
+    By the last level of photos, the most exact one. The largest margin if there is none.
+    """
+    cohort = frame.gallery.members_of(Role.COHORT)
+    means = partials[-1].margin_hits[:, cohort].mean(axis=1)
+    few = np.flatnonzero(means <= EXPECTED_HITS)
+    return int(few[0]) if len(few) else len(EDGES) - 1
+
+
+def count_hits(frame: Frame, recognizer: str, partials: Sequence[Partial], fdr: float) -> HitCounts:
+    """Over-representation of every candidate, at the number of photos of their group. partials: by level."""
+    m, edge = len(frame.candidates), hit_edge(frame, partials)
     hits = np.zeros(m, dtype=np.int64)
     columns = per_million, low, high, expected, ratio, p_value = np.empty((6, m))
     for index, group in enumerate(frame.groups):
-        counts = partial.identity_hits[frame.level_of(group)]
+        partial = partials[frame.level_of(group)]
+        counts = partial.margin_hits[edge]
         in_group = np.flatnonzero(frame.group_of == index)
         hits[in_group] = counts[frame.candidates[in_group]]
         measured = over_representation(hits[in_group], partial.samples, counts[group.cohort])
@@ -42,5 +62,5 @@ def count_hits(frame: Frame, recognizer: str, partial: Partial, fdr: float) -> H
         values = (measured.per_million, measured.low, measured.high, rate, measured.ratio, measured.p_value)
         for column, value in zip(columns, values, strict=True):
             column[in_group] = value
-    flagged, nobody = over_represented(p_value, fdr), np.full(m, -1, dtype=np.int64)
-    return HitCounts(recognizer, hits, per_million, low, high, expected, ratio, p_value, flagged, nobody)
+    flagged = over_represented(p_value, fdr)
+    return HitCounts(recognizer, EDGES[edge], hits, per_million, low, high, expected, ratio, p_value, flagged)

@@ -1,4 +1,4 @@
-"""From the scores of photos to p-values and verdicts of every candidate."""
+"""From the scores of people to p-values and verdicts of every candidate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.membership.evidence import CONSENSUS, PhotoScores, combined_score, scales_of
+from distributed.membership.evidence import CONSENSUS, PersonScores, combined_score, in_units
 from distributed.membership.frame import Calibrated, Floats, Frame, Integers, calibrate
 from distributed.membership.verdicts import Decision, decide
 from distributed.statistics.set_membership import set_p_value
@@ -24,9 +24,9 @@ SEED = 0
 class Judgement:
     """One recogniser × score, all arrays and lists in the order of the frame's candidates.
 
-    tail: extrapolated p-values. explained_p_value: NaN for candidates whose evidence needed no second look.
-    resembles: index of the identity that explains the evidence, or −1. disagreement: the spread of
-    `consensus` over recognisers, NaN for other scores. set_p_value: of all candidates together.
+    tail: extrapolated p-values. resembles: index of the flagged person whom the similar samples fit better,
+    or −1. disagreement: the spread of `consensus` over recognisers, NaN for other scores. set_p_value: of all
+    candidates together.
     """
 
     recognizer: str
@@ -34,7 +34,6 @@ class Judgement:
     calibrated: Calibrated
     tail: TailPValues
     decisions: Sequence[Decision]
-    explained_p_value: Floats
     resembles: Integers
     disagreement: Floats
     set_p_value: float
@@ -48,7 +47,7 @@ class Judgement:
 
 def judge(
     frame: Frame,
-    scores_by_name: PhotoScores,
+    scores: PersonScores,
     membership: MembershipSpec,
     *,
     tails: bool = True,
@@ -59,7 +58,7 @@ def judge(
     tails, set_test: whether these, which change no verdict, are computed; NaN if not.
     """
     judgements = []
-    for (recognizer, name), values in scores_by_name.items():
+    for (recognizer, name), values in scores.items():
         calibrated, decisions = decided(frame, values, membership)
         m = len(frame.candidates)
         unknown = np.full(m, np.nan)
@@ -70,20 +69,17 @@ def judge(
                 calibrated,
                 _tails(frame, calibrated) if tails else TailPValues(unknown, unknown, unknown),
                 decisions,
-                unknown,
                 np.full(m, -1, dtype=np.int64),
-                _disagreement(frame, scores_by_name, membership) if name == CONSENSUS else unknown,
+                _disagreement(frame, scores, membership) if name == CONSENSUS else unknown,
                 _set_p_value(frame, calibrated) if set_test else float("nan"),
             )
         )
     return judgements
 
 
-def decided(
-    frame: Frame, photo_score: Floats, membership: MembershipSpec
-) -> tuple[Calibrated, list[Decision]]:
-    """The p-values and verdicts that the scores of photos lead to, before explaining away."""
-    calibrated = calibrate(frame, photo_score)
+def decided(frame: Frame, scores: Floats, membership: MembershipSpec) -> tuple[Calibrated, list[Decision]]:
+    """The p-values and verdicts that scores (l, P) lead to."""
+    calibrated = calibrate(frame, scores)
     fdr, correction = membership.fdr, membership.correction
     return calibrated, decide(calibrated.p_value, calibrated.floor, fdr=fdr, correction=correction)
 
@@ -103,10 +99,6 @@ def _set_p_value(frame: Frame, calibrated: Calibrated) -> float:
     return set_p_value(sides, calibrated.cohort, seed=SEED)
 
 
-def _disagreement(frame: Frame, scores_by_name: PhotoScores, membership: MembershipSpec) -> Floats:
-    base = combined_score(membership.scores)
-    units = [
-        (calibrate(frame, scores_by_name[recognizer, base]).score - scale.mean) / scale.deviation
-        for recognizer, scale in scales_of(frame, scores_by_name, base).items()
-    ]
-    return np.asarray(np.std(units, axis=0), dtype=np.float64)
+def _disagreement(frame: Frame, scores: PersonScores, membership: MembershipSpec) -> Floats:
+    units = in_units(frame, scores, combined_score(membership.scores))
+    return np.asarray(np.std([calibrate(frame, values).score for values in units], axis=0), dtype=np.float64)

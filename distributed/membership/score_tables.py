@@ -12,27 +12,46 @@ from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.frame import Floats, Frame, Integers
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
-from distributed.reduce.neighbours import Partial
+from distributed.reduce.partial import EDGES, Partial
 from distributed.statistics.calibration import cohort_p_values
 from schemas.run.tables import NEIGHBOURS_SCHEMA, OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA, Role
 
 
-def neighbours_table(gallery: EnrolledGallery, partials: Mapping[str, Partial]) -> pa.Table:
-    """`neighbours.parquet`: the nearest samples of every photo, rank 1 first."""
-    tables = [_neighbours_of(gallery, name, partial) for name, partial in partials.items()]
-    return pa.concat_tables(tables)
+def neighbours_table(frame: Frame, partials: Mapping[str, Sequence[Partial]]) -> pa.Table:
+    """`neighbours.parquet`: the nearest samples of every person, rank 1 first.
+
+    Of candidates at the number of photos that they are calibrated at; of the cohort at the largest such
+    number that they have. partials: recogniser -> of each level.
+    """
+    levels = _levels_of_people(frame)
+    return pa.concat_tables([_neighbours_of(frame, name, of, levels) for name, of in partials.items()])
 
 
-def _neighbours_of(gallery: EnrolledGallery, recognizer: str, partial: Partial) -> pa.Table:
-    sample_id = partial.neighbours.sample_id
-    photo, rank = np.nonzero(sample_id >= 0)
+def _levels_of_people(frame: Frame) -> Integers:
+    levels = np.searchsorted(np.array(frame.levels), frame.gallery.photos_per_identity(), side="right") - 1
+    for index, group in enumerate(frame.groups):
+        levels[frame.candidates[frame.group_of == index]] = frame.level_of(group)
+    return np.maximum(levels, 0)
+
+
+def _neighbours_of(frame: Frame, recognizer: str, partials: Sequence[Partial], levels: Integers) -> pa.Table:
+    people = np.arange(len(levels))
+    near = [partial.neighbours for partial in partials]
+    sample_id, similarity, margin, other = (
+        np.stack([getattr(of, field) for of in near])[levels, people]
+        for field in ("sample_id", "similarity", "margin", "best_other")
+    )
+    person, rank = np.nonzero(sample_id >= 0)
+    better = other[person, rank].astype(np.int64)
     columns = [
-        _names(gallery, gallery.identity[photo]),
-        pa.array(gallery.photos, pa.string()).take(pa.array(photo)),
-        pa.repeat(recognizer, len(photo)),
+        _names(frame.gallery, person),
+        pa.repeat(recognizer, len(person)),
+        pa.array(np.array(frame.levels)[levels[person]], pa.int32()),
         pa.array(rank + 1, pa.int32()),
-        pa.array(sample_id[photo, rank]),
-        pa.array(partial.neighbours.similarity[photo, rank]),
+        pa.array(sample_id[person, rank]),
+        pa.array(similarity[person, rank]),
+        pa.array(margin[person, rank]),
+        _names(frame.gallery, better),
     ]
     return pa.Table.from_arrays(columns, schema=NEIGHBOURS_SCHEMA)
 
@@ -43,28 +62,29 @@ def _names(gallery: EnrolledGallery, identities: Integers) -> pa.Array:
     return pa.array(gallery.names, pa.string()).take(places)
 
 
-def scores_table(frame: Frame, partials: Mapping[str, Partial], judgements: Sequence[Judgement]) -> pa.Table:
+def scores_table(
+    frame: Frame,
+    partials: Mapping[str, Sequence[Partial]],
+    judgements: Sequence[Judgement],
+    hits: Sequence[HitCounts],
+) -> pa.Table:
     """`scores.parquet`: for each recogniser × score, the candidates, then each group's cohort."""
-    tables = []
+    tables, counts = [], {count.recognizer: count for count in hits}
     for judgement in judgements:
-        partial = partials.get(judgement.recognizer)
-        tables.append(_candidates_of(frame, partial, judgement))
-        tables += [_cohort_of(frame, partial, judgement, index) for index in range(len(frame.groups))]
+        count = counts.get(judgement.recognizer)
+        tables.append(_candidates_of(frame, count, judgement))
+        levels = partials.get(judgement.recognizer)
+        tables += [_cohort_of(frame, levels, count, judgement, index) for index in range(len(frame.groups))]
     return pa.concat_tables(tables)
 
 
-def _candidates_of(frame: Frame, partial: Partial | None, judgement: Judgement) -> pa.Table:
+def _candidates_of(frame: Frame, count: HitCounts | None, judgement: Judgement) -> pa.Table:
     groups = [frame.groups[index] for index in frame.group_of]
-    hits = None
-    if partial is not None:
-        levels = [frame.level_of(group) for group in groups]
-        hits = partial.identity_hits[levels, frame.candidates]
     columns = {
         "identity": _names(frame.gallery, frame.candidates),
         "role": pa.repeat(str(Role.CANDIDATE), len(groups)),
         "score": pa.array(judgement.calibrated.score),
         "p_value": pa.array(judgement.calibrated.p_value),
-        "explained_p_value": _nullable(judgement.explained_p_value),
         "p_floor": pa.array(judgement.calibrated.floor),
         "q_value": pa.array([decision.q_value for decision in judgement.decisions], pa.float64()),
         "fdp_bound": pa.array([decision.fdp_bound for decision in judgement.decisions], pa.float64()),
@@ -77,12 +97,18 @@ def _candidates_of(frame: Frame, partial: Partial | None, judgement: Judgement) 
         "disagreement": _nullable(judgement.disagreement),
         "stratum": pa.array([group.stratum for group in groups]),
         "photos": pa.array([group.photos for group in groups], pa.int32()),
-        "hits": pa.nulls(len(groups), pa.int64()) if hits is None else pa.array(hits),
+        "hits": pa.nulls(len(groups), pa.int64()) if count is None else pa.array(count.hits),
     }
     return _score_rows(judgement, columns)
 
 
-def _cohort_of(frame: Frame, partial: Partial | None, judgement: Judgement, index: int) -> pa.Table:
+def _cohort_of(
+    frame: Frame,
+    partials: Sequence[Partial] | None,
+    count: HitCounts | None,
+    judgement: Judgement,
+    index: int,
+) -> pa.Table:
     """The cohort of one group, with leave-one-out p-values: for diagnostics."""
     group, score = frame.groups[index], judgement.calibrated.cohort[index]
     n = len(group.cohort)
@@ -95,8 +121,9 @@ def _cohort_of(frame: Frame, partial: Partial | None, judgement: Judgement, inde
         "stratum": pa.repeat(group.stratum, n),
         "photos": pa.array(np.full(n, group.photos), pa.int32()),
     }
-    if partial is not None:
-        columns["hits"] = pa.array(partial.identity_hits[frame.level_of(group), group.cohort])
+    if partials is not None and count is not None:
+        edge = EDGES.index(count.margin)
+        columns["hits"] = pa.array(partials[frame.level_of(group)].margin_hits[edge, group.cohort])
     return _score_rows(judgement, columns)
 
 
@@ -127,6 +154,7 @@ def _hits_of(frame: Frame, hits: HitCounts) -> pa.Table:
         pa.repeat(hits.recognizer, len(groups)),
         pa.array([group.stratum for group in groups]),
         pa.array([group.photos for group in groups], pa.int32()),
+        pa.repeat(hits.margin, len(groups)),
         pa.array(hits.hits),
         pa.array(hits.per_million),
         pa.array(hits.low),
@@ -135,6 +163,5 @@ def _hits_of(frame: Frame, hits: HitCounts) -> pa.Table:
         pa.array(np.where(finite, hits.ratio, 0.0), mask=~finite),
         pa.array(hits.p_value),
         pa.array(hits.flagged),
-        _names(frame.gallery, hits.resembles),
     ]
     return pa.Table.from_arrays(columns, schema=OVER_REPRESENTATION_SCHEMA)

@@ -7,42 +7,55 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distributed.membership.cohort_norms import NormInputs, cohort_norm, s_norm, t_norm, z_norm
 from distributed.membership.density import log_density
-from distributed.reduce.neighbours import Partial
-from distributed.statistics.similarity import (
-    Floats,
-)
+from distributed.reduce.partial import Partial
+from distributed.statistics.similarity import Floats
+
+TEMPERATURE = 0.05
+"""Of `margin`: how much more a near sample counts than a less near one. Chosen in simulated worlds."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the scores of g photos are computed from; what is None, no wanted score may need.
+    """All that the scores of P people are computed from; what is None, no wanted score may need.
 
-    partial: of all samples. topk: how many neighbours count. norms: for the scores of cohort_norms.py.
-    reference_density: float64 (g,), log density of the reference population at each photo. dimension: of the
-    templates. reference: the same search among a reference generator's samples.
+    partial: of all samples. topk: how many neighbours count. reference_density: float64 (P,), log density of
+    the reference population at each person. dimension: of the templates. reference: the same search among a
+    reference generator's samples.
     """
 
     partial: Partial
     topk: int
     dimension: int
-    norms: NormInputs | None = None
     reference_density: Floats | None = None
     reference: Partial | None = None
 
 
-def photo_scores(evidence: Evidence, names: Sequence[str]) -> dict[str, Floats]:
-    """Score every photo: float64 (g,) for each of names; `identity_means` makes scores of identities of them.
+def person_scores(evidence: Evidence, names: Sequence[str]) -> dict[str, Floats]:
+    """Score every person: float64 (P,) for each of names.
 
     Raises ValueError without samples, for an unknown name, and for a score that lacks what it needs.
     """
     if evidence.partial.samples == 0:
         raise ValueError("no sample has a template, so no identity has a score")
-    unknown = sorted(set(names) - set(PHOTO_SCORES))
+    unknown = sorted(set(names) - set(PERSON_SCORES))
     if unknown:
-        raise ValueError(f"there is no score {unknown[0]}; there are {', '.join(PHOTO_SCORES)}")
-    return {name: PHOTO_SCORES[name](evidence) for name in names}
+        raise ValueError(f"there is no score {unknown[0]}; there are {', '.join(PERSON_SCORES)}")
+    return {name: PERSON_SCORES[name](evidence) for name in names}
+
+
+def _margin(evidence: Evidence) -> Floats:
+    """log Σ exp(m / TEMPERATURE) over the margins m of the topk nearest samples: how many of them, and by how
+    much, fit this person better than the other people whom they fit best.
+
+    Scores are equivariant under permutations of people: the centre follows from the samples alone, and the
+    other people are candidates and cohort alike. See docs/method.md.
+    """
+    margin = evidence.partial.neighbours.margin.astype(np.float64)
+    largest = margin.max(axis=1, keepdims=True)
+    sums: Floats = np.exp((margin - largest) / TEMPERATURE).sum(axis=1)
+    score: Floats = largest[:, 0] / TEMPERATURE + np.log(sums)
+    return score
 
 
 def _max(evidence: Evidence) -> Floats:
@@ -53,7 +66,7 @@ def _max(evidence: Evidence) -> Floats:
 def _topk_mean(evidence: Evidence) -> Floats:
     """The mean similarity of the topk nearest samples, or of all samples if there are fewer.
 
-    A smoother estimate of the density near the photo than the nearest sample alone (GAN-Leaks, as above).
+    A smoother estimate of the density near the person than the nearest sample alone (GAN-Leaks, as above).
     """
     nearest = evidence.partial.neighbours.similarity
     mean: Floats = nearest[:, : _wanted(evidence)].mean(axis=1, dtype=np.float64)
@@ -69,19 +82,19 @@ def _wanted(evidence: Evidence) -> int:
 
 
 def _hit_rate(evidence: Evidence) -> Floats:
-    """The share of samples in the photo's neighbourhood.
+    """The share of samples in the person's neighbourhood.
 
     Hilprecht, Härterich and Bernau 2019, Monte Carlo and Reconstruction Membership Inference Attacks against
     Generative Models, PETS 2019(4), eq. 4, with a similarity threshold in place of their distance.
     """
-    rate: Floats = evidence.partial.photo_hits / evidence.partial.samples
+    rate: Floats = evidence.partial.hits / evidence.partial.samples
     return rate
 
 
 def _calibrated(evidence: Evidence) -> Floats:
     """`max` less `max` among as many samples of a reference generator: GAN-Leaks, section 4.5.
 
-    Takes off what any generator of faces gives away of the photo.
+    Takes off what any generator of faces gives away of the person.
     """
     if evidence.reference is None:
         raise ValueError("the score calibrated needs a reference generator's samples")
@@ -90,7 +103,7 @@ def _calibrated(evidence: Evidence) -> Floats:
 
 
 def _density_ratio(evidence: Evidence) -> Floats:
-    """Log density of the samples less that of the reference population, at the photo, both by the topk-th
+    """Log density of the samples less that of the reference population, at the person, both by the topk-th
     nearest neighbour: DOMIAS, van Breugel et al. 2023, arXiv 2302.12580, eq. 3."""
     if evidence.reference_density is None:
         raise ValueError("the score density_ratio needs a reference population")
@@ -99,24 +112,11 @@ def _density_ratio(evidence: Evidence) -> Floats:
     return log_density(kth, k, samples, evidence.dimension) - evidence.reference_density
 
 
-def _normed(norm: Callable[[NormInputs], Floats]) -> Callable[[Evidence], Floats]:
-    def score(evidence: Evidence) -> Floats:
-        if evidence.norms is None:
-            raise ValueError(f"the score {norm.__name__} needs the templates of the nearest samples")
-        return norm(evidence.norms)
-
-    return score
-
-
-PHOTO_SCORES: dict[str, Callable[[Evidence], Floats]] = {
-    "cohort_norm": _normed(cohort_norm),
+PERSON_SCORES: dict[str, Callable[[Evidence], Floats]] = {
+    "margin": _margin,
     "max": _max,
     "topk_mean": _topk_mean,
     "hit_rate": _hit_rate,
     "density_ratio": _density_ratio,
     "calibrated": _calibrated,
-    "z_norm": _normed(z_norm),
-    "t_norm": _normed(t_norm),
-    "s_norm": _normed(s_norm),
 }
-NORMS = frozenset({"cohort_norm", "z_norm", "t_norm", "s_norm"})

@@ -66,9 +66,3 @@ def _verdict(
         f"{round(1 / floor) - 1} cohort identities give no p-value below {floor:.2g}, which would not be "
         f"flagged; one of {m} candidates can be flagged at FDR {fdr:g} with {needed} cohort identities"
     )
-
-
-def explained_by(decision: Decision, other: str) -> Decision:
-    """The verdict on a person whose evidence vanished without the samples that fit `other` better."""
-    reason = f"the samples that resemble this person fit {other} better; what is left is no evidence"
-    return Decision(decision.q_value, decision.fdp_bound, Verdict.INCONCLUSIVE, reason)

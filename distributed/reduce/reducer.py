@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from uuid import uuid4
 
 import faiss
 import numpy as np
@@ -15,92 +14,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery, template_rows, without_people
-from distributed.reduce.neighbours import Neighbours, NeighbourSearch, Partial, empty, merge, search
-from distributed.statistics.people.explaining import supported
+from distributed.gallery.enrolled import template_rows
+from distributed.reduce.partial import Arrays, Partial, empty, merge, partial_arrays, partial_of
+from distributed.reduce.people import centred
+from distributed.reduce.queries import GatherQuery, MergeGroup, Query, SearchQuery, ShardGroup
+from distributed.reduce.search import PeopleSearch
 from distributed.storage.store import open_run
-from schemas.run.artefacts import GALLERY_FILE, PARTIALS_PREFIX, SAMPLES_PREFIX
+from schemas.run.artefacts import SAMPLES_PREFIX
 from schemas.run.shard import Shard, ShardReport
 from schemas.run.tables import template_column
-from schemas.spec.audit import AuditSpec
-
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class SearchQuery:
-    """Compare the whole gallery with all samples.
-
-    samples: the run whose shards are searched, this one or a reference. thresholds: recogniser name ->
-    similarity of a hit. levels: as in `search`. cuts: rising sample ids; what is found among the ids
-    below each is reported. settings and setting: only samples whose id is `setting` modulo `settings` count.
-    left_out: people of `gallery.parquet` who are not compared.
-    """
-
-    spec: AuditSpec
-    samples: AuditSpec
-    thresholds: Mapping[str, float]
-    levels: tuple[int, ...]
-    cuts: tuple[int, ...]
-    device: str
-    threads: int
-    settings: int = 1
-    setting: int = 0
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class GatherQuery:
-    """Fetch the templates of some samples. ids: recogniser name -> sample ids, rising."""
-
-    spec: AuditSpec
-    ids: Mapping[str, NDArray[np.int64]]
-    device: str
-    threads: int
-
-
-@dataclass(frozen=True)
-class SupportQuery:
-    """Compare some people with the samples that fit them better than the others of these people.
-
-    people: indices of gallery identities, rising; the rest as in SearchQuery.
-    """
-
-    spec: AuditSpec
-    people: NDArray[np.int64]
-    thresholds: Mapping[str, float]
-    levels: tuple[int, ...]
-    device: str
-    threads: int
-    left_out: tuple[str, ...] = ()
-
-
-Query = SearchQuery | GatherQuery | SupportQuery
-"""What is searched for among the samples of a run; one pass over its shards answers it."""
-
-
-@dataclass(frozen=True)
-class ShardGroup:
-    """Shards that one task of a pass reduces. A late attempt of another pass writes elsewhere."""
-
-    index: int
-    shards: tuple[Shard, ...]
-    pass_id: str
-
-    @property
-    def file_name(self) -> str:
-        return f"{PARTIALS_PREFIX}/{self.pass_id}-{self.index:06d}.npz"
-
-
-def group_shards(shards: Sequence[Shard], groups: int) -> list[ShardGroup]:
-    """Cut the shards into at most `groups` contiguous groups of nearly equal size."""
-    cuts, pass_id = np.array_split(np.arange(len(shards)), min(groups, len(shards))), uuid4().hex
-    return [ShardGroup(index, tuple(shards[i] for i in cut), pass_id) for index, cut in enumerate(cuts)]
 
 
 @dataclass(frozen=True)
 class ShardTemplates:
-    """The samples of one shard that have a template of one recogniser: ids (n,) and templates (n, d)."""
+    """A shard's samples that have a template of one recogniser: ids (n,), rising, and templates (n, d)."""
 
     recognizer: str
     sample_id: NDArray[np.int64]
@@ -125,7 +52,7 @@ class Finder(Protocol):
 
 
 class Reducer:
-    """Compares streamed samples with a query; memory is O(gallery × k), or what is fetched, and one shard."""
+    """Answers a query for groups of shards; memory is O(people × k), or what is fetched, and one shard."""
 
     def __init__(self, query: Query) -> None:
         faiss.omp_set_num_threads(query.threads)
@@ -133,24 +60,29 @@ class Reducer:
         self._names = [recognizer.name for recognizer in query.spec.faces.recognizers]
         self._store = open_run(query.spec)
         self._samples = open_run(query.samples) if isinstance(query, SearchQuery) else self._store
-        self._finder = self._open(query)
+        self._finder = _finder(query)
 
-    def _open(self, query: Query) -> Finder:
-        if isinstance(query, GatherQuery):
-            return Gatherer(query)
-        table = without_people(self._store.read_table(GALLERY_FILE), query.left_out)
-        gallery = enrolled_gallery(table, self._names)
-        return Searcher(query, gallery) if isinstance(query, SearchQuery) else Supporter(query, gallery)
-
-    def make(self, group: ShardGroup) -> ShardReport:
-        """Reduce one group of shards into one file of partial results."""
+    def make(self, group: ShardGroup | MergeGroup) -> ShardReport:
+        """Reduce one group of shards, or of partial results, into one file of partial results."""
         seconds, start = {"read": 0.0}, time.perf_counter()
-        arrays = self._finder.find(self._templates(group, seconds))
+        if isinstance(group, MergeGroup):
+            arrays, rows = self._merged(group, seconds), 0
+        else:
+            arrays, rows = self._finder.find(self._templates(group, seconds)), group.rows
         written = time.perf_counter()
         seconds["compare"] = written - start - seconds["read"]
         self._store.write_sealed(group.file_name, encode(arrays))
         seconds["write"] = time.perf_counter() - written
-        return ShardReport(group.index, sum(shard.rows for shard in group.shards), {}, 0, seconds)
+        return ShardReport(group.index, rows, {}, 0, seconds)
+
+    def _merged(self, group: MergeGroup, seconds: dict[str, float]) -> Arrays:
+        merged: Arrays = {}
+        for name in group.files:
+            start = time.perf_counter()
+            arrays = decode(self._store.read_sealed(name))
+            seconds["read"] += time.perf_counter() - start
+            merged = merged_arrays(merged, arrays)
+        return merged
 
     def _templates(self, group: ShardGroup, seconds: dict[str, float]) -> Iterator[ShardTemplates]:
         for shard in group.shards:
@@ -167,68 +99,87 @@ class Reducer:
         return ShardTemplates(recognizer, table["sample_id"].to_numpy(), template_rows(table, recognizer))
 
 
-class Searcher:
-    """The nearest samples and the hits of all photos, among the ids below each cut."""
+def _finder(query: Query) -> Finder:
+    if isinstance(query, SearchQuery):
+        return Searcher(query)
+    return Gatherer(query) if isinstance(query, GatherQuery) else Summer()
 
-    def __init__(self, job: SearchQuery, gallery: EnrolledGallery) -> None:
-        self._job, self._gallery = job, gallery
+
+class Searcher:
+    """The nearest samples, margins and hits of all people, between one cut of the sample ids and the next."""
+
+    def __init__(self, query: SearchQuery) -> None:
+        self._query = query
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
-        searches = {name: _PrefixSearch(self._open(name), self._job.cuts) for name in self._gallery.templates}
+        searches = {
+            name: [_IntervalSearch(self._query, name, level) for level in range(len(people.levels))]
+            for name, people in self._query.people.items()
+        }
         for block in templates:
-            in_setting = block.sample_id % self._job.settings == self._job.setting
-            searches[block.recognizer].add(block if in_setting.all() else block[in_setting])
+            in_setting = block.sample_id % self._query.settings == self._query.setting
+            counted = block if in_setting.all() else block[in_setting]
+            rows = centred(counted.templates, self._query.people[block.recognizer].centre)
+            for search in searches[block.recognizer]:
+                search.add(replace(counted, templates=rows))
         return {
-            f"{name}/{place}/{field}": array
-            for name, prefix_search in searches.items()
-            for place, partial in enumerate(prefix_search.finish())
-            for field, array in partial_arrays(partial).items()
+            key: array
+            for name, levels in searches.items()
+            for level, search in enumerate(levels)
+            for interval, partial in enumerate(search.found())
+            for key, array in partial_arrays(partial, f"{name}/{level}/{interval}").items()
         }
 
-    def _open(self, name: str) -> NeighbourSearch:
-        return NeighbourSearch(
-            self._gallery.templates[name],
-            self._gallery.identity,
-            k=self._job.spec.membership.topk,
-            threshold=self._job.thresholds[name],
-            rank=self._gallery.rank,
-            levels=self._job.levels,
-            device=self._job.device,
-        )
 
+class _IntervalSearch:
+    """The searches of one recogniser and level. Sample ids that come one after another may jump, not fall."""
 
-class _PrefixSearch:
-    """One search over rising sample ids, looked at each time that a cut is passed."""
-
-    def __init__(self, search: NeighbourSearch, cuts: tuple[int, ...]) -> None:
-        self._search, self._cuts = search, cuts
-        self._found: list[Partial] = []
+    def __init__(self, query: SearchQuery, recognizer: str, level: int) -> None:
+        compared = query.people[recognizer]
+        self._people, self._threshold = compared.levels[level], compared.thresholds[level]
+        self._query, self._interval = query, 0
+        self._found = [empty(len(self._people), query.spec.membership.topk) for _ in query.cuts]
+        self._search: PeopleSearch | None = None
 
     def add(self, block: ShardTemplates) -> None:
-        first = 0
-        for cut in self._cuts[len(self._found) :]:
-            stop = int(np.searchsorted(block.sample_id, cut))
-            self._search.add(block.templates[first:stop], block.sample_id[first:stop])
-            if stop == len(block.sample_id):
-                return
-            self._found.append(self._search.found())
-            first = stop
+        intervals = np.searchsorted(np.array(self._query.cuts), block.sample_id, side="right")
+        for interval in np.unique(intervals[intervals < len(self._query.cuts)]):
+            rows = np.flatnonzero(intervals == interval)
+            if self._search is None or interval != self._interval:
+                self._end()
+                self._interval, self._search = int(interval), self._open()
+            self._search.add(block.templates[rows], block.sample_id[rows])
 
-    def finish(self) -> list[Partial]:
-        """What is found below each cut; samples from the last cut on do not count."""
-        return self._found + [self._search.found()] * (len(self._cuts) - len(self._found))
+    def _open(self) -> PeopleSearch:
+        return PeopleSearch(
+            self._people,
+            k=self._query.spec.membership.topk,
+            threshold=self._threshold,
+            twins=self._query.twins,
+            device=self._query.device,
+        )
+
+    def _end(self) -> None:
+        if self._search is not None:
+            self._found[self._interval] = merge(self._found[self._interval], self._search.found())
+            self._search = None
+
+    def found(self) -> list[Partial]:
+        """What is found in each interval; samples from the last cut on do not count."""
+        self._end()
+        return self._found
 
 
 class Gatherer:
     """The templates of the wanted samples, in the order of their ids."""
 
-    def __init__(self, job: GatherQuery) -> None:
-        self._job = job
+    def __init__(self, query: GatherQuery) -> None:
+        self._query = query
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
-        parts: dict[str, list[ShardTemplates]] = {name: [] for name in self._job.ids}
+        parts: dict[str, list[ShardTemplates]] = {name: [] for name in self._query.ids}
         for block in templates:
-            wanted = np.isin(block.sample_id, self._job.ids[block.recognizer], assume_unique=True)
+            wanted = np.isin(block.sample_id, self._query.ids[block.recognizer], assume_unique=True)
             parts[block.recognizer].append(block[wanted])
         arrays: Arrays = {}
         for name, blocks in parts.items():
@@ -239,72 +190,32 @@ class Gatherer:
         return arrays
 
 
-class Supporter:
-    """The nearest samples and the hits of some people, each among the samples that support them."""
+class Summer:
+    """The sum and the number of all templates.
 
-    def __init__(self, job: SupportQuery, gallery: EnrolledGallery) -> None:
-        self._job = job
-        self._photos = np.flatnonzero(np.isin(gallery.identity, job.people))
-        self._identity = np.searchsorted(job.people, gallery.identity[self._photos])
-        self._rank = gallery.rank[self._photos]
-        self._templates = {name: rows[self._photos] for name, rows in gallery.templates.items()}
+    Stored values are float16 of unit vectors, multiples of 2^-24 and at most 1, so a float64 sum of up to
+    2^29 of them is exact, in whatever order.
+    """
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
-        job, topk = self._job, self._job.spec.membership.topk
-        nothing = empty(len(self._photos), len(job.people), topk, len(job.levels))
-        partials = dict.fromkeys(self._templates, nothing)
+        arrays: Arrays = {}
         for block in templates:
-            supports = supported(block.templates, self._templates[block.recognizer], self._identity)
-            partials[block.recognizer] = merge(partials[block.recognizer], self._search(block, supports))
-        return {
-            f"{name}/0/{field}": array
-            for name, partial in partials.items()
-            for field, array in partial_arrays(partial).items()
-        }
-
-    def _search(self, block: ShardTemplates, supports: NDArray[np.bool_]) -> Partial:
-        """`samples` counts all of the block: it is what a hit rate is a share of."""
-        job = self._job
-        partial = empty(len(self._photos), len(job.people), job.spec.membership.topk, len(job.levels))
-        for person in np.flatnonzero(supports.any(axis=0)):
-            photos = np.flatnonzero(self._identity == person)
-            supporting = block[supports[:, person]]
-            person_partial = search(
-                self._templates[block.recognizer][photos],
-                np.zeros(len(photos), np.int64),
-                supporting.templates,
-                supporting.sample_id,
-                k=job.spec.membership.topk,
-                threshold=job.thresholds[block.recognizer],
-                rank=self._rank[photos],
-                levels=job.levels,
-                device=job.device,
-            )
-            partial.neighbours.similarity[photos] = person_partial.neighbours.similarity
-            partial.neighbours.sample_id[photos] = person_partial.neighbours.sample_id
-            partial.photo_hits[photos] = person_partial.photo_hits
-            partial.identity_hits[:, person] = person_partial.identity_hits[:, 0]
-        return replace(partial, samples=len(block.sample_id))
+            total, count = f"{block.recognizer}/sum", f"{block.recognizer}/count"
+            sums = block.templates.sum(axis=0, dtype=np.float64)
+            arrays[total] = arrays.get(total, 0.0) + sums
+            arrays[count] = arrays.get(count, np.int64(0)) + np.array(len(block.sample_id))
+        return arrays
 
 
-def partial_arrays(partial: Partial) -> Arrays:
-    return {
-        "similarity": partial.neighbours.similarity,
-        "sample_id": partial.neighbours.sample_id,
-        "photo_hits": partial.photo_hits,
-        "identity_hits": partial.identity_hits,
-        "samples": np.array(partial.samples),
-    }
-
-
-def partial_of(arrays: Mapping[str, NDArray[Any]], key: str) -> Partial:
-    """The inverse of `partial_arrays`, for arrays under `<key>/`."""
-    return Partial(
-        Neighbours(arrays[f"{key}/similarity"], arrays[f"{key}/sample_id"]),
-        arrays[f"{key}/photo_hits"],
-        arrays[f"{key}/identity_hits"],
-        int(arrays[f"{key}/samples"]),
-    )
+def merged_arrays(a: Arrays, b: Arrays) -> Arrays:
+    """The partial results of two searches, as `partial_arrays` holds them, merged; a may have none yet."""
+    if not a:
+        return b
+    keys = [name.removesuffix("/samples") for name in b if name.endswith("/samples")]
+    merged: Arrays = {}
+    for key in keys:
+        merged |= partial_arrays(merge(partial_of(a, key), partial_of(b, key)), key)
+    return merged
 
 
 def encode(arrays: Arrays) -> bytes:

@@ -18,6 +18,7 @@ from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.decode import decode
 from distributed.stages.embed import ShardJob, open_extractor
 from distributed.statistics.people.copies import COPY_P, Closest, closest, largest_mated
+from distributed.statistics.similarity import Floats
 from schemas.run.results import EvidenceResult
 from schemas.run.tables import Role, Verdict
 from schemas.spec.audit import AuditSpec
@@ -44,7 +45,11 @@ def collect_evidence(
         for candidate, verdict in zip(assessment.frame.candidates, judgement.verdicts(), strict=True)
         if verdict is Verdict.LEAKED
     ]
-    pairs = {person: _closest(assessment, judgement, person) for person in flagged}
+    known = assessment.partials
+    recognizer = judgement.recognizer if judgement.recognizer in known else next(iter(known))
+    gallery = assessment.gallery
+    mated = largest_mated(gallery.templates[recognizer], gallery.identity, gallery.members_of(Role.COHORT))
+    pairs = {person: _closest(assessment, recognizer, person, mated) for person in flagged}
     suspected = [person for person, pair in pairs.items() if pair.suggests_copy]
     pictures = _Pictures(spec, assessment, device) if suspected else None
     return [
@@ -53,13 +58,16 @@ def collect_evidence(
     ]
 
 
-def _closest(assessment: Assessment, judgement: Judgement, person: int) -> Closest:
-    gallery = assessment.gallery
-    known = assessment.partials
-    recognizer = judgement.recognizer if judgement.recognizer in known else next(iter(known))
-    near, templates = known[recognizer].neighbours, gallery.templates[recognizer]
-    mated = largest_mated(templates, gallery.identity, gallery.members_of(Role.COHORT))
-    return closest(templates, gallery.identity, near.similarity[:, 0], near.sample_id[:, 0], person, mated)
+def _closest(assessment: Assessment, recognizer: str, person: int, mated: Floats) -> Closest:
+    """Among the photos of a person and the samples nearest to the person, at the group's number of photos."""
+    gallery, frame = assessment.gallery, assessment.frame
+    group = frame.groups[frame.group_of[np.searchsorted(frame.candidates, person)]]
+    near = assessment.partials[recognizer][frame.level_of(group)].neighbours.sample_id[person]
+    samples = assessment.samples[recognizer]
+    rows = np.searchsorted(samples.sample_id, near[near >= 0])
+    photos = np.flatnonzero(gallery.identity == person)
+    templates = gallery.templates[recognizer][photos]
+    return closest(photos, templates, samples.sample_id[rows], samples.templates[rows], mated)
 
 
 def _result(

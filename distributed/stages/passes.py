@@ -1,31 +1,34 @@
-"""Passes over the committed samples of a run: what each finds for its gallery, merged."""
+"""Passes over the committed samples of a run: what each finds, merged."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Executor, Observer, TaskLimits, Unobserved
-from distributed.reduce.neighbours import Partial, merge
-from distributed.reduce.reducer import (
-    Arrays,
+from distributed.reduce.margins import Twins
+from distributed.reduce.partial import Arrays, Partial, merge, partial_of
+from distributed.reduce.people import shrunk_mean
+from distributed.reduce.queries import (
+    ComparedPeople,
     GatherQuery,
+    MergeQuery,
     Query,
-    Reducer,
-    SampleTemplates,
     SearchQuery,
     ShardGroup,
-    SupportQuery,
-    decode,
+    SumQuery,
+    group_files,
     group_shards,
-    partial_of,
 )
+from distributed.reduce.reducer import Reducer, SampleTemplates, decode, merged_arrays
 from distributed.stages.shards import require_none_lost
+from distributed.statistics.similarity import Floats
 from distributed.storage.store import RunStore
 from schemas.run.artefacts import PARTIALS_PREFIX
 from schemas.run.shard import Shard, plan_shards
@@ -37,6 +40,9 @@ GROUPS_PER_WORKER = 4
 
 LEAST_SAMPLES_OF_A_GROUP = 16_384
 """Fewer are searched sooner than another actor has started."""
+
+MERGED_AT_ONCE = 8
+"""Files of partial results; more are first merged by the workers, so many into one."""
 
 Grouping = Callable[[Sequence[Shard], Query, Capacity], list[ShardGroup]]
 """How the shards of a pass are cut into tasks. No cut changes what is found."""
@@ -79,7 +85,6 @@ class Passes:
     """The passes over one run's shards. Each gives the same bytes for any number of workers.
 
     All raise DamagedError for a shard that fails its checksums, ShardsLostError if a group cannot be reduced.
-    left_out: people of the gallery who are not compared.
     """
 
     spec: AuditSpec
@@ -87,63 +92,66 @@ class Passes:
     executor: Executor
     observer: Observer
     grouping: Grouping = even_groups
-    left_out: tuple[str, ...] = ()
+
+    def centres(self) -> dict[str, Floats]:
+        """Recogniser -> what samples and people are taken relative to, float64 (d,): see `shrunk_mean`."""
+        capacity = self._capacity()
+        query = SumQuery(self.spec, capacity.device, capacity.threads)
+        sums: dict[str, Floats] = {}
+        counts: dict[str, int] = {}
+        with self._reduced(query, self._shards(), capacity) as parts:
+            for arrays in map(self._read, parts):
+                for name in (recognizer.name for recognizer in self.spec.faces.recognizers):
+                    sums[name] = sums.get(name, 0.0) + arrays[f"{name}/sum"]
+                    counts[name] = counts.get(name, 0) + int(arrays[f"{name}/count"])
+        return {name: shrunk_mean(sums[name], counts[name]) for name in sums}
 
     def search(
         self,
-        thresholds: Mapping[str, float],
-        levels: tuple[int, ...],
+        people: Mapping[str, ComparedPeople],
+        twins: Twins,
         cuts: tuple[int, ...],
         reference: AuditSpec | None = None,
-    ) -> dict[str, list[Partial]]:
-        """Recogniser -> what is found below each cut. reference: the run whose samples are searched, if not
-        this one; its ids from the last cut on do not count."""
-        source = self.spec if reference is None else reference
-        capacity = self._capacity()
-        query = SearchQuery(
-            self.spec,
-            source,
-            dict(thresholds),
-            levels,
-            cuts,
-            capacity.device,
-            capacity.threads,
-            left_out=self.left_out,
-        )
+    ) -> dict[str, list[list[Partial]]]:
+        """Recogniser -> level -> what is found below each cut. reference: the run whose samples are searched,
+        if not this one; its ids from the last cut on do not count."""
+        source, capacity = self.spec if reference is None else reference, self._capacity()
+        query = SearchQuery(self.spec, source, people, twins, cuts, capacity.device, capacity.threads)
         planned = plan_shards(source.samples, source.shard_size)
         shards = [shard for shard in planned if shard.first_id < cuts[-1]]
-        return self._merged(query, shards, capacity)
+        return self._found(query, shards, capacity)
 
     def search_setting(
-        self, thresholds: Mapping[str, float], levels: tuple[int, ...], settings: int, setting: int
-    ) -> dict[str, Partial]:
-        """Recogniser -> what is found among the samples of one of so many settings."""
+        self, people: Mapping[str, ComparedPeople], twins: Twins, settings: int, setting: int
+    ) -> dict[str, list[list[Partial]]]:
+        """As `search`, among the samples of one of so many settings, without a cut."""
         capacity = self._capacity()
+        cuts = (self.spec.samples,)
         query = SearchQuery(
-            self.spec,
-            self.spec,
-            dict(thresholds),
-            levels,
-            (self.spec.samples,),
-            capacity.device,
-            capacity.threads,
-            settings,
-            setting,
-            self.left_out,
+            self.spec, self.spec, people, twins, cuts, capacity.device, capacity.threads, settings, setting
         )
-        return {name: partials[0] for name, partials in self._merged(query, self._shards(), capacity).items()}
+        return self._found(query, self._shards(), capacity)
 
-    def _merged(
+    def _found(
         self, query: SearchQuery, shards: Sequence[Shard], capacity: Capacity
-    ) -> dict[str, list[Partial]]:
-        merged: dict[str, list[Partial]] = {}
-        with self._reduced(query, shards, capacity) as parts:
-            for arrays in parts:
-                for name in query.thresholds:
-                    partials = [partial_of(arrays, f"{name}/{place}") for place in range(len(query.cuts))]
-                    before = merged.get(name)
-                    merged[name] = partials if before is None else list(map(merge, before, partials))
-        return merged
+    ) -> dict[str, list[list[Partial]]]:
+        merged: Arrays = {}
+        with self._reduced(query, shards, capacity) as files:
+            while len(files) > MERGED_AT_ONCE:
+                files = self._merged_by_workers(files, capacity)
+            for name in files:
+                merged = merged_arrays(merged, self._read(name))
+        return {
+            name: [_below_cuts(merged, f"{name}/{level}", len(query.cuts)) for level in range(len(of.levels))]
+            for name, of in query.people.items()
+        }
+
+    def _merged_by_workers(self, files: Sequence[str], capacity: Capacity) -> list[str]:
+        groups = group_files(files, MERGED_AT_ONCE)
+        query = MergeQuery(self.spec, capacity.device, capacity.threads)
+        lost = self.executor.run(PassJob(query), groups, Unobserved())
+        require_none_lost(lost, PARTIALS_PREFIX, len(groups))
+        return [group.file_name for group in groups]
 
     def gather(self, ids: Mapping[str, NDArray[np.int64]]) -> dict[str, SampleTemplates]:
         """Recogniser -> the templates of some samples; ids: rising."""
@@ -152,28 +160,12 @@ class Passes:
         wanted = np.unique(np.concatenate([*ids.values(), np.empty(0, np.int64)]))
         shards = [shard for shard in self._shards() if _any_between(wanted, shard)]
         parts: dict[str, list[SampleTemplates]] = {name: [] for name in ids}
-        with self._reduced(query, shards, capacity) as reduced:
-            for arrays in reduced:
+        with self._reduced(query, shards, capacity) as files:
+            for arrays in map(self._read, files):
                 for name in ids:
                     rows = arrays[f"{name}/templates"].astype(np.float32)
                     parts[name].append(SampleTemplates(arrays[f"{name}/sample_id"], rows))
         return {name: _joined(found_parts) for name, found_parts in parts.items()}
-
-    def support(
-        self, people: NDArray[np.int64], thresholds: Mapping[str, float], levels: tuple[int, ...]
-    ) -> dict[str, Partial]:
-        """Recogniser -> what is found for the photos of `people` among the samples that support each."""
-        capacity = self._capacity()
-        query = SupportQuery(
-            self.spec, people, dict(thresholds), levels, capacity.device, capacity.threads, self.left_out
-        )
-        merged: dict[str, Partial] = {}
-        with self._reduced(query, self._shards(), capacity) as parts:
-            for arrays in parts:
-                for name in thresholds:
-                    partial = partial_of(arrays, f"{name}/0")
-                    merged[name] = merge(merged[name], partial) if name in merged else partial
-        return merged
 
     def _shards(self) -> list[Shard]:
         return plan_shards(self.spec.samples, self.spec.shard_size)
@@ -182,23 +174,26 @@ class Passes:
         return self.executor.capacity(self.spec.resources)
 
     @contextmanager
-    def _reduced(
-        self, query: Query, shards: Sequence[Shard], capacity: Capacity
-    ) -> Iterator[Iterator[Arrays]]:
-        """Have all groups reduced; their files one by one, which are then deleted."""
+    def _reduced(self, query: Query, shards: Sequence[Shard], capacity: Capacity) -> Iterator[list[str]]:
+        """Have all groups reduced; the names of their files, which are then deleted."""
         groups = self.grouping(shards, query, capacity)
         observer: Observer = Unobserved()
         if isinstance(query, SearchQuery) and query.settings == 1:
             # The search of all samples is the long pass.
             observer = self.observer
-            observer.begin(0, sum(shard.rows for group in groups for shard in group.shards))
+            observer.begin(0, sum(group.rows for group in groups))
         lost = self.executor.run(PassJob(query), groups, observer)
         require_none_lost(lost, PARTIALS_PREFIX, len(groups))
-        yield (self._read(group) for group in groups)
+        yield [group.file_name for group in groups]
         self.store.delete_all(PARTIALS_PREFIX)
 
-    def _read(self, group: ShardGroup) -> Arrays:
-        return decode(self.store.read_sealed(group.file_name))
+    def _read(self, file_name: str) -> Arrays:
+        return decode(self.store.read_sealed(file_name))
+
+
+def _below_cuts(merged: Arrays, key: str, cuts: int) -> list[Partial]:
+    """What is found below each cut, from what is found between them."""
+    return list(accumulate((partial_of(merged, f"{key}/{interval}") for interval in range(cuts)), merge))
 
 
 def _joined(parts: Sequence[SampleTemplates]) -> SampleTemplates:

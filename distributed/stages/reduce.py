@@ -64,13 +64,13 @@ def reduce(
     """
     attributes = read_attributes(spec)
     with watch("reducing", "samples") as observer:
-        left_out = tuple(enrolment.overlap.left_out)
-        passes = Passes(spec, store, executor, observer, left_out=left_out)
+        passes = Passes(spec, store, executor, observer)
         gallery = enrolled_gallery(
             enrolment.compared, [recognizer.name for recognizer in spec.faces.recognizers]
         )
         reference = None if spec.membership.reference is None else read_reference(spec)
-        assessment = assess(spec, gallery, passes, attributes, reference)
+        twins = [pair.people for pair in enrolment.overlap.matches.found]
+        assessment = assess(spec, gallery, passes, attributes, reference, twins=twins)
     write_tables(spec, assessment, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return assessment
 
@@ -80,8 +80,8 @@ def write_tables(spec: AuditSpec, assessment: Assessment, fingerprint: Fingerpri
     `settings.parquet`."""
     frame = assessment.frame
     tables = {
-        NEIGHBOURS_FILE: neighbours_table(frame.gallery, assessment.partials),
-        SCORES_FILE: scores_table(frame, assessment.partials, assessment.judgements),
+        NEIGHBOURS_FILE: neighbours_table(frame, assessment.partials),
+        SCORES_FILE: scores_table(frame, assessment.partials, assessment.judgements, assessment.hits),
         OVER_REPRESENTATION_FILE: over_representation_table(frame, assessment.hits),
     }
     if assessment.settings:

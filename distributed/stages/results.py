@@ -250,12 +250,11 @@ def _score(
 
 
 def _inconclusive_reasons(judgement: Judgement) -> dict[str, int]:
-    """Those of `resembles` are left out: they name people."""
     return dict(
         Counter(
             decision.reason
-            for decision, other in zip(judgement.decisions, judgement.resembles, strict=True)
-            if decision.verdict is Verdict.INCONCLUSIVE and decision.reason is not None and other < 0
+            for decision in judgement.decisions
+            if decision.verdict is Verdict.INCONCLUSIVE and decision.reason is not None
         )
     )
 
@@ -354,6 +353,7 @@ def _over_represented(assessment: Assessment, hits: HitCounts) -> list[OverRepre
         OverRepresentedResult(
             identity=assessment.gallery.names[frame.candidates[place]],
             recognizer=hits.recognizer,
+            least_margin=hits.margin,
             hits=int(hits.hits[place]),
             per_million=Interval(
                 value=float(hits.per_million[place]), low=float(hits.low[place]), high=float(hits.high[place])
@@ -404,8 +404,7 @@ def _ledger(
         return None
     store = RunStore(spec.ledger)
     names = [assessment.gallery.names[index] for index in assessment.frame.candidates]
-    explained = headline.explained_p_value
-    p = np.where(np.isnan(explained), headline.calibrated.p_value, explained)
+    p = headline.calibrated.p_value
     score = f"{headline.score_name} of {headline.recognizer}"
     with run_lock(store):
         night, ledger = enter_night(store, verdict.digest, names, p, alpha=spec.membership.fdr, score=score)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from distributed.statistics.calibration import cohort_needed
 from distributed.statistics.similarity import Floats, Integers
 
-# A mean over more photos than these gains little, and every level costs a count of hits.
-PHOTO_LEVELS = (1, 2, 3, 4, 6, 8, 12, 16)
+# More photos than these gain little, and every level costs a search.
+PHOTO_LEVELS = (1, 2, 4, 8, 16)
 LEAST_SHARE = 0.5
 EVERYBODY = "all"
 OTHERS = "others"
@@ -98,18 +98,6 @@ def photo_choices(photos: Integers, in_cohort: NDArray[np.bool_], fdr: float) ->
     most = int(photos[~in_cohort].max(initial=1))
     cohorts = {c: int((photos[in_cohort] >= c).sum()) for c in PHOTO_LEVELS if c <= most}
     return [PhotoChoice(c, n, n >= cohort_needed(m, 1, fdr)) for c, n in cohorts.items()]
-
-
-def identity_means(values: Floats, identity: Integers, rank: Integers, photos: int, count: int) -> Floats:
-    """The mean of photo values (g,) over each identity's first `photos` photos, float64 (count,).
-
-    NaN for an identity with fewer. A mean of a fixed number of photos has the same distribution for two
-    exchangeable identities, however many photos each has.
-    """
-    used = rank < photos
-    counts = np.bincount(identity[used], minlength=count)
-    sums = np.bincount(identity[used], weights=values[used], minlength=count)
-    return np.where(counts == photos, sums / photos, np.nan)
 
 
 def quality_strata(quality: Floats, in_cohort: NDArray[np.bool_], bins: int = 3) -> list[str]:

@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 import numpy as np
 from scipy.optimize import brentq
 
-from distributed.statistics.similarity import Floats, Integers, Singles, Templates
+from distributed.statistics.similarity import Floats, Integers, Singles
 
 SHARES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 POWERS = (0.5, 0.8, 0.95)
@@ -81,8 +81,8 @@ def flagging_similarity(cohort: Floats, p_value: float) -> float | None:
 class MatedSimilarity:
     """How similar photos are to other photos of the same person, each photo left out in turn.
 
-    similarity: float64 (q,), of a photo to the person's others, as a mean over at most a fixed number of
-    them; person: int64 (q,), from 0. Only people with two photos are among them.
+    similarity: float64 (q,), of a photo to the mean template of at most a fixed number of the person's
+    others; person: int64 (q,), from 0. Only people with two photos are among them.
     """
 
     similarity: Floats
@@ -123,6 +123,8 @@ def mated_similarity(
 
 
 def _left_out(templates: Singles, photos: int) -> Iterator[float]:
-    exact = Templates.of(templates).exact
-    for row, similarity in enumerate(exact @ exact.T):
-        yield float(np.delete(similarity, row)[:photos].mean())
+    rows = templates.astype(np.float64)
+    for place in range(len(rows)):
+        mean = np.delete(rows, place, axis=0)[:photos].mean(axis=0)
+        length = float(np.linalg.norm(mean))
+        yield float(rows[place] @ mean) / length if length > 0 else 0.0

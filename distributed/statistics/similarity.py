@@ -79,16 +79,21 @@ class Pairs:
 
 
 def canonical(left: Templates, right: Templates, pairs: Pairs) -> Singles:
-    """The similarity of each pair, float32 (p,): the float64 dot product, rounded once.
+    """The similarity of each pair, float32 (p,): see `exact_products`."""
+    return exact_products(left.exact, right.exact, pairs)
 
-    Each product is summed over one contiguous row, in an order that depends on d alone, so a pair gets
-    the same bits in whatever block, shard or process it is computed.
+
+def exact_products(left: NDArray[Any], right: NDArray[Any], pairs: Pairs) -> Singles:
+    """The inner product of each pair of rows, float32 (p,): the float64 dot product, rounded once.
+
+    left, right: (l, d) and (r, d), float32 or float64. Each product is summed over one contiguous row, in an
+    order that depends on d alone, so a pair gets the same bits in whatever block, shard or process it is
+    computed.
     """
     similarity = np.empty(len(pairs), dtype=np.float32)
     for start in range(0, len(similarity), PAIRS_AT_ONCE):
         block = slice(start, start + PAIRS_AT_ONCE)
-        products = left.exact[pairs.left[block]]
-        products *= right.exact[pairs.right[block]]
+        products = np.multiply(left[pairs.left[block]], right[pairs.right[block]], dtype=np.float64)
         similarity[block] = products.sum(axis=1)
     return similarity
 

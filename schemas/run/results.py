@@ -70,7 +70,7 @@ class PowerResult(Record):
     the largest cohort.
 
     `shares`: of one candidate of that group, as a mean over the cohort's people, if samples resemble a person
-    as the cohort's photos of one person resemble each other, and before explaining away.
+    as the cohort's photos of one person resemble each other.
     """
 
     cohort: int
@@ -120,7 +120,7 @@ class EvaluationResult(Record):
 
 
 class PrefixResult(Record):
-    """What the first `samples` samples show. `flagged`: before explaining away."""
+    """What the first `samples` samples show. `flagged`: how many candidates."""
 
     samples: int
     flagged: int
@@ -128,8 +128,7 @@ class PrefixResult(Record):
 
 
 class SettingResult(Record):
-    """What the samples of one setting of a sweep show. `flagged`: at the FDR within the setting, before
-    explaining away."""
+    """What the samples of one setting of a sweep show. `flagged`: at the FDR within the setting."""
 
     factors: dict[str, bool | int | float | str]
     samples: int
@@ -141,6 +140,10 @@ class OverRepresentedResult(Record):
 
     identity: str
     recognizer: str
+    least_margin: float | None = Field(
+        None,
+        description="by which a hit fits the person better than anybody else; null in runs of version 0.1",
+    )
     hits: int
     per_million: Interval
     expected_per_million: float
@@ -211,11 +214,11 @@ class ScoreResult(Record):
         description="with 95 % confidence at most this share of the flagged are false, if candidates who "
         "did not leak are exchangeable with the cohort; null if nobody is flagged"
     )
-    resembles: dict[str, str] = Field(description="who is not flagged because whose samples explain it")
-    set_p_value: float = Field(description="of all candidates together, by a permutation test")
-    inconclusive_reasons: dict[str, int] = Field(
-        description="reason -> how many candidates; without those in `resembles`"
+    resembles: dict[str, str] = Field(
+        description="who is not flagged, and the flagged person whom most of their nearest samples fit better"
     )
+    set_p_value: float = Field(description="of all candidates together, by a permutation test")
+    inconclusive_reasons: dict[str, int] = Field(description="reason -> how many candidates")
     detectable_share: float | None = Field(
         description="of the compared samples: had a candidate who is not detected been in so many, the "
         "estimated chance to flag the person was 0.5 or more; null if nobody is not detected"

@@ -122,11 +122,13 @@ def gallery_schema(dimensions: Mapping[str, int]) -> pa.Schema:
 NEIGHBOURS_SCHEMA = pa.schema(
     [
         pa.field("identity", pa.string(), nullable=False),
-        pa.field("photo", pa.string(), nullable=False),
         pa.field("recognizer", pa.string(), nullable=False),
+        pa.field("photos", pa.int32(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),
         pa.field("sample_id", pa.int64(), nullable=False),
         pa.field("similarity", pa.float32(), nullable=False),
+        pa.field("margin", pa.float32(), nullable=False),
+        pa.field("best_other", pa.string()),
     ]
 )
 
@@ -138,7 +140,6 @@ SCORES_SCHEMA = pa.schema(
         pa.field("score_name", pa.string(), nullable=False),
         pa.field("score", pa.float64(), nullable=False),
         pa.field("p_value", pa.float64(), nullable=False),
-        pa.field("explained_p_value", pa.float64()),
         pa.field("p_floor", pa.float64(), nullable=False),
         pa.field("q_value", pa.float64()),
         pa.field("fdp_bound", pa.float64()),
@@ -180,6 +181,7 @@ OVER_REPRESENTATION_SCHEMA = pa.schema(
         pa.field("recognizer", pa.string(), nullable=False),
         pa.field("stratum", pa.string(), nullable=False),
         pa.field("photos", pa.int32(), nullable=False),
+        pa.field("least_margin", pa.float64(), nullable=False),
         pa.field("hits", pa.int64(), nullable=False),
         pa.field("per_million", pa.float64(), nullable=False),
         pa.field("per_million_low", pa.float64(), nullable=False),
@@ -188,6 +190,5 @@ OVER_REPRESENTATION_SCHEMA = pa.schema(
         pa.field("ratio", pa.float64()),
         pa.field("model_p_value", pa.float64(), nullable=False),
         pa.field("over_represented", pa.bool_(), nullable=False),
-        pa.field("resembles", pa.string()),
     ]
 )

@@ -14,6 +14,7 @@ from schemas.printable import shortened
 from schemas.spec.audit import AuditSpec
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.locations import absolute
+from schemas.spec.membership import RETIRED_SCORES
 from schemas.spec.yaml_text import read_yaml
 
 MOST_TOLD, LONGEST_TOLD = 8, 200
@@ -39,6 +40,10 @@ def load_spec(path: Path) -> AuditSpec:
 def parse_spec(raw: Mapping[str, Any], source: object, base: Path) -> AuditSpec:
     """The spec of these keys, its paths relative to `base`. Raises SpecError, which begins with `source`."""
     written = validated(AuditSpec, raw, source)
+    if retired := sorted(RETIRED_SCORES & set(written.membership.scores)):
+        raise SpecError(
+            f"{source}: membership.scores: {retired[0]} went with version 0.2; write margin, which finds more"
+        )
     return absolute(written, base).written_as(written)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -10,17 +10,17 @@ from schemas.frozen import Frozen
 from schemas.spec.locations import Location
 
 ScoreName = Literal[
-    "cohort_norm",
+    "margin",
     "max",
     "topk_mean",
     "hit_rate",
     "density_ratio",
     "calibrated",
-    "z_norm",
-    "t_norm",
-    "s_norm",
     "consensus",
 ]
+RetiredScore = Literal["cohort_norm", "z_norm", "t_norm", "s_norm"]
+"""Of version 0.1: runs of that time are still read, and nothing is scored by them any more."""
+RETIRED_SCORES = frozenset(get_args(RetiredScore))
 QUALITY = "quality"
 Auto = Literal["auto"]
 
@@ -28,22 +28,22 @@ Auto = Literal["auto"]
 class MembershipSpec(Frozen):
     """Which scores are computed, and how candidates are flagged."""
 
-    scores: tuple[ScoreName, ...] = Field(
-        ("cohort_norm", "max", "topk_mean", "hit_rate"),
+    scores: tuple[ScoreName | RetiredScore, ...] = Field(
+        ("margin", "max"),
         min_length=1,
         description="the first one decides; `consensus` combines the first other one of all recognisers",
     )
-    topk: int = Field(16, ge=1, le=2048, description="neighbours kept per photo; `topk_mean` averages them")
+    topk: int = Field(16, ge=1, le=2048, description="nearest samples that count for a person")
     fdr: float = Field(0.05, gt=0, lt=1, description="false-discovery rate of the flagged identities")
     correction: Literal["bh", "by"] = Field(
         "bh", description="Benjamini-Hochberg, or Benjamini-Yekutieli for any dependence of the p-values"
     )
     hit: Literal["cohort", "median"] = Field(
         "cohort",
-        description="threshold of a hit: `hit_fmr` of the cohort, or the median photo's nearest sample",
+        description="threshold of `hit_rate`: `hit_fmr` of the cohort, or the median of people's nearest",
     )
     hit_fmr: float = Field(
-        1e-4, gt=0, lt=1, description="false match rate of a hit, among the cohort's photos"
+        1e-4, gt=0, lt=1, description="false match rate of a hit for `hit_rate`, among the cohort"
     )
     photos: Auto | PositiveInt = Field(
         "auto", description="photos used of an identity; fewer make the cohort larger: see `idleak plan`"

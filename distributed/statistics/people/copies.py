@@ -35,34 +35,29 @@ class Closest:
 def largest_mated(templates: Singles, identity: Integers, people: Integers) -> Floats:
     """Each person's largest similarity between two of their photos, float64; NaN with fewer than two."""
     largest = np.full(len(people), np.nan)
-    for place, person in enumerate(people):
-        rows = Templates.of(templates[identity == person]).exact
-        if len(rows) > 1:
+    order = np.argsort(identity, kind="stable")
+    starts, stops = (np.searchsorted(identity[order], people, side=side) for side in ("left", "right"))
+    for place, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        if stop - start > 1:
+            rows = Templates.of(templates[order[start:stop]]).exact
             largest[place] = (rows @ rows.T)[np.triu_indices(len(rows), 1)].max()
     return largest
 
 
-def closest(
-    templates: Singles,
-    identity: Integers,
-    similarity: Singles,
-    sample_id: Integers,
-    person: int,
-    mated: Floats,
-) -> Closest:
-    """The nearest pair of identity `person`; mated: from `largest_mated` of the cohort, NaN left out.
+def closest(photos: Integers, templates: Singles, ids: Integers, samples: Singles, mated: Floats) -> Closest:
+    """The nearest pair of a person's photo and one of the samples nearest to the person.
 
-    similarity, sample_id: (g,), of each photo's nearest sample. The p-value is conformal: (1 + #{mated >=
+    photos: int64 (c,), rows of the gallery, whose templates are (c, d); ids: int64 (k,), of samples (k, d).
+    mated: from `largest_mated` of the cohort, NaN left out. The p-value is conformal: (1 + #{mated >=
     similarity}) / (n + 1), for the hypothesis that sample and photo are two photos of one person.
     """
-    photos = np.flatnonzero(identity == person)
-    photo = int(photos[np.argmax(similarity[photos])])
-    others = photos[photos != photo]
+    exact = Templates.of(templates).exact
+    similarity = exact @ Templates.of(samples).exact.T
+    photo, sample = np.unravel_index(int(similarity.argmax()), similarity.shape)
     own = None
-    if len(others):
-        exact = Templates.of(templates[np.append(others, photo)]).exact
-        own = float((exact[:-1] @ exact[-1]).max())
+    if len(photos) > 1:
+        own = float(np.delete(exact @ exact[photo], photo).max())
     known = mated[~np.isnan(mated)]
-    value = float(similarity[photo])
+    value = float(np.float32(similarity[photo, sample]))
     p_value = (1 + int((known >= value).sum())) / (len(known) + 1)
-    return Closest(photo, int(sample_id[photo]), value, own, p_value)
+    return Closest(int(photos[photo]), int(ids[sample]), value, own, p_value)

@@ -1,0 +1,126 @@
+"""What is asked of the samples of a run, and how its shards are cut into tasks. A pass answers one query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.reduce.margins import Twins
+from distributed.statistics.similarity import Floats, Singles
+from schemas.run.artefacts import PARTIALS_PREFIX
+from schemas.run.shard import Shard
+from schemas.spec.audit import AuditSpec
+
+
+@dataclass(frozen=True)
+class ComparedPeople:
+    """People as one recogniser's samples are compared with them.
+
+    centre: float64 (d,), what samples are taken relative to. levels: for each number of photos of the frame,
+    float32 (P, d), from `people.fused` by the same centre. thresholds: for each level, the similarity of a
+    hit; None if hits are not counted.
+    """
+
+    centre: Floats
+    levels: Sequence[Singles]
+    thresholds: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """Compare all people with all samples.
+
+    samples: the run whose shards are searched, this one or a reference generator's. people: by
+    recogniser. cuts: rising sample ids; what is found between one and the next is reported. settings and
+    setting: only samples whose id is `setting` modulo `settings` count.
+    """
+
+    spec: AuditSpec
+    samples: AuditSpec
+    people: Mapping[str, ComparedPeople]
+    twins: Twins
+    cuts: tuple[int, ...]
+    device: str
+    threads: int
+    settings: int = 1
+    setting: int = 0
+
+
+@dataclass(frozen=True)
+class GatherQuery:
+    """Fetch the templates of some samples. ids: recogniser name -> sample ids, rising."""
+
+    spec: AuditSpec
+    ids: Mapping[str, NDArray[np.int64]]
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class SumQuery:
+    """Sum the templates of all samples, for their mean."""
+
+    spec: AuditSpec
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class MergeQuery:
+    """Merge files of partial results of a search into fewer."""
+
+    spec: AuditSpec
+    device: str
+    threads: int
+
+
+Query = SearchQuery | GatherQuery | SumQuery | MergeQuery
+
+
+@dataclass(frozen=True)
+class ShardGroup:
+    """Shards that one task of a pass reduces. A late attempt of another pass writes elsewhere."""
+
+    index: int
+    shards: tuple[Shard, ...]
+    pass_id: str
+
+    @property
+    def file_name(self) -> str:
+        return f"{PARTIALS_PREFIX}/{self.pass_id}-{self.index:06d}.npz"
+
+    @property
+    def rows(self) -> int:
+        return sum(shard.rows for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class MergeGroup:
+    """Files of partial results that one task merges."""
+
+    index: int
+    files: tuple[str, ...]
+    pass_id: str
+
+    @property
+    def file_name(self) -> str:
+        return f"{PARTIALS_PREFIX}/{self.pass_id}-{self.index:06d}.npz"
+
+
+def group_shards(shards: Sequence[Shard], groups: int) -> list[ShardGroup]:
+    """Cut the shards into at most `groups` contiguous groups of nearly equal size."""
+    cuts, pass_id = np.array_split(np.arange(len(shards)), min(groups, len(shards))), uuid4().hex
+    return [ShardGroup(index, tuple(shards[i] for i in cut), pass_id) for index, cut in enumerate(cuts)]
+
+
+def group_files(files: Sequence[str], at_once: int) -> list[MergeGroup]:
+    """Cut the files into contiguous groups of `at_once`, the last one of fewer."""
+    starts, pass_id = range(0, len(files), at_once), uuid4().hex
+    return [
+        MergeGroup(index, tuple(files[start : start + at_once]), pass_id)
+        for index, start in enumerate(starts)
+    ]
