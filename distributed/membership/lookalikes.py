@@ -15,7 +15,7 @@ from distributed.statistics.calibration import conformal_p_values
 LEAST_SHARE = 0.5
 """Of the nearest samples that must fit the other person better."""
 ALIKE_P = 0.05
-"""Only people are remarked on whose nearest sample is as similar as that of so few of the cohort, or fewer."""
+"""Only people are remarked on whose nearest sample is as similar as that of few of the cohort: this share."""
 
 
 def with_lookalikes(

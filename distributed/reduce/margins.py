@@ -14,7 +14,7 @@ RIVALS = 8
 """Other people whom a sample is held against."""
 SOFTNESS = 0.03
 """Temperature of the soft maximum over rivals. At 0 it is the best of them alone: fewer lookalikes are
-flagged, and fewer members; a mean over rivals is the other end. Chosen in simulated worlds: docs/method.md."""
+flagged, and fewer members; a mean over them is the other end. Chosen in simulated worlds: docs/method.md."""
 LISTED = RIVALS + 4
 """So many people are listed of a sample: the rivals, the person and up to three twins."""
 
