@@ -88,7 +88,7 @@ def generators(*, images: int, stylegan_code: Path | None, repeats: int, output:
 @command.command(
     "reduce", cls=StrictCommand, help="the search, against matrix products, FAISS, numpy and torch"
 )
-@click.option("--photos", type=POSITIVE, default=4_000, help="of the gallery; also a tenth")
+@click.option("--people", type=POSITIVE, default=4_000, help="of the gallery; also a tenth")
 @click.option("--samples", type=POSITIVE, default=262_144)
 @click.option("--dim", type=POSITIVE, default=512, help="numbers of a template; also a quarter")
 @click.option("--topk", type=POSITIVE, default=64, help="nearest samples of each photo")

@@ -141,6 +141,7 @@ def assess(
     return Assessment(
         frame=frame,
         points=operating_points(gallery, membership.hit_fmr),
+        people=people,
         partials=partials,
         scores=scores,
         judgements=with_detectability(frame, judgements, reach, membership),

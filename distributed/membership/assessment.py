@@ -16,6 +16,7 @@ from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
 from distributed.membership.verdicts import Decision
 from distributed.reduce.partial import Partial
+from distributed.reduce.queries import ComparedPeople
 from distributed.reduce.reducer import SampleTemplates
 from distributed.statistics.drift import Drift
 from distributed.statistics.people.operating_point import OperatingPoint
@@ -67,13 +68,15 @@ class SettingScores:
 class Assessment:
     """What the samples say of the gallery.
 
-    points: thresholds for two photos. partials: recogniser -> of all samples, at each level of the frame.
+    points: thresholds for two photos. people: as they were compared. partials: recogniser -> of all samples,
+    at each level of the frame.
     reach: by recogniser and group, what it could have found. samples: the first templates, and those nearest
     to whom the headline flags.
     """
 
     frame: Frame
     points: Mapping[str, OperatingPoint]
+    people: Mapping[str, ComparedPeople]
     partials: Mapping[str, Sequence[Partial]]
     scores: PersonScores
     judgements: Sequence[Judgement]

@@ -155,6 +155,9 @@ class Passes:
 
     def gather(self, ids: Mapping[str, NDArray[np.int64]]) -> dict[str, SampleTemplates]:
         """Recogniser -> the templates of some samples; ids: rising."""
+        if not any(map(len, ids.values())):
+            nothing = SampleTemplates(np.empty(0, np.int64), np.empty((0, 0), np.float32))
+            return dict.fromkeys(ids, nothing)
         capacity = self._capacity()
         query = GatherQuery(self.spec, dict(ids), capacity.device, capacity.threads)
         wanted = np.unique(np.concatenate([*ids.values(), np.empty(0, np.int64)]))

@@ -7,11 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from distributed.execution.cluster import RayExecutor
 from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import enrolled_gallery
-from distributed.membership.frame import calibration_frame, operating_points
-from distributed.reduce.reducer import Reducer, SearchQuery, group_shards
+from distributed.membership.comparison import compared_people
+from distributed.membership.frame import calibration_frame
+from distributed.reduce.margins import Twins
+from distributed.reduce.queries import SearchQuery, group_shards
+from distributed.reduce.reducer import Reducer
 from distributed.stages.embed import ShardJob, ShardMaker
 from distributed.stages.enroll import enroll
 from distributed.storage.store import open_run
@@ -70,13 +75,13 @@ def _reducer(spec: AuditSpec) -> Callable[[], float]:
     names = [recognizer.name for recognizer in spec.faces.recognizers]
     gallery = enrolled_gallery(open_run(spec).read_table(GALLERY_FILE), names)
     frame = calibration_frame(gallery, spec.membership, read_attributes(spec))
-    points = operating_points(gallery, spec.membership.hit_fmr)
-    thresholds = {name: point.threshold for name, point in points.items()}
+    centres = {name: np.zeros(rows.shape[1]) for name, rows in gallery.templates.items()}
+    people = compared_people(frame, centres, spec.membership)
     (group,) = group_shards(_shards(spec), 1)
 
     def reduce() -> None:
-        job = SearchQuery(spec, spec, thresholds, frame.levels, (spec.samples,), "cpu", 1)
-        Reducer(job).make(group)
+        twins = Twins.none(len(gallery.names))
+        Reducer(SearchQuery(spec, spec, people, twins, (spec.samples,), "cpu", 1)).make(group)
 
     return lambda: _timed(reduce)
 

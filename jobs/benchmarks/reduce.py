@@ -1,4 +1,4 @@
-"""`idleak bench reduce`: the search of nearest samples against matrix products, FAISS, numpy and torch."""
+"""`idleak bench reduce`: the search of samples and people against matrix products, FAISS, numpy and torch."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distributed.reduce.neighbours import search
+from distributed.reduce.people import centred
+from distributed.reduce.search import search
 from distributed.statistics.similarity import Floats, Integers, Singles
 from jobs.benchmarks.limits import GIGA, limit_contenders, limits_table, threads, timed
 from jobs.benchmarks.table import Bar, Measured, Report, Table, cores, interleaved, publish
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import UsageError
 
-SHARE_OF_HITS = 1e-4
-"""The threshold of a hit is passed by about this share of all pairs, as with `membership.hit_fmr`."""
 SEARCH_BAR, FLOAT16_BAR, AGREEMENT_BAR = 0.70, 1e-5, 1e-5
-PAIRS_FOR_QUANTILE = 4_000_000
-PHOTOS_AT_ONCE, SAMPLES_AT_ONCE = 1024, 8192
+PEOPLE_AT_ONCE, SAMPLES_AT_ONCE = 1024, 8192
 OURS, NUMPY_PRODUCT, TORCH_PRODUCT = "idleak search", "numpy matrix product", "torch matrix product"
 
 Found = tuple[Singles, Integers]
@@ -36,7 +34,7 @@ T = TypeVar("T")
 class Sizes:
     """What is compared. threads: of every library alike."""
 
-    photos: int
+    people: int
     samples: int
     dim: int
     topk: int
@@ -44,18 +42,17 @@ class Sizes:
 
     @property
     def operations(self) -> float:
-        return 2.0 * self.photos * self.samples * self.dim
+        return 2.0 * self.people * self.samples * self.dim
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Templates as shards give them (float16), the same as float32 for the peers, and the hits' threshold."""
+    """Templates as shards give them (float16), and the same as float32 for the peers."""
 
     sizes: Sizes
-    gallery: Singles
+    people: Singles
     samples: Singles
     stored: NDArray[np.float16]
-    threshold: float
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,6 @@ class Raced:
     sizes: Sizes
     seconds: dict[str, Measured]
     apart: dict[str, float]
-    hits: int
 
     @property
     def limit(self) -> str:
@@ -74,7 +70,7 @@ class Raced:
 
     @property
     def name(self) -> str:
-        return f"{self.sizes.photos:,} photos × {self.sizes.samples:,} samples, {self.sizes.dim} numbers each"
+        return f"{self.sizes.people:,} people × {self.sizes.samples:,} samples, {self.sizes.dim} numbers each"
 
 
 def bench_reduce(sizes: Sizes, repeats: int, output: Path | None, command: Sequence[str]) -> ExitCode:
@@ -93,10 +89,10 @@ def bench_reduce(sizes: Sizes, repeats: int, output: Path | None, command: Seque
 
 
 def smaller_and_full(sizes: Sizes) -> Iterator[Sizes]:
-    """A tenth of the photos and a quarter of the numbers, and all of them: 1,000 and 10,000, 128 and 512."""
-    for photos in dict.fromkeys((max(1, sizes.photos // 10), sizes.photos)):
+    """A tenth of the people and a quarter of the numbers, and all of them: 1,000 and 10,000, 128 and 512."""
+    for people in dict.fromkeys((max(1, sizes.people // 10), sizes.people)):
         for dim in dict.fromkeys((max(1, sizes.dim // 4), sizes.dim)):
-            yield Sizes(photos, sizes.samples, dim, sizes.topk, sizes.threads)
+            yield Sizes(people, sizes.samples, dim, sizes.topk, sizes.threads)
 
 
 def unit_templates(count: int, dim: int, seed: int) -> Singles:
@@ -119,11 +115,8 @@ def smallest_cosine(sizes: Sizes) -> float:
 def make_problem(sizes: Sizes) -> Problem:
     stored = unit_templates(sizes.samples, sizes.dim, 1).astype(np.float16)
     # The peers take templates as they are, so theirs are normalised once, outside the race.
-    gallery = _normalised(unit_templates(sizes.photos, sizes.dim, 0).astype(np.float16))
-    samples = _normalised(stored)
-    some = samples[: max(1, PAIRS_FOR_QUANTILE // sizes.photos)]
-    threshold = float(np.quantile(gallery @ some.T, 1 - SHARE_OF_HITS))
-    return Problem(sizes, gallery, samples, stored, threshold)
+    people = _normalised(unit_templates(sizes.people, sizes.dim, 0).astype(np.float16))
+    return Problem(sizes, people, _normalised(stored), stored)
 
 
 def _normalised(stored: NDArray[np.float16]) -> Singles:
@@ -134,7 +127,7 @@ def _normalised(stored: NDArray[np.float16]) -> Singles:
 
 def _race(sizes: Sizes, repeats: int) -> Raced:
     problem = make_problem(sizes)
-    room = np.zeros(PHOTOS_AT_ONCE * SAMPLES_AT_ONCE, dtype=np.float32)
+    room = np.zeros(PEOPLE_AT_ONCE * SAMPLES_AT_ONCE, dtype=np.float32)
     peers: dict[str, Callable[[], Found]] = {
         "FAISS IndexFlatIP": partial(_faiss_search, problem),
         "numpy product and argpartition": partial(_numpy_search, problem),
@@ -151,9 +144,9 @@ def _race(sizes: Sizes, repeats: int) -> Raced:
         | {name: peer.seconds for name, peer in kept.items()},
         repeats,
     )
-    hits, nearest = ours.answers[-1]
+    nearest = ours.answers[-1]
     apart = {name: disagreement(problem, nearest, peer.answers[-1]) for name, peer in kept.items()}
-    return Raced(sizes, seconds, apart, int(hits.sum()))
+    return Raced(sizes, seconds, apart)
 
 
 @dataclass
@@ -171,50 +164,44 @@ class _Kept(Generic[T]):
         return spent
 
 
-def _ours(problem: Problem) -> tuple[Integers, Found]:
-    sizes = problem.sizes
-    result = search(
-        problem.gallery,
-        np.arange(sizes.photos, dtype=np.int64),
-        problem.stored,
-        np.arange(sizes.samples, dtype=np.int64),
-        k=sizes.topk,
-        threshold=problem.threshold,
-    )
-    return result.photo_hits, (result.neighbours.similarity, result.neighbours.sample_id)
+def _ours(problem: Problem) -> Found:
+    sizes, centre = problem.sizes, np.zeros(problem.sizes.dim)
+    samples, ids = centred(problem.stored, centre), np.arange(sizes.samples, dtype=np.int64)
+    near = search(problem.people, samples, ids, k=sizes.topk).neighbours
+    return near.similarity, near.sample_id
 
 
 def _blocks(problem: Problem) -> Iterator[tuple[slice, slice]]:
-    for first in range(0, problem.sizes.photos, PHOTOS_AT_ONCE):
+    for first in range(0, problem.sizes.people, PEOPLE_AT_ONCE):
         for start in range(0, problem.sizes.samples, SAMPLES_AT_ONCE):
-            yield slice(first, first + PHOTOS_AT_ONCE), slice(start, start + SAMPLES_AT_ONCE)
+            yield slice(first, first + PEOPLE_AT_ONCE), slice(start, start + SAMPLES_AT_ONCE)
 
 
 def _numpy_products(problem: Problem, room: Singles) -> None:
-    for photos, samples in _blocks(problem):
-        a, b = problem.gallery[photos], problem.samples[samples]
+    for people, samples in _blocks(problem):
+        a, b = problem.people[people], problem.samples[samples]
         np.matmul(a, b.T, out=room[: len(a) * len(b)].reshape(len(a), len(b)))
 
 
 def _torch_products(problem: Problem, room: torch.Tensor) -> None:
-    gallery, base = torch.from_numpy(problem.gallery), torch.from_numpy(problem.samples)
-    for photos, samples in _blocks(problem):
-        a, b = gallery[photos], base[samples]
+    gallery, base = torch.from_numpy(problem.people), torch.from_numpy(problem.samples)
+    for people, samples in _blocks(problem):
+        a, b = gallery[people], base[samples]
         torch.matmul(a, b.T, out=room[: len(a) * len(b)].view(len(a), len(b)))
 
 
 def _faiss_search(problem: Problem) -> Found:
     index = faiss.IndexFlatIP(problem.sizes.dim)
     index.add(problem.samples)
-    nearest: Found = index.search(problem.gallery, problem.sizes.topk)
+    nearest: Found = index.search(problem.people, problem.sizes.topk)
     return nearest
 
 
 def _numpy_search(problem: Problem) -> Found:
     k = problem.sizes.topk
 
-    def top(photos: slice, samples: slice) -> Found:
-        products = problem.gallery[photos] @ problem.samples[samples].T
+    def top(people: slice, samples: slice) -> Found:
+        products = problem.people[people] @ problem.samples[samples].T
         least = max(0, products.shape[1] - k)
         columns = np.argpartition(products, least, axis=1)[:, least:] if least else _all_columns(products)
         return np.take_along_axis(products, columns, axis=1), columns
@@ -223,10 +210,10 @@ def _numpy_search(problem: Problem) -> Found:
 
 
 def _torch_search(problem: Problem) -> Found:
-    gallery, base = torch.from_numpy(problem.gallery), torch.from_numpy(problem.samples)
+    gallery, base = torch.from_numpy(problem.people), torch.from_numpy(problem.samples)
 
-    def top(photos: slice, samples: slice) -> Found:
-        products = gallery[photos] @ base[samples].T
+    def top(people: slice, samples: slice) -> Found:
+        products = gallery[people] @ base[samples].T
         best = torch.topk(products, min(problem.sizes.topk, products.shape[1]), dim=1)
         return best.values.numpy(), best.indices.numpy()
 
@@ -240,9 +227,9 @@ def _all_columns(products: Singles) -> Integers:
 def _best_of_blocks(problem: Problem, top: Callable[[slice, slice], Found]) -> Found:
     """The best k of the best k of each block of samples, falling."""
     parts: dict[int, list[Found]] = {}
-    for photos, samples in _blocks(problem):
-        similarity, columns = top(photos, samples)
-        parts.setdefault(photos.start, []).append((similarity, columns + samples.start))
+    for people, samples in _blocks(problem):
+        similarity, columns = top(people, samples)
+        parts.setdefault(people.start, []).append((similarity, columns + samples.start))
     best = [_best([row[0] for row in rows], [row[1] for row in rows], problem) for rows in parts.values()]
     return np.concatenate([block[0] for block in best]), np.concatenate([block[1] for block in best])
 
@@ -261,14 +248,14 @@ def disagreement(problem: Problem, ours: Found, theirs: Found) -> float:
     given = np.abs(ours[0] - theirs[0]).max()
     named = max(
         float(np.abs(exact(problem, row, ours[1][row]) - exact(problem, row, theirs[1][row])).max())
-        for row in range(problem.sizes.photos)
+        for row in range(problem.sizes.people)
     )
     return max(float(given), named)
 
 
 def exact(problem: Problem, row: int, ids: Integers) -> Floats:
-    """Similarities, in float64, of one photo with the samples of these ids."""
-    similarity: Floats = problem.samples[ids].astype(np.float64) @ problem.gallery[row].astype(np.float64)
+    """Similarities, in float64, of one person with the samples of these ids."""
+    similarity: Floats = problem.samples[ids].astype(np.float64) @ problem.people[row].astype(np.float64)
     return similarity
 
 
@@ -293,7 +280,7 @@ def _race_table(race: Raced) -> Table:
         )
         for name, seconds in race.seconds.items()
     ]
-    title = f"{race.name}; top {race.sizes.topk}, {race.hits:,} hits counted"
+    title = f"{race.name}; top {race.sizes.topk}"
     return Table(title, ("who", "seconds", "GFLOP/s", "seconds ÷ idleak's", "largest difference"), rows)
 
 
@@ -305,9 +292,10 @@ def _notes(sizes: Sizes) -> list[str]:
     plural = "1 thread" if sizes.threads == 1 else f"{sizes.threads} threads"
     return [
         f"One process; numpy's BLAS, torch and FAISS have {plural} each, of {cores()} cores.",
-        "idleak also counts all hits exactly, takes float16 and normalises it; the others get float32 of unit"
-        " length and only find the nearest. Matrix products throw their results away.",
+        "idleak takes float16 and normalises it, and also finds the people whom each sample fits best, their"
+        " margins, and counts of margin hits; the others get float32 of unit length and only find the nearest"
+        " samples of each person. Matrix products throw their results away.",
         "The bar of the search is for the full size. With fewer numbers a product costs less, and finding the"
         " nearest in it as much as before.",
-        "Templates are random directions. GFLOP/s are 2 × photos × samples × numbers over the seconds.",
+        "Templates are random directions. GFLOP/s are 2 × people × samples × numbers over the seconds.",
     ]

@@ -6,12 +6,11 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from distributed.execution.ray_actors import run_tasks
-from distributed.execution.worker import spawn
+from distributed.execution.worker import spawner
 from distributed.stages.embed import ShardJob, ShardMaker
 from distributed.stages.shards import require_none_lost
 from schemas.errors import DeviceError
@@ -114,7 +113,7 @@ def ray_rate(job: ShardJob, images: int, workers: int) -> float:
         clocked = ClockedJob(**vars(job), meeting=meeting)
         lost = run_tasks(
             shards,
-            partial(spawn, clocked),
+            spawner(clocked),
             workers=lambda: workers,
             on_report=lambda report: stints.append(report.stint),
         )

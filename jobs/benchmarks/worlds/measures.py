@@ -9,7 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from scipy.stats import beta
+from scipy.stats import beta, norm
 
 from jobs.benchmarks.worlds.simulated import (
     JudgedWorld,
@@ -23,12 +23,12 @@ from matplotlib.axes import Axes
 
 FULL = 300
 FDR = 0.05
-ERRORS = 2.0
-"""Standard errors by which a figure may miss its bar: Monte Carlo error."""
+ROOM = 0.01
+"""By so much the upper end of a 95 % interval may lie above its bar."""
 LEAST_FOR_GRID = 50
 """With fewer worlds than this, power is measured on a small part of the grid."""
-SCORES = ("cohort_norm", "max", "topk_mean", "hit_rate", "s_norm", "density_ratio")
-TWO = ("cohort_norm", "max")
+SCORES = ("margin", "max", "topk_mean", "hit_rate", "density_ratio")
+TWO = ("margin", "max")
 MIXED = World(0, photos=(1, 2), hubs=0.1, quality="mixed")
 
 
@@ -95,7 +95,8 @@ class Share:
         return low, high
 
     def at_most(self, bar: float) -> bool:
-        return self.value <= bar + ERRORS * float(np.sqrt(bar * (1 - bar) / self.n))
+        """Whether the upper end of the interval is within ROOM of the bar."""
+        return self.interval[1] <= bar + ROOM
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -114,8 +115,14 @@ class Mean:
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         return cls(float(np.mean(values)), spread / float(np.sqrt(len(values))))
 
-    def at_most(self, bar: float) -> bool:
-        return self.value <= bar + ERRORS * self.error
+    @property
+    def upper(self) -> float:
+        """The upper end of the 95 % interval."""
+        return self.value + float(norm.ppf(0.975)) * self.error
+
+    def at_most(self, bar: float, room: float = ROOM) -> bool:
+        """Whether the upper end of the interval is within `room` of the bar."""
+        return self.upper <= bar + room
 
     def __str__(self) -> str:
         return f"{self.value:.3f} ± {self.error:.3f}"

@@ -15,13 +15,13 @@ from distributed.membership.score_tables import neighbours_table, scores_table
 from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg
 from distributed.statistics.spending import e_benjamini_hochberg, night_e_values, night_level, night_weight
 from distributed.storage.store import RunStore, encode_table
+from jobs.benchmarks.worlds.exact import exact_scores
 from jobs.benchmarks.worlds.measures import FDR, MIXED, SCORES, Bench, Found, Row, Share, draw_shares
 from jobs.benchmarks.worlds.simulated import (
     RECOGNIZER,
     Simulator,
     World,
     any_groups,
-    exact_scores,
     in_process,
     judge_world,
     world_spec,
@@ -91,7 +91,7 @@ def _year(random: np.random.Generator, lasting: float, candidates: int, cohort: 
     return flagged, naive
 
 
-EXACT_SCORES = ("cohort_norm", "max", "topk_mean", "hit_rate", "density_ratio", "z_norm", "t_norm", "s_norm")
+EXACT_SCORES = ("margin", "max", "topk_mean", "hit_rate", "density_ratio")
 
 
 def exactness(bench: Bench) -> Found:
@@ -104,8 +104,8 @@ def exactness(bench: Bench) -> Found:
     small = replace(world, photos=(1, 3))
     for judged in bench.judged(small, count, 81, scores=EXACT_SCORES):
         exact = exact_scores(judged, topk=16)
-        for (_, name), values in judged.book.items():
-            errors[name].append(float(np.abs(values - exact[name]).max()))
+        for (_, name), values in judged.assessment.scores.items():
+            errors[name].append(float(np.abs(values - np.stack(exact[name])).max()))
     worst = {name: max(values) for name, values in errors.items()}
     rows = [
         Row(
@@ -116,7 +116,7 @@ def exactness(bench: Bench) -> Found:
             len(tables) == 1,
         ),
         Row(
-            f"error of scores of photos against float64 brute force: {', '.join(EXACT_SCORES)}",
+            f"error of scores of people against float64 brute force: {', '.join(EXACT_SCORES)}",
             "at most 1e-5",
             f"largest {max(worst.values()):.1e} ({max(worst, key=lambda name: worst[name])})",
             count,
@@ -128,7 +128,7 @@ def exactness(bench: Bench) -> Found:
     def draw(axes: Axes) -> None:
         axes.barh(list(worst), [max(value, 1e-18) for value in worst.values()])
         axes.axvline(1e-5, color="black", linestyle="--")
-        axes.set(xscale="log", xlabel="largest error of a photo's score")
+        axes.set(xscale="log", xlabel="largest error of a person's score")
 
     return Found(rows, draw)
 
@@ -143,8 +143,8 @@ def _tables(world: World, split: int) -> bytes:
         gallery = enrolled_gallery(write_world(spec, simulator, drawn), [RECOGNIZER])
         assessed = assess(spec, gallery, in_process(spec, any_groups(split)), {})
     footer = Footer(table="any", fingerprint={}, stop_id=0, rows=0)
-    near = neighbours_table(assessed.gallery, assessed.partials)
-    scores = scores_table(assessed.frame, assessed.partials, assessed.judgements)
+    near = neighbours_table(assessed.frame, assessed.partials)
+    scores = scores_table(assessed.frame, assessed.partials, assessed.judgements, assessed.hits)
     return encode_table(near, footer) + encode_table(scores, footer)
 
 
@@ -160,7 +160,7 @@ def _same_as_reduce(world: World, count: int) -> Row:
         same += all(
             np.array_equal(a.calibrated.p_value, b.calibrated.p_value)
             and list(a.decisions) == list(b.decisions)
-            for a, b in zip(short.after, whole.judgements, strict=True)
+            for a, b in zip(short.judgements, whole.judgements, strict=True)
         ) and np.array_equal(short.hits.flagged, whole.hits[0].flagged)
     return Row(
         "leaving out the diagnostics changes no p-value, verdict or reason",

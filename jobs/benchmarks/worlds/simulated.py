@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Unobserved
@@ -18,13 +17,11 @@ from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.assess import VERDICTS_ALONE, assess
 from distributed.membership.assessment import Assessment
-from distributed.membership.cohort_norms import NEAREST
-from distributed.membership.evidence import PhotoScores
 from distributed.membership.frame import Frame
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
-from distributed.reduce.neighbours import Partial
-from distributed.reduce.reducer import Query, ShardGroup, SupportQuery, group_shards
+from distributed.reduce.partial import Partial
+from distributed.reduce.queries import ComparedPeople, Query, SearchQuery, ShardGroup, group_shards
 from distributed.stages.passes import Grouping, Passes
 from distributed.statistics.similarity import Floats, Integers, Singles
 from distributed.storage.store import RunStore
@@ -300,12 +297,12 @@ def two_groups(shards: Sequence[Shard], query: Query, capacity: Capacity) -> lis
 
 
 def any_groups(seed: int) -> Grouping:
-    """Shards in groups of any sizes; where ids need not rise within a group, in any order."""
+    """Shards in groups of any sizes and in any order, but where a pass gathers templates in that of ids."""
 
     def grouping(shards: Sequence[Shard], query: Query, capacity: Capacity) -> list[ShardGroup]:
         random = np.random.default_rng([seed, len(shards)])
         order = np.arange(len(shards))
-        if isinstance(query, SupportQuery):
+        if isinstance(query, SearchQuery):
             random.shuffle(order)
         cuts = np.flatnonzero(random.random(len(shards) - 1) < 0.5) + 1
         parts = np.split(order, cuts)
@@ -338,23 +335,16 @@ class JudgedWorld:
         return self.assessment.frame
 
     @property
-    def book(self) -> PhotoScores:
-        return self.assessment.photo_scores
-
-    @property
     def partial(self) -> Partial:
-        return self.assessment.partials[RECOGNIZER]
+        """Of the largest number of photos."""
+        return self.assessment.partials[RECOGNIZER][-1]
 
     @property
-    def threshold(self) -> float:
-        return self.assessment.thresholds[RECOGNIZER]
+    def compared(self) -> ComparedPeople:
+        return self.assessment.people[RECOGNIZER]
 
     @property
-    def before(self) -> Sequence[Judgement]:
-        return self.assessment.before
-
-    @property
-    def after(self) -> Sequence[Judgement]:
+    def judgements(self) -> Sequence[Judgement]:
         return self.assessment.judgements
 
     @property
@@ -376,52 +366,3 @@ def judge_world(world: World, folder: Path, **membership: object) -> JudgedWorld
     gallery = enrolled_gallery(write_world(spec, simulator, drawn), [RECOGNIZER])
     assessment = assess(spec, gallery, in_process(spec), {"group": truth.group}, diagnostics=VERDICTS_ALONE)
     return JudgedWorld(truth, drawn, assessment)
-
-
-def exact_scores(judged: JudgedWorld, topk: int) -> dict[str, Floats]:
-    """Scores of photos, (g,), from all similarities in float64, with no search, no blocks and no merging."""
-    drawn, in_cohort = (
-        judged.drawn,
-        np.isin(judged.drawn.identity, judged.frame.gallery.members_of(Role.COHORT)),
-    )
-    gallery, samples = (unit(rows.astype(np.float64)) for rows in (drawn.gallery, drawn.samples))
-    similarity = gallery @ samples.T
-    nearest = np.sort(similarity, axis=1)[:, ::-1][:, :topk]
-    scores = {
-        "max": nearest[:, 0],
-        "topk_mean": nearest.mean(axis=1),
-        "hit_rate": (similarity >= judged.threshold).mean(axis=1),
-        **{name: np.empty(len(gallery)) for name in ("cohort_norm", "z_norm", "t_norm", "s_norm")},
-    }
-    people = np.unique(drawn.identity[in_cohort])
-    means = np.stack([gallery[drawn.identity == person].mean(axis=0) for person in people])
-    for row, photo in enumerate(gallery):
-        near = np.argsort(-similarity[row], kind="stable")[:topk]
-        others = means[people != drawn.identity[row]]
-        of_photo, of_samples = others @ photo, samples[near] @ others.T
-        closest = np.sort(of_samples, axis=1)[:, -NEAREST:].mean(axis=1)
-        z = (similarity[row, near] - of_photo.mean()) / of_photo.std()
-        by_sample = (similarity[row, near] - of_samples.mean(axis=1)) / of_samples.std(axis=1)
-        scores["cohort_norm"][row] = (similarity[row, near] - closest).max()
-        scores["z_norm"][row], scores["t_norm"][row] = z[0], by_sample.max()
-        scores["s_norm"][row] = ((z + by_sample) / 2).max()
-    first = np.flatnonzero((judged.frame.gallery.rank == 0) & in_cohort)
-    return scores | {"density_ratio": _exact_density_ratio(drawn, first, gallery, nearest[:, -1], topk)}
-
-
-def _exact_density_ratio(drawn: Drawn, first: Integers, gallery: Floats, kth: Floats, topk: int) -> Floats:
-    """The log density ratio at each photo, by the caps with the topk nearest samples, and cohort people."""
-    similarity = gallery @ gallery[first].T
-    same_person = drawn.identity[:, None] == drawn.identity[first]
-    similarity[same_person] = -np.inf
-    reference = np.sort(similarity, axis=1)[:, -topk]
-    d, counts = gallery.shape[1], len(first) - same_person.sum(axis=1)
-    log_share = [np.log(_cap_share(values, d)) for values in (kth, reference)]
-    ratio: Floats = np.log(counts / len(drawn.samples)) - log_share[0] + log_share[1]
-    return ratio
-
-
-def _cap_share(similarity: Floats, d: int) -> Floats:
-    """The share of the sphere at least this similar to a point: (1 + s)/2 is beta distributed."""
-    share: Floats = beta.sf((1 + similarity) / 2, (d - 1) / 2, (d - 1) / 2)
-    return share
