@@ -78,26 +78,47 @@ class Lists:
         return person, self.similarity[:, 0] - second
 
 
-def margins(pairs: Pairs, lists: Lists, twins: Twins) -> tuple[Singles, NDArray[np.int32]]:
+def margins(pairs: Pairs, lists: Lists, row: Integers, twins: Twins) -> tuple[Singles, NDArray[np.int32]]:
     """The margin of each pair of person (left) and sample, float32 (p,), and the sample's best other person.
 
-    lists: of each pair's sample. The margin is the pair's similarity less ρ log Σ exp(s_j / ρ), a soft
-    maximum over the similarities s_j of the sample's RIVALS best other people, candidates and cohort alike,
-    with ρ = SOFTNESS. Twins of the person are left out; among LISTED people there may then be fewer rivals.
-    Without any, the margin is the similarity.
+    lists: of samples; row: int64 (p,), the list of each pair's sample. The margin is the pair's similarity
+    less ρ log Σ exp(s_j / ρ), a soft maximum over the similarities s_j of the sample's RIVALS best other
+    people, candidates and cohort alike, with ρ = SOFTNESS. Twins of the person are left out; among LISTED
+    people there may then be fewer rivals. Without any, the margin is the similarity.
     """
-    rivals = pairs.left[:, None] != lists.person
+    soft, listed = _soft_maxima(lists.similarity), lists.person[:, : RIVALS + 1]
+    own = pairs.left[:, None] == listed[row]
+    # The place to leave out: the person's own, or the last one, beyond the rivals.
+    place = np.where(own.any(axis=1), own.argmax(axis=1), RIVALS)
+    rival, other = soft[row, place], listed[row, (place == 0).astype(np.int64)]
     twin = np.flatnonzero(twins.has[pairs.left])
     if len(twin):
-        listed = lists.person[twin]
-        rivals[twin] = ~twins.are(np.broadcast_to(pairs.left[twin, None], listed.shape), listed)
-    rivals &= lists.person >= 0
-    best = np.where(rivals.any(axis=1), rivals.argmax(axis=1), -1)
+        rival[twin], other[twin] = _without_twins(pairs.left[twin], lists[row[twin]], twins)
+    margin = pairs.similarity - np.where(np.isfinite(rival), rival, 0.0)
+    return margin.astype(np.float32), other.astype(np.int32)
+
+
+def _soft_maxima(similarity: Singles) -> Floats:
+    """Of each list the soft maximum of its first RIVALS + 1 without one of them, float64 (n, RIVALS + 1)."""
+    first = similarity[:, : RIVALS + 1].astype(np.float64)
+    terms = np.exp((first - first[:, :1]) / SOFTNESS)
+    sums = [
+        sum((terms[:, j] for j in range(RIVALS + 1) if j != place), np.zeros(len(first)))
+        for place in range(RIVALS + 1)
+    ]
+    with np.errstate(divide="ignore"):
+        soft: Floats = first[:, :1] + SOFTNESS * np.log(np.stack(sums, axis=1))
+    return soft
+
+
+def _without_twins(person: Integers, lists: Lists, twins: Twins) -> tuple[Floats, Integers]:
+    """The soft maximum over the rivals of each person, less twins, and the best of them; lists: one each."""
+    listed = lists.person
+    rivals = ~twins.are(np.broadcast_to(person[:, None], listed.shape), listed) & (listed >= 0)
+    best = np.where(rivals.any(axis=1), listed[np.arange(len(listed)), rivals.argmax(axis=1)], -1)
     rivals &= np.cumsum(rivals, axis=1) <= RIVALS
     top = lists.similarity[:, :1].astype(np.float64)
     with np.errstate(divide="ignore"):
         terms = np.where(rivals, np.exp((lists.similarity - top) / SOFTNESS), 0.0)
-        softest = top[:, 0] + SOFTNESS * np.log(terms.sum(axis=1))
-    margin = pairs.similarity - np.where(best >= 0, softest, 0.0)
-    other = np.where(best >= 0, lists.person[np.arange(len(best)), best], -1)
-    return margin.astype(np.float32), other.astype(np.int32)
+        soft: Floats = top[:, 0] + SOFTNESS * np.log(terms.sum(axis=1))
+    return soft, best

@@ -84,25 +84,25 @@ def _merge_neighbours(a: Neighbours, b: Neighbours) -> Neighbours:
 
 
 def partial_arrays(partial: Partial, key: str) -> Arrays:
-    """The arrays of a partial under `<key>/`; of one without samples, its shape alone."""
+    """The arrays of a partial under `<key>/`."""
     near = partial.neighbours
-    arrays: Arrays = {f"{key}/samples": np.array([partial.samples, *near.similarity.shape])}
-    if partial.samples:
-        arrays |= {
-            f"{key}/similarity": near.similarity,
-            f"{key}/margin": near.margin,
-            f"{key}/sample_id": near.sample_id,
-            f"{key}/best_other": near.best_other,
-            f"{key}/margin_hits": partial.margin_hits,
-            f"{key}/hits": partial.hits,
-        }
-    return arrays
+    return {
+        f"{key}/samples": np.array(partial.samples),
+        f"{key}/similarity": near.similarity,
+        f"{key}/margin": near.margin,
+        f"{key}/sample_id": near.sample_id,
+        f"{key}/best_other": near.best_other,
+        f"{key}/margin_hits": partial.margin_hits,
+        f"{key}/hits": partial.hits,
+    }
 
 
 def partial_of(arrays: Mapping[str, NDArray[Any]], key: str) -> Partial:
     """The inverse of `partial_arrays`."""
-    samples, people, k = (int(value) for value in arrays[f"{key}/samples"])
-    if not samples:
-        return empty(people, k)
     columns = (arrays[f"{key}/{name}"] for name in ("similarity", "margin", "sample_id", "best_other"))
-    return Partial(Neighbours(*columns), arrays[f"{key}/margin_hits"], arrays[f"{key}/hits"], samples)
+    return Partial(
+        Neighbours(*columns),
+        arrays[f"{key}/margin_hits"],
+        arrays[f"{key}/hits"],
+        int(arrays[f"{key}/samples"]),
+    )

@@ -35,7 +35,7 @@ class SearchQuery:
     """Compare all people with all samples.
 
     samples: the run whose shards are searched, this one or a reference generator's. people: by
-    recogniser. cuts: rising sample ids; what is found between one and the next is reported. settings and
+    recogniser. cuts: rising sample ids; what is found below each is reported. settings and
     setting: only samples whose id is `setting` modulo `settings` count.
     """
 
@@ -100,10 +100,11 @@ class ShardGroup:
 
 @dataclass(frozen=True)
 class MergeGroup:
-    """Files of partial results that one task merges."""
+    """Files of partial results, of a search with so many cuts, that one task merges."""
 
     index: int
     files: tuple[str, ...]
+    cuts: int
     pass_id: str
 
     @property
@@ -117,10 +118,10 @@ def group_shards(shards: Sequence[Shard], groups: int) -> list[ShardGroup]:
     return [ShardGroup(index, tuple(shards[i] for i in cut), pass_id) for index, cut in enumerate(cuts)]
 
 
-def group_files(files: Sequence[str], at_once: int) -> list[MergeGroup]:
+def group_files(files: Sequence[str], at_once: int, cuts: int) -> list[MergeGroup]:
     """Cut the files into contiguous groups of `at_once`, the last one of fewer."""
     starts, pass_id = range(0, len(files), at_once), uuid4().hex
     return [
-        MergeGroup(index, tuple(files[start : start + at_once]), pass_id)
+        MergeGroup(index, tuple(files[start : start + at_once]), cuts, pass_id)
         for index, start in enumerate(starts)
     ]

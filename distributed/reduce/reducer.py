@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Protocol
 
 import faiss
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from distributed.gallery.enrolled import template_rows
-from distributed.reduce.partial import Arrays, Partial, empty, merge, partial_arrays, partial_of
+from distributed.reduce.partial import Arrays, Partial, merge, partial_arrays, partial_of
 from distributed.reduce.people import centred
 from distributed.reduce.queries import GatherQuery, MergeGroup, Query, SearchQuery, ShardGroup
 from distributed.reduce.search import PeopleSearch
@@ -81,11 +82,11 @@ class Reducer:
             start = time.perf_counter()
             arrays = decode(self._store.read_sealed(name))
             seconds["read"] += time.perf_counter() - start
-            merged = merged_arrays(merged, arrays)
+            merged = merged_arrays(merged, arrays, group.cuts)
         return merged
 
     def _templates(self, group: ShardGroup, seconds: dict[str, float]) -> Iterator[ShardTemplates]:
-        for shard in group.shards:
+        for shard in sorted(group.shards, key=lambda shard: shard.first_id):
             for name in self._names:
                 start = time.perf_counter()
                 block = self._read(shard, name)
@@ -106,14 +107,17 @@ def _finder(query: Query) -> Finder:
 
 
 class Searcher:
-    """The nearest samples, margins and hits of all people, between one cut of the sample ids and the next."""
+    """The nearest samples, margins and hits of all people below each cut of the sample ids.
+
+    Of a cut below which no more is found than below the one before, nothing is written.
+    """
 
     def __init__(self, query: SearchQuery) -> None:
         self._query = query
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
         searches = {
-            name: [_IntervalSearch(self._query, name, level) for level in range(len(people.levels))]
+            name: [_PrefixSearch(self._query, name, level) for level in range(len(people.levels))]
             for name, people in self._query.people.items()
         }
         for block in templates:
@@ -126,47 +130,46 @@ class Searcher:
             key: array
             for name, levels in searches.items()
             for level, search in enumerate(levels)
-            for interval, partial in enumerate(search.found())
-            for key, array in partial_arrays(partial, f"{name}/{level}/{interval}").items()
+            for cut, partial in search.found().items()
+            for key, array in partial_arrays(partial, f"{name}/{level}/{cut}").items()
         }
 
 
-class _IntervalSearch:
-    """The searches of one recogniser and level. Sample ids that come one after another may jump, not fall."""
+class _PrefixSearch:
+    """The search of one recogniser and level over rising sample ids, looked at each time a cut is passed."""
 
     def __init__(self, query: SearchQuery, recognizer: str, level: int) -> None:
         compared = query.people[recognizer]
-        self._people, self._threshold = compared.levels[level], compared.thresholds[level]
-        self._query, self._interval = query, 0
-        self._found = [empty(len(self._people), query.spec.membership.topk) for _ in query.cuts]
-        self._search: PeopleSearch | None = None
-
-    def add(self, block: ShardTemplates) -> None:
-        intervals = np.searchsorted(np.array(self._query.cuts), block.sample_id, side="right")
-        for interval in np.unique(intervals[intervals < len(self._query.cuts)]):
-            rows = np.flatnonzero(intervals == interval)
-            if self._search is None or interval != self._interval:
-                self._end()
-                self._interval, self._search = int(interval), self._open()
-            self._search.add(block.templates[rows], block.sample_id[rows])
-
-    def _open(self) -> PeopleSearch:
-        return PeopleSearch(
-            self._people,
-            k=self._query.spec.membership.topk,
-            threshold=self._threshold,
-            twins=self._query.twins,
-            device=self._query.device,
+        self._cuts, self._cut = query.cuts, 0
+        self._found: dict[int, Partial] = {}
+        self._search = PeopleSearch(
+            compared.levels[level],
+            k=query.spec.membership.topk,
+            threshold=compared.thresholds[level],
+            twins=query.twins,
+            device=query.device,
         )
 
-    def _end(self) -> None:
-        if self._search is not None:
-            self._found[self._interval] = merge(self._found[self._interval], self._search.found())
-            self._search = None
+    def add(self, block: ShardTemplates) -> None:
+        first = 0
+        while self._cut < len(self._cuts):
+            stop = int(np.searchsorted(block.sample_id, self._cuts[self._cut]))
+            self._search.add(block.templates[first:stop], block.sample_id[first:stop])
+            if stop == len(block.sample_id):
+                return
+            self._pass(self._cut)
+            self._cut, first = self._cut + 1, stop
 
-    def found(self) -> list[Partial]:
-        """What is found in each interval; samples from the last cut on do not count."""
-        self._end()
+    def _pass(self, cut: int) -> None:
+        partial = self._search.found()
+        latest = next(reversed(self._found.values()), None)
+        if partial.samples and (latest is None or partial.samples > latest.samples):
+            self._found[cut] = partial
+
+    def found(self) -> dict[int, Partial]:
+        """Cut -> what is found below it; samples from the last cut on do not count."""
+        if self._cut < len(self._cuts):
+            self._pass(self._cut)
         return self._found
 
 
@@ -207,15 +210,24 @@ class Summer:
         return arrays
 
 
-def merged_arrays(a: Arrays, b: Arrays) -> Arrays:
-    """The partial results of two searches, as `partial_arrays` holds them, merged; a may have none yet."""
-    if not a:
-        return b
-    keys = [name.removesuffix("/samples") for name in b if name.endswith("/samples")]
+def merged_arrays(a: Arrays, b: Arrays, cuts: int) -> Arrays:
+    """The partial results of two searches, as `Searcher` writes them, merged."""
     merged: Arrays = {}
-    for key in keys:
-        merged |= partial_arrays(merge(partial_of(a, key), partial_of(b, key)), key)
+    for search in sorted({key.rpartition("/")[0].rpartition("/")[0] for key in (*a, *b)}):
+        for cut in range(cuts):
+            if any(f"{search}/{cut}/samples" in arrays for arrays in (a, b)):
+                below = [partial_below(arrays, search, cut) for arrays in (a, b)]
+                known = [partial for partial in below if partial is not None]
+                merged |= partial_arrays(reduce(merge, known), f"{search}/{cut}")
     return merged
+
+
+def partial_below(arrays: Arrays, search: str, cut: int) -> Partial | None:
+    """What `<recogniser>/<level>` has found below a cut, if anything."""
+    for latest in range(cut, -1, -1):
+        if f"{search}/{latest}/samples" in arrays:
+            return partial_of(arrays, f"{search}/{latest}")
+    return None
 
 
 def encode(arrays: Arrays) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Executor, Observer, TaskLimits, Unobserved
 from distributed.reduce.margins import Twins
-from distributed.reduce.partial import Arrays, Partial, merge, partial_of
+from distributed.reduce.partial import Arrays, Partial, empty
 from distributed.reduce.people import shrunk_mean
 from distributed.reduce.queries import (
     ComparedPeople,
@@ -26,7 +25,7 @@ from distributed.reduce.queries import (
     group_files,
     group_shards,
 )
-from distributed.reduce.reducer import Reducer, SampleTemplates, decode, merged_arrays
+from distributed.reduce.reducer import Reducer, SampleTemplates, decode, merged_arrays, partial_below
 from distributed.stages.shards import require_none_lost
 from distributed.statistics.similarity import Floats
 from distributed.storage.store import RunStore
@@ -138,17 +137,21 @@ class Passes:
         merged: Arrays = {}
         with self._reduced(query, shards, capacity) as files:
             while len(files) > MERGED_AT_ONCE:
-                files = self._merged_by_workers(files, capacity)
+                files = self._merged_by_workers(files, query)
             for name in files:
-                merged = merged_arrays(merged, self._read(name))
+                merged = merged_arrays(merged, self._read(name), len(query.cuts))
+        topk = self.spec.membership.topk
         return {
-            name: [_below_cuts(merged, f"{name}/{level}", len(query.cuts)) for level in range(len(of.levels))]
-            for name, of in query.people.items()
+            name: [
+                _below_cuts(merged, f"{name}/{level}", len(query.cuts), empty(len(people), topk))
+                for level, people in enumerate(compared.levels)
+            ]
+            for name, compared in query.people.items()
         }
 
-    def _merged_by_workers(self, files: Sequence[str], capacity: Capacity) -> list[str]:
-        groups = group_files(files, MERGED_AT_ONCE)
-        query = MergeQuery(self.spec, capacity.device, capacity.threads)
+    def _merged_by_workers(self, files: Sequence[str], search: SearchQuery) -> list[str]:
+        groups = group_files(files, MERGED_AT_ONCE, len(search.cuts))
+        query = MergeQuery(self.spec, search.device, search.threads)
         lost = self.executor.run(PassJob(query), groups, Unobserved())
         require_none_lost(lost, PARTIALS_PREFIX, len(groups))
         return [group.file_name for group in groups]
@@ -194,9 +197,8 @@ class Passes:
         return decode(self.store.read_sealed(file_name))
 
 
-def _below_cuts(merged: Arrays, key: str, cuts: int) -> list[Partial]:
-    """What is found below each cut, from what is found between them."""
-    return list(accumulate((partial_of(merged, f"{key}/{interval}") for interval in range(cuts)), merge))
+def _below_cuts(merged: Arrays, search: str, cuts: int, nothing: Partial) -> list[Partial]:
+    return [partial_below(merged, search, cut) or nothing for cut in range(cuts)]
 
 
 def _joined(parts: Sequence[SampleTemplates]) -> SampleTemplates:

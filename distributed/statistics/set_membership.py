@@ -61,10 +61,16 @@ def _terms(candidates: Floats, cohort: Floats) -> Floats:
 def _permuted(
     groups: list[Floats], sizes: list[int], generator: np.random.Generator, permutations: int
 ) -> Floats:
-    """The statistic under random labels, float64 (permutations,). Sorted, so that no input order matters."""
+    """The statistic under random labels, float64 (permutations,). Sorted, so that no input order matters.
+
+    The smaller side of a group is drawn, and the other one's sum follows from that of all.
+    """
     ordered = [(size, np.sort(terms)) for terms, size in zip(groups, sizes, strict=True)]
     total = np.zeros(permutations)
     for size, terms in sorted(ordered, key=lambda group: (group[0], group[1].tobytes())):
+        drawn, everybody = min(size, len(terms) - size), float(terms.sum())
         for j in range(permutations):
-            total[j] += terms[generator.choice(len(terms), size, replace=False, shuffle=False)].sum()
+            chosen = generator.choice(len(terms), drawn, replace=False, shuffle=False)
+            sampled = float(terms[chosen].sum())
+            total[j] += sampled if drawn == size else everybody - sampled
     return total

@@ -21,7 +21,7 @@ from distributed.membership.frame import Frame
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
 from distributed.reduce.partial import Partial
-from distributed.reduce.queries import ComparedPeople, Query, SearchQuery, ShardGroup, group_shards
+from distributed.reduce.queries import ComparedPeople, Query, ShardGroup, SumQuery, group_shards
 from distributed.stages.passes import Grouping, Passes
 from distributed.statistics.similarity import Floats, Integers, Singles
 from distributed.storage.store import RunStore
@@ -297,12 +297,12 @@ def two_groups(shards: Sequence[Shard], query: Query, capacity: Capacity) -> lis
 
 
 def any_groups(seed: int) -> Grouping:
-    """Shards in groups of any sizes and in any order, but where a pass gathers templates in that of ids."""
+    """Shards in groups of any sizes, and in any order where a pass does not go by sample ids."""
 
     def grouping(shards: Sequence[Shard], query: Query, capacity: Capacity) -> list[ShardGroup]:
         random = np.random.default_rng([seed, len(shards)])
         order = np.arange(len(shards))
-        if isinstance(query, SearchQuery):
+        if isinstance(query, SumQuery):
             random.shuffle(order)
         cuts = np.flatnonzero(random.random(len(shards) - 1) < 0.5) + 1
         parts = np.split(order, cuts)
