@@ -23,7 +23,7 @@ def test_lines_come_while_nothing_gets_done_and_after_all_is_done(
         bar.advance(5)
         time.sleep(0.5)
     lines = [record.message for record in caplog.records]
-    waiting = [line for line in lines if "0 of 10" in line]
+    waiting = [line for line in lines if ": 0 of 10" in line]
     half = [line for line in lines if "5 of 10" in line and "left" in line]
     done = [line for line in lines if "10 of 10" in line]
     after = [line for line in lines if "all 10 samples are done; putting the results together" in line]
