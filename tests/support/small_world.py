@@ -1,4 +1,4 @@
-"""A whole audit in miniature: a random generator leaks five people, whose photos are its samples."""
+"""A whole audit in miniature: a random generator leaks five people, of whom some of its samples are."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ SIZE, DIM, SEED = 32, 8, 7
 MEMBERS, CANDIDATES, COHORT, PHOTOS = 5, 20, 120, 2
 NOISE = 35
 """Levels by which two photos of a person differ: enough that no copy of one is the other."""
+MEMBERS_NOISE = 10
+"""The same of members, whose colours are closer to each other."""
 # The aligned 112×112 frame, scaled to the generator's 32×32.
 AUTHORISATION = {
     "purpose": "tests",
@@ -83,7 +85,7 @@ def default_spec() -> dict[str, Any]:
             "detector": False,
             "labels": "labels.csv",
         },
-        "membership": {"scores": ["max", "topk_mean", "hit_rate"], "topk": 4, "fdr": 0.05},
+        "membership": {"scores": ["max", "topk_mean", "hit_rate", "margin"], "topk": 4, "fdr": 0.05},
         "resources": {"device": "cpu", "workers": 1, "threads_per_worker": 1},
         "authorisation": AUTHORISATION,
         # What is encrypted differs from run to run, and many tests compare bytes.
@@ -92,15 +94,15 @@ def default_spec() -> dict[str, Any]:
 
 
 def build(folder: Path) -> SmallWorld:
-    """Make models, photos and labels. Members' photos are samples of the run; all others are nobody."""
+    """Make models, photos and labels. Each member is one sample of the run; all others are nobody."""
     tiny_generator(folder / "generator.onnx", dim=DIM, size=SIZE)
     tiny_recognizer(folder / "recognizer.onnx")
     world = SmallWorld(folder)
-    noise = np.random.default_rng(0)
-    samples = _crops(world, np.arange(MEMBERS * PHOTOS) * 7)
+    noise, of_members = np.random.default_rng(0), np.random.default_rng(1)
+    samples = crops(world, np.array([sample_of(index) for index in range(MEMBERS)]))
     for index in range(CANDIDATES):
-        own = samples[index * PHOTOS : (index + 1) * PHOTOS]
-        photos = own if index < MEMBERS else photos_of_a_person(noise)
+        shown = samples[index] if index < MEMBERS else None
+        photos = photos_of_a_person(noise) if shown is None else photos_of_a_sample(of_members, shown)
         save_photos(folder / "candidates" / f"person-{index:03d}", photos)
     for index in range(COHORT):
         save_photos(folder / "cohort" / f"other-{index:03d}", photos_of_a_person(noise))
@@ -109,7 +111,12 @@ def build(folder: Path) -> SmallWorld:
     return world
 
 
-def _crops(world: SmallWorld, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+def sample_of(member: int) -> int:
+    """The id of the sample that shows a member."""
+    return 7 * PHOTOS * member
+
+
+def crops(world: SmallWorld, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
     """Samples of the default spec, enlarged to the aligned frame."""
     for name in ("candidates", "cohort"):
         (world.folder / name).mkdir()
@@ -123,6 +130,12 @@ def photos_of_a_person(random: np.random.Generator, noise: float = NOISE) -> lis
     colours = random.integers(0, 256, (7, 7, 3))
     shots = np.clip(colours + random.normal(0, noise, (PHOTOS, 7, 7, 3)), 0, 255).astype(np.uint8)
     return [np.asarray(cv2.resize(shot, (112, 112)), np.uint8) for shot in shots]
+
+
+def photos_of_a_sample(random: np.random.Generator, sample: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Photos of whom a sample shows: the sample, and some noise in each."""
+    changes = random.normal(0, MEMBERS_NOISE, (PHOTOS, 7, 7, 3))
+    return [np.clip(sample + cv2.resize(change, (112, 112)), 0, 255).astype(np.uint8) for change in changes]
 
 
 def save_photos(folder: Path, photos: list[NDArray[np.uint8]]) -> None:
