@@ -14,10 +14,11 @@ from distributed.membership.assessment import Assessment, Population, Prefix, Se
 from distributed.membership.comparison import compared_people, operating_points, twins_of
 from distributed.membership.detectability import reach_of, with_detectability
 from distributed.membership.evidence import EvidenceBuilder, PersonScores, all_scores
-from distributed.membership.frame import Frame, calibration_frame, identity_quality
+from distributed.membership.frame import Frame, calibrate, calibration_frame, identity_quality
 from distributed.membership.hits import count_hits
-from distributed.membership.judgement import Judgement, decided, judge
+from distributed.membership.judgement import Judgement, correction_of, decided, judge
 from distributed.membership.lookalikes import with_lookalikes
+from distributed.membership.verdicts import flagged
 from distributed.reduce.margins import Twins
 from distributed.reduce.partial import Partial
 from distributed.reduce.queries import ComparedPeople
@@ -32,7 +33,7 @@ from distributed.statistics.people.population import (
 from distributed.statistics.people.transitivity import transitivity
 from distributed.statistics.similarity import Floats
 from schemas.errors import InvalidSamplesError
-from schemas.run.tables import Role, Verdict
+from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 from schemas.spec.sweep import Sweep
 
@@ -125,6 +126,8 @@ def assess(
     membership, cuts = spec.membership, diagnostics.cuts(spec.samples)
     frame, centres = calibration_frame(gallery, membership, attributes), passes.centres()
     people, known_twins = compared_people(frame, centres, membership), twins_of(gallery, twins)
+    for name in membership.scores:
+        correction_of(frame, name, membership)
     people, by_cut = _searched(spec, people, known_twins, cuts, passes)
     partials = {name: [prefixes[-1] for prefixes in levels] for name, levels in by_cut.items()}
     references = _reference_partials(spec, people, known_twins, passes, reference)
@@ -218,7 +221,7 @@ def _prefix_scores(
     comparison: _Comparison, by_cut: Partials, cuts: tuple[int, ...]
 ) -> tuple[PersonScores, list[Prefix]]:
     """The scores of people by all samples, and each prefix's scores and flags."""
-    frame, scores = comparison.frame, PersonScores()
+    frame, membership, scores = comparison.frame, comparison.spec.membership, PersonScores()
     prefixes: list[Prefix] = []
     for place, cut in enumerate(cuts):
         partials = {name: [level[place] for level in levels] for name, levels in by_cut.items()}
@@ -226,9 +229,10 @@ def _prefix_scores(
             continue
         scores = comparison.scores(partials)
         for (recognizer, name), values in scores.items():
-            calibrated, decisions = decided(frame, values, comparison.spec.membership)
-            flagged = sum(decision.verdict is Verdict.LEAKED for decision in decisions)
-            prefixes.append(Prefix(cut, recognizer, name, calibrated.score, flagged))
+            calibrated = calibrate(frame, values)
+            correction = correction_of(frame, name, membership)
+            flags = flagged(calibrated.p_value, calibrated.floor, fdr=membership.fdr, correction=correction)
+            prefixes.append(Prefix(cut, recognizer, name, calibrated.score, int(flags.sum())))
     return scores, prefixes
 
 
@@ -245,11 +249,13 @@ def _settings(comparison: _Comparison, passes: SamplePasses) -> Iterator[Setting
 def _of_setting(
     comparison: _Comparison, setting: int, partials: Mapping[str, Sequence[Partial]]
 ) -> Iterator[SettingScores]:
+    membership = comparison.spec.membership
     samples = min(levels[0].samples for levels in partials.values())
     if not samples:
         return
     for (recognizer, name), values in comparison.scores(partials).items():
-        calibrated, decisions = decided(comparison.frame, values, comparison.spec.membership)
+        correction = correction_of(comparison.frame, name, membership)
+        calibrated, decisions = decided(comparison.frame, values, membership, correction)
         yield SettingScores(setting, samples, recognizer, name, calibrated, decisions)
 
 

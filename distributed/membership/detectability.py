@@ -99,7 +99,8 @@ def with_detectability(
 def _with_detectability(
     frame: Frame, judgement: Judgement, reach: Reach, membership: MembershipSpec
 ) -> Judgement:
-    bars = flagging_p_values(judgement.calibrated.p_value, membership.fdr, membership.correction)
+    calibrated = judgement.calibrated
+    bars = flagging_p_values(calibrated.p_value, calibrated.floor, membership.fdr, judgement.correction)
     names = [judgement.recognizer] if judgement.recognizer in reach else list(reach)
     answers: dict[tuple[int, float], tuple[float | None, str]] = {}
     decisions = list(judgement.decisions)

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from distributed.membership.evidence import CONSENSUS, PersonScores, combined_score, in_units
 from distributed.membership.frame import Calibrated, Floats, Frame, Integers, calibrate
+from distributed.membership.scores import EQUIVARIANT_SCORES
 from distributed.membership.verdicts import Decision, decide
+from distributed.statistics.flagging import Correction
 from distributed.statistics.set_membership import set_p_value
 from distributed.statistics.tail import TailPValues, tail_p_values
+from schemas.errors import SpecError
 from schemas.run.tables import Verdict
 from schemas.spec.membership import MembershipSpec
 
@@ -31,6 +34,7 @@ class Judgement:
 
     recognizer: str
     score_name: str
+    correction: Correction
     calibrated: Calibrated
     tail: TailPValues
     decisions: Sequence[Decision]
@@ -59,13 +63,15 @@ def judge(
     """
     judgements = []
     for (recognizer, name), values in scores.items():
-        calibrated, decisions = decided(frame, values, membership)
+        correction = correction_of(frame, name, membership)
+        calibrated, decisions = decided(frame, values, membership, correction)
         m = len(frame.candidates)
         unknown = np.full(m, np.nan)
         judgements.append(
             Judgement(
                 recognizer,
                 name,
+                correction,
                 calibrated,
                 _tails(frame, calibrated) if tails else TailPValues(unknown, unknown, unknown),
                 decisions,
@@ -77,11 +83,33 @@ def judge(
     return judgements
 
 
-def decided(frame: Frame, scores: Floats, membership: MembershipSpec) -> tuple[Calibrated, list[Decision]]:
+def decided(
+    frame: Frame, scores: Floats, membership: MembershipSpec, correction: Correction
+) -> tuple[Calibrated, list[Decision]]:
     """The p-values and verdicts that scores (l, P) lead to."""
     calibrated = calibrate(frame, scores)
-    fdr, correction = membership.fdr, membership.correction
-    return calibrated, decide(calibrated.p_value, calibrated.floor, fdr=fdr, correction=correction)
+    decisions = decide(
+        calibrated.p_value, calibrated.floor, fdr=membership.fdr, correction=correction, group=frame.group_of
+    )
+    return calibrated, decisions
+
+
+def correction_of(frame: Frame, score_name: str, membership: MembershipSpec) -> Correction:
+    """The correction of a score's p-values: what the spec says, or with `auto` Storey's where it is valid.
+
+    It is for one group of candidates, by a score of EQUIVARIANT_SCORES; else Benjamini and Hochberg's. Raises
+    SpecError if the spec asks for Storey's where it is not valid.
+    """
+    valid = len(frame.groups) == 1 and score_name in EQUIVARIANT_SCORES
+    if membership.correction == "storey" and not valid:
+        raise SpecError(
+            f"membership.correction: storey is valid for one group of candidates and the scores "
+            f"{', '.join(sorted(EQUIVARIANT_SCORES))}; here are {len(frame.groups)} groups and the score "
+            f"{score_name}: write correction: auto"
+        )
+    if membership.correction == "auto":
+        return "storey" if valid else "bh"
+    return membership.correction
 
 
 def _tails(frame: Frame, calibrated: Calibrated) -> TailPValues:

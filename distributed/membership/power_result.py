@@ -15,7 +15,7 @@ from schemas.spec.membership import MembershipSpec
 
 def power_result(assessment: Assessment, membership: MembershipSpec) -> PowerResult:
     """By the first recogniser."""
-    fdr, correction = membership.fdr, membership.correction
+    fdr, correction = membership.fdr, assessment.judgements[0].correction
     allowed = allowance(assessment.frame.groups, fdr=fdr, correction=correction)
     reach = assessment.reach[next(iter(assessment.partials))]
     power = power_alone(reach, allowed, level(allowed.candidates, fdr, correction))

@@ -11,6 +11,9 @@ from distributed.membership.density import log_density
 from distributed.reduce.partial import Partial
 from distributed.statistics.similarity import Floats
 
+EQUIVARIANT_SCORES = frozenset({"margin", "max", "topk_mean", "calibrated"})
+"""Permuting candidates and cohort permutes these. Not so: the threshold of `hit_rate`, the reference of
+`density_ratio` and the scale of `consensus` are the cohort's alone."""
 TEMPERATURE = 0.05
 """Of `margin`: how much more a near sample counts than a less near one. Chosen in simulated worlds."""
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg, cohort_needed
-from distributed.statistics.discoveries import benjamini_yekutieli, fdp_bounds
-from distributed.statistics.flagging import Correction, had_power, level
-from distributed.statistics.similarity import Floats
+import numpy as np
+from numpy.typing import NDArray
+
+from distributed.statistics.calibration import Q_DECIMALS, cohort_needed
+from distributed.statistics.discoveries import fdp_bounds
+from distributed.statistics.flagging import Correction, had_power, level, q_values
+from distributed.statistics.similarity import Floats, Integers
 from schemas.run.tables import Verdict
 
 
@@ -26,43 +29,59 @@ class Decision:
     detectable_share: float | None = None
 
 
-def decide(p: Floats, floor: Floats, *, fdr: float, correction: Correction = "bh") -> list[Decision]:
+def flagged(p: Floats, floor: Floats, *, fdr: float, correction: Correction) -> NDArray[np.bool_]:
+    """Which of m candidates are: those whose q-value is at most fdr, bool (m,)."""
+    flags: NDArray[np.bool_] = q_values(p, floor, correction) <= round(fdr, Q_DECIMALS)
+    return flags
+
+
+def decide(
+    p: Floats,
+    floor: Floats,
+    *,
+    fdr: float,
+    correction: Correction = "bh",
+    group: Integers | None = None,
+) -> list[Decision]:
     """Decide on m candidates with p-values p, float64 (m,), none below its floor (m,).
 
     leaked: the q-value is at most fdr. inconclusive: not leaked, and the floor in place of the candidate's
     own p-value would not have changed that. not detected: all others, for whom a small p-value would have
-    been enough; whether samples could have given it is for `distributed.membership.detectability` to say. bh:
-    Benjamini-Hochberg, for p-values that are positively dependent as conformal ones of one cohort are; by:
-    Benjamini-Yekutieli, for any dependence. Raises ValueError if a p-value lies outside [floor, 1] or fdr
-    outside (0, 1).
+    been enough; whether samples could have given it is for `distributed.membership.detectability` to say.
+    group: int64 (m,), candidates of one number share a cohort; all do if not given. Raises ValueError if a
+    p-value lies outside [floor, 1], fdr outside (0, 1), or for storey with several floors.
     """
     if not 0 < fdr < 1:
         raise ValueError(f"a false discovery rate lies between 0 and 1, not {fdr}")
     if p.shape != floor.shape or not ((p >= floor) & (p <= 1)).all():
         raise ValueError("every p-value must lie between its floor and 1")
-    q = benjamini_hochberg(p) if correction == "bh" else benjamini_yekutieli(p)
-    flagged = q <= round(fdr, Q_DECIMALS)
+    group = np.zeros(len(p), np.int64) if group is None else group
+    q = q_values(p, floor, correction)
+    leaked = q <= round(fdr, Q_DECIMALS)
     powerful = had_power(p, floor, fdr, correction)
-    bounds = fdp_bounds(p)
+    bounds = fdp_bounds(p, _cohorts(floor, group), group)
+    reasons = {value: _too_small(value, len(p), fdr, correction) for value in np.unique(floor).tolist()}
+    rows = zip(q.tolist(), bounds.tolist(), leaked.tolist(), powerful.tolist(), floor.tolist(), strict=True)
     return [
-        Decision(
-            float(q[j]),
-            float(bounds[j]),
-            *_verdict(flagged[j], powerful[j], floor[j], len(p), fdr, correction),
-        )
-        for j in range(len(p))
+        Decision(q_value, bound, Verdict.LEAKED)
+        if is_leaked
+        else Decision(q_value, bound, Verdict.NOT_DETECTED)
+        if had
+        else Decision(q_value, bound, Verdict.INCONCLUSIVE, reasons[least])
+        for q_value, bound, is_leaked, had, least in rows
     ]
 
 
-def _verdict(
-    flagged: bool, powerful: bool, floor: float, m: int, fdr: float, correction: Correction
-) -> tuple[Verdict, str | None]:
-    if flagged:
-        return Verdict.LEAKED, None
-    if powerful:
-        return Verdict.NOT_DETECTED, None
+def _cohorts(floor: Floats, group: Integers) -> Integers:
+    """The number of cohort identities of each group, by the floor that it gives."""
+    sizes = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
+    sizes[group] = np.round(1 / floor).astype(np.int64) - 1
+    return sizes
+
+
+def _too_small(floor: float, m: int, fdr: float, correction: Correction) -> str:
     needed = cohort_needed(m, 1, level(m, fdr, correction))
-    return Verdict.INCONCLUSIVE, (
+    return (
         f"{round(1 / floor) - 1} cohort identities give no p-value below {floor:.2g}, which would not be "
         f"flagged; one of {m} candidates can be flagged at FDR {fdr:g} with {needed} cohort identities"
     )

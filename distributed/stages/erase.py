@@ -30,6 +30,7 @@ from schemas.errors import IdleakError, SpecError, UsageError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import DERIVED, ERASURES_FILE, GALLERY_FILE, NAMES_FILE, RESULTS_FILE
 from schemas.spec.audit import AuditSpec
+from schemas.spec.load import require_current_scores
 
 REWRITTEN = (GALLERY_FILE, NAMES_FILE, ERASURES_FILE)
 PSEUDONYM = re.compile(r"[0-9a-f]{12,32}")
@@ -175,6 +176,7 @@ def _fingerprint(spec: AuditSpec, store: RunStore) -> Fingerprint:
 def _judge_anew(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -> IdleakError | None:
     """Reduce again; why not, if that cannot be done."""
     try:
+        require_current_scores(spec, store.location)
         require_both_sides(store.read_table(GALLERY_FILE))
         made, enrolment = committed(spec, store)
         assessment = reduce(spec, enrolment, store, executor, watch)

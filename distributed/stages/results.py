@@ -236,6 +236,7 @@ def _score(
     return ScoreResult(
         recognizer=judgement.recognizer,
         score_name=judgement.score_name,
+        correction=judgement.correction,
         verdicts={verdict: counts[verdict] for verdict in Verdict},
         flagged=[name for name, verdict, _ in pairs if verdict is Verdict.LEAKED],
         flagged_fdp_bound=_of_largest_p(judgement, bounds),

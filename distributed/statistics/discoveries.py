@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+from scipy.special import betaln, gammaln
 from scipy.stats import false_discovery_control
 
 from distributed.statistics.calibration import Q_DECIMALS
 from distributed.statistics.similarity import Floats, Integers
 
-# A product that equals a bound on paper must do so in float64 too. Counts reach 10,000, where float64 is
-# good to 1e-11; p-values with steps of 1/(n + 1) keep products apart by far more than 1e-9.
-STEP_DECIMALS = 9
+DRAWS = 10_000
+"""Of the urn, from a fixed seed: a bound holds with its confidence over these draws too."""
+RANKS = 48
+"""Order statistics whose law bounds are made from, evenly spaced by their logarithm."""
 
 
 def benjamini_yekutieli(p: Floats) -> Floats:
@@ -25,48 +29,89 @@ def benjamini_yekutieli(p: Floats) -> Floats:
     return q
 
 
-def fdp_bounds(p: Floats, confidence: float = 0.95) -> Floats:
+def fdp_bounds(p: Floats, cohort: Integers, group: Integers, confidence: float = 0.95) -> Floats:
     """Upper bounds on the false discovery proportion of {i: p_i <= p_j}, one for each j, float64 (m,).
 
-    Promise: with probability at least `confidence`, all m bounds hold at once. So they also hold for the one
-    threshold that an auditor picks after seeing all p-values p (m,). A bound of 0.2 for a set of 10 reads: at
-    most 2 of these 10 are no members. Not promised: that a given person of the set is a member, that the
-    bounds rise with p, or that they still hold together for several scores, or for nights, one after another.
+    p: (m,), conformal p-values; group: int64 (m,), of those calibrated together; cohort: int64, the number of
+    cohort identities of each group. Promise: with probability at least `confidence`, all m bounds hold at
+    once. So they also hold for the one threshold that an auditor picks after seeing all p-values. A bound of
+    0.2 for a set of 10 reads: at most 2 of these 10 are no members. Not promised: that a given person of the
+    set is a member, that the bounds rise with p, or that they hold together for several scores, or for
+    nights.
 
-    Closed testing with Simes tests: Goeman and Solari 2011, Statist. Sci. 26(4), by the shortcut of Goeman,
-    Meijer, Krebs and Solari 2019, Biometrika 106(4): at least max over u >= 1 of
-    1 − u + #{i in R: h·p_i <= u·a} of a set R are true discoveries, with a = 1 − confidence and h from
-    `_largest_unrejected`. Assumption: Simes' inequality for the non-members' p-values. It holds under
-    positive regression dependence, which conformal p-values sharing a cohort have (Bates et al. 2023, Testing
-    for Outliers with Conformal p-values, Ann. Statist. 51(1)).
-    Raises ValueError if a p-value lies outside [0, 1], or confidence outside (0, 1).
+    Assumption: in each group the candidates who are no members are exchangeable with the cohort. Then the law
+    of their p-values together is known, that of a Pólya urn (Gazin, Blanchard and Roquain 2024, Transductive
+    conformal inference with adaptive scores, AISTATS, proposition 2.1), and so are lower limits t_k that all
+    of their k-th smallest p-values exceed together with that probability, whatever the other candidates do.
+    Of a set R then at most min over k of k − 1 + #{i in R: p_i > t_k} are false (Blanchard, Neuvial and
+    Roquain 2020, Ann. Statist. 48(3), the interpolation bound). Several groups share the error evenly, and
+    their counts add up. Raises ValueError if a p-value lies outside [0, 1], or confidence outside (0, 1).
     """
     if not 0 < confidence < 1:
         raise ValueError(f"a confidence lies between 0 and 1, not {confidence}")
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError("p-values lie between 0 and 1")
-    ordered, alpha = np.sort(p), round(1 - confidence, Q_DECIMALS)
-    first = np.maximum(1, _smallest_multiple(_largest_unrejected(ordered, alpha), ordered, alpha))
-    count = np.arange(1, len(p) + 1)
-    true_discoveries = np.maximum.accumulate(np.maximum(0, count - first + 1))
-    size = np.searchsorted(ordered, p, side="right")
-    bounds: Floats = (size - true_discoveries[size - 1]) / size
+    thresholds, place = np.unique(p, return_inverse=True)
+    false = np.zeros(len(thresholds))
+    known = np.unique(group)
+    for index in known:
+        own = np.sort(p[group == index])
+        limits = null_limits(len(own), int(cohort[index]), (1 - confidence) / len(known))
+        false += _most_false(thresholds, own, *limits)
+    size = np.searchsorted(np.sort(p), thresholds, side="right")
+    true = np.maximum.accumulate(size - false)
+    bounds: Floats = ((size - true) / np.maximum(size, 1))[place]
     return bounds
 
 
-def _largest_unrejected(ordered: Floats, alpha: float) -> int:
-    """h: the largest i for which Simes' test at alpha does not reject the i largest p-values.
+def _most_false(thresholds: Floats, own: Floats, ranks: Integers, limits: Floats) -> Floats:
+    """The most that are false of own p-values, rising, up to each of the thresholds."""
+    most = np.searchsorted(own, thresholds, side="right").astype(np.float64)
+    counts = most.copy()
+    for rank, limit in zip(ranks, limits, strict=True):
+        below = np.searchsorted(own, limit, side="right")
+        most = np.minimum(most, np.maximum(counts - below, 0) + rank - 1)
+    return most
 
-    If it does not reject the i largest, it does not reject the i − 1 largest either, hence the bisection.
+
+@lru_cache(maxsize=64)
+def null_limits(m: int, n: int, error: float) -> tuple[Integers, Floats]:
+    """Ranks k, and limits t_k that the k-th smallest p-value of m non-members exceeds, for all k together.
+
+    n: the cohort. The chance that any does not is at most `error`; with fewer than m non-members it is less.
+    The cohort's number at or above the k-th largest non-member is beta-binomial (n, k, m + 1 − k); t_k is its
+    quantile at a level that is the same for all k, and that DRAWS draws of all of them together give.
     """
-    low, high = 0, len(ordered)
-    while low < high:
-        i = (low + high + 1) // 2
-        rejected = _smallest_multiple(i, ordered[len(ordered) - i :], alpha) <= np.arange(1, i + 1)
-        low, high = (low, i - 1) if rejected.any() else (i, high)
-    return low
+    ranks = np.unique(np.geomspace(1, m, min(m, RANKS)).round().astype(np.int64))
+    cumulative = np.stack([_cumulative(int(rank), m, n) for rank in ranks])
+    counts = _drawn_counts(ranks, m, n)
+    smallest = np.sort(cumulative[np.arange(len(ranks)), counts].min(axis=1))
+    place = int(np.floor(error * (DRAWS + 1)))
+    level = smallest[place - 1] if place else 0.0
+    passed = (cumulative < level).sum(axis=1)
+    return ranks, passed / (n + 1)
 
 
-def _smallest_multiple(i: int, p: Floats, alpha: float) -> Integers:
-    """The smallest integers u with i·p <= u·alpha, int64 of p's shape."""
-    return np.ceil(np.round(i * p / alpha, STEP_DECIMALS)).astype(np.int64)
+def _cumulative(rank: int, m: int, n: int) -> Floats:
+    """The distribution function of the cohort's number at or above the rank-th largest of m, (n + 1,)."""
+    k = np.arange(n + 1)
+    choose = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    mass = np.exp(choose + betaln(k + rank, n - k + m + 1 - rank) - betaln(rank, m + 1 - rank))
+    cumulative: Floats = np.cumsum(mass)
+    return cumulative
+
+
+def _drawn_counts(ranks: Integers, m: int, n: int) -> Integers:
+    """How many of a cohort of n lie at or above the largest of m, by rank: int64 (DRAWS, ranks)."""
+    random = np.random.default_rng(0)
+    steps = np.diff(ranks, prepend=0, append=m + 1)
+    sums = np.cumsum(random.gamma(steps, size=(DRAWS, len(steps))), axis=1)
+    beyond = sums[:, :-1] / sums[:, -1:]
+    counts = np.zeros((DRAWS, len(ranks)), np.int64)
+    before, left = np.zeros(DRAWS), np.full(DRAWS, n)
+    for place in range(len(ranks)):
+        share = (beyond[:, place] - before) / (1 - before)
+        drawn = random.binomial(left, np.clip(share, 0.0, 1.0))
+        left, before = left - drawn, beyond[:, place]
+        counts[:, place] = n - left
+    return counts

@@ -1,4 +1,4 @@
-"""Which p-values Benjamini-Hochberg and Benjamini-Yekutieli flag, and which others would have been."""
+"""Which p-values are flagged at a false-discovery rate, and which others would have been."""
 
 from __future__ import annotations
 
@@ -7,24 +7,72 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.statistics.calibration import Q_DECIMALS
+from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg
+from distributed.statistics.discoveries import benjamini_yekutieli
 from distributed.statistics.similarity import Floats
 
-Correction = Literal["bh", "by"]
+Correction = Literal["bh", "by", "storey"]
+"""bh: Benjamini and Hochberg 1995. by: Benjamini and Yekutieli 2001, under any dependence. storey: the first
+at fdr ÷ `null_proportion`, for conformal p-values of one cohort."""
+
+
+def q_values(p: Floats, floor: Floats, correction: Correction) -> Floats:
+    """float64 (m,), rounded to Q_DECIMALS. p: conformal p-values (m,); floor: (m,), the smallest they can be.
+
+    Raises ValueError if storey is asked for and floors differ: then they are of several cohorts.
+    """
+    if correction == "by":
+        return benjamini_yekutieli(p)
+    q = benjamini_hochberg(p)
+    if correction == "bh" or not len(p):
+        return q
+    adapted: Floats = np.round(np.minimum(q * null_proportion(p, floor), 1.0), Q_DECIMALS)
+    return adapted
+
+
+def null_proportion(p: Floats, floor: Floats, moved: int = 0) -> float:
+    """(1 + #{p >= λ}) / (m (1 − λ)): Storey 2002, JRSS B 64(3), with λ = K/(n + 1), K = ⌈(n + 1)/2⌉.
+
+    n: the cohort, by its floor 1/(n + 1). With λ on the grid of p-values and >= rather than >, Benjamini and
+    Hochberg's procedure at fdr over this controls the rate for conformal p-values of one cohort whose scores
+    are equivariant (Marandon, Lei, Mary and Roquain 2024, Ann. Statist. 52(1), corollary 3.5). It may exceed
+    1. moved: so many of those at λ or above count as below it.
+    """
+    steps = _steps(floor)
+    half = -(-steps // 2)
+    above = int((np.round(p * steps) >= half).sum()) - moved
+    return (1 + above) / (len(p) * (1 - half / steps))
+
+
+def _steps(floor: Floats) -> int:
+    if np.ptp(floor) > 0:
+        raise ValueError("storey needs one cohort, and p-values of one floor")
+    return round(1 / float(floor[0]))
+
+
+def _is_above(p: Floats, floor: Floats) -> NDArray[np.bool_]:
+    steps = _steps(floor)
+    above: NDArray[np.bool_] = np.round(p * steps) >= -(-steps // 2)
+    return above
 
 
 def had_power(p: Floats, floor: Floats, fdr: float, correction: Correction) -> NDArray[np.bool_]:
-    """Which candidates would be flagged with their floor in place of their own p-value, bool (m,).
-
-    Let N_k be the number of p-values within the k-th of m rising bounds. With p_j lowered to its floor, j is
-    flagged if for some k its floor is within the k-th bound and k p-values are: N_k if its own was, else
-    N_k + 1.
-    """
-    m = len(p)
-    if not m:
+    """Which candidates would be flagged with their floor in place of their own p-value, bool (m,)."""
+    if not len(p):
         return np.ones(0, dtype=np.bool_)
-    k = np.arange(1, m + 1)
-    scale = m / k if correction == "bh" else m * _harmonic(m) / k
+    powerful = _had_power(p, floor, fdr, _scale(p, floor, correction))
+    if correction == "storey" and (above := _is_above(p, floor)).any():
+        # With such a p-value at its floor the estimate is smaller.
+        moved = _had_power(p, floor, fdr, _scale(p, floor, correction, moved=1))
+        powerful = np.where(above, moved, powerful)
+    return powerful
+
+
+def _had_power(p: Floats, floor: Floats, fdr: float, scale: Floats) -> NDArray[np.bool_]:
+    """Let N_k be the number of p-values within the k-th of m rising bounds. With p_j lowered to its floor, j
+    is flagged if for some k its floor is within the k-th bound and k p-values are: N_k if its own was, else
+    N_k + 1."""
+    k = np.arange(1, len(p) + 1)
     # The first bound that each p-value and each floor is within, 0-based; m if none.
     first_own, first_floor = (_first_bound(values, scale, fdr) for values in (p, floor))
     within = np.searchsorted(np.sort(first_own), k - 1, side="right")
@@ -34,27 +82,51 @@ def had_power(p: Floats, floor: Floats, fdr: float, correction: Correction) -> N
     return powerful
 
 
-def flagging_p_values(p: Floats, fdr: float, correction: Correction) -> Floats:
+def flagging_p_values(p: Floats, floor: Floats, fdr: float, correction: Correction) -> Floats:
     """For each candidate the largest p-value with which it would be flagged, the others' being as they are.
 
-    float64 (m,), NaN for those who are flagged. With N_k p-values within the k-th bound, j among them or not,
-    k counts if the others within it are k − 1 or more; of one who is not flagged these are N_k for the
-    bounds below j's own p-value, and fewer than k − 1 for all others.
+    float64 (m,), NaN for those who are flagged. By storey, one below λ for those who are at λ or above.
     """
-    m, limit = len(p), round(fdr, Q_DECIMALS)
-    k = np.arange(1, m + 1)
-    scale = m / k if correction == "bh" else m * _harmonic(m) / k
+    if not len(p):
+        return np.empty(0)
+    bounds = _flagging(p, fdr, _scale(p, floor, correction))
+    if correction == "storey" and (above := _is_above(p, floor)).any():
+        steps = _steps(floor)
+        moved = np.minimum(
+            _flagging(p, fdr, _scale(p, floor, correction, moved=1)), (-(-steps // 2) - 1) / steps
+        )
+        bounds = np.where(above & ~np.isnan(bounds), moved, bounds)
+    return bounds
+
+
+def _flagging(p: Floats, fdr: float, scale: Floats) -> Floats:
+    """With N_k p-values within the k-th bound, j among them or not, k counts if the others within it are k −
+    1 or more; of one who is not flagged these are N_k for the bounds below j's own p-value, and fewer than k
+    − 1 for all others."""
+    k = np.arange(1, len(p) + 1)
     first = _first_bound(p, scale, fdr)
     within = np.searchsorted(np.sort(first), k - 1, side="right")
     counting = np.append(0, np.maximum.accumulate(np.where(within >= k - 1, k, 0)))
     flagged = first < np.flatnonzero(within >= k).max(initial=-1) + 1
-    bounds: Floats = np.where(flagged, np.nan, limit / scale[np.maximum(counting[first], 1) - 1])
-    return bounds
+    largest = round(fdr, Q_DECIMALS) / scale[np.maximum(counting[first], 1) - 1]
+    return np.where(flagged, np.nan, largest)
+
+
+def _scale(p: Floats, floor: Floats, correction: Correction, moved: int = 0) -> Floats:
+    """What the k-th smallest of m p-values is multiplied by, float64 (m,)."""
+    m = len(p)
+    scale: Floats = m / np.arange(1, m + 1)
+    if correction == "by":
+        return scale * _harmonic(m)
+    return scale * null_proportion(p, floor, moved) if correction == "storey" else scale
 
 
 def level(m: int, fdr: float, correction: Correction) -> float:
-    """The level at which Benjamini-Hochberg flags as the correction does at `fdr`, of m candidates."""
-    return fdr if correction == "bh" or not m else fdr / _harmonic(m)
+    """The level at which Benjamini-Hochberg flags as the correction does at `fdr`, of m candidates.
+
+    By storey this follows from the p-values; before they are known, nobody is taken for a member.
+    """
+    return fdr / _harmonic(m) if correction == "by" and m else fdr
 
 
 def _first_bound(values: Floats, scale: Floats, fdr: float) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ class PeopleCounts(Record):
 
 
 class OperatingPointResult(Record):
-    """The similarity from which on a sample hits an identity, from the cohort's own non-mated photos."""
+    """The similarity that non-mated pairs of the cohort's photos reach at a rate of `fmr`."""
 
     threshold: float
     fmr: float
@@ -208,6 +208,7 @@ class ScoreResult(Record):
 
     recognizer: str
     score_name: str
+    correction: str = Field("bh", description="of the p-values: storey, bh or by; bh in runs of version 0.1")
     verdicts: dict[Verdict, int]
     flagged: list[str]
     flagged_fdp_bound: float | None = Field(

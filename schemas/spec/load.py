@@ -40,11 +40,18 @@ def load_spec(path: Path) -> AuditSpec:
 def parse_spec(raw: Mapping[str, Any], source: object, base: Path) -> AuditSpec:
     """The spec of these keys, its paths relative to `base`. Raises SpecError, which begins with `source`."""
     written = validated(AuditSpec, raw, source)
-    if retired := sorted(RETIRED_SCORES & set(written.membership.scores)):
-        raise SpecError(
-            f"{source}: membership.scores: {retired[0]} went with version 0.2; write margin, which finds more"
-        )
+    require_current_scores(written, source)
     return absolute(written, base).written_as(written)
+
+
+def require_current_scores(spec: AuditSpec, source: object) -> None:
+    """Raises SpecError for a score of an earlier version, by which nobody is judged any more."""
+    if retired := [name for name in spec.membership.scores if name in RETIRED_SCORES]:
+        verb = "is" if len(retired) == 1 else "are"
+        raise SpecError(
+            f"{source}: membership.scores: {', '.join(retired)} {verb} of version 0.1 and not computed any "
+            "more; write margin instead"
+        )
 
 
 def load_generator(path: Path) -> GeneratorSpec:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from schemas.frozen import Frozen
 from schemas.spec.locations import Location
@@ -18,25 +18,31 @@ ScoreName = Literal[
     "calibrated",
     "consensus",
 ]
-RetiredScore = Literal["cohort_norm", "z_norm", "t_norm", "s_norm"]
+RETIRED_SCORES = frozenset({"cohort_norm", "z_norm", "t_norm", "s_norm"})
 """Of version 0.1: runs of that time are still read, and nothing is scored by them any more."""
-RETIRED_SCORES = frozenset(get_args(RetiredScore))
 QUALITY = "quality"
 Auto = Literal["auto"]
+
+
+def _retired_too(name: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """So that the reference and refusals of unknown names do not offer what nobody can choose."""
+    return name if isinstance(name, str) and name in RETIRED_SCORES else validate(name)
 
 
 class MembershipSpec(Frozen):
     """Which scores are computed, and how candidates are flagged."""
 
-    scores: tuple[ScoreName | RetiredScore, ...] = Field(
+    scores: tuple[Annotated[ScoreName, WrapValidator(_retired_too)], ...] = Field(
         ("margin", "max"),
         min_length=1,
         description="the first one decides; `consensus` combines the first other one of all recognisers",
     )
     topk: int = Field(16, ge=1, le=2048, description="nearest samples that count for a person")
     fdr: float = Field(0.05, gt=0, lt=1, description="false-discovery rate of the flagged identities")
-    correction: Literal["bh", "by"] = Field(
-        "bh", description="Benjamini-Hochberg, or Benjamini-Yekutieli for any dependence of the p-values"
+    correction: Literal["auto", "storey", "bh", "by"] = Field(
+        "auto",
+        description="Storey's where it is valid, else Benjamini-Hochberg; or one of the two, or "
+        "Benjamini-Yekutieli for any dependence of the p-values",
     )
     hit: Literal["cohort", "median"] = Field(
         "cohort",

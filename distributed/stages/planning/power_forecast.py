@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distributed.statistics.allowance import Allowance, GroupAllowance, allowance
-from distributed.statistics.flagging import level
+from distributed.statistics.flagging import Correction, level
 from distributed.statistics.matching import EVERYBODY, calibration_groups, photo_choices
 from distributed.statistics.power import SHARES, Power, per_million
 from distributed.statistics.similarity import Integers
@@ -19,12 +19,17 @@ from schemas.spec.membership import MembershipSpec
 from schemas.wording import plain, probability, share
 
 
+def planned_correction(membership: MembershipSpec) -> Correction:
+    """What a plan counts by. Storey's needs p-values; with nobody taken for a member it is about as BH."""
+    return "by" if membership.correction == "by" else "bh"
+
+
 def forecast_rows(spec: AuditSpec, people: Mapping[Role, Counter[str]]) -> list[tuple[str, str]]:
     """people: photos per identity on each side, as given. Without strata, so that no cohort is larger."""
     photos, in_cohort = _counts(people)
     wanted = None if spec.membership.photos == "auto" else spec.membership.photos
     groups = calibration_groups(photos, in_cohort, [EVERYBODY] * len(photos), wanted)
-    allowed = allowance(groups, fdr=spec.membership.fdr, correction=spec.membership.correction)
+    allowed = allowance(groups, fdr=spec.membership.fdr, correction=planned_correction(spec.membership))
     return [
         ("people", f"{allowed.candidates:,} candidates, {int(in_cohort.sum()):,} in the cohort, as given"),
         *(_group_row(group, allowed, spec.membership.fdr) for group in allowed.groups),
@@ -71,7 +76,7 @@ def _advice(
     """To use fewer photos, where that makes the cohort large enough to flag a single candidate."""
     if all(group.flaggable_from == 1 for group in allowed.groups):
         return
-    rate = level(allowed.candidates, membership.fdr, membership.correction)
+    rate = level(allowed.candidates, membership.fdr, planned_correction(membership))
     better = [
         photo_choice for photo_choice in photo_choices(photos, in_cohort, rate) if photo_choice.flags_one
     ]
