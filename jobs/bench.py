@@ -102,6 +102,24 @@ def reduce(*, repeats: int, output: Path | None, **sizes: int) -> int:
 
 
 @command.command(
+    "gallery",
+    cls=StrictCommand,
+    help="from a large gallery to verdicts, and a tenth of the people",
+)
+@click.option("--candidates", type=POSITIVE, default=100_000)
+@click.option("--cohort", type=POSITIVE, default=5_000, help="identities")
+@click.option("--photos", type=POSITIVE, default=2, help="of each person")
+@click.option("--samples", type=POSITIVE, default=20_000)
+@click.option("--dim", type=POSITIVE, default=128, help="numbers of a template")
+@speed_options(repeats=1)
+def gallery(*, repeats: int, output: Path | None, **sizes: int) -> int:
+    from jobs.benchmarks.gallery import GallerySizes, bench_gallery
+
+    words = given_words()
+    return guarded(lambda: bench_gallery(GallerySizes(**sizes), repeats, output, words))
+
+
+@command.command(
     "restart",
     cls=StrictCommand,
     help="a finished audit that is started again",
