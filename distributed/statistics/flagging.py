@@ -26,8 +26,8 @@ def q_values(p: Floats, floor: Floats, correction: Correction) -> Floats:
     q = benjamini_hochberg(p)
     if correction == "bh" or not len(p):
         return q
-    adapted: Floats = np.round(np.minimum(q * null_proportion(p, floor), 1.0), Q_DECIMALS)
-    return adapted
+    adapted: Floats = np.minimum(q * null_proportion(p, floor), 1.0)
+    return adapted.round(Q_DECIMALS)
 
 
 def null_proportion(p: Floats, floor: Floats, moved: int = 0) -> float:

@@ -75,9 +75,8 @@ def calibration_groups(
         candidates = np.flatnonzero(inside & ~in_cohort)
         if not len(cohort):
             raise ValueError(f"the stratum {stratum} has no cohort")
-        used = np.array(
-            [_photos_used(int(photos[candidate]), photos[cohort], wanted) for candidate in candidates]
-        )
+        counts, place = np.unique(photos[candidates], return_inverse=True)
+        used = np.array([_photos_used(int(count), photos[cohort], wanted) for count in counts])[place]
         groups += [
             Group(stratum, int(c), candidates[used == c], cohort[photos[cohort] >= c])
             for c in np.unique(used)

@@ -106,11 +106,11 @@ def bench_gallery(sizes: GallerySizes, repeats: int, output: Path | None, comman
 
 
 NOTES = [
-    "Simulated people and samples, written as a run's files, reduced as `idleak reduce` does: gallery read, mean of the"
-    " samples, search, scores, p-values, verdicts, over-representation, tables. Embedding and the report are not"
-    " in it.",
-    "The workers are Ray's, one thread each, as many as there are cores. CPU seconds of workers are those of all other"
-    " processes that this one has started, Ray's own among them.",
+    "Simulated people and samples, written as a run's files, reduced as `idleak reduce` does: gallery read, mean"
+    " of the samples, search, scores, p-values, verdicts, over-representation, tables. Embedding and the report"
+    " are not in it.",
+    "The workers are Ray's, one thread each, as many as there are cores. CPU seconds of workers are those of all"
+    " other processes that this one has started, Ray's own among them.",
 ]
 
 
