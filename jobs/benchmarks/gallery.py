@@ -106,10 +106,10 @@ def bench_gallery(sizes: GallerySizes, repeats: int, output: Path | None, comman
 
 
 NOTES = [
-    "Simulated people and samples, written as a run's files, reduced as `idleak reduce` does: gallery read, mean"
-    " of the samples, search, scores, p-values, verdicts, over-representation, tables. Embedding and the report"
+    "Simulated people and samples, written as a run's files, reduced as `idleak reduce` does: gallery,"
+    " mean sample, search, scores, p-values, verdicts, hits, tables. Embedding and the report"
     " are not in it.",
-    "The workers are Ray's, one thread each, as many as there are cores. CPU seconds of workers are those of all"
+    "The workers are Ray's, one thread each, as many as cores. CPU seconds of workers are those of all"
     " other processes that this one has started, Ray's own among them.",
 ]
 
