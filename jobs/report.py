@@ -90,11 +90,12 @@ def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
     import torch
 
     from distributed.gallery.source import photo_paths
-    from jobs.pages.report.faces import draw_faces
+    from jobs.pages.report.faces import draw_faces, photos_to_show
 
     spec = read_record(run.store).spec
     device = spec.resources.device_with(torch.cuda.device_count())
-    return draw_faces(spec, nearest, device, photo_paths)
+    photos = photos_to_show(run.results.evidence, run.photos)
+    return draw_faces(spec, nearest, photos, device, photo_paths)
 
 
 def _write_figures(store: RunStore, figures: Iterable[FigureFile]) -> list[str]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
+from jobs.pages.run_tables import read_photos, read_rates, read_scores
 from schemas.errors import UsageError
-from schemas.run.artefacts import GALLERY_FILE, OVER_REPRESENTATION_FILE, RESULTS_FILE, SCORES_FILE
+from schemas.run.artefacts import RESULTS_FILE
 from schemas.run.results import AuditResults, ScoreResult
 from schemas.run.tables import Role
 
@@ -55,6 +56,13 @@ class FinishedRun:
         rates = self.rates.filter(pc.equal(self.rates["recognizer"], self.recognizer))
         return {row["identity"]: row for row in rates.to_pylist()}
 
+    @property
+    def least_margin(self) -> float | None:
+        """Of a hit, by `recognizer`; None in a run of version 0.1."""
+        rates = self.rates.filter(pc.equal(self.rates["recognizer"], self.recognizer))
+        margin: float | None = pc.max(rates["least_margin"]).as_py()
+        return margin
+
 
 def read_finished(store: RunStore) -> FinishedRun:
     """Raises UsageError if the run is not over, StoreError or DamagedError if a file cannot be read."""
@@ -62,9 +70,9 @@ def read_finished(store: RunStore) -> FinishedRun:
     return FinishedRun(
         store,
         read_results(store),
-        store.read_table(SCORES_FILE),
-        store.read_table(OVER_REPRESENTATION_FILE),
-        store.read_table(GALLERY_FILE, ["identity", "photo", "role", "outcome"]),
+        read_scores(store),
+        read_rates(store),
+        read_photos(store),
     )
 
 

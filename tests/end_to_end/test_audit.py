@@ -5,14 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.run.results import AuditResults
 from schemas.run.tables import OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA
-from tests.support.people import pseudonym, pseudonyms, vault
-from tests.support.small_world import CANDIDATES, COHORT, MEMBERS, PHOTOS, SmallWorld, file_bytes
+from tests.support.people import pseudonym, pseudonyms
+from tests.support.small_world import (
+    CANDIDATES,
+    COHORT,
+    MEMBERS,
+    PHOTOS,
+    TOPK,
+    SmallWorld,
+    file_bytes,
+    sample_of,
+)
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -43,7 +54,10 @@ def test_the_tables_keep_their_contract(finished_world: SmallWorld) -> None:
     names = {
         "samples/*.parquet": ["sample_id", "outcome", "faces", "detection_score", "template_tiny"],
         "gallery.parquet": ["identity", "photo", "role", "outcome", "detection_score", "template_tiny"],
-        "neighbours.parquet": ["identity", "photo", "recognizer", "rank", "sample_id", "similarity"],
+        "neighbours.parquet": [
+            *("identity", "recognizer", "photos", "rank"),
+            *("sample_id", "similarity", "margin", "best_other"),
+        ],
         "scores.parquet": SCORES_SCHEMA.names,
         "over_representation.parquet": OVER_REPRESENTATION_SCHEMA.names,
     }
@@ -52,35 +66,57 @@ def test_the_tables_keep_their_contract(finished_world: SmallWorld) -> None:
     assert query(
         f"select count(*), count(distinct sample_id), max(sample_id) from '{run}/samples/*.parquet'"
     ) == [(600, 600, 599)]
-    assert query(f"select count(*) from '{run}/scores.parquet'") == [((CANDIDATES + COHORT) * 3,)]
-    person = pseudonym("person-002")
-    best = query(
-        f"select photo, sample_id from '{run}/neighbours.parquet' where identity = '{person}' and rank = 1"
-    )
-    names = {vault().photo_pseudonym("person-002", f"{photo}.png"): photo for photo in range(PHOTOS)}
-    assert {(names[photo], sample) for photo, sample in best} == {(0, 28), (1, 35)}
+    assert query(f"select count(*) from '{run}/scores.parquet'") == [((CANDIDATES + COHORT) * 4,)]
+    for index in range(MEMBERS):
+        person = pseudonym(f"person-{index:03d}")
+        nearest = query(
+            f"select photos, rank, sample_id, margin > 0, best_other <> identity "
+            f"from '{run}/neighbours.parquet' where identity = '{person}' order by rank"
+        )
+        assert [row[:2] for row in nearest] == [(PHOTOS, rank) for rank in range(1, TOPK + 1)]
+        assert nearest[0][2:] == (sample_of(index), True, True)
 
 
-def test_the_scores_follow_from_the_tables(finished_world: SmallWorld) -> None:
-    """`max` and its p-values, worked out again by SQL from the templates alone."""
+def test_the_scores_follow_from_the_templates(finished_world: SmallWorld) -> None:
+    """`max`, `margin` and their p-values, worked out again in float64 from the templates alone."""
     run = finished_world.run
-    sql = f"""
-        with pairs as (
-            select g.identity, g.role, g.photo,
-                   max(list_cosine_similarity(g.template_tiny::double[], s.template_tiny::double[])) as best
-            from '{run}/gallery.parquet' g, '{run}/samples/*.parquet' s group by all
-        ), mine as (select identity, role, avg(best) as score from pairs group by all)
-        select identity, score, (1 + (select count(*) from mine c where c.role = 'cohort'
-               and c.score >= m.score)) / {COHORT + 1}
-        from mine m where role = 'candidate' order by identity"""
-    rows = query(
-        f"select identity, score, p_value from '{run}/scores.parquet' "
-        "where role = 'candidate' and score_name = 'max' order by identity"
-    )
-    for (name, score, p), (wanted_name, wanted_score, wanted_p) in zip(rows, query(sql), strict=True):
-        assert name == wanted_name
-        assert score == pytest.approx(wanted_score, abs=1e-5)
-        assert p == pytest.approx(wanted_p)
+    names, wanted = scores_by_brute_force(run)
+    for score_name, values in wanted.items():
+        rows = query(
+            f"select identity, score, p_value from '{run}/scores.parquet' "
+            f"where role = 'candidate' and score_name = '{score_name}'"
+        )
+        assert len(rows) == CANDIDATES
+        cohort = values[~np.isin(names, [identity for identity, _, _ in rows])]
+        for identity, score, p in rows:
+            own = values[names.index(identity)]
+            assert score == pytest.approx(own, abs=1e-4)
+            assert p == pytest.approx((1 + (cohort >= own).sum()) / (COHORT + 1))
+
+
+def scores_by_brute_force(run: Path) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
+    """The people, and their scores in the same order. See docs/method.md."""
+    photos = query(f"select identity, template_tiny::double[] from '{run}/gallery.parquet' order by identity")
+    samples = query(f"select template_tiny::double[] from '{run}/samples/*.parquet'")
+    rows = np.array([template for (template,) in samples])
+    centre = rows.sum(axis=0) / (len(rows) + 1)
+    names = sorted({identity for identity, _ in photos})
+    by_person = [unit(np.array([row for who, row in photos if who == name]) - centre) for name in names]
+    people = unit(np.array([templates.mean(axis=0) for templates in by_person]))
+    similarity = people @ unit(rows - centre).T
+    scores: dict[str, list[float]] = {"max": [], "margin": []}
+    for person, own in enumerate(similarity):
+        nearest = np.argsort(-own)[:TOPK]
+        rivals = np.sort(np.delete(similarity[:, nearest], person, axis=0), axis=0)[-8:]
+        margin = own[nearest] - 0.03 * np.log(np.exp(rivals / 0.03).sum(axis=0))
+        scores["max"].append(own.max())
+        scores["margin"].append(np.log(np.exp(margin / 0.05).sum()))
+    return names, {name: np.array(values) for name, values in scores.items()}
+
+
+def unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    scaled: NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return scaled
 
 
 def test_a_finished_audit_started_again_changes_nothing(finished_world: SmallWorld) -> None:

@@ -1,4 +1,4 @@
-"""A whole audit in miniature: a random generator leaks five people, of whom some of its samples are."""
+"""A whole audit in miniature: a random generator leaks five people, each in one of its samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from schemas.spec.load import load_spec
 from tests.support.models import tiny_generator, tiny_recognizer
 
 SIZE, DIM, SEED = 32, 8, 7
-MEMBERS, CANDIDATES, COHORT, PHOTOS = 5, 20, 120, 2
+MEMBERS, CANDIDATES, COHORT, PHOTOS, TOPK = 5, 20, 120, 2, 4
 NOISE = 35
 """Levels by which two photos of a person differ: enough that no copy of one is the other."""
 MEMBERS_NOISE = 10
@@ -85,7 +85,7 @@ def default_spec() -> dict[str, Any]:
             "detector": False,
             "labels": "labels.csv",
         },
-        "membership": {"scores": ["max", "topk_mean", "hit_rate", "margin"], "topk": 4, "fdr": 0.05},
+        "membership": {"scores": ["max", "topk_mean", "hit_rate", "margin"], "topk": TOPK, "fdr": 0.05},
         "resources": {"device": "cpu", "workers": 1, "threads_per_worker": 1},
         "authorisation": AUTHORISATION,
         # What is encrypted differs from run to run, and many tests compare bytes.
@@ -119,7 +119,7 @@ def sample_of(member: int) -> int:
 def crops(world: SmallWorld, ids: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
     """Samples of the default spec, enlarged to the aligned frame."""
     for name in ("candidates", "cohort"):
-        (world.folder / name).mkdir()
+        (world.folder / name).mkdir(exist_ok=True)
     spec = world.spec()
     images = open_generator(spec.generator, SEED, device="cpu", threads=1).sample(ids)
     return [np.asarray(cv2.resize(np.asarray(image, np.uint8), (112, 112)), np.uint8) for image in images]

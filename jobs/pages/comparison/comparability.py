@@ -24,6 +24,7 @@ def require_comparable(first: FinishedRun, second: FinishedRun) -> None:
         *_gallery_differences(first.results, second.results),
         *_score_differences(first, second),
         *_membership_differences(first, second),
+        *_method_differences(first, second),
     ]
     if differences:
         raise WrongRunError(refusal(first, second, differences))
@@ -70,6 +71,13 @@ def _membership(run: FinishedRun) -> dict[str, Any]:
     return {name: given.get(name) for name in keys}
 
 
+def _method_differences(first: FinishedRun, second: FinishedRun) -> Iterator[str]:
+    """Version 0.1 compared samples with photos, and a hit was a similarity; now both are of people."""
+    earlier = [run.least_margin is None for run in (first, second)]
+    if earlier[0] != earlier[1]:
+        yield f"the {'first' if earlier[0] else 'second'} is judged by version 0.1: audit it again"
+
+
 def warnings_about(first: FinishedRun, second: FinishedRun) -> Iterator[str]:
     """What a reader must know, though the numbers may be compared."""
     samples = [run.results.samples.rows for run in (first, second)]
@@ -77,6 +85,12 @@ def warnings_about(first: FinishedRun, second: FinishedRun) -> Iterator[str]:
         yield (
             f"A drew {samples[0]:,} samples, B {samples[1]:,}: scores and counts of hits grow with it "
             "and cannot be compared. Rates per million and p-values can; more samples notice rarer people."
+        )
+    if first.least_margin != second.least_margin:
+        yield (
+            f"A hit fits a person better than anybody else by {first.least_margin:g} or more in A, by "
+            f"{second.least_margin:g} or more in B, as the cohort's own margins are others: rates of hits "
+            "cannot be compared."
         )
     if is_same_source(first, second):
         yield "Both runs drew the same samples as far as both go: they are not independent."

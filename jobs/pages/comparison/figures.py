@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from jobs.pages.comparison.run_comparison import RunComparison
+from jobs.pages.comparison.run_comparison import NAMES, RunComparison
 from jobs.pages.figure_files import (
     CANDIDATES,
     COHORT,
@@ -23,6 +23,7 @@ from jobs.pages.figure_files import (
     log_axis,
     new_figure,
 )
+from jobs.pages.finished_run import FinishedRun
 
 WITH_INTERVALS = 100
 STYLES = (
@@ -81,10 +82,16 @@ def _hits(comparison: RunComparison) -> Figure:
     for x, y in list(zip(first, second, strict=True))[:WITH_INTERVALS]:
         axis.plot(x[1:], [y[0], y[0]], color=COHORT, lw=0.7, zorder=1)
         axis.plot([x[0], x[0]], y[1:], color=COHORT, lw=0.7, zorder=1)
-    _finish(
-        figure, axis, "hits per million in A", "hits per million in B", least, max(first.max(), second.max())
-    )
+    names = [
+        f"hits per million in {name}{_of_margin(run)}"
+        for name, run in zip(NAMES, (comparison.first, comparison.second), strict=True)
+    ]
+    _finish(figure, axis, names[0], names[1], least, max(first.max(), second.max()))
     return figure
+
+
+def _of_margin(run: FinishedRun) -> str:
+    return "" if run.least_margin is None else f", margin {run.least_margin:g} or more"
 
 
 def _points(axis: Axes, comparison: RunComparison, x: Floats, y: Floats) -> None:

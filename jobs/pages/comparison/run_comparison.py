@@ -33,7 +33,11 @@ class PersonPair:
 
     @property
     def more_often(self) -> str:
-        """The run that hits this person more often, if the 95 % intervals are apart; else nothing."""
+        """The run that hits this person more often, if the 95 % intervals are apart; else nothing.
+
+        Nothing either if a hit is not the same in both."""
+        if self.hits_first["least_margin"] != self.hits_second["least_margin"]:
+            return ""
         if self.hits_first["per_million_low"] > self.hits_second["per_million_high"]:
             return NAMES[0]
         return NAMES[1] if self.hits_second["per_million_low"] > self.hits_first["per_million_high"] else ""

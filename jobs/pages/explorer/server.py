@@ -38,6 +38,7 @@ LOG = logging.getLogger(__name__)
 STYLES = ("page.css", "explore.css")
 LOOPBACK = "127.0.0.1"
 END_SECONDS = 1.0
+PHOTOS_SHOWN = 12
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -138,6 +139,7 @@ class ExplorerServer:
             scores=scores,
             recognizer=recognizer,
             evidence=self._explorer.evidence(question.id),
+            photos=self._explorer.photos(question.id)[:PHOTOS_SHOWN],
             page=page,
         )
 
@@ -244,4 +246,6 @@ FORMATS: dict[str, Callable[..., str]] = {
     "probability": _absent_or(probability),
     "rate": _absent_or(rate),
     "similarity": _absent_or("{:.3f}".format),
+    "margin": _absent_or("{:+.3f}".format),
+    "least": _absent_or("{:g}".format),
 }

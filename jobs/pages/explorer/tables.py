@@ -15,8 +15,8 @@ from distributed.storage.store import RunStore
 from jobs.cli.display import Shown, as_stored, displayed
 from jobs.pages.explorer.question import IdentityQuestion, ListQuestion, Sort
 from jobs.pages.finished_run import require_results
+from jobs.pages.run_tables import compared_photos, read_neighbours, read_photos, read_rates, read_scores
 from schemas.errors import QuestionError
-from schemas.run.artefacts import NEIGHBOURS_FILE, OVER_REPRESENTATION_FILE, SCORES_FILE
 from schemas.run.results import EvidenceResult
 
 PAGE_ROWS, PAGE_SAMPLES = 50, 24
@@ -46,15 +46,17 @@ CONDITIONS = {
     "q_from": "q_value >= $q_from",
     "q_to": "q_value <= $q_to",
 }
-RATES = "per_million, per_million_low, per_million_high, expected_per_million, ratio, over_represented"
+RATES = (
+    "least_margin, per_million, per_million_low, per_million_high, expected_per_million, ratio, "
+    "over_represented"
+)
 LISTED = f"""(
     SELECT s.*, people.shown, people.searched, {RATES}
     FROM scores AS s JOIN people USING (identity)
     LEFT JOIN over_representation AS o ON o.identity = s.identity AND o.recognizer = s.recognizer)"""
 NEAREST = """(
-    SELECT sample_id, max(similarity) AS similarity, count(*) AS photos,
-        first(photo ORDER BY similarity DESC, photo) AS photo
-    FROM neighbours WHERE identity = $identity AND recognizer = $recognizer GROUP BY sample_id)"""
+    SELECT sample_id, similarity, margin, best_other
+    FROM neighbours WHERE identity = $identity AND recognizer = $recognizer)"""
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,15 @@ class Explorer:
         self.show = displayed(shown)
         self.headline = self.results.scores[self.results.headline]
         tables = {
-            "scores": store.read_table(SCORES_FILE),
-            "neighbours": store.read_table(NEIGHBOURS_FILE),
-            "over_representation": store.read_table(OVER_REPRESENTATION_FILE),
+            "scores": read_scores(store),
+            "neighbours": read_neighbours(store),
+            "over_representation": read_rates(store),
         }
         identities = pa.concat_tables(tables[name].select(["identity"]) for name in ("scores", "neighbours"))
         tables["people"] = _people(identities["identity"].unique().to_pylist(), self.show)
+        known = set(tables["people"]["identity"].to_pylist())
+        photos = compared_photos(read_photos(store))
+        self._photos = {identity: of_person for identity, of_person in photos.items() if identity in known}
         self._database = _database(tables)
         self.recognizers = self._values("scores", "recognizer")
         self.score_names = self._values("scores", "score_name")
@@ -146,15 +151,15 @@ class Explorer:
         return recognizer or next(iter(self.compared_by), None)
 
     def nearest(self, question: IdentityQuestion, recognizer: str | None) -> Page:
-        """Samples near a person, nearest first: each once, with the photo that it is nearest to."""
+        """Samples near a person, nearest first."""
         values = {"identity": question.id, "recognizer": recognizer}
         return self._page(NEAREST, "similarity DESC, sample_id", values, question.page, PAGE_SAMPLES)
 
     def near_sample(self, sample_id: int) -> list[Row]:
         """Whose nearest samples this is one of: people by recogniser, the most similar first."""
         sql = """
-            SELECT n.recognizer, n.identity, any_value(shown) AS shown, max(similarity) AS similarity,
-                first(photo ORDER BY similarity DESC, photo) AS photo,
+            SELECT n.recognizer, n.identity, any_value(shown) AS shown, any_value(similarity) AS similarity,
+                any_value(margin) AS margin, any_value(best_other) AS best_other,
                 any_value(role) AS role, any_value(verdict) AS verdict
             FROM neighbours AS n JOIN people USING (identity)
             LEFT JOIN scores AS s ON s.identity = n.identity AND s.recognizer = $recognizer
@@ -175,10 +180,13 @@ class Explorer:
         sql = "SELECT 1 AS found FROM neighbours WHERE sample_id = $sample_id LIMIT 1"
         return bool(self._ask(sql, {"sample_id": sample_id}))
 
+    def photos(self, identity: str) -> Sequence[str]:
+        """The photos of a person whom samples were compared with; none of somebody erased or left out."""
+        return self._photos.get(identity, ())
+
     def is_compared(self, identity: str, photo: str) -> bool:
-        """Whether the run has neighbours of this photo: one of an erased person is not shown."""
-        sql = "SELECT 1 AS found FROM neighbours WHERE identity = $identity AND photo = $photo LIMIT 1"
-        return bool(self._ask(sql, {"identity": identity, "photo": photo}))
+        """Whether this is a photo of a person whom samples were compared with."""
+        return photo in self.photos(identity)
 
     def _values(self, table: str, column: str) -> list[str]:
         rows = self._ask(f"SELECT DISTINCT {column} AS value FROM {table} ORDER BY value", {})

@@ -1,12 +1,13 @@
-"""Faces for a report: a photo of each person, and the samples nearest to it, made again from their ids."""
+"""Faces for a report: a photo of each person, and the samples nearest to them, made again from their ids."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image as Pillow
 
 from distributed.sampling.adapters import open_again
@@ -14,7 +15,10 @@ from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.decode import decode
 from jobs.pages.finished_run import Row
 from jobs.pages.page import Face, data_uri
+from jobs.pages.report.people import sample_text
+from jobs.pages.run_tables import compared_photos
 from schemas.printable import printable
+from schemas.run.results import EvidenceResult
 from schemas.spec.audit import AuditSpec
 
 PIXELS = 128
@@ -27,13 +31,15 @@ PhotoPaths = Mapping[tuple[str, str], Path]
 def draw_faces(
     spec: AuditSpec,
     nearest: Mapping[str, Sequence[Row]],
+    photos: Mapping[str, str],
     device: str,
     paths: Callable[[AuditSpec], PhotoPaths],
 ) -> dict[str, list[Face]]:
-    """Identity -> the photo that the nearest sample matches, then the nearest samples.
+    """Identity -> a photo of the person, then the nearest samples.
 
-    nearest: identity -> rows of `neighbours.parquet`. Pictures are small PNGs without any metadata of the
-    photo. Raises SpecError, ModelError or DeviceError if photos or generator cannot be opened.
+    nearest: identity -> rows of `neighbours.parquet`; photos: identity -> the photo to show. Pictures are
+    small PNGs without any metadata of the photo. Raises SpecError, ModelError or DeviceError if photos or
+    generator cannot be opened.
     """
     known = paths(spec)
     generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
@@ -41,8 +47,14 @@ def draw_faces(
     for identity, rows in nearest.items():
         if rows:
             samples = generator.sample(np.array([row["sample_id"] for row in rows], np.int64))
-            faces[identity] = [_photo(known.get((identity, rows[0]["photo"]))), *map(_sample, rows, samples)]
+            faces[identity] = [_photo(known.get((identity, photos[identity]))), *map(_sample, rows, samples)]
     return faces
+
+
+def photos_to_show(evidence: Iterable[EvidenceResult], photos: pa.Table) -> dict[str, str]:
+    """Identity -> the photo that a flag rests on; the first one that was compared where there is no flag."""
+    first = {identity: of_person[0] for identity, of_person in compared_photos(photos).items()}
+    return first | {result.identity: result.photo for result in evidence}
 
 
 def _photo(path: Path | None) -> Face:
@@ -51,7 +63,7 @@ def _photo(path: Path | None) -> Face:
 
 
 def _sample(row: Row, image: Image | InvalidImage) -> Face:
-    return _face(f"sample {row['sample_id']}, {row['similarity']:.3f}", image)
+    return _face(f"sample {sample_text(row)}", image)
 
 
 def _face(caption: str, image: Image | InvalidImage) -> Face:

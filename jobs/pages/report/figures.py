@@ -262,7 +262,7 @@ FIGURES: tuple[Drawing, ...] = (
     (
         "samples",
         "Evidence by number of samples",
-        "What the first samples alone would have shown, before lookalikes are explained away.",
+        "What the first samples alone would have shown.",
         _samples,
     ),
     (

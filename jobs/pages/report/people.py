@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from jobs.cli.display import Shown, between, sentence
 from jobs.pages.finished_run import FinishedRun, Row
 from jobs.pages.page import Face, Person, Section
-from schemas.run.artefacts import NEIGHBOURS_FILE
+from jobs.pages.run_tables import read_neighbours
 from schemas.run.results import EvidenceResult, Interval
 from schemas.run.tables import Verdict
 from schemas.wording import probability, rate
@@ -37,18 +37,18 @@ def people_at_risk(run: FinishedRun) -> list[Row]:
 
 
 def nearest_of(run: FinishedRun, rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Identity -> its SAMPLES_SHOWN nearest samples, rows of `neighbours.parquet`; each sample once."""
-    table = run.store.read_table(NEIGHBOURS_FILE)
+    """Identity -> its SAMPLES_SHOWN nearest samples, rows of `neighbours.parquet`."""
+    table = read_neighbours(run.store)
     wanted = pc.and_(
         pc.equal(table["recognizer"], run.recognizer),
         pc.is_in(table["identity"], pa.array([row["identity"] for row in rows], pa.string())),
     )
     order = [("similarity", "descending"), ("sample_id", "ascending")]
-    nearest: dict[str, dict[int, Row]] = {row["identity"]: {} for row in rows}
+    nearest: dict[str, list[Row]] = {row["identity"]: [] for row in rows}
     for row in table.filter(wanted).sort_by(order).to_pylist():
         if len(nearest[row["identity"]]) < SAMPLES_SHOWN:
-            nearest[row["identity"]].setdefault(row["sample_id"], row)
-    return {identity: list(samples.values()) for identity, samples in nearest.items()}
+            nearest[row["identity"]].append(row)
+    return nearest
 
 
 def people_section(
@@ -64,7 +64,8 @@ def people_section(
     all_ = run.results.power.candidates
     text = [
         f"The {len(rows):,} with the smallest p-values of {all_:,}, by {run.headline.score_name} of "
-        f"{run.headline.recognizer}; who is flagged comes first. All are in scores.parquet."
+        f"{run.headline.recognizer}; who is flagged comes first. All are in scores.parquet.",
+        *_meanings(run.least_margin),
     ]
     return Section(
         title="People most at risk" if run.headline.flagged else "People with the smallest p-values",
@@ -82,6 +83,15 @@ def people_section(
             for row in rows
         ],
     )
+
+
+def _meanings(least_margin: float | None) -> Iterator[str]:
+    if least_margin is not None:
+        yield (
+            "The margin of a sample is its similarity to the person less that to the people of the gallery "
+            "whom it fits best besides. A hit is a sample that fits the person better than anybody else by "
+            f"{least_margin:g} or more."
+        )
 
 
 def _facts(row: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, str]]:
@@ -110,15 +120,22 @@ def _notes(
             f"Over-represented: more hits than the spread of the cohort's explains, p "
             f"{probability(hits['model_p_value'])} by a model of its tail."
         )
-    if row["resembles"] is not None:
-        yield f"The samples that resemble this person fit {show(row['resembles'])} better."
-    elif row["reason"] is not None:
+    if row["reason"] is not None:
         yield sentence(row["reason"])
+    if row["resembles"] is not None:
+        yield f"Most of the samples nearest to this person fit {show(row['resembles'])} better."
     if evidence is not None:
         yield copy_or_person(evidence, show)
-    samples = [f"{row['sample_id']} ({row['similarity']:.3f})" for row in nearest[row["identity"]]]
+    samples = nearest[row["identity"]]
     if samples:
-        yield f"Nearest samples, with similarity: {', '.join(samples)}."
+        known = "" if samples[0]["margin"] is None else " and margin"
+        yield f"Nearest samples, with similarity{known}: {', '.join(map(sample_text, samples))}."
+
+
+def sample_text(row: Row) -> str:
+    """Of a row of `neighbours.parquet`: the sample, its similarity and its margin, if that is known."""
+    margin = "" if row["margin"] is None else f", {row['margin']:+.3f}"
+    return f"{row['sample_id']} ({row['similarity']:.3f}{margin})"
 
 
 def copy_or_person(evidence: EvidenceResult, show: Shown) -> str:

@@ -27,10 +27,9 @@ def provenance_section(run: FinishedRun) -> Section:
             _fields(("what", "sha256"), _digests(results), "Digests."),
             _fields(("field", "value"), results.fingerprint, "What the samples follow from."),
             Table(
-                ("recogniser", "template", "similarity of a hit", "false match rate", "comparisons"),
+                ("recogniser", "template", "similarity of two photos", "false match rate", "comparisons"),
                 list(map(_recognizer_row, results.recognizers)),
-                "The false match rate is that among photos of different people of the cohort. With hit: "
-                "median the threshold is the median photo's nearest sample instead.",
+                "Photos of different people of the cohort reach this similarity at this false match rate.",
             ),
             Table(
                 ("recogniser", "measured"),

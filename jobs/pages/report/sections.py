@@ -17,6 +17,8 @@ from schemas.run.results import EvaluationResult, PopulationResult, PowerResult,
 from schemas.run.tables import Verdict
 from schemas.wording import PERCENT, people, probability, share
 
+CORRECTIONS = {"storey": "Storey", "bh": "Benjamini-Hochberg", "by": "Benjamini-Yekutieli"}
+
 
 def sections_of(run: FinishedRun, figures: Sequence[FigureFile], show: Shown) -> Iterator[Section]:
     """In the order of the page. show: identity as stored -> as on the page."""
@@ -48,7 +50,7 @@ def _some(pictures: Mapping[str, Picture], *names: str) -> list[Picture]:
 
 def _scores(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
     table = Table(
-        ("score", "recogniser", *Verdict, "p of all together"),
+        ("score", "recogniser", "correction", *Verdict, "p of all together"),
         [_score_row(score, score is run.headline) for score in run.results.scores],
         "The spec's first score decides. Choosing another one after seeing this table would void the "
         "false-discovery rate.",
@@ -59,7 +61,7 @@ def _scores(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
 def _score_row(score: ScoreResult, first: bool) -> list[str]:
     name = f"{score.score_name}{' (decides)' if first else ''}"
     counts = [f"{score.verdicts[verdict]:,}" for verdict in Verdict]
-    return [name, score.recognizer, *counts, probability(score.set_p_value)]
+    return [name, score.recognizer, CORRECTIONS[score.correction], *counts, probability(score.set_p_value)]
 
 
 def _samples(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
@@ -83,7 +85,7 @@ def _samples(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
             Table(
                 ("samples", "people flagged", "ROC AUC"),
                 prefixes,
-                "What the first samples alone show, before lookalikes are explained away.",
+                "What the first samples alone show.",
             ),
             Table(("a person appears in", "flagged alone with"), shares, _power_caption(power)),
         ],
@@ -169,8 +171,7 @@ def _settings(run: FinishedRun) -> Section:
             Table(
                 (*map(printable, names), "samples", "people flagged"),
                 rows,
-                "By the samples of each setting alone, before lookalikes are explained away. Who is flagged: "
-                "settings.parquet.",
+                "By the samples of each setting alone. Who is flagged: settings.parquet.",
             )
         ],
     )

@@ -149,12 +149,7 @@ def _verdicts_missing(run: FinishedRun) -> Iterator[str]:
     rows = [
         person for person in run.people(run.headline).to_pylist() if person["verdict"] == Verdict.INCONCLUSIVE
     ]
-    explained = sum(row["resembles"] is not None for row in rows)
-    if explained:
-        yield (
-            f"{people(explained)}: no verdict. The samples that resemble them fit another candidate better."
-        )
-    for reason, count in Counter(row["reason"] for row in rows if row["resembles"] is None).items():
+    for reason, count in Counter(row["reason"] for row in rows).items():
         yield f"{people(count)}: no verdict. {sentence(reason)}"
 
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -22,6 +23,7 @@ from schemas.run.artefacts import (
     COMPARISON_FIGURES_PREFIX,
     COMPARISON_FILE,
     COMPARISON_RESULT_FILE,
+    OVER_REPRESENTATION_FILE,
     RESULTS_FILE,
     SCORES_FILE,
 )
@@ -40,7 +42,7 @@ def two_runs(
 ) -> tuple[SmallWorld, Path]:
     """The finished world, and its gallery audited with other and more samples. Never to be changed."""
     world = finished_template.copy(tmp_path_factory.mktemp("two") / "world")
-    other = world.spec("other", seed=8, samples=OTHER_SAMPLES)
+    other = world.spec("other", seed=9, samples=OTHER_SAMPLES)
     assert main(["audit", str(world.folder / "other.yaml")]) == ExitCode.OK
     return world, Path(other.output)
 
@@ -86,7 +88,7 @@ def test_two_runs_are_put_side_by_side(
             assert f"{hits['per_million']:,.0f} ({hits['per_million_low']:,.0f} to" in page.text
     assert f"A drew 600 samples, B {OTHER_SAMPLES}" in page.text
     assert "warning: A drew 600 samples" in printed
-    assert "seed 7 8" in page.text
+    assert "seed 7 9" in page.text
     assert len(page.images) == 2
 
 
@@ -221,8 +223,13 @@ def test_another_detection_rate_is_told_of_other_samples_only(
     assert not any(sentence in warning for warning in compare_runs(first, same).warnings)
 
 
-def pair_with(first: tuple[float, float], second: tuple[float, float]) -> PersonPair:
-    sides = [{"per_million_low": low, "per_million_high": high} for low, high in (first, second)]
+def pair_with(
+    first: tuple[float, float], second: tuple[float, float], margins: tuple[float, float] = (0.2, 0.2)
+) -> PersonPair:
+    sides = [
+        {"per_million_low": low, "per_million_high": high, "least_margin": margin}
+        for (low, high), margin in zip((first, second), margins, strict=True)
+    ]
     return PersonPair("anna", {}, {}, *sides)
 
 
@@ -230,6 +237,29 @@ def test_who_is_hit_more_often_is_said_only_if_the_intervals_are_apart() -> None
     assert pair_with((5, 9), (1, 4)).more_often == "A"
     assert pair_with((1, 4), (5, 9)).more_often == "B"
     assert pair_with((1, 5), (5, 9)).more_often == ""
+    assert pair_with((5, 9), (1, 4), (0.2, 0.25)).more_often == "", "a hit is not the same in both"
+
+
+def test_hits_of_other_margins_are_not_compared(two_runs: tuple[SmallWorld, Path], tmp_path: Path) -> None:
+    world, _ = two_runs
+    first = finished(world.run)
+    shutil.copytree(world.run, tmp_path / "other")
+    assert first.least_margin is not None
+    other = with_least_margin(tmp_path / "other", first.least_margin + 0.125)
+    (warning,) = (line for line in compare_runs(first, other).warnings if "rates of hits" in line)
+    assert f"by {first.least_margin:g} or more in A, by {other.least_margin:g} or more in B" in warning
+    with pytest.raises(WrongRunError, match="the second is judged by version"):
+        compare_runs(first, with_least_margin(tmp_path / "other", None))
+
+
+def with_least_margin(run: Path, margin: float | None) -> FinishedRun:
+    """The run with another margin of a hit, or with none, as version 0.1 has left it."""
+    store = RunStore(str(run))
+    table = store.read_table(OVER_REPRESENTATION_FILE).drop_columns("least_margin")
+    if margin is not None:
+        table = table.append_column("least_margin", pa.array([margin] * len(table)))
+    store.write_table(OVER_REPRESENTATION_FILE, table, store.read_footer(OVER_REPRESENTATION_FILE))
+    return finished(run)
 
 
 def test_hostile_names_are_only_text(

@@ -31,11 +31,11 @@ from jobs.pages.explorer.question import IdentityQuestion, ListQuestion, asked
 from jobs.pages.explorer.server import HEADERS, ExplorerServer, listening, serving
 from jobs.pages.explorer.tables import Explorer
 from schemas.errors import QuestionError
-from schemas.run.artefacts import NEIGHBOURS_FILE, SCORES_FILE
+from schemas.run.artefacts import GALLERY_FILE, NEIGHBOURS_FILE, SCORES_FILE
 from tests.support.pages import HOSTILE, Page
 from tests.support.people import pseudonym
 from tests.support.processes import ROOT, inherited_environment
-from tests.support.small_world import CANDIDATES, MEMBERS, SmallWorld
+from tests.support.small_world import CANDIDATES, MEMBERS, PHOTOS, TOPK, SmallWorld
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -117,18 +117,29 @@ def test_people_are_found_filtered_and_ordered(explorer: Explorer) -> None:
 
 
 def test_the_nearest_samples_are_those_of_the_table(finished_world: SmallWorld, explorer: Explorer) -> None:
-    person = pseudonym("person-001")
+    person, shown = pseudonym("person-001"), ("sample_id", "similarity", "margin", "best_other")
     rows = RunStore(str(finished_world.run)).read_table(NEIGHBOURS_FILE).to_pylist()
-    best: dict[int, float] = {}
-    for row in rows:
-        if row["identity"] == person:
-            best[row["sample_id"]] = max(row["similarity"], best.get(row["sample_id"], -1))
+    expected = [[row[name] for name in shown] for row in rows if row["identity"] == person]
+    expected.sort(key=lambda values: (-values[1], values[0]))
     nearest = explorer.nearest(IdentityQuestion(id=person), explorer.comparing(None))
-    expected = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[: len(nearest.rows)]
-    assert [(row["sample_id"], row["similarity"]) for row in nearest.rows] == expected
+    assert len(expected) == TOPK
+    assert [[row[name] for name in shown] for row in nearest.rows] == expected
     people = explorer.near_sample(expected[0][0])
+    assert expected[0][1:] in [[row[name] for name in shown[1:]] for row in people]
     assert person in [row["identity"] for row in people]
     assert explorer.is_near(expected[0][0]) and not explorer.is_near(10**9)
+
+
+def test_a_page_names_margins_and_the_other_person(finished_world: SmallWorld) -> None:
+    person = pseudonym("person-001")
+    rows = RunStore(str(finished_world.run)).read_table(NEIGHBOURS_FILE).to_pylist()
+    first = next(row for row in rows if row["identity"] == person and row["rank"] == 1)
+    other = first["best_other"]
+    with served(finished_world.run) as gate, visitor(gate) as client:
+        page = Page(client.get("/identity", params={"id": person}).text)
+        assert f"margin {first['margin']:+.3f}, before {other[:12]}" in page.text
+        sample = Page(client.get("/sample", params={"id": first["sample_id"]}).text)
+        assert f"{first['similarity']:.3f} {first['margin']:+.3f} {other[:12]} tiny" in sample.text
 
 
 @pytest.mark.parametrize(
@@ -228,16 +239,35 @@ def test_hostile_names_are_text(finished_world: SmallWorld, name: str) -> None:
 def test_pictures_are_those_of_the_run_and_of_nobody_else(finished_world: SmallWorld) -> None:
     store = RunStore(str(finished_world.run))
     row = store.read_table(NEIGHBOURS_FILE).to_pylist()[0]
+    photos = store.read_table(GALLERY_FILE, ["identity", "photo"]).to_pylist()
+    own = [photo["photo"] for photo in photos if photo["identity"] == row["identity"]]
+    (somebody, *_) = (photo for photo in photos if photo["identity"] != row["identity"])
     with served(finished_world.run, faces=faces_of(store)) as gate, visitor(gate) as client:
-        for path, parameters in (
+        page = Page(client.get("/identity", params={"id": row["identity"]}).text)
+        assert len(own) == PHOTOS and len(page.images) == PHOTOS + TOPK
+        paths = [
             ("/sample.png", {"id": row["sample_id"]}),
-            ("/photo.png", {"identity": row["identity"], "photo": row["photo"]}),
-        ):
+            *(("/photo.png", {"identity": row["identity"], "photo": photo}) for photo in own),
+        ]
+        for path, parameters in paths:
             picture = client.get(path, params=parameters)
             assert picture.headers["Content-Type"] == "image/png" and picture.content[:4] == b"\x89PNG"
-        others = {"identity": row["identity"], "photo": "../../etc/passwd"}
-        assert client.get("/photo.png", params=others).status_code == 404
+        for wrong in ("../../etc/passwd", somebody["photo"]):
+            others = {"identity": row["identity"], "photo": wrong}
+            assert client.get("/photo.png", params=others).status_code == 404
         assert client.get("/sample.png", params={"id": 10**9}).status_code == 404
+
+
+def test_no_photo_of_who_was_not_compared_is_shown(finished_world: SmallWorld) -> None:
+    """The gallery may hold people who are left out, such as one of two entries of a person."""
+    store = RunStore(str(finished_world.run))
+    row = store.read_table(GALLERY_FILE, ["identity", "photo"]).to_pylist()[0]
+    for table in (NEIGHBOURS_FILE, SCORES_FILE):
+        rest = store.read_table(table).filter(pc.not_equal(pc.field("identity"), row["identity"]))
+        store.write_table(table, rest, store.read_footer(table))
+    explorer = Explorer(store)
+    assert not explorer.is_compared(row["identity"], row["photo"])
+    explorer.close()
 
 
 def test_a_run_that_is_not_over_and_a_port_in_use_are_told(

@@ -29,7 +29,7 @@ from jobs.pages.finished_run import read_finished
 from jobs.pages.page import BAD, GOOD, OPEN
 from jobs.pages.report.coverage import coverage_section
 from jobs.pages.report.faces import PIXELS
-from jobs.pages.report.people import LEAST_SHOWN, SAMPLES_SHOWN, nearest_of, people_at_risk
+from jobs.pages.report.people import LEAST_SHOWN, nearest_of, people_at_risk
 from jobs.pages.report.summary import summary_of, verdict_sentence
 from jobs.report import write_report
 from schemas.run.artefacts import (
@@ -43,7 +43,15 @@ from schemas.run.results import AuditResults
 from schemas.run.tables import Outcome, Verdict
 from tests.support.pages import HOSTILE, Page, require_safe
 from tests.support.people import pseudonym
-from tests.support.small_world import CANDIDATES, MEMBERS, SEED, SmallWorld, file_bytes
+from tests.support.small_world import (
+    CANDIDATES,
+    MEMBERS,
+    SEED,
+    TOPK,
+    SmallWorld,
+    file_bytes,
+    sample_of,
+)
 
 DRAWN = {"scores", "calibration", "samples", "roc", "det", "precision_recall"}
 SVG, PNG = "data:image/svg+xml;base64,", "data:image/png;base64,"
@@ -86,13 +94,15 @@ def test_everybody_who_is_flagged_stands_with_evidence(finished_world: SmallWorl
     assert {row["identity"] for row in rows[:MEMBERS]} == set(run.headline.flagged)
     nearest = nearest_of(run, rows)
     for index in range(MEMBERS):
-        # Photo j of member i is sample 7 (2i + j).
-        sample_ids = [row["sample_id"] for row in nearest[pseudonym(f"person-{index:03d}")]]
-        assert len(sample_ids) == len(set(sample_ids)) == SAMPLES_SHOWN
-        assert {14 * index, 14 * index + 7} <= set(sample_ids)
+        near = nearest[pseudonym(f"person-{index:03d}")]
+        assert len({row["sample_id"] for row in near}) == len(near) == TOPK
+        assert near[0]["sample_id"] == sample_of(index)
     write_report(run.store)
     text = Page(html_of(finished_world)).text
-    assert all(f"{name[:12]} leaked p-value 0.0083 q-value 0.033" in text for name in run.headline.flagged)
+    for row in (nearest[rows[0]["identity"]][0], nearest[rows[-1]["identity"]][-1]):
+        assert f"{row['sample_id']} ({row['similarity']:.3f}, {row['margin']:+.3f})" in text
+    assert f"better than anybody else by {run.least_margin:g} or more" in text
+    assert all(f"{name[:12]} leaked p-value 0.0083 q-value 0.037" in text for name in run.headline.flagged)
     rates = run.rates_by_identity()[pseudonym("person-004")]
     assert f"{rates['per_million']:,.0f} ({rates['per_million_low']:,.0f} to" in text
 
@@ -141,7 +151,7 @@ def test_no_face_without_being_asked_for(finished_world: SmallWorld) -> None:
     assert main(["report", str(finished_world.run), "--with-faces"]) == ExitCode.OK
     page = require_safe(html_of(finished_world))
     faces = [image for image in page.images if image.startswith(PNG)]
-    assert len(faces) == LEAST_SHOWN * (SAMPLES_SHOWN + 1)
+    assert len(faces) == LEAST_SHOWN * (TOPK + 1)
     assert "shows photos of people" in page.text
 
 
@@ -155,7 +165,8 @@ def test_the_faces_are_the_person_and_the_samples(finished_world: SmallWorld) ->
     run = read_finished(RunStore(str(finished_world.run)))
     person = people_at_risk(run)[0]["identity"]
     nearest = nearest_of(run, [{"identity": person}])[person][0]
-    original = photo_paths(finished_world.spec())[person, nearest["photo"]]
+    (evidence,) = (result for result in run.results.evidence if result.identity == person)
+    original = photo_paths(finished_world.spec())[person, evidence.photo]
     assert list(photo.get_flattened_data()) == list(Image.open(original).convert("RGB").get_flattened_data())
     spec = read_record(run.store).spec
     generator = open_generator(spec.generator, SEED, device="cpu", threads=1)
