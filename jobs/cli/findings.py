@@ -126,11 +126,15 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
 
 def _unnamed_line(results: AuditResults, headline: ScoreResult) -> str:
     over, alike = len(results.over_represented), len(headline.resembles)
-    return f"over-represented: {over}; not flagged, but their nearest samples fit who is flagged: {alike}"
+    return (
+        f"over-represented: {over}; remarked, as their nearest samples fit a flagged person better: {alike}"
+    )
 
 
 def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
     yield from map(_over_represented_line, results.over_represented)
+    measured = (person for person in results.over_represented if person.least_margin is not None)
+    yield from dict.fromkeys(map(_hit_line, measured))
     for name, other in headline.resembles.items():
         yield (
             f"remark: most of the samples nearest to {short(name)}, who is not flagged, fit {short(other)}, "
@@ -143,16 +147,16 @@ def _over_represented_line(person: OverRepresentedResult) -> str:
     times = "" if person.ratio is None else f", {person.ratio:,.0f} times the cohort's mean"
     return (
         f"over-represented: {short(person.identity)}, hit by {rate.value:,.0f} per million samples "
-        f"(95 %: {rate.low:,.0f} to {rate.high:,.0f}){times}; {_hit(person.least_margin)}p "
-        f"{person.model_p_value:.2g} by a model of the cohort's tail"
+        f"(95 %: {rate.low:,.0f} to {rate.high:,.0f}){times}; p {person.model_p_value:.2g} by a model of the "
+        "cohort's tail"
     )
 
 
-def _hit(least_margin: float | None) -> str:
-    """What a hit is; results of version 0.1 do not say."""
-    if least_margin is None:
-        return ""
-    return f"a hit fits the person better than anybody else by {least_margin:g} or more; "
+def _hit_line(person: OverRepresentedResult) -> str:
+    return (
+        f"a hit by {person.recognizer} is a sample that fits the person better than anybody else by "
+        f"{person.least_margin:g} or more"
+    )
 
 
 def _setting_line(setting: SettingResult) -> str:

@@ -23,12 +23,13 @@ from jobs.report import write_report
 from jobs.schedule.summary import summary as night_lines
 from schemas.run.artefacts import REPORT_FILE, RESULTS_FILE, SCORES_FILE
 from schemas.run.nights import FleetReport
-from schemas.run.results import AuditResults, PopulationResult
+from schemas.run.results import AuditResults, OverRepresentedResult, PopulationResult
 from schemas.run.tables import Verdict
 from schemas.wording import plain
 from tests.jobs.pages.test_report import change_results, counts, headline_with
 from tests.jobs.schedule.test_nightly import write_fleet
 from tests.support.pages import Page
+from tests.support.people import pseudonym
 from tests.support.small_world import CANDIDATES, SmallWorld
 
 SHARE = 7.28e-5
@@ -80,6 +81,40 @@ def with_nobody_flagged(world: SmallWorld, leaked: int, silent: int, missing: in
         inconclusive_reasons={"too few": missing} if missing else {},
         detectable_share=SHARE if silent else None,
     )
+
+
+def test_who_resembles_a_flagged_person_is_remarked_on_and_judged_as_before(
+    finished_world: SmallWorld,
+) -> None:
+    headline = read_results(RunStore(str(finished_world.run))).scores[0]
+    other, name = headline.flagged[0], pseudonym("person-010")
+    results = headline_with(finished_world, resembles={name: other})
+    counted = f"{headline.verdicts[Verdict.INCONCLUSIVE]} inconclusive"
+    remark = f"nearest to {name[:12]}, who is not flagged, fit {other[:12]}, who is flagged, better"
+    (line,) = (line for line in terminal(finished_world).splitlines() if name[:12] in line)
+    assert line.startswith("remark: ") and remark in line and counted in terminal(finished_world)
+    unnamed = "\n".join(summary_lines(results, results.scores[0], named=False))
+    assert "as their nearest samples fit a flagged person better: 1" in unnamed
+    assert name[:12] not in unnamed and other[:12] not in unnamed
+
+
+def test_what_a_hit_is_stands_once_beside_who_is_over_represented(finished_world: SmallWorld) -> None:
+    of_hits = {
+        "recognizer": "tiny",
+        "hits": 7,
+        "per_million": {"value": 7.0, "low": 5.0, "high": 9.0},
+        "expected_per_million": 1.0,
+        "ratio": 7.0,
+        "model_p_value": 0.001,
+        "least_margin": 0.15,
+    }
+    people = [of_hits | {"identity": pseudonym(f"person-00{index}")} for index in range(2)]
+    change_results(
+        finished_world, over_represented=[OverRepresentedResult.model_validate(person) for person in people]
+    )
+    text = terminal(finished_world)
+    assert text.count("over-represented: ") == 2 and text.count("hit by 7 per million samples") == 2
+    assert text.count("fits the person better than anybody else by 0.15 or more") == 1
 
 
 def with_power(world: SmallWorld, **changes: Any) -> None:
