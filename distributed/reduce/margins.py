@@ -71,11 +71,14 @@ class Lists:
         return Lists(self.similarity[rows], self.person[rows])
 
     def leaders(self, twins: Twins) -> tuple[Integers, Floats]:
-        """Of each sample the best person, and by how much beyond the best other one who is no twin."""
+        """Of each sample the best person, and by how much beyond the best other one who is no twin.
+
+        Without any listed, by the whole similarity, as `margins` are.
+        """
         person = self.person[:, 0]
         others = ~twins.are(np.broadcast_to(person[:, None], self.person.shape), self.person)
         second = np.where(others, self.similarity, -np.inf).max(axis=1).astype(np.float64)
-        return person, self.similarity[:, 0] - second
+        return person, self.similarity[:, 0] - np.where(np.isfinite(second), second, 0.0)
 
 
 def margins(pairs: Pairs, lists: Lists, row: Integers, twins: Twins) -> tuple[Singles, NDArray[np.int32]]:
