@@ -15,7 +15,6 @@ from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.decode import decode
 from jobs.pages.finished_run import Row
 from jobs.pages.page import Face, data_uri
-from jobs.pages.report.people import sample_text
 from jobs.pages.run_tables import compared_photos
 from schemas.printable import printable
 from schemas.run.results import EvidenceResult
@@ -63,7 +62,7 @@ def _photo(path: Path | None) -> Face:
 
 
 def _sample(row: Row, image: Image | InvalidImage) -> Face:
-    return _face(f"sample {sample_text(row)}", image)
+    return _face(f"sample {row['sample_id']}", image)
 
 
 def _face(caption: str, image: Image | InvalidImage) -> Face:

@@ -97,7 +97,7 @@ def _meanings(least_margin: float | None) -> Iterator[str]:
 def _facts(row: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, str]]:
     yield "p-value", probability(row["p_value"])
     yield "q-value", probability(row["q_value"])
-    yield score_name, f"{row['score']:.3f}"
+    yield f"score {score_name}", f"{row['score']:.3f}"
     if hits is not None:
         yield "cohort's mean hits per million", rate(hits["expected_per_million"])
         yield "hits per million samples", between(per_million(hits), rate)
@@ -129,10 +129,10 @@ def _notes(
     samples = nearest[row["identity"]]
     if samples:
         known = "" if samples[0]["margin"] is None else " and margin"
-        yield f"Nearest samples, with similarity{known}: {', '.join(map(sample_text, samples))}."
+        yield f"Nearest samples, with similarity{known}: {', '.join(map(_sample_text, samples))}."
 
 
-def sample_text(row: Row) -> str:
+def _sample_text(row: Row) -> str:
     """Of a row of `neighbours.parquet`: the sample, its similarity and its margin, if that is known."""
     margin = "" if row["margin"] is None else f", {row['margin']:+.3f}"
     return f"{row['sample_id']} ({row['similarity']:.3f}{margin})"
