@@ -94,6 +94,12 @@ def _bounds(membership: MembershipSpec) -> Iterator[tuple[str, str]]:
             "strata",
             "are left out here: within a stratum the cohort is no larger than these",
         )
+    if membership.correction in ("auto", "storey"):
+        yield (
+            "correction",
+            "counted by Benjamini-Hochberg; Storey's, where it is valid, may flag fewer people together, if "
+            "few candidates have large p-values",
+        )
     yield (
         "what follows",
         "is a bound: photos may be refused, samples may have no face, and how often the recogniser matches a "

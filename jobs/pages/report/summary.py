@@ -15,6 +15,10 @@ from schemas.run.results import AuditResults, PeopleCounts, PowerResult
 from schemas.run.tables import Outcome, Verdict
 from schemas.wording import PERCENT, people, probability, share
 
+STOREYS = (
+    " This is counted by Benjamini and Hochberg's procedure; Storey's, which was used, may flag fewer people "
+    "together, if few candidates have large p-values."
+)
 PRIVATE = (
     "This report is about real people, and says of whom a generator gives evidence. It is personal data: "
     "keep it where such data is kept."
@@ -115,7 +119,7 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
     )
     yield from _verdicts_missing(run)
     yield from _power(run)
-    yield from _cohort_too_small(results.power)
+    yield from _cohort_too_small(results.power, run.headline.correction)
     yield from _photos_missing(results)
     yield _detection(results)
     yield from (
@@ -132,7 +136,7 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
     yield "Nothing is said about people who were not among the candidates."
 
 
-def _cohort_too_small(power: PowerResult) -> Iterator[str]:
+def _cohort_too_small(power: PowerResult, correction: str) -> Iterator[str]:
     """By the largest cohort; a smaller group's limits are in the table of groups."""
     enough = power.flaggable_from
     if enough == 1:
@@ -140,7 +144,7 @@ def _cohort_too_small(power: PowerResult) -> Iterator[str]:
     whom = "anybody" if enough is None else f"fewer than {enough:,} people"
     yield (
         f"A cohort of this size cannot flag {whom}, however strong the evidence; one person alone takes a "
-        f"cohort of {power.cohort_needed_for_one:,}."
+        f"cohort of {power.cohort_needed_for_one:,}.{STOREYS if correction == 'storey' else ''}"
     )
 
 

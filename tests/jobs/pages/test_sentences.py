@@ -156,6 +156,10 @@ def test_of_power_no_more_is_said_than_the_cohort_gives(finished_world: SmallWor
     assert set(power.share_for_power.values()) == {None}
     assert "would be flagged alone" not in terminal(finished_world)
     assert "cannot flag fewer than 4 people" in first_screen(finished_world)
+    storeys = "Storey's, which was used, may flag fewer people together"
+    assert storeys in first_screen(finished_world)
+    headline_with(finished_world, correction="bh")
+    assert storeys not in first_screen(finished_world)
     with_power(finished_world, flaggable_from=None)
     assert "cannot flag anybody, however strong" in first_screen(finished_world)
     unknown = [share.model_copy(update={"power": None}) for share in power.shares]
@@ -237,6 +241,7 @@ def test_plan_and_results_agree_on_what_the_cohort_allows(
     assert f"unless {power.flaggable_from} or more of the {power.candidates} candidates" in printed
     assert f"a cohort of {power.cohort_needed_for_one} identities" in printed
     assert "flagged alone, at most never: the cohort is too small" in printed
+    assert "counted by Benjamini-Hochberg; Storey's, where it is valid, may flag fewer" in printed
     assert {share.power for share in power.shares} == {0.0}
 
 
@@ -246,6 +251,7 @@ def test_plan_allows_for_the_correction(small_world: SmallWorld, capsys: pytest.
     printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
     # 20 · (1 + 1/2 + … + 1/20) / 0.2 − 1
     assert "a cohort of 359 identities" in printed and "unless 3 or more of the 20" in printed
+    assert "Storey" not in printed
 
 
 def test_a_night_that_did_not_take_place_is_no_night_without_findings(small_world: SmallWorld) -> None:
