@@ -14,9 +14,9 @@ from distributed.gallery.source import gallery_source
 from distributed.stages.audit import audit
 from distributed.stages.enroll import enroll
 from distributed.storage.results import read_results
-from distributed.storage.store import open_run
+from distributed.storage.store import RunStore, open_run
 from jobs.cli.progress import watching
-from schemas.run.artefacts import GALLERY_FILE
+from schemas.run.artefacts import GALLERY_FILE, SCORES_FILE
 from schemas.run.names import NameMap
 from schemas.run.results import AuditResults
 from schemas.run.tables import Role
@@ -69,16 +69,32 @@ def small_audit(name: str, gallery: Path, labels: Path, output: Path, samples: i
 def test_the_people_that_a_leaky_generator_has_memorised_are_flagged(
     gallery: Path, labels: Path, tmp_path: Path
 ) -> None:
-    """An independent script found at 512 samples: AUC 0.929, 16 members and 1 other flagged."""
+    """An independent script, which compares photos by similarity alone, found at 512 samples: AUC 0.929,
+    16 members and 1 other flagged by Benjamini and Hochberg's procedure. The margin must find no fewer."""
     results = small_audit("leaky-faces64", gallery, labels, tmp_path, 512)
     headline = results.scores[results.headline]
     assert headline.evaluation is not None
-    assert headline.evaluation.roc_auc.value == pytest.approx(0.929, abs=0.04)
+    assert headline.evaluation.roc_auc.value >= 0.929
     assert (headline.evaluation.members, headline.evaluation.non_members) == (30, 29)
     lines = labels.read_text(encoding="utf-8").splitlines()
     members = set(pseudonyms(line.split(",")[0] for line in lines if line.endswith(",1")))
-    assert len(members & set(headline.flagged)) >= 12
-    assert len(set(headline.flagged) - members - set(pseudonyms([LEFT_OUT]))) <= 2
+    members |= set(pseudonyms([LEFT_OUT]))
+    by_bh = flagged_by_benjamini_hochberg(tmp_path)
+    assert len(by_bh & members) >= 17 and len(by_bh - members) <= 2
+    # Storey's procedure, which the audit uses, finds more, and here four by chance.
+    flagged = set(headline.flagged)
+    assert headline.correction == "storey" and by_bh <= flagged
+    assert headline.flagged_fdp_bound is not None
+    assert len(flagged - members) <= headline.flagged_fdp_bound * len(flagged)
+
+
+def flagged_by_benjamini_hochberg(run: Path) -> set[str]:
+    """Worked out again from the p-values of the headline, `margin`."""
+    rows = RunStore(str(run)).read_table(SCORES_FILE).to_pylist()
+    own = [row for row in rows if row["role"] == Role.CANDIDATE and row["score_name"] == "margin"]
+    ranked = sorted(own, key=lambda row: float(row["p_value"]))
+    passing = [rank for rank, row in enumerate(ranked, 1) if row["p_value"] <= 0.05 * rank / len(ranked)]
+    return {row["identity"] for row in ranked[: max(passing, default=0)]}
 
 
 def test_no_two_people_of_the_real_gallery_are_one_and_halves_of_one_are(gallery: Path) -> None:
