@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from distributed.statistics.calibration import Q_DECIMALS, cohort_needed
 from distributed.statistics.discoveries import fdp_bounds
-from distributed.statistics.flagging import Correction, had_power, level, q_values
+from distributed.statistics.flagging import Correction, had_power, level, null_proportion, q_values
 from distributed.statistics.similarity import Floats, Integers
 from schemas.run.tables import Verdict
 
@@ -60,7 +60,10 @@ def decide(
     leaked = q <= round(fdr, Q_DECIMALS)
     powerful = had_power(p, floor, fdr, correction)
     bounds = fdp_bounds(p, _cohorts(floor, group), group)
-    reasons = {value: _too_small(value, len(p), fdr, correction) for value in np.unique(floor).tolist()}
+    rate = level(len(p), fdr, correction)
+    if correction == "storey" and len(p):
+        rate = fdr / null_proportion(p, floor)
+    reasons = {value: _too_small(value, len(p), fdr, rate) for value in np.unique(floor).tolist()}
     rows = zip(q.tolist(), bounds.tolist(), leaked.tolist(), powerful.tolist(), floor.tolist(), strict=True)
     return [
         Decision(q_value, bound, Verdict.LEAKED)
@@ -79,8 +82,9 @@ def _cohorts(floor: Floats, group: Integers) -> Integers:
     return sizes
 
 
-def _too_small(floor: float, m: int, fdr: float, correction: Correction) -> str:
-    needed = cohort_needed(m, 1, level(m, fdr, correction))
+def _too_small(floor: float, m: int, fdr: float, rate: float) -> str:
+    """rate: the level at which Benjamini and Hochberg's procedure flags as the correction does."""
+    needed = cohort_needed(m, 1, min(rate, 0.999))
     return (
         f"{round(1 / floor) - 1} cohort identities give no p-value below {floor:.2g}, which would not be "
         f"flagged; one of {m} candidates can be flagged at FDR {fdr:g} with {needed} cohort identities"

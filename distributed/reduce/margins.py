@@ -78,7 +78,8 @@ class Lists:
         person = self.person[:, 0]
         others = ~twins.are(np.broadcast_to(person[:, None], self.person.shape), self.person)
         second = np.where(others, self.similarity, -np.inf).max(axis=1).astype(np.float64)
-        return person, self.similarity[:, 0] - np.where(np.isfinite(second), second, 0.0)
+        lead: Floats = self.similarity[:, 0] - np.where(np.isfinite(second), second, 0.0)
+        return person, lead
 
 
 def margins(pairs: Pairs, lists: Lists, row: Integers, twins: Twins) -> tuple[Singles, NDArray[np.int32]]:

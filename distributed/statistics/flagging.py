@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaln, gammaln
+from scipy.stats import false_discovery_control
 
 from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg
 from distributed.statistics.discoveries import benjamini_yekutieli
@@ -23,25 +26,43 @@ def q_values(p: Floats, floor: Floats, correction: Correction) -> Floats:
     """
     if correction == "by":
         return benjamini_yekutieli(p)
-    q = benjamini_hochberg(p)
     if correction == "bh" or not len(p):
-        return q
-    adapted: Floats = np.minimum(q * null_proportion(p, floor), 1.0)
+        return benjamini_hochberg(p)
+    # Rounded once, at the end: what equals the FDR on paper must do so here.
+    adapted: Floats = np.minimum(false_discovery_control(p) * null_proportion(p, floor), 1.0)
     return adapted.round(Q_DECIMALS)
 
 
 def null_proportion(p: Floats, floor: Floats, moved: int = 0) -> float:
-    """(1 + #{p >= λ}) / (m (1 − λ)): Storey 2002, JRSS B 64(3), with λ = K/(n + 1), K = ⌈(n + 1)/2⌉.
+    """The estimated share of candidates who are no members, times `storey_cost`: what p-values are scaled by.
 
-    n: the cohort, by its floor 1/(n + 1). With λ on the grid of p-values and >= rather than >, Benjamini and
-    Hochberg's procedure at fdr over this controls the rate for conformal p-values of one cohort whose scores
-    are equivariant (Marandon, Lei, Mary and Roquain 2024, Ann. Statist. 52(1), corollary 3.5). It may exceed
-    1. moved: so many of those at λ or above count as below it.
+    min(1, (1 + #{p >= λ}) / (m (1 − λ))): Storey 2002, JRSS B 64(3), with λ = K/(n + 1), K = ⌈(n + 1)/2⌉; n:
+    the cohort, by its floor 1/(n + 1). moved: so many of those at λ or above count as below it.
     """
     steps = _steps(floor)
     half = -(-steps // 2)
     above = int((np.round(p * steps) >= half).sum()) - moved
-    return (1 + above) / (len(p) * (1 - half / steps))
+    estimate = (1 + above) / (len(p) * (1 - half / steps))
+    return min(1.0, estimate) * storey_cost(len(p), steps - 1)
+
+
+@lru_cache(maxsize=256)
+def storey_cost(m: int, n: int) -> float:
+    """What it costs never to estimate more than 1: a factor a little above 1, by numbers of people alone.
+
+    Benjamini and Hochberg's procedure at fdr/G controls the rate for conformal p-values of one cohort and
+    equivariant scores if G does not fall in any p-value and m₀ E[1/(m G)] <= 1, G being taken with one
+    non-member moved to the top, and m₀ the number of non-members (Marandon, Lei, Mary and Roquain 2024, Ann.
+    Statist. 52(1), theorem 3.4). Then #{p >= λ} of the m − 1 others is beta-binomial (m − 1, n + 2 − K, K),
+    and the factor is the mean of max(1, 1/estimate), which is largest where nobody is a member.
+    """
+    half = -(-(n + 1) // 2)
+    k = np.arange(m)
+    a, b = n + 2 - half, half
+    log_choose = gammaln(m) - gammaln(k + 1) - gammaln(m - k)
+    mass = np.exp(log_choose + betaln(k + a, m - 1 - k + b) - betaln(a, b))
+    inverse = m * (1 - half / (n + 1)) / (1 + k)
+    return float((mass * np.maximum(1.0, inverse)).sum() / mass.sum())
 
 
 def _steps(floor: Floats) -> int:
@@ -92,9 +113,9 @@ def flagging_p_values(p: Floats, floor: Floats, fdr: float, correction: Correcti
     bounds = _flagging(p, fdr, _scale(p, floor, correction))
     if correction == "storey" and (above := _is_above(p, floor)).any():
         steps = _steps(floor)
-        moved = np.minimum(
-            _flagging(p, fdr, _scale(p, floor, correction, moved=1)), (-(-steps // 2) - 1) / steps
-        )
+        largest = (-(-steps // 2) - 1) / steps
+        # NaN: with the smaller estimate their own p-value, and so any smaller one, would be enough.
+        moved = np.fmin(_flagging(p, fdr, _scale(p, floor, correction, moved=1)), largest)
         bounds = np.where(above & ~np.isnan(bounds), moved, bounds)
     return bounds
 

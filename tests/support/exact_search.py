@@ -1,4 +1,4 @@
-"""What a search of people must find, by float64 brute force: with no blocks, no products and no code of it."""
+"""What a search of people must find, by float64 brute force and none of its code."""
 
 from __future__ import annotations
 
@@ -93,5 +93,5 @@ def as_bytes(partial: Partial) -> tuple[bytes, ...]:
     assert {array.dtype for array in singles} == {np.dtype(np.float32)}
     assert {array.dtype for array in integers} == {np.dtype(np.int64)}
     assert near.best_other.dtype == np.int32
-    arrays = [*singles, *integers, near.best_other]
-    return (*(array.tobytes() for array in arrays), str(partial.samples).encode())
+    parts = [array.tobytes() for array in singles] + [array.tobytes() for array in integers]
+    return (*parts, near.best_other.tobytes(), str(partial.samples).encode())

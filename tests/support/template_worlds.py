@@ -22,9 +22,8 @@ class World:
         return replace(self, samples=self.samples[rows], sample_id=self.sample_id[rows])
 
 
-def unit(rows: Singles) -> Singles:
-    lengths: Singles = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / lengths, dtype=np.float32)
+def unit(rows: Singles | Floats) -> Singles:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 def world(seed: int, *, people: int, n: int, d: int, copies: bool = False) -> World:
@@ -37,7 +36,7 @@ def world(seed: int, *, people: int, n: int, d: int, copies: bool = False) -> Wo
     directions = unit(random.standard_normal((people, d)).astype(np.float32))
     samples = unit(random.standard_normal((n, d)).astype(np.float32))
     near = random.uniform(0, 1, (n, 1)) * (random.random((n, 1)) < 0.5)
-    samples = unit((near * directions[random.integers(0, people, n)] + (1 - near) * samples))
+    samples = unit(near * directions[random.integers(0, people, n)] + (1 - near) * samples)
     if copies:
         directions = directions[random.integers(0, max(2, people - people // 3), people)]
         pool = np.concatenate([samples[:3], directions[:2], np.zeros((1, d), np.float32)])

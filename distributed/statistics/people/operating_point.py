@@ -45,8 +45,8 @@ def operating_threshold(templates: NDArray[Any], identity: Integers, fmr: float)
     ISO/IEC 19795-1. With fewer than 1/fmr comparisons the threshold lies just above all of them and the
     rate is 0. Raises ValueError without non-mated comparisons, or if fmr is not between 0 and 1.
     """
-    rows = Templates.of(templates).rounded
-    point = person_threshold(rows, identity, rows, identity, fmr)
+    rows = Templates.of(templates)
+    point = _threshold(rows, identity, rows, identity, fmr)
     return replace(point, comparisons=point.comparisons // 2)
 
 
@@ -58,6 +58,13 @@ def person_threshold(
     people: float32 (p, d), photos: float32 (g, d), rows of length 1 or 0; person, owner: int64 (p,) and (g,),
     whose they are, counting from 0. Every template is compared with every photo of somebody else.
     """
+    left, right = (Templates(rows.astype(np.float64), rows) for rows in (people, photos))
+    return _threshold(left, person, right, owner, fmr)
+
+
+def _threshold(
+    people: Templates, person: Integers, photos: Templates, owner: Integers, fmr: float
+) -> OperatingPoint:
     if not 0 < fmr < 1:
         raise ValueError(f"a false match rate lies between 0 and 1, not {fmr}")
     size = max(int(person.max(initial=0)), int(owner.max(initial=0))) + 1
@@ -66,7 +73,7 @@ def person_threshold(
     if comparisons == 0:
         raise ValueError("an operating threshold needs photos of at least two identities")
     allowed = floor(Fraction(str(fmr)) * comparisons)
-    closest = _closest_non_mated(people, person, photos, owner, allowed + 1)
+    closest = _closest_non_mated(people.rounded, person, photos.rounded, owner, allowed + 1)
     refused, accepted = _order_statistic(people, photos, closest, allowed)
     threshold = np.nextafter(refused, np.float32(np.inf))
     return OperatingPoint(float(threshold), accepted / comparisons, comparisons)
@@ -94,17 +101,17 @@ def _product_of_rank(pairs: Pairs, rank: int) -> float:
 
 
 def _order_statistic(
-    people: Singles, photos: Singles, closest: Pairs, allowed: int
+    people: Templates, photos: Templates, closest: Pairs, allowed: int
 ) -> tuple[np.float32, int]:
     """The largest canonical similarity that at most `allowed` pairs exceed, and how many exceed it.
 
     Only pairs within two guard bands of that rank's product can hold the rank; the others keep their side.
     """
-    guard = guard_band(photos.shape[1])
+    guard = guard_band(photos.rounded.shape[1])
     product = _product_of_rank(closest, allowed + 1)
     above = closest.similarity > product + 2 * guard
     near = closest[~above & (closest.similarity >= product - 2 * guard)]
-    similarity = np.sort(exact_products(people, photos, near))[::-1]
+    similarity = np.sort(exact_products(people.exact, photos.exact, near))[::-1]
     certain = int(above.sum())
     refused = similarity[allowed - certain]
     return refused, certain + int((similarity > refused).sum())

@@ -13,7 +13,6 @@ from distributed.membership.detectability import (
     GroupReach,
     below_half_text,
     power_alone,
-    reach_of,
     with_detectability,
 )
 from distributed.membership.judgement import Judgement
@@ -28,7 +27,7 @@ PHOTOS = World(1, candidates=40, cohort=800, photos=(4, 4))
 
 def judged(tmp_path: Path, world: World) -> tuple[JudgedWorld, Judgement]:
     judged_world = judge_world(world, tmp_path, scores=("max",))
-    return judged_world, judged_world.after[0]
+    return judged_world, judged_world.judgements[0]
 
 
 def reasons(judgement: Judgement, verdict: Verdict) -> Counter[str | None]:
@@ -46,8 +45,7 @@ def test_a_chance_below_a_half_is_never_told_as_a_half() -> None:
 
 def test_forty_samples_clear_nobody(tmp_path: Path) -> None:
     """16 of 40 leak, each in 0.2 % of the samples, so that hardly one of 40 samples shows any of them."""
-    judged_world, judgement = judged(tmp_path, replace(PHOTOS, samples=40, leaked=16, rate=0.002))
-    assert {decision.verdict for decision in judged_world.before[0].decisions} >= {Verdict.NOT_DETECTED}
+    _, judgement = judged(tmp_path, replace(PHOTOS, samples=40, leaked=16, rate=0.002))
     assert Verdict.NOT_DETECTED not in judgement.verdicts()
     (reason,) = reasons(judgement, Verdict.INCONCLUSIVE)
     assert reason is not None and "40 compared samples are too few" in reason
@@ -84,18 +82,18 @@ def test_without_two_photos_of_anybody_it_is_not_known(tmp_path: Path) -> None:
 def test_a_recogniser_that_does_not_match_people_is_the_reason(tmp_path: Path) -> None:
     judged_world, _ = judged(tmp_path, PHOTOS)
     membership = MembershipSpec.model_validate({"scores": ["max"]})
-    reach = reach_of(judged_world.frame, {RECOGNIZER: judged_world.partial})[RECOGNIZER]
+    reach = judged_world.assessment.reach[RECOGNIZER]
     blind = [
         replace(group, mated=replace(group.mated, similarity=-group.mated.similarity)) for group in reach
     ]
     (judgement,) = with_detectability(
-        judged_world.frame, judged_world.before, {RECOGNIZER: blind}, membership
+        judged_world.frame, judged_world.judgements, {RECOGNIZER: blind}, membership
     )
     (reason,) = reasons(judgement, Verdict.INCONCLUSIVE)
     assert reason is not None and "0% have two photos that are similar enough" in reason
     # A score that combines recognisers has the power of the weakest one.
     both = {RECOGNIZER: reach, "blind": blind}
-    combined = replace(judged_world.before[0], recognizer="all")
+    combined = replace(judged_world.judgements[0], recognizer="all")
     (judgement,) = with_detectability(judged_world.frame, [combined], both, membership)
     assert Verdict.NOT_DETECTED not in judgement.verdicts()
 
@@ -103,9 +101,7 @@ def test_a_recogniser_that_does_not_match_people_is_the_reason(tmp_path: Path) -
 def test_plan_bounds_what_the_run_says(tmp_path: Path) -> None:
     judged_world, _ = judged(tmp_path, replace(PHOTOS, samples=500, quality="mixed"))
     allowed = allowance(judged_world.frame.groups, fdr=0.05, correction="bh")
-    power = power_alone(
-        reach_of(judged_world.frame, {RECOGNIZER: judged_world.partial})[RECOGNIZER], allowed, 0.05
-    )
+    power = power_alone(judged_world.assessment.reach[RECOGNIZER], allowed, 0.05)
     assert power is not None and 0.1 < power.match_rates.mean() < 0.95
     for share in (1e-5, 1e-3, 1e-2):
         assert 0 < power.at(share) < allowed.power_at_most(500).at(share)
@@ -113,7 +109,7 @@ def test_plan_bounds_what_the_run_says(tmp_path: Path) -> None:
 
 def test_a_cohort_too_small_to_flag_one_has_no_power_at_all(tmp_path: Path) -> None:
     judged_world, _ = judged(tmp_path, replace(PHOTOS, cohort=300, samples=500))
-    reach = reach_of(judged_world.frame, {RECOGNIZER: judged_world.partial})[RECOGNIZER]
+    reach = judged_world.assessment.reach[RECOGNIZER]
     allowed = allowance(judged_world.frame.groups, fdr=0.05, correction="bh")
     power = power_alone(reach, allowed, 0.05)
     assert allowed.best.flaggable_from == 3 and power is not None

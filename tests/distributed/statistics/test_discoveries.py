@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
-from itertools import combinations
+import time
 
 import numpy as np
 import pytest
@@ -10,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distributed.statistics.calibration import conformal_p_values
-from distributed.statistics.discoveries import benjamini_yekutieli, fdp_bounds
-
-STEPS = 40
-P_VALUES = st.lists(st.integers(1, STEPS), min_size=1, max_size=8)
+from distributed.statistics.discoveries import benjamini_yekutieli, fdp_bounds, null_limits
+from distributed.statistics.similarity import Floats
 
 
 @given(p=st.lists(st.floats(0.001, 1), max_size=20))
@@ -26,35 +22,53 @@ def test_q_values_equal_their_definition(p: list[float]) -> None:
     np.testing.assert_allclose(benjamini_yekutieli(np.array(p)), expected, atol=1e-12)
 
 
-def simes_rejects(p: Sequence[Fraction], alpha: Fraction) -> bool:
-    return any(len(p) * value <= alpha * (j + 1) for j, value in enumerate(sorted(p)))
+def bounds_of(p: Floats, cohort: int, confidence: float = 0.95) -> Floats:
+    return fdp_bounds(p, np.array([cohort]), np.zeros(len(p), np.int64), confidence)
 
 
-def closed_testing(p: Sequence[Fraction], alpha: Fraction) -> list[Fraction]:
-    """Bounds by the definition: the largest subset of a set that no superset's Simes test rejects."""
-    subsets = [set(some) for size in range(1, len(p) + 1) for some in combinations(range(len(p)), size)]
-    accepted = [some for some in subsets if not simes_rejects([p[j] for j in some], alpha)]
-    unrejected = [some for some in subsets if any(some <= whole for whole in accepted)]
-    bounds = []
-    for threshold in p:
-        chosen = {j for j, value in enumerate(p) if value <= threshold}
-        largest = max((len(some) for some in unrejected if some <= chosen), default=0)
-        bounds.append(Fraction(largest, len(chosen)))
-    return bounds
+def test_limits_are_passed_as_often_as_the_law_of_the_urn_says() -> None:
+    """Drawn as scores, not as the limits are made: by the definition of conformal p-values."""
+    random, worlds = np.random.default_rng(3), 4000
+    m, n, error = 30, 80, 0.2
+    ranks, limits = null_limits(m, n, error)
+    passed = 0
+    for _ in range(worlds):
+        p = np.sort(conformal_p_values(random.random(m), random.random(n)))
+        passed += bool((p[ranks - 1] <= limits).any())
+    assert error - 0.06 < passed / worlds <= error + 3 * np.sqrt(error * (1 - error) / worlds)
 
 
-@given(steps=P_VALUES, alpha=st.sampled_from(["0.05", "0.1", "0.3", "0.5", "0.9"]))
-def test_the_bounds_equal_closed_testing(steps: list[int], alpha: str) -> None:
-    bounds = fdp_bounds(np.array(steps) / STEPS, 1 - float(alpha))
-    expected = closed_testing([Fraction(step, STEPS) for step in steps], Fraction(alpha))
-    assert bounds.tolist() == [float(bound) for bound in expected]
+@given(steps=st.lists(st.integers(1, 40), min_size=1, max_size=12))
+def test_bounds_equal_their_definition(steps: list[int]) -> None:
+    p = np.array(steps) / 40
+    ranks, limits = null_limits(len(p), 39, 0.05)
+    most = []
+    for value in p:
+        chosen = p[p <= value]
+        bounds = [int((chosen > limit).sum()) + rank - 1 for rank, limit in zip(ranks, limits, strict=True)]
+        most.append(min(len(chosen), *bounds))
+    true = [max(int((p <= q).sum()) - m for q, m in zip(p, most, strict=True) if q <= value) for value in p]
+    expected = [1 - t / int((p <= value).sum()) for t, value in zip(true, p, strict=True)]
+    np.testing.assert_allclose(bounds_of(p, 39), expected, atol=1e-12)
 
 
-def test_the_largest_gallery_has_bounds_for_its_leaks() -> None:
-    p = np.concatenate([np.full(100, 1e-6), np.random.default_rng(0).random(9900)])
-    bounds = fdp_bounds(p)
-    assert (bounds[:100] == 0).all() and bounds.max() >= 0.95
-    assert fdp_bounds(p[::-1]).tolist() == bounds[::-1].tolist()
+def test_a_large_gallery_has_bounds_for_its_leaks_in_seconds() -> None:
+    p = np.concatenate([np.full(1000, 1 / 5001), np.random.default_rng(0).integers(1, 5002, 99_000) / 5001])
+    start = time.perf_counter()
+    bounds = bounds_of(p, 5000)
+    assert time.perf_counter() - start < 20
+    assert bounds[:1000].max() < 0.2 and bounds.max() >= 0.9
+    assert bounds_of(p[::-1], 5000).tolist() == bounds[::-1].tolist()
+
+
+def test_groups_share_the_error() -> None:
+    random = np.random.default_rng(5)
+    sizes, worlds, violated = (60, 150), 400, 0
+    for _ in range(worlds):
+        p = np.concatenate([conformal_p_values(random.random(20), random.random(size)) for size in sizes])
+        bounds = fdp_bounds(p, np.array(sizes), np.repeat([0, 1], 20))
+        violated += bool((bounds < 1).any())
+    assert violated / worlds <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / worlds)
 
 
 def test_any_threshold_chosen_afterwards_keeps_its_bound() -> None:
@@ -64,7 +78,7 @@ def test_any_threshold_chosen_afterwards_keeps_its_bound() -> None:
     for j in range(worlds):
         scores = random.standard_normal(m) + np.where(np.arange(m) < members, 4.0, 0.0)
         p = conformal_p_values(scores, random.standard_normal(1000))
-        bounds = fdp_bounds(p)
+        bounds = bounds_of(p, 1000)
         chosen = p <= p[:, None]
         truth = chosen[:, members:].sum(axis=1) / chosen.sum(axis=1)
         violated[j] = (truth > bounds).any()
@@ -76,18 +90,17 @@ def test_any_threshold_chosen_afterwards_keeps_its_bound() -> None:
 def test_without_members_the_promise_is_used_up() -> None:
     random = np.random.default_rng(2)
     worlds = 3000
-    # m = 20 at alpha = 0.05 and a cohort of 399: all Simes bounds are p-values that can occur.
     violated = [
-        (fdp_bounds(conformal_p_values(random.random(20), random.random(399))) < 1).any()
+        (bounds_of(conformal_p_values(random.random(20), random.random(399)), 399) < 1).any()
         for _ in range(worlds)
     ]
     assert abs(np.mean(violated) - 0.05) < 4 * np.sqrt(0.05 * 0.95 / worlds)
 
 
 def test_nobody_has_no_bounds_and_bad_arguments_are_refused() -> None:
-    assert fdp_bounds(np.empty(0)).shape == benjamini_yekutieli(np.empty(0)).shape == (0,)
+    assert bounds_of(np.empty(0), 9).shape == benjamini_yekutieli(np.empty(0)).shape == (0,)
     with pytest.raises(ValueError, match="between 0 and 1, not 1"):
-        fdp_bounds(np.array([0.5]), confidence=1.0)
+        bounds_of(np.array([0.5]), 9, confidence=1.0)
     for value in (-0.1, 1.1, np.nan):
         with pytest.raises(ValueError, match="p-values lie"):
-            fdp_bounds(np.array([0.5, value]))
+            bounds_of(np.array([0.5, value]), 9)

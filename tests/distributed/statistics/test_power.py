@@ -60,7 +60,7 @@ def test_the_estimate_from_photos_does_not_exceed_what_samples_of_new_people_giv
     # More than one sample may show a person, and each photo takes the nearest: the estimate is a little low.
     assert flagged.mean() - 0.1 < power.at(OFTEN) < flagged.mean() + 0.02
     at_the_mean = Power(SAMPLES, np.array([power.match_rates.mean()])).at(OFTEN)
-    assert at_the_mean > power.at(OFTEN) + 0.15
+    assert at_the_mean > power.at(OFTEN) + 0.05
 
 
 def _largest_mean(random: np.random.Generator, photos: Singles, centre: Floats, scatter: float) -> float:
@@ -69,7 +69,7 @@ def _largest_mean(random: np.random.Generator, photos: Singles, centre: Floats, 
     if not shown:
         return -1.0
     samples = unit((centre + scatter * random.standard_normal((shown, 64))).astype(np.float32))
-    return float((photos @ samples.T).max(axis=1).mean())
+    return float((unit(photos.mean(axis=0)[None]) @ samples.T).max())
 
 
 @given(
@@ -113,7 +113,9 @@ def test_mated_similarities_leave_each_photo_out_in_turn(seed: int, photos: int)
     for person in people:
         rows = np.flatnonzero(identity == person)
         means = [
-            similarities(templates[[row]], templates[rows[rows != row][:photos]]).astype(np.float64).mean()
+            float(
+                similarities(templates[[row]], templates[rows[rows != row][:photos]].mean(axis=0)[None])[0, 0]
+            )
             for row in rows
             if len(rows) > 1
         ]

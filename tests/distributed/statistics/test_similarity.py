@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distributed.reduce.neighbours import PairFinder
-from distributed.reduce.torch_search import TorchComparer
 from distributed.statistics import similarity
-from distributed.statistics.similarity import Comparer, Pairs, Singles, Templates, canonical, guard_band
+from distributed.statistics.similarity import Comparer, Pairs, Templates, canonical, guard_band
 from tests.support.template_worlds import similarities, world
 
 
@@ -22,10 +18,10 @@ def all_pairs(left: Templates, right: Templates) -> Pairs:
 @given(seed=st.integers(0, 2**32 - 1), d=st.sampled_from([1, 2, 9, 128, 512, 2048]), positive=st.booleans())
 @settings(deadline=None, max_examples=40)
 def test_no_order_of_summation_leaves_the_guard_band(seed: int, d: int, positive: bool) -> None:
-    templates = world(seed, g=4, n=6, d=d)
-    rows = (templates.gallery, templates.samples)
+    templates = world(seed, people=4, n=6, d=d)
+    rows = (templates.people, templates.samples)
     if positive:
-        rows = (np.abs(templates.gallery), np.abs(templates.samples))
+        rows = (np.abs(templates.people), np.abs(templates.samples))
     left, right = Templates.of(rows[0]), Templates.of(rows[1])
     exact = canonical(left, right, all_pairs(left, right)).astype(np.float64).reshape(4, 6)
     one_by_one = np.zeros((4, 6), dtype=np.float32)
@@ -36,20 +32,19 @@ def test_no_order_of_summation_leaves_the_guard_band(seed: int, d: int, positive
 
 
 def test_a_pair_has_the_same_bits_in_any_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    templates = world(0, g=7, n=90, d=512)
-    left, right = Templates.of(templates.gallery), Templates.of(templates.samples)
+    templates = world(0, people=7, n=90, d=512)
+    left, right = Templates.of(templates.people), Templates.of(templates.samples)
     pairs = all_pairs(left, right)
     whole = canonical(left, right, pairs)
-    assert whole.reshape(7, 90).tobytes() == similarities(templates.gallery, templates.samples).tobytes()
+    assert whole.reshape(7, 90).tobytes() == similarities(templates.people, templates.samples).tobytes()
     monkeypatch.setattr(similarity, "PAIRS_AT_ONCE", 1)
     assert canonical(left, right, pairs).tobytes() == whole.tobytes()
 
 
-@pytest.mark.parametrize("open_comparer", [Comparer, lambda right: TorchComparer(right, "cpu")])
-def test_pairs_above_respects_each_rows_floor(open_comparer: Callable[[Singles], PairFinder]) -> None:
+def test_pairs_above_respects_each_rows_floor() -> None:
     left = np.eye(3, dtype=np.float32)
     right = np.array([[0.5, 0.2, 0.1], [0.1, 0.4, 0.9]], dtype=np.float32)
-    pairs = open_comparer(right).pairs_above(left, np.array([0.5, np.inf, -np.inf]))
+    pairs = Comparer(right).pairs_above(left, np.array([0.5, np.inf, -np.inf]))
     assert (pairs.left.tolist(), pairs.right.tolist()) == ([0, 2, 2], [0, 0, 1])
     np.testing.assert_array_equal(pairs.similarity, np.array([0.5, 0.1, 0.9], dtype=np.float32))
 

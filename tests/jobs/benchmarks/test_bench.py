@@ -9,8 +9,9 @@ import pytest
 from jobs import bench
 from jobs.__main__ import main
 from jobs.benchmarks.worlds.claims import CLAIMS, markdown
+from jobs.benchmarks.worlds.exact import exact_scores, max_of_photos
 from jobs.benchmarks.worlds.measures import Mean, Row, Share
-from jobs.benchmarks.worlds.simulated import Simulator, World, exact_scores, judge_world, worlds_like
+from jobs.benchmarks.worlds.simulated import Simulator, World, judge_world, worlds_like
 from jobs.cli.exit_codes import ExitCode
 from schemas.run.tables import Verdict
 
@@ -25,7 +26,7 @@ def test_a_quick_bench_writes_a_row_and_a_plot_of_each_claim(tmp_path: Path) -> 
     verdicts = [line.split(" | ")[-1].removesuffix(" |") for line in lines[2:]]
     assert set(verdicts) <= {"holds", "FAILS", "reported"} and code == int("FAILS" in verdicts)
     claims = "\n".join(line.split(" | ")[0] for line in lines[2:])
-    for part in ("null worlds", "uniform", "hits per million", "number of identities", "null nights"):
+    for part in ("null worlds", "P(p ≤ 0.01)", "hits per million", "number of identities", "null nights"):
         assert part in claims
     assert {path.stem for path in tmp_path.glob("*.png")} == set(FAST)
     exact = [
@@ -36,15 +37,20 @@ def test_a_quick_bench_writes_a_row_and_a_plot_of_each_claim(tmp_path: Path) -> 
 
 def test_a_tiny_world_end_to_end(tmp_path: Path) -> None:
     judged = judge_world(SMALL, tmp_path, scores=("max",))
-    verdicts = dict(zip(judged.leaked().tolist(), judged.after[0].verdicts(), strict=False))
+    verdicts = dict(zip(judged.leaked().tolist(), judged.judgements[0].verdicts(), strict=False))
     assert judged.leaked().sum() == 2 and set(verdicts) == {True, False}
-    flagged = judged.after[0].flagged()
+    flagged = judged.judgements[0].flagged()
     assert flagged[judged.leaked()].all() and flagged.sum() <= 3
-    assert judged.after[0].verdicts()[int(np.flatnonzero(judged.leaked())[0])] is Verdict.LEAKED
+    assert judged.judgements[0].verdicts()[int(np.flatnonzero(judged.leaked())[0])] is Verdict.LEAKED
     rates = judged.hits.per_million
     assert rates[judged.leaked()].min() > 5 * rates[~judged.leaked()].mean()
-    exact = exact_scores(judged, topk=16)["max"]
-    np.testing.assert_allclose(next(iter(judged.book.values())), exact, atol=1e-5)
+    exact = np.stack(exact_scores(judged, topk=16)["max"])
+    np.testing.assert_allclose(judged.assessment.scores["world", "max"], exact, atol=1e-5)
+    photos = [row.astype(float) / np.linalg.norm(row.astype(float)) for row in judged.drawn.gallery]
+    samples = judged.drawn.samples.astype(float)
+    samples /= np.linalg.norm(samples, axis=1, keepdims=True)
+    own = [float((samples @ photos[row]).max()) for row in np.flatnonzero(judged.drawn.identity == 3)]
+    assert max_of_photos(judged)[3] == pytest.approx(np.mean(own))
 
 
 def test_the_truth_is_what_was_drawn() -> None:
@@ -92,9 +98,9 @@ def test_worlds_that_cannot_be_are_refused() -> None:
 
 def test_shares_means_and_verdicts() -> None:
     assert str(Share(0, 10)) == "0.0 % [0.0, 30.8]" and str(Share(5, 10)) == "50.0 % [18.7, 81.3]"
-    assert Share(22, 300).at_most(0.05) and not Share(23, 300).at_most(0.05)
+    assert Share(9, 300).at_most(0.05) and not Share(11, 300).at_most(0.05)
     assert Mean.of([1.0, 3.0]) == Mean(2.0, 1.0)
-    assert Mean(0.06, 0.005).at_most(0.05) and not Mean(0.07, 0.005).at_most(0.05)
+    assert Mean(0.05, 0.005).at_most(0.05) and not Mean(0.051, 0.005).at_most(0.05)
     rows = [Row("a", "b", "c", 1000, holds) for holds in (True, False, None)]
     assert [line.split(" | ")[-1] for line in markdown(rows).splitlines()[2:]] == [
         "holds |",

@@ -28,13 +28,16 @@ def test_the_largest_mated_similarity_is_the_brute_force_one() -> None:
 
 def test_a_sample_that_copies_a_photo_suggests_a_copy_and_another_photo_does_not() -> None:
     templates, identity = people(1)
-    mated = largest_mated(templates, identity, np.arange(1, 60))
-    ids = np.arange(180) + 7
-    similarity = np.full(180, 0.2, dtype=np.float32)
-    similarity[1] = 0.999
-    mated = np.tile(mated, 2)
-    copy = closest(templates, identity, similarity, ids, 0, mated)
-    assert (copy.photo, copy.sample_id, copy.suggests_copy) == (1, 8, True)
+    mated = np.tile(largest_mated(templates, identity, np.arange(1, 60)), 2)
+    photos = np.array([0, 1, 2])
+    random = np.random.default_rng(2)
+    others = unit(random.standard_normal((5, 64)).astype(np.float32))
+    noise = unit(random.standard_normal(64).astype(np.float32)[None])[0]
+    copied = unit((templates[1] + 0.02 * noise)[None])
+    ids = np.arange(6) + 7
+    copy = closest(photos, templates[:3], ids, np.concatenate([others, copied]), mated)
+    assert (copy.photo, copy.sample_id, copy.suggests_copy) == (1, 12, True)
     assert copy.p_value == 1 / (len(mated) + 1)
-    similarity[1] = 0.6
-    assert not closest(templates, identity, similarity, ids, 0, mated).suggests_copy
+    assert copy.mated_similarity is not None and copy.mated_similarity < copy.similarity
+    alike = unit((templates[1] + 1.3 * noise)[None])
+    assert not closest(photos, templates[:3], ids, np.concatenate([others, alike]), mated).suggests_copy
