@@ -78,7 +78,8 @@ class Lists:
         person = self.person[:, 0]
         others = ~twins.are(np.broadcast_to(person[:, None], self.person.shape), self.person)
         second = np.where(others, self.similarity, -np.inf).max(axis=1).astype(np.float64)
-        lead: Floats = self.similarity[:, 0] - np.where(np.isfinite(second), second, 0.0)
+        rival = np.where(np.isfinite(second), second, 0.0)
+        lead: Floats = np.subtract(self.similarity[:, 0], rival, dtype=np.float64)
         return person, lead
 
 
