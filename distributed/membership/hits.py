@@ -13,8 +13,9 @@ from distributed.reduce.partial import EDGES, Partial
 from distributed.statistics.over_representation import over_representation, over_represented
 from schemas.run.tables import Role
 
-EXPECTED_HITS = 0.1
-"""Of a person outside the training data, among all samples, at the margin that makes a hit."""
+EXPECTED_HITS = 1.0
+"""Of a person outside the training data, among all samples, at the margin that makes a hit. With far fewer
+the cohort's counts have no tail to compare with; with far more, chance hits outnumber a person's own."""
 
 
 @dataclass(frozen=True)
