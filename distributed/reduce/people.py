@@ -41,12 +41,3 @@ def fused(templates: Singles, identity: Integers, rank: Integers, photos: int, c
     lengths = np.sqrt((sums * sums).sum(axis=1, keepdims=True))
     sums /= np.where(lengths > 0, lengths, 1.0)
     return sums.astype(np.float32)
-
-
-def shrunk_mean(sums: Floats, count: int) -> Floats:
-    """The mean of `count` templates and one of zeros, float64 (d,): sums (d,) of the templates.
-
-    With many templates it is their mean; with one, half of it, so that this one still has a direction.
-    """
-    mean: Floats = sums / (count + 1)
-    return mean

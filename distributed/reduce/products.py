@@ -129,26 +129,34 @@ class _TopList:
     def add(self, products: Singles, first: int) -> None:
         people = products.shape[1]
         if not self._seen and people > 4 * self._depth:
-            place = np.argpartition(products, people - self._depth, axis=1)[:, people - self._depth :]
-            self._similarity = np.take_along_axis(products, place, axis=1)
-            self._person = (place + first).astype(np.int64)
-            self._sort()
+            self._begin(products, first)
         else:
-            passing = np.flatnonzero(products >= self._similarity[:, -1:])
-            row, column = np.divmod(passing, people)
-            self._waiting.append(Pairs(row, column + first, products[row, column]))
+            self._wait(products, self._similarity[:, -1], first)
         self._seen += people
         if self._seen >= 2 * self._sorted:
             self._place()
 
+    def _begin(self, products: Singles, first: int) -> None:
+        people = products.shape[1]
+        # Partitioned values and a comparison take a third of the time of partitioned places.
+        lowest = np.partition(products, people - self._depth, axis=1)[:, people - self._depth]
+        passing = np.flatnonzero(products >= lowest[:, None])
+        if len(passing) > self._person.size:  # of equal products
+            self._wait(products, lowest, first)
+            return
+        person = passing.reshape(self._person.shape) % people
+        similarity = np.take_along_axis(products, person, axis=1)
+        order = np.argsort(-similarity, axis=1)
+        self._similarity = np.take_along_axis(similarity, order, axis=1)
+        self._person = np.take_along_axis(person, order, axis=1) + first
+
+    def _wait(self, products: Singles, lowest: Singles, first: int) -> None:
+        row, column = np.divmod(np.flatnonzero(products >= lowest[:, None]), products.shape[1])
+        self._waiting.append(Pairs(row, column + first, products[row, column]))
+
     def found(self) -> Best:
         self._place()
         return Best(self._similarity, self._person)
-
-    def _sort(self) -> None:
-        order = np.argsort(-self._similarity, axis=1, kind="stable")
-        self._similarity = np.take_along_axis(self._similarity, order, axis=1)
-        self._person = np.take_along_axis(self._person, order, axis=1)
 
     def _place(self) -> None:
         self._sorted = self._seen

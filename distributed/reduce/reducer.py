@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from distributed.gallery.enrolled import template_rows
+from distributed.reduce.centre import template_sum
 from distributed.reduce.partial import Arrays, Partial, merge, partial_arrays, partial_of
 from distributed.reduce.people import centred
 from distributed.reduce.queries import GatherQuery, MergeGroup, Query, SearchQuery, ShardGroup
@@ -194,19 +195,15 @@ class Gatherer:
 
 
 class Summer:
-    """The sum and the number of all templates.
-
-    Stored values are float16 of unit vectors, multiples of 2^-24 and at most 1, so a float64 sum of up to
-    2^29 of them is exact, in whatever order.
-    """
+    """The sum and the number of all templates, which are exact: see `TemplateSum`."""
 
     def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
         arrays: Arrays = {}
         for block in templates:
             total, count = f"{block.recognizer}/sum", f"{block.recognizer}/count"
-            sums = block.templates.sum(axis=0, dtype=np.float64)
-            arrays[total] = arrays.get(total, 0.0) + sums
-            arrays[count] = arrays.get(count, np.int64(0)) + np.array(len(block.sample_id))
+            part = template_sum(block.templates)
+            arrays[total] = arrays.get(total, 0.0) + np.array(part.sum)
+            arrays[count] = arrays.get(count, np.int64(0)) + np.array(part.count)
         return arrays
 
 

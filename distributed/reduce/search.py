@@ -71,12 +71,17 @@ class PeopleSearch:
             raise ValueError(f"samples {samples.shape} must be (n, {self._people.shape[1]}), as people are")
         if sample_id.shape != samples.shape[:1]:
             raise ValueError("every sample needs a sample id")
-        self._waiting.append((samples, sample_id))
-        while (waiting := sum(len(ids) for _, ids in self._waiting)) >= (size := self._block_size()):
-            rows = np.concatenate([rows for rows, _ in self._waiting])
-            ids = np.concatenate([ids for _, ids in self._waiting])
-            self._waiting = [(rows[size:], ids[size:])] if waiting > size else []
-            self._search(rows[:size], ids[:size])
+        start = 0
+        while (room := self._block_size() - self._rows_waiting) <= len(sample_id) - start:
+            self._waiting.append((samples[start : start + room], sample_id[start : start + room]))
+            self._search_waiting()
+            start += room
+        if start < len(sample_id):
+            self._waiting.append((samples[start:], sample_id[start:]))
+
+    @property
+    def _rows_waiting(self) -> int:
+        return sum(len(ids) for _, ids in self._waiting)
 
     def _block_size(self) -> int:
         return min(max(FIRST_BLOCK, self._found.samples), LARGEST_BLOCK)
@@ -84,16 +89,14 @@ class PeopleSearch:
     def found(self) -> Partial:
         """What is found among all samples so far."""
         if self._waiting:
-            rows = np.concatenate([rows for rows, _ in self._waiting])
-            ids = np.concatenate([ids for _, ids in self._waiting])
-            self._waiting = []
-            self._search(rows, ids)
+            self._search_waiting()
         return self._found
 
-    def _search(self, rows: Singles, ids: Integers) -> None:
-        if len(rows):
-            block = _fold_copies(rows, ids, self._k)
-            self._found = merge(self._found, self._searched(block, len(ids)))
+    def _search_waiting(self) -> None:
+        rows, ids = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+        self._waiting = []
+        block = _fold_copies(rows, ids, self._k)
+        self._found = merge(self._found, self._searched(block, len(ids)))
 
     def _searched(self, block: _Block, samples: int) -> Partial:
         near_from = self._nearest_from(block.samples)

@@ -20,13 +20,14 @@ from distributed.embedding.locator import AlignedCrops, DetectorLocator, FixedLa
 from distributed.embedding.recognizer import Recognizer
 from distributed.embedding.zoo import resolve_model
 from distributed.execution.executor import DeadDeviceError, TaskLimits
+from distributed.reduce.centre import template_sum
 from distributed.runtime.allocator import keep_freed_memory
 from distributed.runtime.memory_errors import is_dead_device, is_out_of_memory
 from distributed.sampling.adapters import CheckedSource, open_generator
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from distributed.sampling.images.image_files import ImageFiles
 from distributed.storage.store import open_run
-from schemas.run.shard import BATCH_IMAGES, Footer, Shard, ShardReport
+from schemas.run.shard import BATCH_IMAGES, Footer, Shard, ShardReport, TemplateSum
 from schemas.run.tables import DIGEST_COLUMN, factor_column, samples_schema, template_column
 from schemas.spec.audit import AuditSpec
 from schemas.spec.faces import FacesSpec
@@ -189,10 +190,10 @@ class ShardMaker:
 
     def _make(self, shard: Shard) -> ShardReport:
         embedded = self._embedder.embed(shard)
-        footer = self._footer(shard, embedded.faces)
         start = time.perf_counter()
         path = f"{self._job.prefix}/{shard.file_name}"
         table = samples_table(shard, embedded.faces, self._factors, embedded.digests)
+        footer = self._footer(shard, embedded.faces)
         size = self._store.write_table(path, table, footer)
         if self._embedder.answering is not None:
             self._embedder.answering.release(shard.ids)
@@ -219,7 +220,17 @@ class ShardMaker:
             outcomes=dict(sorted(Counter(faces.outcome).items())),
             device=self._job.device,
             threads_per_worker=self._job.threads,
+            template_sums=self._sums(faces),
         )
+
+    def _sums(self, faces: FaceBatch) -> dict[str, TemplateSum]:
+        """Of samples alone, and unencrypted: the sum of one template is that template."""
+        if self._job.photos is not None or self._job.spec.protection.encrypt:
+            return {}
+        return {
+            name: template_sum(rows[~np.isnan(rows[:, 0])].astype(np.float16))
+            for name, rows in faces.templates.items()
+        }
 
 
 def _or_none(image: Image | InvalidImage) -> Image | None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Executor, Observer, TaskLimits, Unobserved
+from distributed.reduce.centre import shrunk_mean
 from distributed.reduce.margins import Twins
 from distributed.reduce.partial import Arrays, Partial, empty
-from distributed.reduce.people import shrunk_mean
 from distributed.reduce.queries import (
     ComparedPeople,
     GatherQuery,
@@ -28,9 +28,10 @@ from distributed.reduce.queries import (
 from distributed.reduce.reducer import Reducer, SampleTemplates, decode, merged_arrays, partial_below
 from distributed.stages.shards import require_none_lost
 from distributed.statistics.similarity import Floats
+from distributed.storage.shard_index import read_footers
 from distributed.storage.store import RunStore
-from schemas.run.artefacts import PARTIALS_PREFIX
-from schemas.run.shard import Shard, plan_shards
+from schemas.run.artefacts import PARTIALS_PREFIX, SAMPLES_PREFIX
+from schemas.run.shard import Shard, TemplateSum, plan_shards
 from schemas.spec.audit import AuditSpec
 from schemas.spec.resources import ResourcesSpec
 
@@ -94,16 +95,31 @@ class Passes:
 
     def centres(self) -> dict[str, Floats]:
         """Recogniser -> what samples and people are taken relative to, float64 (d,): see `shrunk_mean`."""
-        capacity = self._capacity()
+        sums = self._written_sums() or self._computed_sums()
+        return {name: shrunk_mean(parts) for name, parts in sums.items()}
+
+    def _written_sums(self) -> dict[str, list[TemplateSum]] | None:
+        """As the shards' footers say; None unless all do: 0.1 wrote none, and encrypted shards have none."""
+        sizes, sums = self.store.sizes(SAMPLES_PREFIX), dict[str, list[TemplateSum]]()
+        paths = [f"{SAMPLES_PREFIX}/{shard.file_name}" for shard in self._shards()]
+        if not sizes.keys() >= set(paths):
+            return None
+        for footer in read_footers(self.store, {path: sizes[path] for path in paths}):
+            if not footer.template_sums:
+                return None
+            for name, part in footer.template_sums.items():
+                sums.setdefault(name, []).append(part)
+        return sums
+
+    def _computed_sums(self) -> dict[str, list[TemplateSum]]:
+        capacity, sums = self._capacity(), dict[str, list[TemplateSum]]()
         query = SumQuery(self.spec, capacity.device, capacity.threads)
-        sums: dict[str, Floats] = {}
-        counts: dict[str, int] = {}
         with self._reduced(query, self._shards(), capacity) as parts:
             for arrays in map(self._read, parts):
                 for name in (recognizer.name for recognizer in self.spec.faces.recognizers):
-                    sums[name] = sums.get(name, 0.0) + arrays[f"{name}/sum"]
-                    counts[name] = counts.get(name, 0) + int(arrays[f"{name}/count"])
-        return {name: shrunk_mean(sums[name], counts[name]) for name in sums}
+                    part = TemplateSum(count=int(arrays[f"{name}/count"]), sum=tuple(arrays[f"{name}/sum"]))
+                    sums.setdefault(name, []).append(part)
+        return sums
 
     def search(
         self,

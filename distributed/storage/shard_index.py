@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from schemas.run.index import ShardIndex
 from schemas.run.shard import Footer, Shard
 from schemas.spec.audit import AuditSpec
 
-FOOTERS_AT_ONCE = 8
+FOOTERS_AT_ONCE = 64
+"""Requests to a store, which take their time there."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,17 @@ def committed_outcomes(run: ShardRun, store: RunStore) -> dict[int, dict[str, in
     """
     there = store.sizes(run.prefix)
     shards = [shard for shard in run.shards if run.path(shard) in there]
+    footers = read_footers(store, {run.path(shard): there[run.path(shard)] for shard in shards})
+    return {shard.index: _outcomes(run, shard, footer) for shard, footer in zip(shards, footers, strict=True)}
+
+
+def read_footers(store: RunStore, sizes: Mapping[str, int]) -> Iterator[Footer]:
+    """The footers of these files, in their order. sizes: of each path, in bytes.
+
+    Raises DamagedError for a file that has none.
+    """
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
-        footers: Iterable[Footer] = pool.map(store.read_footer, map(run.path, shards))
-        return {
-            shard.index: _outcomes(run, shard, footer) for shard, footer in zip(shards, footers, strict=True)
-        }
+        yield from pool.map(store.read_footer, sizes.keys(), sizes.values())
 
 
 def _outcomes(run: ShardRun, shard: Shard, footer: Footer) -> dict[str, int]:

@@ -69,8 +69,22 @@ class LostShard:
     reason: str
 
 
+class TemplateSum(Record):
+    """The sum of a shard's stored templates of one recogniser, d numbers, exact, and how many they are.
+
+    Stored values are float16 of unit vectors, multiples of 2^-24 and at most 1, so a float64 sum of up to
+    2^29 of them is exact, in whatever order.
+    """
+
+    count: int
+    sum: tuple[float, ...]
+
+
 class Footer(Record):
-    """What a Parquet file of the run says of itself, as JSON in its metadata under `idleak`."""
+    """What a Parquet file of the run says of itself, as JSON in its metadata under `idleak`.
+
+    template_sums: by recogniser, of a shard of samples whose templates are not encrypted.
+    """
 
     schema_version: int = SCHEMA_VERSION
     table: str
@@ -79,6 +93,7 @@ class Footer(Record):
     stop_id: int
     rows: int
     outcomes: dict[str, int] = Field(default_factory=dict)
+    template_sums: dict[str, TemplateSum] = Field(default_factory=dict)
     device: str = "cpu"
     threads_per_worker: int = 1
     encrypted_under: str | None = None

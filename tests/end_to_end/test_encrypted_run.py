@@ -48,6 +48,8 @@ def test_encryption_changes_no_verdict_and_hides_every_template(world: SmallWorl
         assert pq.read_table(names[0]).equals(pq.read_table(names[1]))
     gallery = RunStore(str(world.run)).read_table("gallery.parquet")
     templates = template_rows(gallery, "tiny").astype(np.float16)
+    store = RunStore(str(secret))
+    assert not any(store.read_footer(path).template_sums for path in store.sizes("samples"))
     for path in secret.rglob("*"):
         if path.is_file():
             content = path.read_bytes()

@@ -20,6 +20,7 @@ from distributed.membership.assessment import Assessment
 from distributed.membership.frame import Frame
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
+from distributed.reduce.centre import template_sum
 from distributed.reduce.partial import Partial
 from distributed.reduce.queries import ComparedPeople, Query, ShardGroup, SumQuery, group_shards
 from distributed.stages.passes import Grouping, Passes
@@ -286,7 +287,12 @@ def write_samples(store: RunStore, shard: Shard, templates: NDArray[np.float16])
     ]
     table = pa.Table.from_arrays(columns, schema=samples_schema({RECOGNIZER: templates.shape[1]}))
     footer = Footer(
-        table="samples", fingerprint={}, first_id=shard.first_id, stop_id=shard.stop_id, rows=shard.rows
+        table="samples",
+        fingerprint={},
+        first_id=shard.first_id,
+        stop_id=shard.stop_id,
+        rows=shard.rows,
+        template_sums={RECOGNIZER: template_sum(templates)},
     )
     store.write_table(f"{SAMPLES_PREFIX}/{shard.file_name}", table, footer)
 

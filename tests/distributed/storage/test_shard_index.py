@@ -52,9 +52,9 @@ def test_no_shard_is_opened_if_all_are_as_they_were(
     opened: list[str] = []
     whole = RunStore.read_footer
 
-    def read_footer(store: RunStore, path: str) -> Footer:
+    def read_footer(store: RunStore, path: str, size: int | None = None) -> Footer:
         opened.append(path)
-        return whole(store, path)
+        return whole(store, path, size)
 
     monkeypatch.setattr(RunStore, "read_footer", read_footer)
     assert main(["audit", spec]) == ExitCode.OK
