@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from jobs.cli.exit_codes import ExitCode
 from schemas.run.artefacts import INDEX_FILE, SAMPLES_PREFIX
 from schemas.run.shard import Footer, count_outcomes, plan_shards
 from schemas.spec.audit import AuditSpec
+from tests.support.flaky_store import proxy
 from tests.support.processes import ROOT
 from tests.support.small_world import SmallWorld
 
@@ -113,6 +115,23 @@ def test_the_index_works_in_a_bucket(finished_world: SmallWorld, bucket: str) ->
     assert indexed_outcomes(run, there) == {"ok": spec.samples}
     replace_shard(there, run.path(run.shards[0]), device="other")
     assert indexed_outcomes(run, there) is None
+
+
+def test_a_footer_takes_one_request(
+    finished_world: SmallWorld, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, here, there = shard_run(finished_world.spec()), RunStore(str(finished_world.run)), RunStore(bucket)
+    for path in here.sizes(SAMPLES_PREFIX):
+        there.write(path, here.read(path))
+    requests: list[str] = []
+
+    def noted(method: str, path: str, number: int) -> None:
+        requests.append(f"{method} {path.partition('?')[0].rpartition('/')[2]}")
+
+    with proxy(os.environ["AWS_ENDPOINT_URL"], noted) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        assert committed_outcomes(run, RunStore(bucket)) == committed_outcomes(run, here)
+    assert sorted(requests)[1:] == [f"GET {shard.file_name}" for shard in run.shards]
 
 
 def test_footers_come_in_order_from_many_threads(
