@@ -18,7 +18,7 @@ from jobs.cli.findings import print_findings, refused_lines
 from jobs.cli.os_errors import os_errors_told
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.ray import ray_executor
-from jobs.cli.say import say
+from jobs.cli.say import notice_lines, say
 from jobs.cli.strict_command import StrictCommand
 from schemas.errors import IdleakError
 from schemas.run.artefacts import ERROR_FILE, GALLERY_FILE
@@ -53,6 +53,7 @@ def _do(spec: AuditSpec, store: RunStore, *, named: bool) -> None:
     from jobs.cli.progress import watching
 
     def tell(enrolment: Enrolment) -> None:
+        say(*notice_lines(enrolment.notices, named=False))
         _say_refused(refused_lines(enrolment.table), named=named)
         say(*overlap_lines(enrolment.overlap, named=named))
 

@@ -16,7 +16,7 @@ from jobs.cli.findings import refused_lines
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.ray import ray_executor
 from jobs.cli.reading import naming_people, shown_by_name
-from jobs.cli.say import say
+from jobs.cli.say import notice_lines, say
 from jobs.cli.strict_command import StrictCommand
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.spec.audit import AuditSpec
@@ -41,6 +41,7 @@ def _run(spec: AuditSpec, store: RunStore, *, reveal: bool) -> ExitCode:
         with ray_executor() as executor:
             enrolment = enroll(spec, store, executor, watching(store, spec))
         shown = shown_by_name(store) if reveal else as_stored
+        say(*notice_lines(enrolment.notices, named=reveal))
         refused = [with_names(line, shown) for line in refused_lines(enrolment.table)]
         say(*refused, *overlap_lines(enrolment.overlap, named=True, shown=displayed(shown)))
         say(*measured_lines(spec, enrolment.compared))

@@ -11,7 +11,7 @@ from rich.table import Table
 from jobs.cli.arguments import spec_argument
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.say import cell
+from jobs.cli.say import cell, notice_lines, say
 from jobs.cli.strict_command import StrictCommand
 from schemas.spec.audit import AuditSpec
 from schemas.spec.generators.http import HttpGenerator
@@ -33,7 +33,8 @@ def _run(spec: AuditSpec) -> ExitCode:
     from distributed.stages.planning.power_forecast import forecast_rows
     from distributed.stages.planning.sample_probe import probe_samples, require_usable_samples
 
-    require_each_once(spec, gallery_source(spec, None))
+    source = gallery_source(spec, None)
+    require_each_once(spec, source)
     capacity = capacity_here(spec)
     people = count_photos(spec)
     samples = None if isinstance(spec.generator, HttpGenerator) else probe_samples(spec, capacity)
@@ -43,6 +44,7 @@ def _run(spec: AuditSpec) -> ExitCode:
     for name, text in rows:
         table.add_row(name, cell(text))
     Console().print(table)
+    say(*notice_lines(source.notices, named=False))
     if samples is not None:
         require_usable_samples(spec, samples)
     require_usable_probe(spec, gallery, capacity)

@@ -89,13 +89,13 @@ def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
     # What generators need takes seconds to import.
     import torch
 
-    from distributed.gallery.source import photo_paths
+    from distributed.gallery.source import photo_places
     from jobs.pages.report.faces import draw_faces, photos_to_show
 
     spec = read_record(run.store).spec
     device = spec.resources.device_with(torch.cuda.device_count())
     photos = photos_to_show(run.results.evidence, run.photos)
-    return draw_faces(spec, nearest, photos, device, photo_paths)
+    return draw_faces(spec, nearest, photos, device, photo_places)
 
 
 def _write_figures(store: RunStore, figures: Iterable[FigureFile]) -> list[str]:

@@ -33,7 +33,7 @@ class KeyedPhoto:
 
 
 def file_keys(source: GallerySource) -> list[KeyedPhoto]:
-    """Every photo of a folder with its file's sha256, under pseudonyms."""
+    """Every photo with the sha256 of its encoded bytes, under pseudonyms."""
     pairs = zip(source.photos, source.digests, strict=True)
     return [KeyedPhoto(photo.identity, photo.name, photo.role, digest) for photo, digest in pairs]
 

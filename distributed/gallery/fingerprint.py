@@ -20,17 +20,16 @@ def gallery_fingerprint(
     key_id: str,
     erased: frozenset[str] = frozenset(),
 ) -> Fingerprint:
-    """Everything that changes a value in `gallery.parquet`, for sources that are folders and sources that are
+    """Everything that changes a value in `gallery.parquet`, for sources of photos and sources that are
     an earlier `gallery.parquet` alike. photos: under pseudonyms of the key `key_id`; photo_digests: of their
     files."""
     fields = recognizer_fields(spec.faces) | {"gallery.photos": _digest_photos(photos, photo_digests)}
     fields |= {"protection.key": key_id}
     if erased:
         fields["gallery.erased"] = digest_lines(sorted(erased))
-    for role in ("candidates", "cohort"):
-        parquet = getattr(spec.gallery, role).parquet
-        if parquet is not None:
-            fields[f"gallery.{role}.sha256"] = digest_file(Path(parquet))
+    for role, side in zip(("candidates", "cohort"), spec.gallery.sides, strict=True):
+        if side.earlier is not None:
+            fields[f"gallery.{role}.sha256"] = digest_file(Path(side.earlier))
     fields |= faces_fields(spec.faces, detector=bool(photos) and spec.gallery.detector)
     fields["gallery.detector"] = str(spec.gallery.detector)
     return Fingerprint(fields | version_fields())

@@ -13,7 +13,7 @@ from schemas.run.names import NameMap
 
 
 def names_of(source: GallerySource) -> NameMap:
-    """The names of everybody who is enrolled from folders."""
+    """The names of everybody whose photos are enrolled."""
     pairs = list(zip(source.photos, source.listed, strict=True))
     return NameMap(
         identities={photo.identity: _printable(listed.identity) for photo, listed in pairs},

@@ -1,35 +1,67 @@
-"""The photos of the gallery: one folder per identity, candidates and cohort."""
+"""The photos of the gallery, candidates and cohort, from whatever source."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from distributed.sampling.images.image_files import list_images
+from distributed.gallery.people.adapters import list_source
+from distributed.gallery.people.listing import Listing, Notice
+from distributed.sampling.images.places import Place
 from schemas.errors import SpecError
 from schemas.run.tables import Role
 from schemas.spec.gallery import GallerySpec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
-    """One photo of one identity; `name` is its path within the identity's folder."""
+    """One photo of one identity; `name` is its name among theirs."""
 
     identity: str
     name: str
     role: Role
-    path: Path
+    place: Place
 
 
-def list_photos(gallery: GallerySpec) -> list[Photo]:
-    """Photos of candidates, then of the cohort, each by identity and name; sides given as Parquet have none.
+@dataclass(frozen=True)
+class ListedGallery:
+    """photos: of candidates, then of the cohort, each by identity and name. sides: as their sources list
+    them; those given as Parquet have no photos."""
 
-    Raises SpecError for a folder without identities, an identity without photos, or one on both sides.
-    """
-    photos = []
-    for role, source in ((Role.CANDIDATE, gallery.candidates), (Role.COHORT, gallery.cohort)):
-        if source.images is not None:
-            photos += _photos_of(Path(source.images), role)
+    photos: Sequence[Photo]
+    sides: dict[Role, Listing]
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What was inferred and left out on each side."""
+        return [
+            replace(notice, text=f"{role}: {notice.text}")
+            for role, listing in self.sides.items()
+            for notice in listing.notices
+        ]
+
+
+def list_gallery(gallery: GallerySpec) -> ListedGallery:
+    """Raises SpecError for a source that cannot be used, or an identity on both sides."""
+    sides = {
+        Role.CANDIDATE: list_source(gallery.candidates),
+        Role.COHORT: list_source(gallery.cohort),
+    }
+    photos = [
+        Photo(photo.identity, photo.name, role, photo.place)
+        for role, listing in sides.items()
+        for photo in listing.photos
+    ]
+    _require_apart(photos)
+    return ListedGallery(photos, sides)
+
+
+def list_photos(gallery: GallerySpec) -> Sequence[Photo]:
+    """The photos alone."""
+    return list_gallery(gallery).photos
+
+
+def _require_apart(photos: Sequence[Photo]) -> None:
     candidates = {photo.identity for photo in photos if photo.role is Role.CANDIDATE}
     both = candidates & {photo.identity for photo in photos if photo.role is Role.COHORT}
     if both:
@@ -37,16 +69,3 @@ def list_photos(gallery: GallerySpec) -> list[Photo]:
             f"{len(both)} identities are in the candidates and in the cohort, such as {min(both)!r}; "
             "the cohort must be people known to be outside the training data: remove them from one side"
         )
-    return photos
-
-
-def _photos_of(root: Path, role: Role) -> list[Photo]:
-    list_images(root)
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not folders:
-        raise SpecError(f"{root} has no folders; give a folder with one folder of photos per identity")
-    return [
-        Photo(folder.name, path.relative_to(folder).as_posix(), role, path)
-        for folder in folders
-        for path in list_images(folder)
-    ]

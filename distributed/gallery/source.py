@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from distributed.gallery.fingerprint import gallery_fingerprint
-from distributed.gallery.photos import Photo, list_photos
-from distributed.runtime.digests import digest_file
+from distributed.gallery.people.listing import Notice
+from distributed.gallery.photos import Photo, list_gallery, list_photos
+from distributed.sampling.images.places import Place, PlaceReader
 from distributed.storage.erasures import erased_identities
 from distributed.storage.store import RunStore
 from distributed.storage.vault import Vault
@@ -19,32 +19,34 @@ from schemas.spec.audit import AuditSpec
 
 @dataclass(frozen=True)
 class GallerySource:
-    """photos: of folders, under pseudonyms, without those of erased people. listed: the same, as they are
-    named in the folders. digests: sha256 of their files. erased: pseudonyms of people who must not be
-    enrolled again."""
+    """photos: under pseudonyms, without those of erased people. listed: the same, as their source names them.
+    digests: sha256 of each as it is encoded. erased: pseudonyms of people who must not be enrolled again.
+    notices: what the sources inferred and left out."""
 
     photos: Sequence[Photo]
     listed: Sequence[Photo]
     digests: Sequence[str]
     erased: frozenset[str]
     fingerprint: Fingerprint
+    notices: Sequence[Notice] = ()
 
 
 def gallery_source(spec: AuditSpec, store: RunStore | None) -> GallerySource:
     """store: of the run, which knows who was erased; None if there is no run yet.
 
-    Raises SpecError for folders that cannot be used and for a key that is not there.
+    Raises SpecError for sources that cannot be used and for a key that is not there.
     """
     vault = Vault(spec.protection)
     erased = frozenset() if store is None else erased_identities(store)
-    everybody = list_photos(spec.gallery)
-    pairs = [(under_pseudonym(photo, vault), photo) for photo in everybody]
+    everybody, reader = list_gallery(spec.gallery), PlaceReader()
+    pairs = [(under_pseudonym(photo, vault), photo) for photo in everybody.photos]
     _require_different(pairs)
     kept = [pair for pair in pairs if pair[0].identity not in erased]
     photos = [photo for photo, _ in kept]
-    digests = [digest_file(photo.path) for photo in photos]
+    digests = [reader.digest(photo.place) for photo in photos]
     fingerprint = gallery_fingerprint(spec, photos, digests, vault.key_id, erased)
-    return GallerySource(photos, [photo for _, photo in kept], digests, erased, fingerprint)
+    listed = [photo for _, photo in kept]
+    return GallerySource(photos, listed, digests, erased, fingerprint, everybody.notices)
 
 
 def under_pseudonym(photo: Photo, vault: Vault) -> Photo:
@@ -54,18 +56,18 @@ def under_pseudonym(photo: Photo, vault: Vault) -> Photo:
 
 
 def _require_different(pairs: Sequence[tuple[Photo, Photo]]) -> None:
-    """Raise SpecError if two folders are one name in two forms of Unicode."""
+    """Raise SpecError if two people are one name in two forms of Unicode."""
     names: dict[str, str] = {}
     for photo, listed in pairs:
         if names.setdefault(photo.identity, listed.identity) != listed.identity:
             raise SpecError(
-                f"{listed.path.parent} and another folder are one name in two forms of Unicode: put their "
-                "photos in one"
+                f"{listed.identity} and another name are one in two forms of Unicode: put their photos "
+                "under one"
             )
 
 
-def photo_paths(spec: AuditSpec) -> dict[tuple[str, str], Path]:
-    """(identity, photo), as tables name them -> the photo's path; sides given as Parquet have none."""
+def photo_places(spec: AuditSpec) -> dict[tuple[str, str], Place]:
+    """(identity, photo), as tables name them -> where the photo is; sides given as Parquet have none."""
     vault = Vault(spec.protection)
     photos = (under_pseudonym(photo, vault) for photo in list_photos(spec.gallery))
-    return {(photo.identity, photo.name): photo.path for photo in photos}
+    return {(photo.identity, photo.name): photo.place for photo in photos}

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,7 +24,7 @@ from distributed.runtime.allocator import keep_freed_memory
 from distributed.runtime.memory_errors import is_dead_device, is_out_of_memory
 from distributed.sampling.adapters import CheckedSource, open_generator
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
-from distributed.sampling.images.image_files import ImageFiles
+from distributed.sampling.images.places import Place, PlacedImages
 from distributed.storage.store import open_run
 from schemas.run.shard import BATCH_IMAGES, Footer, Shard, ShardReport, TemplateSum
 from schemas.run.tables import DIGEST_COLUMN, factor_column, samples_schema, template_column
@@ -45,7 +44,7 @@ HELD_BYTES = 1 << 28
 class ShardJob:
     """All that an actor needs to make any shard of a run.
 
-    photos: given for the gallery's, not the samples'. prepared: what `prepare_generator` has found out.
+    photos: where the gallery's lie; None for the samples. prepared: what `prepare_generator` has found out.
     """
 
     spec: AuditSpec
@@ -53,7 +52,7 @@ class ShardJob:
     prefix: str
     device: str
     threads: int
-    photos: tuple[Path, ...] | None = None
+    photos: tuple[Place, ...] | None = None
     prepared: Any = None
 
     @property
@@ -290,7 +289,7 @@ def template_array(rows: NDArray[np.float32]) -> pa.FixedSizeListArray:
 def open_source(job: ShardJob) -> ImageSource:
     """The job's images: the generator's samples, or the gallery's photos."""
     if job.photos is not None:
-        return ImageFiles(job.photos, job.spec.limits.pixels)
+        return PlacedImages(job.photos, job.spec.limits.pixels)
     return open_generator(
         job.spec.generator,
         job.spec.seed,

@@ -16,6 +16,7 @@ from distributed.execution.executor import Executor, Watch
 from distributed.gallery.enrolled import accepted, read_gallery, without_people
 from distributed.gallery.names import names_of, read_names, write_names
 from distributed.gallery.overlap import gallery_overlap, require_each_once
+from distributed.gallery.people.listing import Notice
 from distributed.gallery.photos import Photo
 from distributed.gallery.source import GallerySource, gallery_source
 from distributed.stages.gallery_check import require_usable_gallery
@@ -38,11 +39,13 @@ PHOTOS_PER_SHARD = 128
 
 @dataclass(frozen=True)
 class Enrolment:
-    """The enrolled gallery, the fingerprint it was made under, and who may be in it twice."""
+    """The enrolled gallery, the fingerprint it was made under, who may be in it twice, and what its sources
+    inferred and left out."""
 
     table: pa.Table
     fingerprint: Fingerprint
     overlap: OverlapResult
+    notices: Sequence[Notice] = ()
 
     @property
     def compared(self) -> pa.Table:
@@ -85,7 +88,8 @@ def enrolment_of(spec: AuditSpec, source: GallerySource, table: pa.Table, names:
     """table: of `gallery.parquet`; names: of its people. Raises SpecError if two people have one photo, or if
     too few of the cohort are left."""
     require_each_once(spec, source, table)
-    return Enrolment(table, source.fingerprint, gallery_overlap(spec, source, table, names))
+    overlap = gallery_overlap(spec, source, table, names)
+    return Enrolment(table, source.fingerprint, overlap, source.notices)
 
 
 @contextmanager
@@ -99,11 +103,11 @@ def _dropped_if_refused(store: RunStore) -> Iterator[None]:
 
 
 def _all_names(spec: AuditSpec, source: GallerySource) -> NameMap:
-    """Of everybody in the gallery whose name is known: from folders, and beside earlier galleries."""
+    """Of everybody in the gallery whose name is known: from its sources, and beside earlier galleries."""
     vault, names = Vault(spec.protection), names_of(source)
-    for side in (spec.gallery.candidates, spec.gallery.cohort):
-        if side.parquet is not None:
-            names = names.merged(read_names(RunStore(str(Path(side.parquet).parent)), vault))
+    for side in spec.gallery.sides:
+        if side.earlier is not None:
+            names = names.merged(read_names(RunStore(str(Path(side.earlier).parent)), vault))
     for person in source.erased:
         names = names.without(person, ())
     return names
@@ -129,7 +133,7 @@ def _embed_photos(
     watch: Watch,
 ) -> pa.Table:
     shards = plan_shards(len(photos), PHOTOS_PER_SHARD)
-    run = ShardRun(spec, fingerprint, ENROLLING_PREFIX, shards, tuple(photo.path for photo in photos))
+    run = ShardRun(spec, fingerprint, ENROLLING_PREFIX, shards, tuple(photo.place for photo in photos))
     with watch("enrolling") as observer:
         make_missing(run, store, executor, observer)
     tables = [_with_people(store.read_table(run.path(shard)), photos, shard) for shard in shards]
@@ -161,8 +165,8 @@ def earlier_galleries(spec: AuditSpec) -> list[pa.Table]:
     """The sides that are given as an earlier `gallery.parquet`, from templates of the same recognisers."""
     tables = []
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
-        if source.parquet is not None:
-            tables.append(_earlier_gallery(Path(source.parquet), role, spec))
+        if source.earlier is not None:
+            tables.append(_earlier_gallery(Path(source.earlier), role, spec))
     return tables
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from distributed.embedding.extractor import TemplateExtractor
-from distributed.gallery.source import photo_paths
+from distributed.gallery.source import photo_places
 from distributed.membership.assessment import Assessment
 from distributed.membership.judgement import Judgement
 from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
-from distributed.sampling.images.decode import decode
+from distributed.sampling.images.places import decode_at
 from distributed.stages.embed import ShardJob, open_extractor
 from distributed.statistics.people.copies import COPY_P, Closest, closest, largest_mated
 from distributed.statistics.similarity import Floats
@@ -97,7 +97,7 @@ class _Pictures:
         self._generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
         self._samples = open_extractor(ShardJob(spec, {}, "", device, 1))
         self._photos = open_extractor(ShardJob(spec, {}, "", device, 1, photos=()))
-        self._paths = photo_paths(spec)
+        self._places = photo_places(spec)
 
     def compare(self, pair: Closest) -> tuple[float, float] | None:
         """The SSIM of sample and photo, and its p-value against other photos; None if one has no picture."""
@@ -115,8 +115,8 @@ class _Pictures:
 
     def _photo(self, row: int) -> NDArray[np.uint8] | None:
         name = self._gallery.names[int(self._gallery.identity[row])]
-        path = self._paths.get((name, self._gallery.photos[row]))
-        return None if path is None else self._crop(self._photos, decode(path))
+        place = self._places.get((name, self._gallery.photos[row]))
+        return None if place is None else self._crop(self._photos, decode_at(place))
 
     def _crop(self, extractor: TemplateExtractor, image: Image | InvalidImage) -> NDArray[np.uint8] | None:
         """The aligned face, grey, COMPARED_SIZE square; None without one face."""

@@ -44,8 +44,8 @@ def try_inputs(
     """
     path = resolve_model(recognizer.path, task="recognition")
     size = open_under(recognizer.input, path, device=device, threads=threads).size
-    paths = tuple(photo.path for photo in photos)
-    crops, rows = _crops(ShardJob(spec, {}, "", device, threads, paths), size)
+    places = tuple(photo.place for photo in photos)
+    crops, rows = _crops(ShardJob(spec, {}, "", device, threads, places), size)
     people = np.unique([photos[row].identity for row in rows], return_inverse=True)[1].astype(np.int64)
     if len(np.unique(people)) < 2:
         return []

@@ -17,6 +17,7 @@ from distributed.stages.passes import Passes
 from distributed.stages.reference import read_reference
 from distributed.stages.sample import require_few_invalid
 from distributed.stages.shards import ShardsMade
+from distributed.storage.run_record import record_gallery
 from distributed.storage.shard_index import ShardRun, committed_outcomes
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
@@ -63,6 +64,7 @@ def reduce(
     They follow from the shards and the gallery, so earlier ones are replaced.
     """
     attributes = read_attributes(spec)
+    record_gallery(store, [notice.text for notice in enrolment.notices])
     with watch("reducing", "samples") as observer:
         passes = Passes(spec, store, executor, observer)
         gallery = enrolled_gallery(

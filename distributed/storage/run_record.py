@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
@@ -16,13 +18,26 @@ from schemas.spec.audit import AuditSpec
 def record_run(store: RunStore, spec: AuditSpec, fingerprint: Fingerprint) -> None:
     """Write the record, which the trail then vouches for. Raises WrongRunError if the folder holds a run of
     another fingerprint."""
-    written = RunRecord(spec=spec, fingerprint=dict(fingerprint.fields)).model_dump_json(indent=2).encode()
+    gallery: tuple[str, ...] = ()
     if store.exists(RECORD_FILE):
-        fingerprint.require(Fingerprint(read_record(store).fingerprint), store.location)
-        if store.read(RECORD_FILE) == written:
-            return
-    store.write(RECORD_FILE, written)
-    record(store, "recorded", wrote=digests(store, RECORD_FILE))
+        known = read_record(store)
+        fingerprint.require(Fingerprint(known.fingerprint), store.location)
+        gallery = known.gallery
+    _write(store, RunRecord(spec=spec, fingerprint=dict(fingerprint.fields), gallery=gallery))
+
+
+def record_gallery(store: RunStore, lines: Sequence[str]) -> None:
+    """Keep in the record, if there is one, what the sources of people inferred and left out."""
+    if store.exists(RECORD_FILE):
+        _write(store, read_record(store).model_copy(update={"gallery": tuple(lines)}))
+
+
+def _write(store: RunStore, run: RunRecord) -> None:
+    """Write the record, unless it is there already."""
+    written = run.model_dump_json(indent=2, exclude=set() if run.gallery else {"gallery"}).encode()
+    if not store.exists(RECORD_FILE) or store.read(RECORD_FILE) != written:
+        store.write(RECORD_FILE, written)
+        record(store, "recorded", wrote=digests(store, RECORD_FILE))
 
 
 def read_record(store: RunStore) -> RunRecord:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -24,13 +24,16 @@ FOOTERS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class ShardRun:
-    """The shards of one run that lie under one prefix, and what they are made from."""
+    """The shards of one run that lie under one prefix, and what they are made from.
+
+    photos: where the gallery's lie; None for the samples.
+    """
 
     spec: AuditSpec
     fingerprint: Fingerprint
     prefix: str
     shards: Sequence[Shard]
-    photos: tuple[Path, ...] | None = None
+    photos: tuple[Any, ...] | None = None
 
     def path(self, shard: Shard) -> str:
         return f"{self.prefix}/{shard.file_name}"

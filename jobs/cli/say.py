@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from schemas.printable import printable
+
+if TYPE_CHECKING:
+    from distributed.gallery.people.listing import Notice
+
+DETAILS_SHOWN = 20
+UNNAMED = "`idleak enroll SPEC --reveal` names them"
 
 
 def say(*lines: str) -> None:
@@ -23,3 +31,18 @@ def print_error(line: str) -> None:
 def cell(text: str, style: str = "") -> Text:
     """For a table of rich: neither markup nor emoji codes nor control characters in it count."""
     return Text(printable(text), style=style)
+
+
+def notice_lines(notices: Sequence[Notice], *, named: bool) -> list[str]:
+    """A line for each notice; `named`: below each what it is about, which may name people."""
+    return [line for notice in notices for line in _lines(notice, named=named)]
+
+
+def _lines(notice: Notice, *, named: bool) -> Iterator[str]:
+    mark = "warning" if notice.warns else "note"
+    hint = f"; {UNNAMED}" if notice.details and not named else ""
+    yield f"{mark}: {notice.text}{hint}"
+    if named:
+        yield from (f"  {detail}" for detail in notice.details[:DETAILS_SHOWN])
+        if len(notice.details) > DETAILS_SHOWN:
+            yield f"  and {len(notice.details) - DETAILS_SHOWN:,} more"

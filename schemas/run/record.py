@@ -7,7 +7,9 @@ from schemas.spec.audit import AuditSpec
 
 
 class RunRecord(Record):
-    """The spec with absolute paths, and the fields of its samples' fingerprint."""
+    """The spec with absolute paths, the fields of its samples' fingerprint, and what the sources of people
+    inferred and left out, in sentences that name nobody."""
 
     spec: AuditSpec
     fingerprint: dict[str, str]
+    gallery: tuple[str, ...] = ()

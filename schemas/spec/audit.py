@@ -71,10 +71,11 @@ class AuditSpec(Frozen):
 
     @model_validator(mode="after")
     def _detector_for_photos(self) -> Self:
-        from_photos = self.gallery.candidates.images or self.gallery.cohort.images
+        from_photos = any(side.has_photos for side in self.gallery.sides)
         if from_photos and self.gallery.detector and self.faces.detector is None:
             raise ValueError("gallery.detector is true, so faces.detector must be given")
-        if set(self.membership.strata) - {QUALITY} and self.gallery.attributes is None:
+        listed = any(side.has_attributes for side in self.gallery.sides)
+        if set(self.membership.strata) - {QUALITY} and self.gallery.attributes is None and not listed:
             raise ValueError("membership.strata names columns, so gallery.attributes must be given")
         if isinstance(self.generator, HttpGenerator):
             least = math.ceil(self.shard_size / self.generator.batch) / self.generator.rate

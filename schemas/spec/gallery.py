@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from schemas.frozen import Frozen
 from schemas.spec.locations import Location
+from schemas.spec.people import PeopleSource, PeopleSourceSpec, PeopleSpec
 
-
-class PeopleSpec(Frozen):
-    """Photos of people: a folder, or templates enrolled before."""
-
-    images: Location | None = Field(None, description="a folder with one folder of photos per identity")
-    parquet: Location | None = Field(None, description="a `gallery.parquet` enrolled with the same `faces`")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.images is None) == (self.parquet is None):
-            raise ValueError("give either images (a folder) or parquet (a gallery.parquet), one of the two")
-        return self
+__all__ = ["GallerySpec", "PeopleSpec"]
 
 
 class GallerySpec(Frozen):
     """The real people that the samples are compared with."""
 
-    candidates: PeopleSpec = Field(description="the identities that the audit is about")
-    cohort: PeopleSpec = Field(description="identities known to be outside the training data")
+    candidates: PeopleSourceSpec = Field(
+        description="the identities that the audit is about: a kind of docs/people.md, or in short `{images: "
+        "FOLDER}` with one folder of photos per identity, or `{parquet: FILE}`, a `gallery.parquet` enrolled "
+        "with the same `faces`"
+    )
+    cohort: PeopleSourceSpec = Field(
+        description="identities known to be outside the training data; given as `candidates` are"
+    )
     detector: bool = Field(True, description="false: the photos are aligned 112×112 crops already")
     labels: Location | None = Field(
         None, description="CSV `identity,member`; for evaluation only, never read by scoring"
@@ -35,3 +29,8 @@ class GallerySpec(Frozen):
     attributes: Location | None = Field(
         None, description="CSV `identity,…`: columns that `membership.strata` may name"
     )
+
+    @property
+    def sides(self) -> tuple[PeopleSource, PeopleSource]:
+        """Candidates and cohort."""
+        return self.candidates, self.cohort

@@ -15,6 +15,7 @@ from schemas.spec.audit import AuditSpec
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.locations import absolute
 from schemas.spec.membership import RETIRED_SCORES
+from schemas.spec.people.short_form import SHORT_FORM
 from schemas.spec.yaml_text import read_yaml
 
 MOST_TOLD, LONGEST_TOLD = 8, 200
@@ -81,7 +82,8 @@ def validated(kind: type[Spec], raw: Mapping[str, Any], source: object) -> Spec:
 
 
 def _explain(detail: Any) -> str:
-    field = shortened(".".join(str(part) for part in detail["loc"]) or "the spec", LONGEST_TOLD)
+    places = [str(part) for part in detail["loc"] if part != SHORT_FORM]
+    field = shortened(".".join(places) or "the spec", LONGEST_TOLD)
     if detail["type"] == "extra_forbidden":
         return f"{field}: no such key; remove it or correct its spelling"
     if detail["type"] == "missing":

@@ -8,12 +8,13 @@ from datetime import date
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Discriminator, JsonValue
 from pydantic.fields import FieldInfo
 
 from schemas.spec.audit import AuditSpec
 from schemas.spec.fleet import FleetSpec
 from schemas.spec.generators import KINDS
+from schemas.spec.people import KINDS as KINDS_OF_PEOPLE
 
 ANY_VALUE = "true | false | whole number | number | text"
 HEAD = ("| key | takes | default | what it is |", "|---|---|---|---|")
@@ -27,6 +28,12 @@ def spec_reference() -> str:
 def generator_reference() -> str:
     """A Markdown section for each kind of generator."""
     parts = [f"### `{_kind(kind)}`\n\n{_table(kind, 'generator.')}" for kind in KINDS]
+    return "\n".join(parts)
+
+
+def people_reference() -> str:
+    """A Markdown section for each kind of source of people."""
+    parts = [f"### `{_kind(kind)}`\n\n{_table(kind, 'gallery.candidates.')}" for kind in KINDS_OF_PEOPLE]
     return "\n".join(parts)
 
 
@@ -46,7 +53,7 @@ def _table(model: type[BaseModel], prefix: str) -> str:
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
-        nested = [] if field.discriminator else list(_models_of(field.annotation))
+        nested = [] if _is_told_elsewhere(field) else list(_models_of(field.annotation))
         key = f"{prefix}{name}"
         if not nested:
             yield f"| `{key}` | {_takes(field)} | {_default(field)} | {field.description} |"
@@ -60,6 +67,11 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
                 if row not in seen:
                     seen.add(row)
                     yield row
+
+
+def _is_told_elsewhere(field: FieldInfo) -> bool:
+    """A field that is one of several kinds, which have a page of their own."""
+    return field.discriminator is not None or any(isinstance(mark, Discriminator) for mark in field.metadata)
 
 
 def _models_of(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -108,10 +108,25 @@ def test_a_folder_without_images(
     assert f"{side} holds no images" in line
 
 
-def test_an_identity_without_photos(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    (small_world.folder / "cohort" / "nobody").mkdir()
-    code, line = refusal(capsys, small_world.spec_path())
-    assert code == ExitCode.BAD_SPEC and "nobody holds no images" in line
+def test_what_is_no_photo_is_left_out_counted_and_named_on_request(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cohort = small_world.folder / "cohort"
+    (cohort / "nobody").mkdir()
+    (cohort / "other-003" / "Thumbs.db").write_bytes(b"no image")
+    (cohort / "beside.png").write_bytes((cohort / "other-003" / "0.png").read_bytes())
+    spec = str(small_world.spec_path())
+    for options in ([], ["--reveal"]):
+        assert main(["enroll", spec, *options]) == ExitCode.OK
+        printed = capsys.readouterr().out
+        for text, name in (
+            ("cohort: left out: 1 file beside the folders of people", "  beside.png\n"),
+            ("cohort: left out: 1 folder without a photo", "  nobody\n"),
+            ("cohort: left out: 1 file, no image by name or first bytes", "  other-003/Thumbs.db\n"),
+        ):
+            assert f"warning: {text}" in printed and (name in printed) is bool(options)
+    assert main(["sample", spec]) == main(["reduce", spec]) == ExitCode.OK
+    assert "cohort: left out: 1 folder without a photo" in (small_world.run / "run.json").read_text()
 
 
 def test_an_output_that_is_no_folder(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:

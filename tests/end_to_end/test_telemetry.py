@@ -136,7 +136,7 @@ def test_a_log_for_machines_gets_the_kind_of_an_error_and_people_its_message(
     monkeypatch.setenv("IDLEAK_LOG", "json")
     people = small_world.folder / "candidates"
     (people / CANARY).mkdir()
-    (people / CANARY / "0.png").symlink_to(people / "person-000" / "0.png")
+    (people / CANARY / "0.png").symlink_to(small_world.folder / "cohort" / "other-000" / "0.png")
     assert main(["enroll", str(small_world.spec_path())]) == ExitCode.BAD_SPEC
     line, message = capsys.readouterr().err.splitlines()
     end = json.loads(line)

@@ -8,6 +8,7 @@ import yaml
 
 from schemas.errors import SpecError
 from schemas.spec.fleet import load_fleet
+from schemas.spec.locations import locations_of
 from tests.support.small_world import default_spec
 
 
@@ -28,9 +29,9 @@ def write(folder: Path, **changes: Any) -> Path:
 def test_paths_are_relative_to_the_file_that_they_stand_in(tmp_path: Path) -> None:
     fleet = load_fleet(write(tmp_path))
     assert fleet.state == str(tmp_path / "nightly")
-    assert fleet.entries[0].spec.gallery.cohort.images == str(tmp_path / "audits" / "cohort")
+    assert locations_of(fleet.entries[0].spec.gallery)[1] == str(tmp_path / "audits" / "cohort")
     whole = load_fleet(write(tmp_path, spec=None, overrides=default_spec()))
-    assert whole.entries[0].spec.gallery.cohort.images == str(tmp_path / "cohort")
+    assert locations_of(whole.entries[0].spec.gallery)[1] == str(tmp_path / "cohort")
 
 
 def test_overrides_reach_to_any_depth_and_leave_the_rest(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from schemas.spec.gallery import GallerySpec, PeopleSpec
 from schemas.spec.generators import KINDS
 from schemas.spec.generators.stylegan import StyleganGenerator
 from schemas.spec.locations import absolute, locations_of
+from schemas.spec.people import KINDS as KINDS_OF_PEOPLE
 from schemas.spec.protection import ProtectionSpec
 
 NAMES_OF_FILES = {
@@ -36,7 +37,7 @@ NAMES_OF_FILES = {
 def models_in(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     """The model and all that it is made of, each once."""
     seen: set[type[BaseModel]] = set()
-    todo: list[object] = [model, *KINDS]
+    todo: list[object] = [model, *KINDS, *KINDS_OF_PEOPLE]
     while todo:
         part = todo.pop()
         if isinstance(part, type) and issubclass(part, BaseModel):

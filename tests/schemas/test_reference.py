@@ -6,7 +6,12 @@ import yaml
 
 from schemas.spec.audit import AuditSpec
 from schemas.spec.fleet import FleetAudit, FleetSpec, load_fleet
-from schemas.spec.reference import fleet_reference, generator_reference, spec_reference
+from schemas.spec.reference import (
+    fleet_reference,
+    generator_reference,
+    people_reference,
+    spec_reference,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +25,12 @@ def test_the_readme_holds_the_reference_as_the_models_give_it() -> None:
 def test_the_kinds_of_generators_are_told_as_the_models_give_them() -> None:
     assert generator_reference() in (ROOT / "docs" / "generators.md").read_text(encoding="utf-8"), (
         "put the output of `idleak spec --generators` between the spec marks of docs/generators.md"
+    )
+
+
+def test_the_kinds_of_people_are_told_as_the_models_give_them() -> None:
+    assert people_reference() in (ROOT / "docs" / "people.md").read_text(encoding="utf-8"), (
+        "put the output of `idleak spec --people` between the people marks of docs/people.md"
     )
 
 
@@ -42,6 +53,7 @@ def test_every_key_is_described() -> None:
     rows = [
         *spec_reference().splitlines(),
         *generator_reference().splitlines(),
+        *people_reference().splitlines(),
         *fleet_reference().splitlines(),
     ]
     assert all(not row.endswith("| None |") for row in rows)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from schemas.errors import SpecError
 from schemas.spec.audit import AuditSpec
+from schemas.spec.gallery import PeopleSpec
 from schemas.spec.generators.images import ImagesGenerator
 from schemas.spec.generators.onnx import OnnxGenerator
 from schemas.spec.load import load_spec
@@ -69,6 +70,7 @@ def test_the_contract_is_read_with_paths_relative_to_the_spec(tmp_path: Path) ->
     assert isinstance(spec.generator, OnnxGenerator) and spec.generator.path == str(
         tmp_path / "models" / "generator.onnx"
     )
+    assert isinstance(spec.gallery.cohort, PeopleSpec)
     assert spec.gallery.cohort.images == str(tmp_path / "faces" / "cohort")
     assert spec.gallery.labels == str(tmp_path / "labels.csv")
     assert spec.output == str(tmp_path / "runs" / "lfw")

@@ -22,6 +22,9 @@ FORMATS = sorted(
 )
 """What cameras and generators write. Pillow knows more, some by starting other programs (EPS)."""
 
+HEAD_BYTES = 64
+"""As many first bytes as `looks_like_image` looks at."""
+
 MOST_BYTES = 1 << 28
 BAND_PIXELS = 1 << 20
 WIDE_GREY = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
@@ -49,6 +52,12 @@ def decode(source: bytes | Path, pixels: int = DEFAULT_PIXELS) -> Image | Invali
         # Pillow promises no kinds of errors, and these bytes may be made to break it: damaged AVIF files
         # raise RuntimeError, EXIF data struct.error. Whatever it raises says one thing: this is no image.
         return InvalidImage(f"{type(error).__name__}: not a readable image")
+
+
+def looks_like_image(head: bytes) -> bool:
+    """Whether a file of these first bytes claims to be of one of FORMATS; it may be damaged all the same."""
+    accepts = (PillowImage.OPEN[name][1] for name in FORMATS)
+    return bool(head) and any(accept is not None and bool(accept(head)) for accept in accepts)
 
 
 def _decoded_size(image: PillowImage.Image) -> tuple[int, int]:

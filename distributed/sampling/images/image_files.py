@@ -1,24 +1,21 @@
-"""Images from files: a folder of generated images, or the photos of a gallery."""
+"""A folder of generated images."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from distributed.runtime.digests import digest_files
-from distributed.sampling.generator import DEFAULT_PIXELS, Image, ImageSource, InvalidImage, Loading
-from distributed.sampling.images.decode import decode
+from distributed.sampling.generator import ImageSource, Loading
+from distributed.sampling.images.places import PlacedImages
 from schemas.errors import SpecError
 from schemas.spec.generators.images import ImagesGenerator
 
 
 def open_source(spec: ImagesGenerator, seed: int, loading: Loading) -> ImageSource:
     paths = loading.prepared if loading.prepared is not None else prepare(spec)
-    return ImageFiles(paths, loading.pixels)
+    return PlacedImages(paths, loading.pixels)
 
 
 def fingerprint_fields(spec: ImagesGenerator) -> dict[str, str]:
@@ -62,14 +59,3 @@ def _below(folder: Path) -> Iterator[Path]:
                 yield from _below(Path(entry.path))
     except OSError as error:
         raise SpecError(f"cannot list {folder}: {error.strerror}; make it readable") from error
-
-
-class ImageFiles:
-    """An image source whose id i is the i-th of a list of files."""
-
-    def __init__(self, paths: Sequence[Path], pixels: int = DEFAULT_PIXELS) -> None:
-        self._paths, self._pixels = paths, pixels
-
-    def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
-        """Decoded files as RGB, turned upright by their EXIF orientation."""
-        return [decode(self._paths[index], self._pixels) for index in ids]

@@ -66,9 +66,9 @@ def require_usable_probe(spec: AuditSpec, probe: GalleryProbe, capacity: Capacit
 
 
 def _enrolled(spec: AuditSpec, photos: Sequence[Photo], capacity: Capacity) -> pa.Table:
-    paths = tuple(photo.path for photo in photos)
+    places = tuple(photo.place for photo in photos)
     shard = Shard(0, 0, len(photos))
-    job = ShardJob(spec, {}, "", capacity.device, capacity.threads, paths)
+    job = ShardJob(spec, {}, "", capacity.device, capacity.threads, places)
     table = samples_table(shard, ShardEmbedder(job).embed(shard).faces)
     identity = pa.array([photo.identity for photo in photos])
     return _measured_columns(table.append_column("identity", identity))

@@ -33,8 +33,8 @@ def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
     for photo in list_photos(spec.gallery):
         counts[photo.role][photo.identity] += 1
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
-        if source.parquet is not None:
-            rows = accepted(read_gallery(Path(source.parquet), role, Vault(spec.protection))[1])
+        if source.earlier is not None:
+            rows = accepted(read_gallery(Path(source.earlier), role, Vault(spec.protection))[1])
             counts[role].update(rows["identity"].to_pylist())
     return counts
 

@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from distributed.gallery.source import photo_paths
+from distributed.gallery.source import photo_places
 from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
-from distributed.sampling.images.decode import decode
+from distributed.sampling.images.places import decode_at
 from distributed.sampling.sandbox.parent import GeneratorCrashedError
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
@@ -26,7 +26,7 @@ class Faces:
 
     def __init__(self, spec: AuditSpec, run: str, device: str) -> None:
         """Raises SpecError, ModelError or DeviceError without photos, their key, or the generator."""
-        self._paths = photo_paths(spec)
+        self._places = photo_places(spec)
         self._pixels = spec.limits.pixels
         self._generator = open_again(spec.generator, spec.seed, device=device, run=run)
         self.photo = lru_cache(KEPT)(self._photo)
@@ -34,8 +34,8 @@ class Faces:
 
     def _photo(self, identity: str, photo: str) -> bytes | None:
         """A photo, named as tables name it; None if there is none."""
-        path = self._paths.get((identity, photo))
-        return None if path is None else _png(decode(path, self._pixels))
+        place = self._places.get((identity, photo))
+        return None if place is None else _png(decode_at(place, self._pixels))
 
     def _sample(self, sample_id: int) -> bytes | None:
         """A sample, made again; None if the generator gives no image."""

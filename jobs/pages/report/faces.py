@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ from PIL import Image as Pillow
 
 from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
-from distributed.sampling.images.decode import decode
+from distributed.sampling.images.places import Place, decode_at
 from jobs.pages.finished_run import Row
 from jobs.pages.page import Face, data_uri
 from jobs.pages.run_tables import compared_photos
@@ -23,7 +22,7 @@ from schemas.spec.audit import AuditSpec
 PIXELS = 128
 NO_PHOTO = "enrolled without its photo"
 
-PhotoPaths = Mapping[tuple[str, str], Path]
+PhotoPlaces = Mapping[tuple[str, str], Place]
 """(identity, photo), both as stored -> where the photo is."""
 
 
@@ -32,7 +31,7 @@ def draw_faces(
     nearest: Mapping[str, Sequence[Row]],
     photos: Mapping[str, str],
     device: str,
-    paths: Callable[[AuditSpec], PhotoPaths],
+    places: Callable[[AuditSpec], PhotoPlaces],
 ) -> dict[str, list[Face]]:
     """Identity -> a photo of the person, then the nearest samples.
 
@@ -40,7 +39,7 @@ def draw_faces(
     small PNGs without any metadata of the photo. Raises SpecError, ModelError or DeviceError if photos or
     generator cannot be opened.
     """
-    known = paths(spec)
+    known = places(spec)
     generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
     faces = {}
     for identity, rows in nearest.items():
@@ -56,8 +55,8 @@ def photos_to_show(evidence: Iterable[EvidenceResult], photos: pa.Table) -> dict
     return first | {result.identity: result.photo for result in evidence}
 
 
-def _photo(path: Path | None) -> Face:
-    image = InvalidImage(NO_PHOTO) if path is None else decode(path)
+def _photo(place: Place | None) -> Face:
+    image = InvalidImage(NO_PHOTO) if place is None else decode_at(place)
     return _face("photo", image)
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from distributed.sampling.generator import InvalidImage
 from distributed.sampling.images.decode import decode
-from distributed.sampling.images.image_files import ImageFiles, list_images
+from distributed.sampling.images.image_files import list_images
+from distributed.sampling.images.places import PlacedImages
 from schemas.errors import SpecError
 
 
@@ -53,7 +54,7 @@ def test_what_is_no_image_says_so(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "image.png"
     picture(size=(50, 50)).save(path)
     path.write_bytes(path.read_bytes()[:keep])
-    samples = ImageFiles([path]).sample(np.array([0]))
+    samples = PlacedImages([path]).sample(np.array([0]))
     assert isinstance(samples[0], InvalidImage) and "not a readable image" in samples[0].reason
 
 

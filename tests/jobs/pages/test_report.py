@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from distributed.gallery.source import photo_paths
+from distributed.gallery.source import photo_places
 from distributed.sampling.adapters import open_generator
 from distributed.storage.results import read_results
 from distributed.storage.run_record import read_record
@@ -168,7 +168,8 @@ def test_the_faces_are_the_person_and_the_samples(finished_world: SmallWorld) ->
     person = people_at_risk(run)[0]["identity"]
     nearest = nearest_of(run, [{"identity": person}])[person][0]
     (evidence,) = (result for result in run.results.evidence if result.identity == person)
-    original = photo_paths(finished_world.spec())[person, evidence.photo]
+    original = photo_places(finished_world.spec())[person, evidence.photo]
+    assert isinstance(original, Path)
     assert list(photo.get_flattened_data()) == list(Image.open(original).convert("RGB").get_flattened_data())
     spec = read_record(run.store).spec
     generator = open_generator(spec.generator, SEED, device="cpu", threads=1)

@@ -1,0 +1,49 @@
+"""A folder per person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, counted, listing_of
+from distributed.gallery.people.tree import Tree
+from schemas.errors import SpecError
+from schemas.spec.people.folders import FoldersPeople
+
+
+def list_people(spec: FoldersPeople) -> Listing:
+    """Every photo below each person's folder."""
+    return list_folders(Path(spec.path))
+
+
+def list_folders(root: Path) -> Listing:
+    """Photos beside the folders, empty folders and files that are no photos are left out, with a notice.
+
+    Raises SpecError if nobody is left, or for a link that leads out of the root.
+    """
+    tree = Tree(root)
+    folders, beside = tree.entries(root)
+    if not folders and not beside:
+        raise SpecError(f"{root} holds no images; give a folder with one folder of photos per identity")
+    if not folders:
+        raise SpecError(
+            f"{root} has no folders; give a folder with one folder of photos per identity, or, for photos in "
+            "one folder, the kind flat or list: docs/people.md"
+        )
+    photos, empty = [], []
+    for folder in folders:
+        paths = list(tree.photos(folder))
+        photos += [ListedPhoto(folder.name, path.relative_to(folder).as_posix(), path) for path in paths]
+        if not paths:
+            empty.append(folder)
+    if not photos:
+        raise SpecError(f"none of the {counted(len(folders), 'folder')} of {root} holds a photo")
+    return listing_of(photos, [*_left_out(tree, beside, empty), *tree.notices()])
+
+
+def _left_out(tree: Tree, beside: list[Path], empty: list[Path]) -> list[Notice]:
+    found = ((beside, "file", "beside the folders of people"), (empty, "folder", "without a photo"))
+    return [
+        Notice(f"left out: {counted(len(paths), noun)} {what}", tree.named(paths))
+        for paths, noun, what in found
+        if paths
+    ]

@@ -1,0 +1,94 @@
+"""Files below a folder: those that may be photos, and what is left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from distributed.gallery.people.links import home_of, require_inside
+from distributed.gallery.people.listing import IMAGE_SUFFIXES, Notice, counted
+from distributed.sampling.images.decode import HEAD_BYTES, looks_like_image
+from schemas.errors import SpecError
+
+
+@dataclass
+class Tree:
+    """A folder that is walked. strays: files that are no photos; hidden: folders that begin with a dot.
+
+    Files that begin with a dot do not count: systems leave them everywhere.
+    """
+
+    root: Path
+    strays: list[Path] = field(default_factory=list)
+    hidden: list[Path] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Raises SpecError if the root is no folder."""
+        if not self.root.is_dir():
+            raise SpecError(f"{self.root} is not a folder; give a folder of photos")
+        self._home = home_of(self.root)
+
+    def entries(self, folder: Path) -> tuple[list[Path], list[Path]]:
+        """Folders and files right in a folder, sorted.
+
+        Raises SpecError for a folder that cannot be read, and for a link that leads astray.
+        """
+        folders: list[Path] = []
+        files: list[Path] = []
+        for entry in _scan(folder):
+            path, is_hidden = Path(entry.path), entry.name.startswith(".")
+            if entry.is_dir(follow_symlinks=False):
+                (self.hidden if is_hidden else folders).append(path)
+            elif not is_hidden and (entry.is_symlink() or entry.is_file()):
+                if entry.is_symlink():
+                    require_inside(path, self._home)
+                files.append(path)
+        return sorted(folders), sorted(files)
+
+    def photos(self, folder: Path) -> Iterator[Path]:
+        """Files below a folder that have the name or the first bytes of an image."""
+        folders, files = self.entries(folder)
+        for path in files:
+            if is_photo(path):
+                yield path
+            else:
+                self.strays.append(path)
+        for inner in folders:
+            yield from self.photos(inner)
+
+    def notices(self) -> list[Notice]:
+        """What was left out, by name below the root."""
+        found = (
+            (self.strays, "file", ", no image by name or first bytes"),
+            (self.hidden, "folder", " beginning with a dot"),
+        )
+        return [
+            Notice(f"left out: {counted(len(paths), noun)}{what}", self.named(paths))
+            for paths, noun, what in found
+            if paths
+        ]
+
+    def named(self, paths: list[Path]) -> list[str]:
+        """Below the root, in POSIX spelling."""
+        return sorted(path.relative_to(self.root).as_posix() for path in paths)
+
+
+def is_photo(path: Path) -> bool:
+    """By its name; where that says nothing, by its first bytes. Raises SpecError if it cannot be read."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return looks_like_image(file.read(HEAD_BYTES))
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error.strerror}; make it readable, or move it away") from error
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise SpecError(f"cannot list {folder}: {error.strerror}; make it readable") from error

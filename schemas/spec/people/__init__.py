@@ -1,0 +1,31 @@
+"""What the spec's `gallery.candidates` and `gallery.cohort` may be: one kind of source of people per file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Tag
+
+from schemas.spec.people.base import PeopleSource, PhotoSource
+from schemas.spec.people.folders import FoldersPeople
+from schemas.spec.people.short_form import SHORT_FORM, PeopleSpec
+
+
+def _kind(given: Any) -> str:
+    kind = given.get("kind") if isinstance(given, dict) else getattr(given, "kind", None)
+    return SHORT_FORM if kind is None else str(kind)
+
+
+KINDS: tuple[type[PhotoSource], ...] = (FoldersPeople,)
+"""In the order of docs/people.md."""
+NAMES = tuple(kind.model_fields["kind"].annotation.__args__[0] for kind in KINDS)  # type: ignore[union-attr]
+PeopleSourceSpec = Annotated[
+    Annotated[PeopleSpec, Tag(SHORT_FORM)] | Annotated[FoldersPeople, Tag("folders")],
+    Discriminator(
+        _kind,
+        custom_error_type="unknown_kind",
+        custom_error_message=f"kind must be one of {', '.join(NAMES)}: docs/people.md",
+    ),
+]
+
+__all__ = ["KINDS", "PeopleSource", "PeopleSourceSpec", "PeopleSpec", "PhotoSource"]
