@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,12 @@ from jobs.cli.exit_codes import ExitCode
 from tests.support.small_world import SmallWorld, build
 
 os.environ["IDLEAK_KEY"] = base64.b64encode(bytes(range(32))).decode()
+
+# Under `nohup`, or behind a script's `&`, these would be ignored in all jobs that tests start: what is
+# ignored is inherited, a handler is not, even one that does nothing.
+for number, handler in ((signal.SIGHUP, lambda *_: None), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 CLOSED = (errno.EPIPE, errno.ECONNRESET)
+"""Refusals of a pipe or socket that nobody reads."""
 ESCAPE = "backslashreplace"
 """What a terminal has no sign for is escaped: it must end no job."""
 
@@ -33,14 +34,14 @@ class OutputLostError(BaseException):
     No Exception, as KeyboardInterrupt is none: nobody must take this for an OSError of another file.
     """
 
-    def __init__(self, reason: OSError) -> None:
+    def __init__(self, reason: OSError, is_closed: bool) -> None:
         super().__init__(str(reason))
-        self._reason = reason
+        self._reason, self._is_closed = reason, is_closed
 
     @property
     def exit_code(self) -> ExitCode:
         """As a shell tells the end by SIGPIPE; a full disk is a failure."""
-        return ExitCode.OUTPUT_CLOSED if self._reason.errno in CLOSED else ExitCode.FAILED
+        return ExitCode.OUTPUT_CLOSED if self._is_closed else ExitCode.FAILED
 
     def tell(self) -> None:
         """Say it on stderr, unless a reader has just read enough."""
@@ -67,7 +68,7 @@ class _Descriptor(io.FileIO):
         except OSError as error:
             self._is_lost = True
             if self._ends(error):
-                raise OutputLostError(error) from error
+                raise OutputLostError(error, _is_closed(self.fileno(), error)) from error
             return memoryview(data).nbytes
 
 
@@ -120,6 +121,17 @@ def _watched(stream: io.TextIOWrapper | None, descriptor: _Descriptor) -> io.Tex
         errors=ESCAPE,
         line_buffering=True,
     )
+
+
+def _is_closed(number: int, error: OSError) -> bool:
+    """Whether a write was refused because nobody reads any more.
+
+    A terminal that is closed refuses with EIO, as a broken disk does, before its SIGHUP arrives, which
+    `nohup` keeps away altogether.
+    """
+    if error.errno == errno.EIO:
+        return stat.S_ISCHR(os.fstat(number).st_mode)
+    return error.errno in CLOSED
 
 
 def _is_one_file() -> bool:

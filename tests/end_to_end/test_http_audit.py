@@ -47,7 +47,7 @@ def test_an_audit_asks_once_for_each_sample_and_keeps_no_secret(
     assert all(headers["Authorization"] == f"Bearer {CANARY}" for headers, _ in api.requests)
     assert fails or len(api.requests) == 40
     printed = "".join(capfd.readouterr())
-    assert CANARY not in printed and ("401" in printed) is fails
+    assert CANARY not in printed and ("the API answered 401" in printed) is fails
     files = [path for path in small_world.run.rglob("*") if path.is_file()]
     assert files and not any(CANARY.encode() in file.read_bytes() for file in files)
     assert not any((small_world.run / "answers").glob("*")) or fails

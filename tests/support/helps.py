@@ -1,4 +1,5 @@
-"""`--help` of every job, with a stdout that takes nothing: a pipe that nobody reads, and a full device.
+"""`--help` of every job, with a stdout that takes nothing: a pipe that nobody reads, a closed terminal, and
+a full device.
 
     python -m tests.support.helps > a JSON object: a job and where its stdout leads -> its exit code
 
@@ -11,18 +12,21 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
 import sys
 
 from jobs.__main__ import JOBS, main
 
+PLACES = ("pipe", "terminal", "full")
+
 
 def nowhere(where: str) -> int:
-    """A descriptor that takes nothing."""
+    """A descriptor that takes nothing. The terminal is nobody's controlling one: its end sends no signal."""
     if where == "full":
         return os.open("/dev/full", os.O_WRONLY)
-    read, write = os.pipe()
-    os.close(read)
-    return write
+    reader, writer = pty.openpty() if where == "terminal" else os.pipe()
+    os.close(reader)
+    return writer
 
 
 def new_stdout(where: str) -> io.TextIOWrapper:
@@ -34,7 +38,7 @@ def new_stdout(where: str) -> io.TextIOWrapper:
 def run() -> None:
     report, ends, streams = os.dup(1), {}, []
     for job in JOBS:
-        for where in ("pipe", "full"):
+        for where in PLACES:
             stream = new_stdout(where)
             # Both names, as where a process begins.
             sys.stdout = vars(sys)["__stdout__"] = stream
