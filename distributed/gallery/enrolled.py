@@ -18,6 +18,8 @@ from schemas.errors import SpecError
 from schemas.run.shard import Footer
 from schemas.run.tables import Outcome, Role, template_column
 
+SEPARATOR = "\0"
+
 
 @dataclass(frozen=True)
 class EnrolledGallery:
@@ -70,11 +72,15 @@ def without_people(table: pa.Table, identities: Collection[str]) -> pa.Table:
 def enrolled_gallery(table: pa.Table, recognizers: Sequence[str]) -> EnrolledGallery:
     """The accepted photos of a `gallery.parquet`."""
     rows = accepted(table)
-    roles, names = rows["role"].to_pylist(), rows["identity"].to_pylist()
-    keys = sorted(set(zip(roles, names, strict=True)))
-    index = {key: position for position, key in enumerate(keys)}
-    identity = np.array([index[key] for key in zip(roles, names, strict=True)], np.int64)
-    photos = rows["photo"].to_pylist()
+    names, photos = rows["identity"].to_pylist(), rows["photo"].to_pylist()
+    people = pc.binary_join_element_wise(rows["role"], rows["identity"], SEPARATOR).combine_chunks()
+    encoded = people.dictionary_encode()
+    # UTF-8 sorts by bytes as text does by code points.
+    order = pc.sort_indices(encoded.dictionary)
+    position = np.empty(len(order), np.int64)
+    position[order.to_numpy()] = np.arange(len(order))
+    keys = [key.split(SEPARATOR, 1) for key in encoded.dictionary.take(order).to_pylist()]
+    identity = position[encoded.indices.to_numpy()]
     return EnrolledGallery(
         names=[name for _, name in keys],
         roles=[Role(role) for role, _ in keys],
