@@ -143,6 +143,31 @@ def restart(spec: Path, *, shards: tuple[int, ...], repeats: int, output: Path |
     return guarded(lambda: bench_restart(load_spec(spec), sorted(shards), repeats, output, words))
 
 
+@command.command(
+    "roles",
+    cls=StrictCommand,
+    help="a finished audit with labels, whose people's roles are drawn anew",
+    epilog="The run stays as it is.",
+)
+@spec_argument
+@click.option("--draws", type=POSITIVE, default=500, help="of who is a candidate")
+@click.option(
+    "--samples",
+    cls=WordsOption,
+    multiple=True,
+    type=POSITIVE,
+    metavar="N...",
+    default=(),
+    help="the first so many samples; all, if not given",
+)
+@click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
+def roles(spec: Path, *, draws: int, samples: tuple[int, ...], output: Path | None) -> int:
+    from jobs.benchmarks.roles import bench_roles
+
+    words = given_words()
+    return guarded(lambda: bench_roles(load_spec(spec), draws, samples, output, words))
+
+
 @command.command("encryption", cls=StrictCommand, help="what encrypted templates cost, written and read")
 @spec_argument
 @click.option("--images", type=POSITIVE, default=2000, help="samples of one repeat")

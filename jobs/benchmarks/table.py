@@ -86,7 +86,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """What one bench has found. command: the words after `idleak bench`."""
+    """What one bench has found. command: the words after `idleak bench`; repeats: 0 if nothing is timed."""
 
     command: Sequence[str]
     repeats: int
@@ -97,10 +97,10 @@ class Report:
     @property
     def markdown(self) -> str:
         bars = Table("Bars", ("claim", "bar", "measured", "verdict"), [bar.cells for bar in self.bars])
-        spread = (
-            f"Medians of {self.repeats} interleaved repeats, with least and most; ratios repeat by repeat."
-        )
-        parts = [f"# idleak bench {self.command[0]}", machine(self.command), spread]
+        parts = [f"# idleak bench {self.command[0]}", machine(self.command)]
+        if self.repeats:
+            repeats = f"Medians of {self.repeats} interleaved repeats, with least and most"
+            parts.append(f"{repeats}; ratios repeat by repeat.")
         parts += [str(table) for table in [*self.tables, bars]]
         parts += ["\n".join(f"- {note}" for note in self.notes)] if self.notes else []
         return "\n\n".join(parts) + "\n"

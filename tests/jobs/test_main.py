@@ -115,7 +115,7 @@ def test_without_its_project_file_the_version_is_that_of_the_installation(tmp_pa
     [
         (["adit"], "Did you mean 'audit'?"),
         (["nigthly", "fleet.yaml"], "Did you mean 'nightly'?"),
-        (["bench", "wrlds"], "Did you mean 'worlds'?"),
+        (["bench", "gallary"], "Did you mean 'gallery'?"),
         (["audit", "--unamed", "spec.yaml"], "Did you mean '--unnamed'?"),
         (["purge", "run", "--identiy", "-"], "Did you mean '--identity'?"),
         (["--verison"], "Did you mean '--version'?"),
