@@ -2,40 +2,84 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from distributed.gallery.photos import list_gallery
+from distributed.gallery.text_tables import read_table
+from distributed.runtime.digests import digest_lines
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
 from schemas.spec.audit import AuditSpec
 from schemas.spec.membership import QUALITY
 
+Attributes = dict[str, dict[str, str]]
+"""Column -> person -> value."""
 
-def read_attributes(spec: AuditSpec) -> dict[str, dict[str, str]]:
+
+def read_attributes(spec: AuditSpec) -> Attributes:
     """Column -> pseudonym -> value, for the columns that `membership.strata` names besides `quality`.
 
-    Raises SpecError unless `gallery.attributes` is a CSV with the columns `identity` and those.
+    From `gallery.attributes` and the lists of both sides. Raises SpecError for a column that none of them
+    has, or that two have.
     """
     columns = [name for name in spec.membership.strata if name != QUALITY]
     if not columns:
         return {}
-    assert spec.gallery.attributes is not None, "the spec's validators demand it"
-    rows = _rows(Path(spec.gallery.attributes), ["identity", *columns])
-    people = [Vault(spec.protection).identity_pseudonym(row["identity"]) for row in rows]
+    in_file, listed = _of_file(spec), listed_attributes(spec)
+    vault = Vault(spec.protection)
+    chosen = {name: _chosen(name, in_file, listed, spec) for name in columns}
     return {
-        name: {person: row[name] or "unknown" for person, row in zip(people, rows, strict=True)}
-        for name in columns
+        name: {vault.identity_pseudonym(person): value or "unknown" for person, value in values.items()}
+        for name, values in chosen.items()
     }
 
 
-def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = set(needed) - set(reader.fieldnames or ())
-            if missing:
-                raise SpecError(f"{path} has no column {min(missing)!r}; membership.strata needs it")
-            return list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SpecError(f"cannot read the attributes {path}: {error}; correct gallery.attributes") from error
+def digest_attributes(spec: AuditSpec) -> str | None:
+    """Of the attributes that the strata are made from, where a list of people may bring some."""
+    if not any(side.has_attributes for side in spec.gallery.sides):
+        return None
+    columns = read_attributes(spec)
+    return digest_lines(
+        f"{name}\0{person}\0{value}"
+        for name, values in sorted(columns.items())
+        for person, value in sorted(values.items())
+    )
+
+
+def listed_attributes(spec: AuditSpec) -> Attributes:
+    """What the sources of both sides say of their people; under names."""
+    merged: Attributes = {}
+    if any(side.has_attributes for side in spec.gallery.sides):
+        for listing in list_gallery(spec.gallery).sides.values():
+            for name, values in listing.attributes.items():
+                merged.setdefault(name, {}).update(values)
+    return merged
+
+
+def _of_file(spec: AuditSpec) -> Attributes:
+    if spec.gallery.attributes is None:
+        return {}
+    table = read_table(Path(spec.gallery.attributes), key="gallery.attributes")
+    people = table.column("identity")
+    return {
+        name: dict(zip(people, table.column(name), strict=True))
+        for name in table.columns
+        if name.casefold() != "identity"
+    }
+
+
+def _chosen(
+    name: str,
+    in_file: Mapping[str, Mapping[str, str]],
+    listed: Mapping[str, Mapping[str, str]],
+    spec: AuditSpec,
+) -> Mapping[str, str]:
+    if name in in_file and name in listed:
+        raise SpecError(f"{name} is in {spec.gallery.attributes} and in a list of people: give it once")
+    values = in_file.get(name) or listed.get(name)
+    if values is None:
+        where = spec.gallery.attributes or "the lists of people"
+        known = ", ".join(sorted({*in_file, *listed})) or "none"
+        raise SpecError(f"{where} has no column {name!r}; membership.strata needs it; there are: {known}")
+    return values

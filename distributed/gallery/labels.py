@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.gallery.enrolled import accepted
+from distributed.gallery.text_tables import read_table
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 
-COLUMNS = ["identity", "member"]
+COLUMNS = ("identity", "member")
+MEMBER = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 def read_labels(path: Path, vault: Vault) -> dict[str, bool]:
-    """Pseudonym -> member. Raises SpecError unless the file is a CSV `identity,member` with 0 or 1."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != COLUMNS:
-                raise SpecError(f"{path} must begin with the line identity,member, not {reader.fieldnames}")
-            return {
-                vault.identity_pseudonym(row["identity"]): _member(row["member"], path, reader.line_num)
-                for row in reader
-            }
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SpecError(f"cannot read the labels {path}: {error}; correct gallery.labels") from error
+    """Pseudonym -> member. Raises SpecError unless the file is a table with the columns `identity` and
+    `member`, and every member is one of MEMBER, in whatever case."""
+    table = read_table(path, key="gallery.labels")
+    if missing := [name for name in COLUMNS if table.place(name) is None]:
+        raise SpecError(
+            f"{path} must begin with the line identity,member, not {list(table.columns)}: no {missing[0]}"
+        )
+    rows = zip(table.column("identity"), table.column("member"), table.lines, strict=True)
+    labels: dict[str, bool] = {}
+    for name, value, line in rows:
+        person, member = vault.identity_pseudonym(name), _member(value, path, line)
+        if labels.setdefault(person, member) != member:
+            raise SpecError(f"{path}, line {line}: says another thing of a person than a line before")
+    return labels
 
 
 def require_usable_labels(spec: AuditSpec, gallery: pa.Table) -> None:
     """Raise SpecError, before the long work, if the spec's labels cannot serve to evaluate its verdicts."""
+    candidates = accepted(gallery.filter(pc.equal(gallery["role"], Role.CANDIDATE)))
+    require_labels_of(spec, candidates["identity"].to_pylist())
+
+
+def require_labels_of(spec: AuditSpec, candidates: Iterable[str]) -> None:
+    """The same of these candidates, by pseudonym, whether or not they are enrolled yet."""
     if spec.gallery.labels is None:
         return
     labels = read_labels(Path(spec.gallery.labels), Vault(spec.protection))
-    candidates = accepted(gallery.filter(pc.equal(gallery["role"], Role.CANDIDATE)))
-    known = [labels[name] for name in set(candidates["identity"].to_pylist()) if name in labels]
+    known = [labels[name] for name in set(candidates) if name in labels]
     if len(set(known)) < 2:
         raise SpecError(
             f"{spec.gallery.labels} labels {sum(known)} candidates as members and "
@@ -46,7 +55,7 @@ def require_usable_labels(spec: AuditSpec, gallery: pa.Table) -> None:
         )
 
 
-def _member(value: str | None, path: Path, line: int) -> bool:
-    if value not in ("0", "1"):
-        raise SpecError(f"{path}, line {line}: member must be 0 or 1, not {value!r}")
-    return value == "1"
+def _member(value: str, path: Path, line: int) -> bool:
+    if value.casefold() not in MEMBER:
+        raise SpecError(f"{path}, line {line}: member must be 0 or 1, or yes or no, not {value!r}")
+    return MEMBER[value.casefold()]

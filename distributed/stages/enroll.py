@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from distributed.embedding.fingerprint import recognizer_fields
 from distributed.execution.executor import Executor, Watch
+from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import accepted, read_gallery, without_people
+from distributed.gallery.labels import require_labels_of
 from distributed.gallery.names import names_of, read_names, write_names
 from distributed.gallery.overlap import gallery_overlap, require_each_once
 from distributed.gallery.people.listing import Notice
@@ -70,6 +72,7 @@ def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     names = _all_names(spec, source)
     write_names(store, Vault(spec.protection), names)
     require_each_once(spec, source)
+    _require_usable_tables(spec, source)
     parts = [without_people(table, source.erased) for table in earlier_galleries(spec)]
     if source.photos:
         parts.append(_embed_photos(spec, source.photos, fingerprint, store, executor, watch))
@@ -90,6 +93,13 @@ def enrolment_of(spec: AuditSpec, source: GallerySource, table: pa.Table, names:
     require_each_once(spec, source, table)
     overlap = gallery_overlap(spec, source, table, names)
     return Enrolment(table, source.fingerprint, overlap, source.notices)
+
+
+def _require_usable_tables(spec: AuditSpec, source: GallerySource) -> None:
+    """Raise SpecError, before a photo is enrolled, for attributes or labels that cannot serve."""
+    read_attributes(spec)
+    if spec.gallery.candidates.earlier is None:
+        require_labels_of(spec, (photo.identity for photo in source.photos if photo.role is Role.CANDIDATE))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from distributed.embedding.fingerprint import faces_fields
+from distributed.gallery.attributes import digest_attributes
 from distributed.runtime.digests import digest_file
 from distributed.runtime.versions import ALGORITHM_VERSION, VERDICT_VERSION, version_fields
 from distributed.sampling.adapters import generator_fields
@@ -31,6 +32,7 @@ def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
     membership = spec.membership.model_dump(exclude={"reference"})
     reference = "none" if spec.membership.reference is None else read_reference(spec).model_dump_json()
     labels, attributes = spec.gallery.labels, spec.gallery.attributes
+    listed = digest_attributes(spec)
     return Fingerprint(
         {
             "samples.sha256": sampling_fingerprint(spec).digest,
@@ -40,6 +42,7 @@ def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
             "membership.reference": reference,
             "labels.sha256": digest_file(Path(labels)) if labels else "none",
             "attributes.sha256": digest_file(Path(attributes)) if attributes else "none",
+            **({} if listed is None else {"attributes.listed": listed}),
             "version.algorithm": ALGORITHM_VERSION,
             "version.overlap": OVERLAP_VERSION,
             "version.verdict": VERDICT_VERSION,

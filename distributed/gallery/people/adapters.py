@@ -13,6 +13,8 @@ from schemas.spec.people import PeopleSource, PeopleSpec, PhotoSource
 # Imported when first used.
 MODULES = {
     "folders": "distributed.gallery.people.folders",
+    "list": "distributed.gallery.people.image_list",
+    "flat": "distributed.gallery.people.flat",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,13 +50,17 @@ class Tree:
     def photos(self, folder: Path) -> Iterator[Path]:
         """Files below a folder that have the name or the first bytes of an image."""
         folders, files = self.entries(folder)
+        yield from self.kept(files)
+        for inner in folders:
+            yield from self.photos(inner)
+
+    def kept(self, files: Iterable[Path]) -> Iterator[Path]:
+        """Those of them that may be photos; the others are strays."""
         for path in files:
             if is_photo(path):
                 yield path
             else:
                 self.strays.append(path)
-        for inner in folders:
-            yield from self.photos(inner)
 
     def notices(self) -> list[Notice]:
         """What was left out, by name below the root."""

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from schemas.spec.people.base import PeopleSource, PhotoSource
+from schemas.spec.people.flat import FlatPeople
 from schemas.spec.people.folders import FoldersPeople
+from schemas.spec.people.image_list import ListPeople
 from schemas.spec.people.short_form import SHORT_FORM, PeopleSpec
 
 
@@ -16,11 +18,14 @@ def _kind(given: Any) -> str:
     return SHORT_FORM if kind is None else str(kind)
 
 
-KINDS: tuple[type[PhotoSource], ...] = (FoldersPeople,)
+KINDS: tuple[type[PhotoSource], ...] = (FoldersPeople, ListPeople, FlatPeople)
 """In the order of docs/people.md."""
 NAMES = tuple(kind.model_fields["kind"].annotation.__args__[0] for kind in KINDS)  # type: ignore[union-attr]
 PeopleSourceSpec = Annotated[
-    Annotated[PeopleSpec, Tag(SHORT_FORM)] | Annotated[FoldersPeople, Tag("folders")],
+    Annotated[PeopleSpec, Tag(SHORT_FORM)]
+    | Annotated[FoldersPeople, Tag("folders")]
+    | Annotated[ListPeople, Tag("list")]
+    | Annotated[FlatPeople, Tag("flat")],
     Discriminator(
         _kind,
         custom_error_type="unknown_kind",

@@ -1,0 +1,51 @@
+"""What a list of images says of its people."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from distributed.gallery.people.listing import Notice
+from distributed.gallery.text_tables import TextTable
+from schemas.errors import SpecError
+
+
+def require_identities(table: TextTable, people: Sequence[str]) -> None:
+    """Raise SpecError for a row without an identity, or if there is no row."""
+    if not people:
+        raise SpecError(f"{table.path} names nobody: give a row for each image")
+    nameless = next((line for line, person in zip(table.lines, people, strict=True) if not person), None)
+    if nameless is not None:
+        raise SpecError(f"{table.path}, line {nameless}: no identity; name one, or remove the row")
+
+
+def attributes_of(
+    table: TextTable, people: Sequence[str], used: Collection[str]
+) -> tuple[dict[str, dict[str, str]], list[Notice]]:
+    """Column -> identity -> value, of columns that say one thing of each person; and which do not."""
+    places = {table.place(name) for name in used}
+    attributes: dict[str, dict[str, str]] = {}
+    differing = []
+    for place, name in enumerate(table.columns):
+        if place in places:
+            continue
+        values: dict[str, str] = {}
+        if all(
+            values.setdefault(person, row[place]) == row[place]
+            for person, row in zip(people, table.rows, strict=True)
+        ):
+            attributes[name] = values
+        else:
+            differing.append(name)
+    return attributes, _notices(table, attributes, differing)
+
+
+def _notices(table: TextTable, attributes: Collection[str], differing: Collection[str]) -> list[Notice]:
+    found = (
+        (attributes, "taken as attributes of people"),
+        (differing, "no attributes of people, as photos of one person differ in them"),
+    )
+    return [
+        Notice(f"{table.path.name}: columns {', '.join(names)}: {what}", warns=False)
+        for names, what in found
+        if names
+    ]

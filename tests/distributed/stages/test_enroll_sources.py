@@ -1,0 +1,105 @@
+"""The same photos from every kind of source give the same templates of the same people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from distributed.execution.executor import Observer, Unobserved
+from distributed.execution.local import LocalExecutor
+from distributed.stages.enroll import Enrolment, enroll
+from distributed.storage.store import open_run
+from schemas.errors import SpecError
+from tests.support.small_world import SmallWorld
+
+Source = dict[str, Any]
+
+
+@contextmanager
+def watch(title: str, unit: str = "images", /) -> Iterator[Observer]:
+    yield Unobserved()
+
+
+def enrolled(world: SmallWorld, name: str, candidates: Source, **changes: Any) -> Enrolment:
+    gallery = {"candidates": candidates, "cohort": {"images": "cohort"}, "detector": False}
+    spec = world.spec(name, gallery=gallery | changes)
+    return enroll(spec, open_run(spec), LocalExecutor(), watch)
+
+
+def people_and_templates(table: pa.Table) -> list[tuple[str, bytes]]:
+    rows = zip(table["identity"].to_pylist(), table["template_tiny"].to_pylist(), strict=True)
+    return sorted((person, repr(template).encode()) for person, template in rows)
+
+
+def photos_of(world: SmallWorld) -> list[Path]:
+    return sorted((world.folder / "candidates").glob("*/*.png"))
+
+
+def as_folders(world: SmallWorld) -> Source:
+    return {"kind": "folders", "path": "candidates"}
+
+
+def as_list(world: SmallWorld) -> Source:
+    rows = [f"{path.parent.name}/{path.name};{path.parent.name}" for path in photos_of(world)]
+    (world.folder / "list.csv").write_text("\n".join(["image;identity", *rows]), encoding="utf-16")
+    return {"kind": "list", "path": "candidates", "list": "list.csv"}
+
+
+def as_flat(world: SmallWorld) -> Source:
+    (world.folder / "flat").mkdir()
+    for path in photos_of(world):
+        (world.folder / "flat" / f"{path.parent.name}_{path.stem}.png").write_bytes(path.read_bytes())
+    return {"kind": "flat", "path": "flat"}
+
+
+@pytest.mark.parametrize("make", [as_folders, as_list, as_flat])
+def test_the_templates_are_those_of_folders(
+    small_world: SmallWorld, make: Callable[[SmallWorld], Source]
+) -> None:
+    short = enrolled(small_world, "short", {"images": "candidates"})
+    other = enrolled(small_world, "other", make(small_world))
+    assert people_and_templates(other.table) == people_and_templates(short.table)
+    if make is as_folders:
+        assert other.table.equals(short.table) and other.fingerprint == short.fingerprint
+        first, second = (
+            small_world.folder / "runs" / name / "gallery.parquet" for name in ("short", "other")
+        )
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_at_most_is_part_of_the_fingerprint_and_chooses_from_each(small_world: SmallWorld) -> None:
+    whole = enrolled(small_world, "whole", as_folders(small_world))
+    few = enrolled(small_world, "few", as_folders(small_world) | {"at_most": 1})
+    assert whole.fingerprint != few.fingerprint and whole.table.num_rows == few.table.num_rows + 20
+    other = enrolled(small_world, "seed", as_folders(small_world) | {"at_most": 1, "seed": 1})
+    assert other.fingerprint != few.fingerprint
+    assert [notice.text for notice in few.notices] == [
+        "candidate: 20 photos are left out by at_most: 1 of each person were chosen by the seed 0"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "membership", "says"),
+    [
+        ({"labels": "few.csv"}, {}, "labels 1 candidates as members and 0 as others"),
+        ({"attributes": "few.csv"}, {"strata": ["group"]}, "has no column 'group'"),
+    ],
+)
+def test_what_is_wrong_with_tables_is_said_before_a_photo_is_enrolled(
+    small_world: SmallWorld, changes: Source, membership: Source, says: str
+) -> None:
+    (small_world.folder / "few.csv").write_text("identity,member\nperson-001,1\n")
+    gallery = {"candidates": {"images": "candidates"}, "cohort": {"images": "cohort"}, "detector": False}
+    spec = small_world.spec(gallery=gallery | changes, membership=membership)
+
+    class NoExecutor(LocalExecutor):
+        def run(self, *arguments: Any) -> Any:
+            raise AssertionError("a photo was enrolled")
+
+    with pytest.raises(SpecError, match=says):
+        enroll(spec, open_run(spec), NoExecutor(), watch)
