@@ -62,8 +62,16 @@ class Vault:
             "`openssl rand -base64 32` and keep it outside of the run"
         )
 
+    @cached_property
+    def _purposes(self) -> dict[str, bytes]:
+        """Keys that were derived: a large gallery asks for millions of pseudonyms."""
+        return {}
+
     def _derived(self, purpose: str) -> bytes:
-        return HKDF(SHA256(), KEY_BYTES, salt=None, info=f"idleak {purpose}".encode()).derive(self._key)
+        if purpose not in self._purposes:
+            info = f"idleak {purpose}".encode()
+            self._purposes[purpose] = HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(self._key)
+        return self._purposes[purpose]
 
     def _mac(self, purpose: str, text: str) -> str:
         return hmac.new(self._derived(purpose), text.encode("utf-8", "surrogateescape"), "sha256").hexdigest()

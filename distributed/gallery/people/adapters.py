@@ -15,6 +15,7 @@ MODULES = {
     "folders": "distributed.gallery.people.folders",
     "list": "distributed.gallery.people.image_list",
     "flat": "distributed.gallery.people.flat",
+    "recordio": "distributed.gallery.people.recordio",
 }
 
 

@@ -1,4 +1,4 @@
-"""Where an encoded image lies: a file, bytes of a file, or a cell of a Parquet file; and how it is read."""
+"""Where an encoded image lies: a file, bytes of a file, or a record of one; and how it is read."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from distributed.runtime.digests import digest_file
 from distributed.sampling.generator import DEFAULT_PIXELS, Image, InvalidImage
 from distributed.sampling.images.decode import decode
+from distributed.sampling.images.recordio import Record, read_record
 from schemas.errors import SpecError
 
 
@@ -25,7 +26,7 @@ class Span:
     size: int
 
 
-Place = Path | Span
+Place = Path | Span | Record
 
 
 class PlaceReader:
@@ -33,7 +34,9 @@ class PlaceReader:
 
     def encoded(self, place: Place) -> bytes | Path:
         """What `decode` takes. Raises SpecError for bytes that are not there."""
-        return place if isinstance(place, Path) else _read(place)
+        if isinstance(place, Path):
+            return place
+        return _read(place) if isinstance(place, Span) else read_record(place)
 
     def digest(self, place: Place) -> str:
         """Hexadecimal sha256 of the encoded image. Raises SpecError or ModelError if it cannot be read."""

@@ -10,6 +10,7 @@ from schemas.spec.people.base import PeopleSource, PhotoSource
 from schemas.spec.people.flat import FlatPeople
 from schemas.spec.people.folders import FoldersPeople
 from schemas.spec.people.image_list import ListPeople
+from schemas.spec.people.recordio import RecordioPeople
 from schemas.spec.people.short_form import SHORT_FORM, PeopleSpec
 
 
@@ -18,14 +19,15 @@ def _kind(given: Any) -> str:
     return SHORT_FORM if kind is None else str(kind)
 
 
-KINDS: tuple[type[PhotoSource], ...] = (FoldersPeople, ListPeople, FlatPeople)
+KINDS: tuple[type[PhotoSource], ...] = (FoldersPeople, ListPeople, FlatPeople, RecordioPeople)
 """In the order of docs/people.md."""
 NAMES = tuple(kind.model_fields["kind"].annotation.__args__[0] for kind in KINDS)  # type: ignore[union-attr]
 PeopleSourceSpec = Annotated[
     Annotated[PeopleSpec, Tag(SHORT_FORM)]
     | Annotated[FoldersPeople, Tag("folders")]
     | Annotated[ListPeople, Tag("list")]
-    | Annotated[FlatPeople, Tag("flat")],
+    | Annotated[FlatPeople, Tag("flat")]
+    | Annotated[RecordioPeople, Tag("recordio")],
     Discriminator(
         _kind,
         custom_error_type="unknown_kind",
