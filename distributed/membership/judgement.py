@@ -46,6 +46,13 @@ class Judgement:
     def verdicts(self) -> list[Verdict]:
         return [decision.verdict for decision in self.decisions]
 
+    def least_members(self) -> int:
+        """With 95 % confidence at least so many candidates are members: of all of them together, at most
+        a share of `fdp_bounds` is not."""
+        p_values = self.calibrated.p_value
+        bound = self.decisions[int(p_values.argmax())].fdp_bound
+        return round(len(p_values) * (1 - bound))
+
     def flagged(self) -> NDArray[np.bool_]:
         return np.array([decision.verdict is Verdict.LEAKED for decision in self.decisions], dtype=np.bool_)
 

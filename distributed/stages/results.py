@@ -240,6 +240,7 @@ def _score(
         verdicts={verdict: counts[verdict] for verdict in Verdict},
         flagged=[name for name, verdict, _ in pairs if verdict is Verdict.LEAKED],
         flagged_fdp_bound=_of_largest_p(judgement, bounds),
+        least_members=judgement.least_members(),
         resembles={name: gallery.names[other] for name, other in explained if other >= 0},
         set_p_value=judgement.set_p_value,
         inconclusive_reasons=_inconclusive_reasons(judgement),

@@ -97,6 +97,12 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
             f"with 95 % confidence at most {headline.flagged_fdp_bound:.0%} of the flagged are false, if "
             "candidates who did not leak are exchangeable with the cohort"
         )
+    if headline.least_members:
+        lines.append(
+            f"with 95 % confidence at least {headline.least_members:,} of {power.candidates:,} candidates "
+            f"leaked, {'flagged or not' if headline.flagged else 'whoever they are'}, if those who did not "
+            "are exchangeable with the cohort"
+        )
     lines += [f"inconclusive, {n:,}: {reason}" for reason, n in headline.inconclusive_reasons.items()]
     if headline.detectable_share is not None:
         lines.append(f"not detected: {silence_text(headline.detectable_share)}")

@@ -215,6 +215,11 @@ class ScoreResult(Record):
         description="with 95 % confidence at most this share of the flagged are false, if candidates who "
         "did not leak are exchangeable with the cohort; null if nobody is flagged"
     )
+    least_members: int | None = Field(
+        None,
+        description="with 95 % confidence at least so many candidates leaked, flagged or not, if those who "
+        "did not are exchangeable with the cohort; null in runs of version 0.1",
+    )
     resembles: dict[str, str] = Field(
         description="who is not flagged, and the flagged person whom most of their nearest samples fit better"
     )

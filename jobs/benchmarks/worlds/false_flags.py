@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -69,7 +70,7 @@ def false_discoveries(bench: Bench) -> Found:
     for leaked, siblings in [*((people, 0) for people in LEAKED), (10, 10)]:
         discoveries = _discoveries(bench, replace(base, leaked=leaked, siblings=siblings), count)
         for name in TWO:
-            proportion, power = discoveries[name]
+            proportion, power = discoveries[name].false_share, discoveries[name].power
             lookalikes = f", {siblings} who look like them" if siblings else ""
             bar = LOOKALIKE_BAR if siblings else FDR
             rows.append(
@@ -84,6 +85,7 @@ def false_discoveries(bench: Bench) -> Found:
             )
             if not siblings:
                 points[name].append((proportion, power))
+                rows.append(_least_members(discoveries[name], name, leaked))
 
     def draw(axes: Axes) -> None:
         for name, values in points.items():
@@ -98,20 +100,45 @@ def false_discoveries(bench: Bench) -> Found:
     return Found(rows, draw)
 
 
-def _discoveries(bench: Bench, world: World, count: int) -> dict[str, tuple[Mean, Mean]]:
-    """Score -> false discovery proportion and power."""
-    rates: dict[str, list[tuple[float, float]]] = {}
+@dataclass(frozen=True)
+class Discoveries:
+    """Of many worlds: the share of flags that are false, the power, the lower bounds on how many leaked, and
+    how many of these bounds are above the truth."""
+
+    false_share: Mean
+    power: Mean
+    least: Mean
+    too_many: Share
+
+
+def _least_members(discoveries: Discoveries, name: str, leaked: int) -> Row:
+    return Row(
+        f"at least so many of 100 leaked, of whom {leaked} did: {name}",
+        "above the truth in at most 5 % of worlds; upper end of the interval at most 6 %",
+        f"above it in {discoveries.too_many}; on average {discoveries.least}",
+        discoveries.too_many.n,
+        discoveries.too_many.at_most(FDR),
+    )
+
+
+def _discoveries(bench: Bench, world: World, count: int) -> dict[str, Discoveries]:
+    rates: dict[str, list[tuple[float, float, int, bool]]] = {}
     for judged in bench.judged(world, count, 10 + world.leaked + world.siblings, scores=TWO):
         truth = judged.leaked()
         for judgement in judged.judgements:
             flagged = judgement.flagged()
             proportion = float((flagged & ~truth).sum() / max(1, flagged.sum()))
             power = float((flagged & truth).sum() / truth.sum())
-            rates.setdefault(judgement.score_name, []).append((proportion, power))
-    return {
-        name: (Mean.of([a for a, _ in values]), Mean.of([b for _, b in values]))
-        for name, values in rates.items()
-    }
+            least = judgement.least_members()
+            rates.setdefault(judgement.score_name, []).append(
+                (proportion, power, least, least > int(truth.sum()))
+            )
+    return {name: _over_worlds(values) for name, values in rates.items()}
+
+
+def _over_worlds(worlds: Sequence[tuple[float, float, int, bool]]) -> Discoveries:
+    shares, powers, least, too_many = zip(*worlds, strict=True)
+    return Discoveries(Mean.of(shares), Mean.of(powers), Mean.of(least), Share(sum(too_many), len(worlds)))
 
 
 TAILS = (0.01, 0.05)

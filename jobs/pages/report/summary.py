@@ -80,6 +80,8 @@ def _certainty(run: FinishedRun) -> Iterator[str]:
         )
     if headline.flagged_fdp_bound is not None:
         yield _bound(len(headline.flagged), headline.flagged_fdp_bound)
+    if headline.least_members:
+        yield _least(headline.least_members, power.candidates, flags=bool(headline.flagged))
     if headline.detectable_share is not None:
         yield (
             f"Not detected, {headline.verdicts[Verdict.NOT_DETECTED]:,}: "
@@ -107,6 +109,14 @@ def _bound(flagged: int, bound: float) -> str:
     return (
         f"With 95{PERCENT} confidence, {least} by chance, if candidates who did not leak are exchangeable "
         "with the cohort. Lookalikes of leaked people are not."
+    )
+
+
+def _least(members: int, candidates: int, *, flags: bool) -> str:
+    who = "whether flagged or not" if flags else "although this audit cannot say who"
+    return (
+        f"With 95{PERCENT} confidence, at least {members:,} of {people(candidates)} leaked, {who}, if "
+        "candidates who did not are exchangeable with the cohort."
     )
 
 

@@ -30,7 +30,7 @@ from tests.jobs.pages.test_report import change_results, counts, headline_with
 from tests.jobs.schedule.test_nightly import write_fleet
 from tests.support.pages import Page
 from tests.support.people import pseudonym
-from tests.support.small_world import CANDIDATES, SmallWorld
+from tests.support.small_world import CANDIDATES, MEMBERS, SmallWorld
 
 SHARE = 7.28e-5
 OF_FLAGS = ("by chance", "Of all whom", "who is flagged", "Lookalikes", "says which people", "of the flagged")
@@ -78,6 +78,7 @@ def with_nobody_flagged(world: SmallWorld, leaked: int, silent: int, missing: in
         verdicts=counts(leaked, silent, missing),
         flagged=[],
         flagged_fdp_bound=None,
+        least_members=0,
         inconclusive_reasons={"too few": missing} if missing else {},
         detectable_share=SHARE if silent else None,
     )
@@ -96,6 +97,20 @@ def test_who_resembles_a_flagged_person_is_remarked_on_and_judged_as_before(
     unnamed = "\n".join(summary_lines(results, results.scores[0], named=False))
     assert "as their nearest samples fit a flagged person better: 1" in unnamed
     assert name[:12] not in unnamed and other[:12] not in unnamed
+
+
+def test_how_many_leaked_at_least_is_said_also_where_nobody_is_flagged(finished_world: SmallWorld) -> None:
+    headline = read_results(RunStore(str(finished_world.run))).scores[0]
+    assert headline.least_members is not None and 1 <= headline.least_members <= MEMBERS
+    least = f"at least {headline.least_members} of {CANDIDATES}"
+    assert f"{least} people leaked, whether flagged or not, if" in first_screen(finished_world)
+    assert f"{least} candidates leaked, flagged or not, if" in terminal(finished_world)
+    with_nobody_flagged(finished_world, 0, 0, CANDIDATES)
+    assert "people leaked" not in first_screen(finished_world)
+    headline_with(finished_world, least_members=2, flagged=[])
+    text = terminal(finished_world) + first_screen(finished_world)
+    assert "at least 2 of 20 people leaked, although this audit cannot say who, if" in text
+    assert "at least 2 of 20 candidates leaked, whoever they are, if" in text and "flagged or not" not in text
 
 
 def test_what_a_hit_is_stands_once_beside_who_is_over_represented(finished_world: SmallWorld) -> None:
