@@ -8,6 +8,7 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import boto3
@@ -16,6 +17,7 @@ from moto.server import ThreadedMotoServer
 
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
+from tests.support.in_process import tasks_in_process
 from tests.support.small_world import SmallWorld, build
 
 os.environ["IDLEAK_KEY"] = base64.b64encode(bytes(range(32))).decode()
@@ -45,6 +47,18 @@ def ray_session() -> Iterator[None]:
         )
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def on_ray(ray_session: None) -> None:
+    """Of a test among others that are `in_process`: Ray's workers do its tasks."""
+
+
+@pytest.fixture
+def in_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Jobs do their tasks here, without workers that load all anew. Not for tests of where tasks run."""
+    with nullcontext() if "on_ray" in request.fixturenames else tasks_in_process():
+        yield
 
 
 @pytest.fixture(scope="session")

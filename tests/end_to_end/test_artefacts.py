@@ -13,7 +13,7 @@ from jobs.cli.exit_codes import ExitCode
 from schemas.run.artefacts import ARTEFACTS, artefact_of
 from tests.support.small_world import SmallWorld
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def files_of(run: Path) -> list[str]:

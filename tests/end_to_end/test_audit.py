@@ -21,11 +21,10 @@ from tests.support.small_world import (
     PHOTOS,
     TOPK,
     SmallWorld,
-    file_bytes,
     sample_of,
 )
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def query(sql: str) -> list[Any]:
@@ -127,18 +126,6 @@ def test_a_finished_audit_started_again_changes_nothing(finished_world: SmallWor
     assert main(["audit", spec]) == ExitCode.OK
     after = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     assert {path for path in before if path.is_file() and before[path] != after[path]} == set()
-
-
-def test_workers_and_the_order_of_jobs_change_no_byte(
-    finished_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One group of shards is reduced by the driver itself, several by actors."""
-    monkeypatch.setattr("distributed.stages.passes.LEAST_SAMPLES_OF_A_GROUP", 100)
-    pair = {"device": "cpu", "workers": 2, "threads_per_worker": 1}
-    spec = str(finished_world.spec_path("pair", resources=pair))
-    for job in ("sample", "enroll", "reduce"):
-        assert main([job, spec]) == ExitCode.OK
-    assert file_bytes(finished_world.folder / "runs" / "pair") == file_bytes(finished_world.run)
 
 
 def test_a_folder_of_images_is_audited_like_its_generator(small_world: SmallWorld) -> None:

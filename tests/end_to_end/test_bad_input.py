@@ -16,7 +16,7 @@ from tests.support.models import tiny_generator
 from tests.support.people import pseudonym
 from tests.support.small_world import COHORT, DIM, PHOTOS, SmallWorld, file_bytes
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def refusal(capsys: pytest.CaptureFixture[str], spec: Path, job: str = "audit") -> tuple[int, str]:
@@ -213,6 +213,7 @@ def test_reduce_before_sample(small_world: SmallWorld, capsys: pytest.CaptureFix
     assert code == ExitCode.BAD_SPEC and "run `idleak sample` first" in line
 
 
+@pytest.mark.usefixtures("on_ray")
 def test_more_workers_than_the_machine_has(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,6 +222,7 @@ def test_more_workers_than_the_machine_has(
     assert code == ExitCode.BAD_SPEC and "lower resources.workers" in line
 
 
+@pytest.mark.usefixtures("on_ray")
 def test_cuda_without_a_gpu_is_refused_never_replaced(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,17 +100,12 @@ class Twin(nn.Module):
         return torch.tanh(z @ self.weights).reshape(-1, 3, self.size, self.size)
 
 
-@pytest.mark.usefixtures("ray_session")
-def test_code_finds_whom_its_onnx_twin_finds(small_world: SmallWorld, weights: Path) -> None:
-    assert main(["audit", spec_of(small_world, weights)]) == ExitCode.OK
-    assert flagged(small_world) == MEMBER_NAMES
-
-
-@pytest.mark.usefixtures("ray_session")
-def test_a_report_runs_the_code_that_the_run_trusts_and_no_other(
+@pytest.mark.usefixtures("in_process")
+def test_code_finds_whom_its_onnx_twin_finds_and_a_report_runs_no_other_code(
     small_world: SmallWorld, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["audit", spec_of(small_world, weights)]) == ExitCode.OK
+    assert flagged(small_world) == MEMBER_NAMES
     with_faces = ["report", str(small_world.run), "--with-faces"]
     assert main(with_faces) == ExitCode.OK
     page = (small_world.run / REPORT_FILE).read_text(encoding="utf-8")
@@ -123,7 +118,7 @@ def test_a_report_runs_the_code_that_the_run_trusts_and_no_other(
     assert (small_world.run / REPORT_FILE).read_text(encoding="utf-8") == page
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["torchscript", "torch_export"])
@@ -139,7 +134,7 @@ def test_a_saved_network_finds_whom_its_onnx_twin_finds(
     assert flagged(small_world) == MEMBER_NAMES
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.slow
 def test_people_whose_photos_a_network_pickle_makes_are_found(small_world: SmallWorld) -> None:
     code = checkout(small_world.folder / "checkout")
@@ -175,7 +170,7 @@ def test_a_crash_costs_an_attempt_and_no_byte(small_world: SmallWorld, weights: 
     assert file_bytes(small_world.folder / "runs" / "again" / "samples") == crashed
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 def test_a_run_whose_images_are_bad_fails_with_the_reason(
     small_world: SmallWorld, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distributed.execution.cluster import RayExecutor
+from distributed.execution.local import LocalExecutor
 from distributed.stages.audit import audit
 from distributed.storage.results import read_results
 from distributed.storage.store import open_run
@@ -40,7 +40,6 @@ def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GallerySpec:
     )
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_the_demo_finds_its_members_and_above_all_the_one_with_ten_times_the_photos(
     tmp_path: Path, gallery: GallerySpec
 ) -> None:
@@ -54,8 +53,7 @@ def test_the_demo_finds_its_members_and_above_all_the_one_with_ten_times_the_pho
         }
     )
     store = open_run(spec)
-    with RayExecutor() as executor:
-        audit(spec, store, executor, watching(store, spec), print)
+    audit(spec, store, LocalExecutor(), watching(store, spec), print)
     results = read_results(store)
     headline = results.scores[results.headline]
     assert headline.evaluation is not None

@@ -43,7 +43,7 @@ KEPT = Path(__file__).resolve().parents[1] / "data" / "run-0.1.1"
 MEMBER_NAMES = pseudonyms(f"person-{index:03d}" for index in range(MEMBERS))
 OF_0_1 = {"scores": ["max", "topk_mean", "hit_rate"], "topk": 4, "fdr": 0.05}
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 @pytest.fixture

@@ -12,19 +12,20 @@ from distributed.gallery.enrolled import template_rows
 from distributed.storage.store import RunStore, open_run
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
+from tests.support.in_process import tasks_in_process
 from tests.support.processes import finish, start_job
 from tests.support.small_world import SmallWorld
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 PAIR = {"device": "cpu", "workers": 2, "threads_per_worker": 1}
 
 
 @pytest.fixture(scope="module")
 def encrypted_template(finished_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    """The miniature audit twice: in clear, and encrypted, by two workers with sealed partial results."""
+    """The miniature audit twice: in clear, and encrypted, with sealed partial results."""
     world = finished_template.copy(tmp_path_factory.mktemp("encrypted") / "world")
-    with pytest.MonkeyPatch.context() as patch:
+    with tasks_in_process(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("distributed.stages.passes.LEAST_SAMPLES_OF_A_GROUP", 100)
         assert main(["audit", str(encrypted_spec(world))]) == ExitCode.OK
     return world

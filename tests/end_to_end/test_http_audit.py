@@ -19,7 +19,7 @@ from tests.support.small_world import SmallWorld
 CANARY = "canary-5f1e0c77"
 SAMPLES = {"samples": 40, "shard_size": 20}
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def generator(url: str, **changes: Any) -> dict[str, Any]:
@@ -69,6 +69,7 @@ def test_a_spent_budget_stops_cleanly_and_the_same_command_goes_on(
     assert sum(spending["requests"] for spending in spendings) == 40
 
 
+@pytest.mark.usefixtures("on_ray")
 def test_a_shard_that_fails_is_not_paid_for_twice(small_world: SmallWorld) -> None:
     def answer(body: dict[str, Any], number: int) -> Answer:
         return (500, {}, b"") if number == 13 else good(body, number)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from distributed.execution.cluster import RayExecutor
+from distributed.execution.local import LocalExecutor
 from distributed.gallery.overlap import gallery_overlap
 from distributed.gallery.source import gallery_source
 from distributed.stages.audit import audit
@@ -30,17 +30,16 @@ LEFT_OUT = "Rubens_Barrichello"
 
 SPECS = Path(__file__).resolve().parents[2] / "examples" / "research"
 
-pytestmark = [pytest.mark.assets, needs_assets, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.assets, needs_assets]
 
 
 @pytest.fixture(scope="module")
-def gallery(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The enrolled photos, which are the same in all of these audits."""
     output = tmp_path_factory.mktemp("gallery")
     spec = load_spec(SPECS / "leaky-faces64.yaml").model_copy(update={"output": str(output)})
-    with RayExecutor() as executor:
-        store = open_run(spec)
-        enroll(spec, store, executor, watching(store, spec))
+    store = open_run(spec)
+    enroll(spec, store, LocalExecutor(), watching(store, spec))
     return output / GALLERY_FILE
 
 
@@ -61,8 +60,7 @@ def small_audit(name: str, gallery: Path, labels: Path, output: Path, samples: i
     changes = {"samples": samples, "shard_size": 128, "output": str(output), "gallery": labelled}
     spec = spec.model_copy(update=changes)
     store = open_run(spec)
-    with RayExecutor() as executor:
-        audit(spec, store, executor, watching(store, spec), print)
+    audit(spec, store, LocalExecutor(), watching(store, spec), print)
     return read_results(store)
 
 

@@ -146,7 +146,7 @@ def test_an_ascii_terminal_does_not_end_a_job(tmp_path: Path, monkeypatch: pytes
     assert "\\u0141\\xf3d\\u017a" in shown.read()
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 def test_an_audit_of_people_with_hostile_names(
     small_world: SmallWorld, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ from tests.support.assets import ASSETS, MODELS, needs_assets
 from tests.support.models import periodic_recognizer
 from tests.support.small_world import SmallWorld, default_spec
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 NO_KEY = {"key": "file:nowhere.key"}
 

@@ -24,7 +24,7 @@ from tests.support.people import pseudonym, vault
 from tests.support.processes import on_a_terminal
 from tests.support.small_world import CANDIDATES, SmallWorld, file_bytes
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 @pytest.fixture

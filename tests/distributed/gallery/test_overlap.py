@@ -20,11 +20,12 @@ from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import summary_lines
 from schemas.run.results import AuditResults
+from tests.support.in_process import tasks_in_process
 from tests.support.people import pseudonym
 from tests.support.recognisable_world import make_recognisable, reencode, write_variant
 from tests.support.small_world import COHORT, SmallWorld
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 LEAKED, DOUBLE = "person-002", "stranger"
 
@@ -41,14 +42,13 @@ def world(recognisable: SmallWorld, tmp_path: Path) -> SmallWorld:
 
 
 @pytest.fixture(scope="module")
-def doubled_template(
-    recognisable: SmallWorld, ray_session: None, tmp_path_factory: pytest.TempPathFactory
-) -> SmallWorld:
+def doubled_template(recognisable: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
     """Audited as it is, and as `doubled` with a leaked candidate's photos, encoded anew, in the cohort."""
     world = recognisable.copy(tmp_path_factory.mktemp("doubled") / "world")
-    assert main(["audit", str(world.spec_path("alone"))]) == ExitCode.OK
-    reencode(world.folder / "candidates" / LEAKED, world.folder / "cohort" / DOUBLE)
-    assert main(["audit", str(world.spec_path("doubled"))]) == ExitCode.OK
+    with tasks_in_process():
+        assert main(["audit", str(world.spec_path("alone"))]) == ExitCode.OK
+        reencode(world.folder / "candidates" / LEAKED, world.folder / "cohort" / DOUBLE)
+        assert main(["audit", str(world.spec_path("doubled"))]) == ExitCode.OK
     return world
 
 

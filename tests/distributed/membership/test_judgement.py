@@ -17,7 +17,7 @@ from schemas.spec.membership import ScoreName
 from tests.support.people import pseudonyms
 from tests.support.small_world import CANDIDATES, COHORT, MEMBERS, SmallWorld, default_spec
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 MEMBERSHIP = default_spec()["membership"]
 

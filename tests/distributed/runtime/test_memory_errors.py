@@ -26,7 +26,7 @@ def test_errors_of_memory_and_of_devices_are_told_apart() -> None:
     assert not is_out_of_memory(ModelError("the model is broken"))
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 def test_a_batch_that_memory_has_no_room_for_is_halved_and_no_byte_changes(
     small_world: SmallWorld, weights: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,7 +42,7 @@ def test_a_batch_that_memory_has_no_room_for_is_halved_and_no_byte_changes(
         assert rows_of(content).equals(rows_of(plenty[name]))
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 def test_one_image_that_is_too_much_says_so(
     small_world: SmallWorld, weights: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -149,7 +149,7 @@ def test_places_that_onnx_does_not_look_at_are_confined_too(tmp_path: Path) -> N
         value.raw_data = bytes(12)
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 def test_an_audit_stops_before_it_reads_them(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -244,7 +244,7 @@ def test_folders_with_code_or_pickles_are_refused(ddim: Path, tmp_path: Path) ->
             images(generator(tmp_path / name), [0])
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.slow
 def test_a_pipeline_is_audited(small_world: SmallWorld, ddim: Path) -> None:
     given = {"kind": "diffusers", "path": str(ddim), "steps": 1}

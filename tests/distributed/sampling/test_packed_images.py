@@ -116,7 +116,7 @@ def test_both_are_read_from_a_bucket(packed: Any, bucket: str) -> None:
     np.testing.assert_array_equal(np.stack(images(remote, range(10))), PICTURES)
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["webdataset", "parquet"])
 def test_packed_images_are_audited_like_a_folder_of_them(small_world: SmallWorld, kind: str) -> None:

@@ -84,7 +84,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damage_is_found_before_scoring_named_and_mended(
     finished_world: SmallWorld, capsys: pytest.CaptureFixture[str], damage: Callable[[bytes], bytes]
@@ -110,7 +110,7 @@ def test_damage_is_found_before_scoring_named_and_mended(
 
 
 def test_a_shard_of_another_run_is_named_and_never_deleted(
-    finished_world: SmallWorld, ray_session: None, capsys: pytest.CaptureFixture[str]
+    finished_world: SmallWorld, in_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = finished_world.run
     assert main(["sample", str(finished_world.spec_path("other", seed=5))]) == ExitCode.OK

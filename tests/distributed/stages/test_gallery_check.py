@@ -35,7 +35,7 @@ from tests.support.small_world import (
     save_photos,
 )
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 RAW = {"mean": 0, "std": 1}
 

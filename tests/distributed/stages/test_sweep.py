@@ -81,7 +81,7 @@ def test_classes_that_are_not_given_are_drawn_evenly(small_world: SmallWorld) ->
 
 
 def test_each_setting_is_scored_by_its_own_samples(
-    small_world: SmallWorld, ray_session: None, capsys: pytest.CaptureFixture[str]
+    small_world: SmallWorld, in_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny_labelled_generator(small_world.folder / "labelled.onnx", dim=DIM, size=SIZE)
     spec = small_world.spec_path(generator=generator(factors={"label": [0, 1]}), samples=400)

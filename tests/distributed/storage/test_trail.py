@@ -76,7 +76,7 @@ def test_arguments_that_are_not_utf8_are_kept_escaped(
     assert not list(replay(store))
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 def test_an_audit_leaves_a_trail_that_verify_replays(
     finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,7 +94,7 @@ def test_an_audit_leaves_a_trail_that_verify_replays(
     assert "scores.parquet: is not as the trail says" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 def test_names_are_in_the_sealed_map_alone(finished_world: SmallWorld) -> None:
     names = read_names(open_run(finished_world.spec()), vault())
     assert names.identities[pseudonym("person-007")] == "person-007" and len(names.identities) == 140
@@ -121,7 +121,7 @@ def test_nothing_runs_without_an_authorisation(
     assert not small_world.run.exists()
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("in_process")
 def test_an_override_is_kept_in_the_results(small_world: SmallWorld) -> None:
     spec = small_world.spec_path(authorisation=None)
     assert main(["audit", str(spec), "--override-authorisation", "a drill"]) == ExitCode.OK

@@ -30,13 +30,14 @@ from schemas.spec.audit import AuditSpec
 from schemas.spec.fleet import Fleet, load_fleet
 from tests.distributed.storage.test_lock import hold
 from tests.end_to_end.test_resume import wait_for
+from tests.support.in_process import tasks_in_process
 from tests.support.models import tiny_generator
 from tests.support.people import pseudonym, pseudonyms
 from tests.support.processes import finish, start_job
 from tests.support.recognisable_world import make_recognisable, reencode
 from tests.support.small_world import COHORT, DIM, MEMBERS, SmallWorld, file_bytes
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("in_process")
 
 ROOT = Path(__file__).resolve().parents[3]
 FIRST = date(2026, 11, 1)
@@ -68,12 +69,11 @@ def write_fleet(world: SmallWorld, hook: str = "hook.py", **changes: Any) -> Fle
 
 
 @pytest.fixture(scope="module")
-def first_template(
-    world_template: SmallWorld, ray_session: None, tmp_path_factory: pytest.TempPathFactory
-) -> SmallWorld:
+def first_template(world_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
     """A world whose first night is done. Never to be changed."""
     world = world_template.copy(tmp_path_factory.mktemp("nightly") / "world")
-    assert run_fleet(write_fleet(world), FIRST) == ExitCode.NEW_FINDINGS
+    with tasks_in_process():
+        assert run_fleet(write_fleet(world), FIRST) == ExitCode.NEW_FINDINGS
     return world
 
 
