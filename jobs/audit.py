@@ -54,7 +54,7 @@ def _do(spec: AuditSpec, store: RunStore, *, named: bool) -> None:
 
     def tell(enrolment: Enrolment) -> None:
         say(*notice_lines(enrolment.notices, named=False))
-        _say_refused(refused_lines(enrolment.table), named=named)
+        _say_refused(refused_lines(enrolment.table, enrolment.reasons), named=named)
         say(*overlap_lines(enrolment.overlap, named=named))
 
     with ray_executor() as executor:

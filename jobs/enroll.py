@@ -42,7 +42,7 @@ def _run(spec: AuditSpec, store: RunStore, *, reveal: bool) -> ExitCode:
             enrolment = enroll(spec, store, executor, watching(store, spec))
         shown = shown_by_name(store) if reveal else as_stored
         say(*notice_lines(enrolment.notices, named=reveal))
-        refused = [with_names(line, shown) for line in refused_lines(enrolment.table)]
+        refused = [with_names(line, shown) for line in refused_lines(enrolment.table, enrolment.reasons)]
         say(*refused, *overlap_lines(enrolment.overlap, named=True, shown=displayed(shown)))
         say(*measured_lines(spec, enrolment.compared))
     count = accepted(enrolment.table).num_rows

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from distributed.embedding.fingerprint import faces_fields, recognizer_fields
 from distributed.gallery.photos import Photo
 from distributed.runtime.digests import digest_file, digest_lines
 from distributed.runtime.versions import version_fields
+from distributed.sampling.images.places import Place
 from schemas.fingerprint import Fingerprint
 from schemas.spec.audit import AuditSpec
+
+HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 
 
 def gallery_fingerprint(
@@ -31,8 +35,22 @@ def gallery_fingerprint(
         if side.earlier is not None:
             fields[f"gallery.{role}.sha256"] = digest_file(Path(side.earlier))
     fields |= faces_fields(spec.faces, detector=bool(photos) and spec.gallery.detector)
+    if any(is_heic(photo.place) for photo in photos):
+        fields["version.pillow-heif"] = _pillow_heif()
     fields["gallery.detector"] = str(spec.gallery.detector)
     return Fingerprint(fields | version_fields())
+
+
+def is_heic(place: Place) -> bool:
+    """By the file's name."""
+    return isinstance(place, Path) and place.suffix.lower() in HEIC_SUFFIXES
+
+
+def _pillow_heif() -> str:
+    try:
+        return version("pillow-heif")
+    except PackageNotFoundError:
+        return "none"
 
 
 def _digest_photos(photos: Sequence[Photo], digests: Sequence[str]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from distributed.gallery.names import names_of, read_names, write_names
 from distributed.gallery.overlap import gallery_overlap, require_each_once
 from distributed.gallery.people.listing import Notice
 from distributed.gallery.photos import Photo
+from distributed.gallery.refusals import PhotoKey, refusal_reasons
 from distributed.gallery.source import GallerySource, gallery_source
 from distributed.stages.gallery_check import require_usable_gallery
 from distributed.stages.shards import make_missing
@@ -41,13 +42,14 @@ PHOTOS_PER_SHARD = 128
 
 @dataclass(frozen=True)
 class Enrolment:
-    """The enrolled gallery, the fingerprint it was made under, who may be in it twice, and what its sources
-    inferred and left out."""
+    """The enrolled gallery, the fingerprint it was made under, who may be in it twice, what its sources
+    inferred and left out, and why photos are no images."""
 
     table: pa.Table
     fingerprint: Fingerprint
     overlap: OverlapResult
     notices: Sequence[Notice] = ()
+    reasons: Mapping[PhotoKey, str] = field(default_factory=dict)
 
     @property
     def compared(self) -> pa.Table:
@@ -77,7 +79,7 @@ def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     if source.photos:
         parts.append(_embed_photos(spec, source.photos, fingerprint, store, executor, watch))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
-    require_both_sides(table)
+    require_both_sides(table, refusal_reasons(spec, source.photos, table))
     enrolment = enrolment_of(spec, source, table, names)
     with _dropped_if_refused(store):
         # Without those who are there twice: they would look like people who cannot be told apart.
@@ -92,7 +94,8 @@ def enrolment_of(spec: AuditSpec, source: GallerySource, table: pa.Table, names:
     too few of the cohort are left."""
     require_each_once(spec, source, table)
     overlap = gallery_overlap(spec, source, table, names)
-    return Enrolment(table, source.fingerprint, overlap, source.notices)
+    reasons = refusal_reasons(spec, source.photos, table)
+    return Enrolment(table, source.fingerprint, overlap, source.notices, reasons)
 
 
 def _require_usable_tables(spec: AuditSpec, source: GallerySource) -> None:
@@ -200,15 +203,19 @@ def require_same_key(footer: Footer, path: Path, spec: AuditSpec) -> None:
         )
 
 
-def require_both_sides(table: pa.Table) -> None:
-    """Raise SpecError unless someone can be scored, against two others or more, and none is on both sides."""
+def require_both_sides(table: pa.Table, reasons: Mapping[PhotoKey, str] | None = None) -> None:
+    """Raise SpecError unless someone can be scored, against two others or more, and none is on both sides.
+
+    reasons: why photos are no images, of some of them.
+    """
     people = {role: set(accepted(_side(table, role))["identity"].to_pylist()) for role in Role}
     for role, least in ((Role.CANDIDATE, 1), (Role.COHORT, 2)):
         if len(people[role]) < least:
             outcomes = dict(Counter(_side(table, role)["outcome"].to_pylist()))
+            why = f"; among them: {'; '.join(sorted(set(reasons.values())))}" if reasons else ""
             raise SpecError(
                 f"the gallery's {role} side needs {least} or more people with a usable photo, and has "
-                f"{len(people[role])}; its photos: {outcomes}"
+                f"{len(people[role])}; its photos: {outcomes}{why}"
             )
     if both := people[Role.CANDIDATE] & people[Role.COHORT]:
         raise SpecError(

@@ -211,11 +211,18 @@ def _evaluation_line(score: ScoreResult) -> str:
     )
 
 
-def refused_lines(table: pa.Table) -> list[str]:
-    """`refused (reason): role identity/photo`, for each photo that gave no template."""
-    refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).to_pylist()
-    lines = (f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}" for row in refused)
-    return [printable(line) for line in lines]
+def refused_lines(table: pa.Table, reasons: Mapping[tuple[str, str], str] | None = None) -> list[str]:
+    """`refused (outcome): role identity/photo`, for each photo that gave no template; then why, if that is
+    among `reasons`, by identity and photo."""
+    columns = ["outcome", "role", "identity", "photo"]
+    refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).select(columns).to_pylist()
+    return [printable(_refused_line(row, reasons or {})) for row in refused]
+
+
+def _refused_line(row: Mapping[str, Any], reasons: Mapping[tuple[str, str], str]) -> str:
+    why = reasons.get((row["identity"], row["photo"]))
+    line = f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}"
+    return line if why is None else f"{line}: {why}"
 
 
 def gallery_lines(results: AuditResults) -> list[str]:

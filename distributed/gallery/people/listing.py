@@ -19,6 +19,7 @@ IMAGE_SUFFIXES = frozenset(
         ".gif",
         ".heic",
         ".heif",
+        ".hif",
         ".jfif",
         ".jp2",
         ".jpe",

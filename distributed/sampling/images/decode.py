@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
@@ -17,10 +19,14 @@ from schemas.run.tables import Outcome
 PillowImage.MAX_IMAGE_PIXELS = None
 
 PillowImage.init()
+if find_spec("pillow_heif") is not None:
+    import_module("pillow_heif").register_heif_opener()
 FORMATS = sorted(
-    {"AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"} & set(PillowImage.OPEN)
+    {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"} & set(PillowImage.OPEN)
 )
 """What cameras and generators write. Pillow knows more, some by starting other programs (EPS)."""
+HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+NO_HEIC = "HEIC, which this Python cannot read: pip install pillow-heif, or convert it to JPEG"
 
 HEAD_BYTES = 64
 """As many first bytes as `looks_like_image` looks at."""
@@ -28,6 +34,7 @@ HEAD_BYTES = 64
 MOST_BYTES = 1 << 28
 BAND_PIXELS = 1 << 20
 WIDE_GREY = {"I", "I;16", "I;16B", "I;16L", "I;16N"}
+TWELVE_BITS = 1 << 12
 TILE_WIDTH, TILE_HEIGHT = 322, 323
 WHITE = (255, 255, 255)
 
@@ -36,7 +43,8 @@ def decode(source: bytes | Path, pixels: int = DEFAULT_PIXELS) -> Image | Invali
     """The first frame as H × W × 3 uint8 RGB, or why that cannot be.
 
     Turned upright by its EXIF orientation, laid on white where it is transparent, 16 bits of grey scaled to
-    8. An image of more than `pixels` is not decoded, a file of more than MOST_BYTES is not read.
+    8, unless they hold 12. An image of more than `pixels` is not decoded, a file of more than MOST_BYTES is
+    not read.
     """
     try:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
@@ -51,13 +59,31 @@ def decode(source: bytes | Path, pixels: int = DEFAULT_PIXELS) -> Image | Invali
     except Exception as error:
         # Pillow promises no kinds of errors, and these bytes may be made to break it: damaged AVIF files
         # raise RuntimeError, EXIF data struct.error. Whatever it raises says one thing: this is no image.
+        if "HEIF" not in FORMATS and _is_heic(_head(source)):
+            return InvalidImage(NO_HEIC)
         return InvalidImage(f"{type(error).__name__}: not a readable image")
 
 
 def looks_like_image(head: bytes) -> bool:
     """Whether a file of these first bytes claims to be of one of FORMATS; it may be damaged all the same."""
     accepts = (PillowImage.OPEN[name][1] for name in FORMATS)
-    return bool(head) and any(accept is not None and bool(accept(head)) for accept in accepts)
+    return _is_heic(head) or (
+        bool(head) and any(accept is not None and bool(accept(head)) for accept in accepts)
+    )
+
+
+def _is_heic(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS
+
+
+def _head(source: bytes | Path) -> bytes:
+    if isinstance(source, bytes):
+        return source[:HEAD_BYTES]
+    try:
+        with source.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
 
 
 def _decoded_size(image: PillowImage.Image) -> tuple[int, int]:
@@ -74,6 +100,11 @@ def _upright_rgb(image: PillowImage.Image) -> Image | InvalidImage:
     if image.mode == "F":
         return InvalidImage("pixels are floating-point numbers: convert the image to 8 bits")
     image.load()
+    if image.mode in WIDE_GREY and 0 < (brightest := _brightest(image)) < TWELVE_BITS:
+        return InvalidImage(
+            f"of 16 bits, and no pixel is above {brightest:,}: its values seem to be of 12 bits or fewer, "
+            "and would be nearly black: scale them to 16 bits, or to 8"
+        )
     rgb = np.empty((image.height, image.width, 3), np.uint8)
     rows = max(1, BAND_PIXELS // image.width)
     for top in range(0, image.height, rows):
@@ -89,6 +120,11 @@ def _rgb(image: PillowImage.Image) -> Image:
         ground = PillowImage.new("RGBA", image.size, (*WHITE, 255))
         image = PillowImage.alpha_composite(ground, image.convert("RGBA"))
     return np.asarray(image.convert("RGB"), np.uint8)
+
+
+def _brightest(image: PillowImage.Image) -> int:
+    """Of a grey image of 16 bits."""
+    return int(np.asarray(image).max())
 
 
 def _from_wide_grey(image: PillowImage.Image) -> Image:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from distributed.sampling.generator import InvalidImage
-from distributed.sampling.images.decode import decode
+from distributed.sampling.images import decode as module
+from distributed.sampling.images.decode import HEAD_BYTES, decode, looks_like_image
 from distributed.sampling.images.image_files import list_images
 from schemas.errors import SpecError
 from schemas.run.tables import Outcome
@@ -64,6 +65,42 @@ def test_an_animation_gives_its_first_frame() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert np.asarray(decode(data))[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF", "PNG", "TIFF", "MPO"])
+def test_of_several_frames_the_first_counts(kind: str) -> None:
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+    decoded = np.asarray(decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:])))
+    assert decoded.shape == (48, 64, 3) and np.abs(decoded[20, 20] - np.array([255.0, 0, 0])).max() < 6
+
+
+def test_heic_as_telephones_write_it() -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    heif = pillow_heif.from_pillow(Image.new("RGB", (64, 48), (200, 30, 90)))
+    buffer = io.BytesIO()
+    heif.save(buffer)
+    assert looks_like_image(buffer.getvalue()[:HEAD_BYTES])
+    decoded = np.asarray(decode(buffer.getvalue()))
+    assert decoded.shape == (48, 64, 3) and np.abs(decoded[20, 20] - np.array([200.0, 30, 90])).max() < 6
+
+
+def test_heic_without_its_library_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FORMATS", [name for name in module.FORMATS if name != "HEIF"])
+    path = tmp_path / "IMG_0001"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    for source in (path, path.read_bytes()):
+        decoded = decode(source)
+        assert isinstance(decoded, InvalidImage) and "pip install pillow-heif" in decoded.reason
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_twelve_bits_in_sixteen_are_refused_and_not_taken_for_black(kind: str) -> None:
+    for brightest, is_image in ((4095, False), (255, False), (4096, True), (0, True)):
+        pixels = (ramp() * (brightest / 65_535)).astype(np.uint16)
+        decoded = decode(encoded(Image.fromarray(pixels), kind))
+        assert isinstance(decoded, np.ndarray) is is_image, brightest
+        if isinstance(decoded, InvalidImage):
+            assert f"no pixel is above {brightest:,}" in decoded.reason
 
 
 def bomb(side: int) -> bytes:
