@@ -50,6 +50,8 @@ def _shard_problem(store: RunStore, path: str, shard: Shard, fingerprint: Finger
         table = store.read_table(path)
     except DamagedError:
         return Problem(path, "damaged")
+    if not {"sample_id", "outcome"} <= set(table.column_names):
+        return Problem(path, "damaged")
     if differences := fingerprint.differences(Fingerprint(footer.fingerprint)):
         return Problem(path, f"of another spec: {'; '.join(differences)}", is_foreign=True)
     what = _content_problem(footer, table, shard)

@@ -6,6 +6,8 @@ import os
 import shutil
 import time
 import uuid
+import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FOOTER_KEY = b"idleak"
+FOOTER_CHECK_KEY = b"idleak.crc32"
 PARTIAL_SUFFIX = ".partial"
 ROW_GROUP_ROWS = 65_536
 FOOTER_READ_BYTES = 65_536
@@ -231,7 +234,7 @@ class RunStore:
         """
         try:
             metadata = pq.read_metadata(pa.BufferReader(self._tail(path, size)))
-            return Footer.model_validate_json((metadata.metadata or {})[FOOTER_KEY])
+            return _checked_footer(metadata.metadata or {})
         except FileNotFoundError as error:
             raise self._missing(path) from error
         except BaseError as error:
@@ -315,6 +318,28 @@ def _encrypted_under(file: pq.ParquetFile) -> str | None:
     return None if footer is None else Footer.model_validate_json(footer).encrypted_under
 
 
+def _footer_metadata(footer: Footer) -> dict[bytes, bytes]:
+    """Sums of templates are used without a look at the templates, and page checksums leave them out: a footer
+    that has any has a checksum of its own."""
+    if not footer.template_sums:
+        return {FOOTER_KEY: footer.model_dump_json(exclude={"template_sums"}).encode()}
+    written = footer.model_dump_json().encode()
+    return {FOOTER_KEY: written, FOOTER_CHECK_KEY: _checksum(written)}
+
+
+def _checked_footer(metadata: Mapping[bytes, bytes]) -> Footer:
+    """Raises KeyError, ValidationError and, where the checksum is another, ArrowInvalid."""
+    written = metadata[FOOTER_KEY]
+    footer = Footer.model_validate_json(written)
+    if footer.template_sums and metadata.get(FOOTER_CHECK_KEY) != _checksum(written):
+        raise pa.ArrowInvalid("the footer is not as it was written")
+    return footer
+
+
+def _checksum(content: bytes) -> bytes:
+    return str(zlib.crc32(content)).encode()
+
+
 def encode_table(table: pa.Table, footer: Footer, vault: Vault | None = None) -> bytes:
     """Parquet bytes: a function of the table, the footer and the pyarrow version alone, unless encrypted.
 
@@ -328,8 +353,7 @@ def encode_table(table: pa.Table, footer: Footer, vault: Vault | None = None) ->
     if vault is not None and len(scalar) < len(paths):
         footer = footer.model_copy(update={"encrypted_under": vault.master})
         encryption = vault.encryption([path for name, path in paths.items() if name not in scalar])
-    written = footer.model_dump_json(exclude=None if footer.template_sums else {"template_sums"})
-    metadata = {**(table.schema.metadata or {}), FOOTER_KEY: written.encode()}
+    metadata = {**(table.schema.metadata or {}), **_footer_metadata(footer)}
     sink = pa.BufferOutputStream()
     pq.write_table(
         table.replace_schema_metadata(metadata),

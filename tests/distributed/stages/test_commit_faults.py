@@ -71,13 +71,19 @@ def test_poison_is_set_aside_and_tried_again_alone(
     assert file_bytes(small_world.run) == clean_bytes
 
 
-def flipped(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+def flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def flipped_digit(content: bytes) -> bytes:
+    """Of a sum of templates, in the footer: no page has it, and the scores rest on it."""
+    end_of_a_number = content.index(b",", content.index(b'"sum":['))
+    return flipped(content, end_of_a_number - 1)
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "a flipped bit": flipped,
+    "a flipped bit": lambda content: flipped(content, len(content) // 3),
+    "a flipped bit of the footer": flipped_digit,
     "half a file": lambda content: content[: len(content) // 2],
     "an empty file": lambda content: b"",
     "no footer": lambda content: content[:-8] + bytes(8),
@@ -107,6 +113,16 @@ def test_damage_is_found_before_scoring_named_and_mended(
     }
     assert main(["audit", spec]) == ExitCode.OK
     assert file_bytes(run) == clean
+
+
+def test_a_column_of_another_name_is_damage(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = finished_world.run / "samples" / VICTIM
+    content = victim.read_bytes()
+    victim.write_bytes(flipped(content, content.index(b"sample_id", content.index(b"schema"))))
+    assert main(["verify", str(finished_world.run)]) == ExitCode.DAMAGED
+    assert f"{VICTIM}: damaged" in capsys.readouterr().out
 
 
 def test_a_shard_of_another_run_is_named_and_never_deleted(
