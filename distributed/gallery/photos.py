@@ -25,8 +25,8 @@ class Photo:
 
 @dataclass(frozen=True)
 class ListedGallery:
-    """photos: of candidates, then of the cohort, each by identity and name. sides: as their sources list
-    them; those given as Parquet have no photos."""
+    """photos: of candidates, then of the cohort, each in the order in which they are best read.
+    sides: as their sources list them; those given as Parquet have no photos."""
 
     photos: Sequence[Photo]
     sides: dict[Role, Listing]

@@ -1,10 +1,11 @@
-"""Tables of text, as people and their programs write them: CSV, TSV, columns of spaces, and Parquet."""
+"""Tables of text, as people and their programs write them: CSV, TSV, spaces, JSON lines, Parquet."""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from schemas.errors import SpecError
 DELIMITERS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}
 """In the order of trial: names hold spaces and commas more often than tabs."""
 LINES_TRIED = 50
+JSON_LINES = {".jsonl", ".ndjson"}
 NEWLINE = re.compile(r"\r\n|\r|\n")
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -75,6 +77,8 @@ def read_table(
     if path.suffix.lower() == ".parquet":
         return _from_parquet(path, key)
     text, notes = _text(path, encoding, key)
+    if path.suffix.lower() in JSON_LINES:
+        return _from_json(path, text, notes)
     lines = [line for line in NEWLINE.split(text) if line.strip()]
     if not lines:
         raise SpecError(f"{path} is empty; give a table with a row for each entry")
@@ -177,6 +181,34 @@ def _from_parquet(path: Path, key: str) -> TextTable:
     values = [[_field(value) for value in table[name].to_pylist()] for name in simple]
     rows = list(zip(*values, strict=True))
     return TextTable(path, simple, rows, range(1, len(rows) + 1))
+
+
+def _from_json(path: Path, text: str, notes: Sequence[str]) -> TextTable:
+    """An object a line; what is no text, number or truth value in it does not count."""
+    entries, lines = [], []
+    for line, entry in enumerate(NEWLINE.split(text), start=1):
+        if not entry.strip():
+            continue
+        try:
+            value = json.loads(entry)
+        except ValueError as error:
+            raise SpecError(f"{path}, line {line}: no JSON ({error})") from error
+        if not isinstance(value, dict):
+            raise SpecError(f"{path}, line {line}: a JSON object is needed, with a key for each column")
+        entries.append(value)
+        lines.append(line)
+    simple = [
+        {name: _field(value) for name, value in entry.items() if _is_simple(value)} for entry in entries
+    ]
+    names = list(dict.fromkeys(name for entry in simple for name in entry))
+    if not names:
+        raise SpecError(f"{path} is empty; give a table with a row for each entry")
+    rows = [[entry.get(name, "") for name in names] for entry in simple]
+    return TextTable(path, names, rows, lines, notes)
+
+
+def _is_simple(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
 
 
 def _is_text(kind: pa.DataType) -> bool:

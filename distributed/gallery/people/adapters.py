@@ -16,6 +16,8 @@ MODULES = {
     "list": "distributed.gallery.people.image_list",
     "flat": "distributed.gallery.people.flat",
     "recordio": "distributed.gallery.people.recordio",
+    "webdataset": "distributed.gallery.people.webdataset",
+    "parquet": "distributed.gallery.people.parquet",
 }
 
 

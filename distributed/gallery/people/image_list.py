@@ -25,6 +25,8 @@ def list_people(spec: ListPeople) -> Listing:
     names and that is not there is refused."""
     tree = Tree(Path(spec.path))
     there = {path.relative_to(tree.root).as_posix(): path for path in tree.photos(tree.root)}
+    # It often lies beside the images.
+    tree.strays = [path for path in tree.strays if path != Path(spec.list)]
     table = _table(spec, there)
     images, people = _column(table, spec.image, "image"), _column(table, spec.identity, "identity")
     require_identities(table, people)

@@ -57,7 +57,7 @@ class ListedPhoto:
 
 @dataclass(frozen=True)
 class Listing:
-    """photos: each identity's together, sorted by identity and name. attributes: column -> identity ->
+    """photos: in the order in which they are best read. attributes: column -> identity ->
     value."""
 
     photos: Sequence[ListedPhoto]
@@ -74,7 +74,7 @@ class PeopleAdapter(Protocol):
 
 
 def listing_of(photos: Sequence[ListedPhoto], notices: Sequence[Notice] = ()) -> Listing:
-    """The listing of photos that come in any order."""
+    """The listing of photos that come in any order, sorted by identity and name."""
     return Listing(sorted(photos, key=lambda photo: (photo.identity, photo.name)), notices)
 
 
@@ -86,17 +86,18 @@ def limited(listing: Listing, spec: PhotoSource) -> Listing:
     people: dict[str, list[ListedPhoto]] = defaultdict(list)
     for photo in listing.photos:
         people[photo.identity].append(photo)
-    chosen = [
-        photo
+    chosen = {
+        (photo.identity, photo.name)
         for photos in people.values()
         for photo in heapq.nsmallest(spec.at_most, photos, key=lambda photo: _lot(spec.seed, photo))
-    ]
-    left = len(listing.photos) - len(chosen)
+    }
+    kept = [photo for photo in listing.photos if (photo.identity, photo.name) in chosen]
+    left = len(listing.photos) - len(kept)
     if not left:
         return listing
     text = f"{left:,} photos are left out by at_most: {spec.at_most} of each person were chosen by the seed"
     notices = [*listing.notices, Notice(f"{text} {spec.seed}", warns=False)]
-    return replace(listing_of(chosen, notices), attributes=listing.attributes)
+    return replace(listing, photos=kept, notices=notices)
 
 
 def _lot(seed: int, photo: ListedPhoto) -> bytes:

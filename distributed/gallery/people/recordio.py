@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, listing_of
+from distributed.gallery.people.listing import ListedPhoto, Listing, Notice
 from distributed.sampling.images.recordio import Record, RecordIndex, record_index
 from schemas.errors import SpecError
 from schemas.spec.people.recordio import RecordioPeople
@@ -23,7 +23,7 @@ def list_people(spec: RecordioPeople) -> Listing:
     ]
     if not photos:
         raise SpecError(f"{rec} holds no images")
-    return listing_of(photos, _notices(rec, index))
+    return Listing(photos, _notices(rec, index))
 
 
 def _require_labels(index: RecordIndex) -> None:

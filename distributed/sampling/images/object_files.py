@@ -19,18 +19,19 @@ from schemas.spec.locations import is_remote
 class ObjectFiles:
     """All files with one suffix at a location: a file, a folder, or an s3://, gs:// or az:// prefix."""
 
-    def __init__(self, location: str, suffix: str) -> None:
-        """Raises SpecError if there is none, or the location cannot be listed."""
-        self.location = location
+    def __init__(self, location: str, suffix: str, key: str = "generator.path") -> None:
+        """key: of the spec, which names the location. Raises SpecError if there is none, or the location
+        cannot be listed."""
+        self.location, self.suffix = location, suffix
         try:
             self._store, prefix = _open(location)
             listed = [] if prefix.endswith(suffix) else self._store.list(prefix or None).collect()
         except (BaseError, OSError, ValueError) as error:
-            raise SpecError(f"cannot list {location}: {_first(error)}; correct generator.path") from error
+            raise SpecError(f"cannot list {location}: {_first(error)}; correct {key}") from error
         paths = [entry["path"] for entry in listed] or [prefix]
         self.names = sorted(path for path in paths if path.endswith(suffix))
         if not self.names:
-            raise SpecError(f"{location} holds no {suffix} files; correct generator.path")
+            raise SpecError(f"{location} holds no {suffix} files; correct {key}")
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The file's bytes, from its beginning to its end. Raises SpecError."""

@@ -70,8 +70,8 @@ def _row_groups(location: str, column: str, stamps: tuple[str, ...]) -> RowGroup
     rows: list[tuple[int, int, int]] = []
     first = 0
     for number, name in enumerate(files.names):
-        with _open(files, name) as file:
-            _require_images(f"{name} of {location}", file, column)
+        with open_parquet(files, name) as file:
+            require_images(f"{name} of {location}", file, column)
             for group in range(file.num_row_groups):
                 rows.append((number, group, first))
                 first += file.metadata.row_group(group).num_rows
@@ -81,25 +81,37 @@ def _row_groups(location: str, column: str, stamps: tuple[str, ...]) -> RowGroup
     return RowGroups(files.names, place, group_of, first_id, first)
 
 
-def _open(files: ObjectFiles, name: str) -> pq.ParquetFile:
+def open_parquet(files: ObjectFiles, name: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(files.open(name))
     except (pa.ArrowException, OSError) as error:
         raise SpecError(f"{name} of {files.location} is no whole Parquet file: fetch it again") from error
 
 
-def _require_images(what: str, file: pq.ParquetFile, column: str) -> None:
+def require_images(what: str, file: pq.ParquetFile, column: str, key: str = "generator.column") -> None:
+    """Raise SpecError unless the column, which `key` of the spec names, holds images that can be read."""
     schema = file.schema_arrow
     if column not in schema.names:
-        raise SpecError(f"{what} has no column {column!r}, it has {schema.names}: set generator.column")
+        raise SpecError(f"{what} has no column {column!r}, it has {schema.names}: set {key}")
     kind = schema.field(column).type
     if pa.types.is_struct(kind) and kind.get_field_index(BYTES_FIELD) >= 0:
         kind = kind.field(BYTES_FIELD).type
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        raise SpecError(f"{what}: {column!r} holds {kind}, not bytes of images: set generator.column")
+        raise SpecError(f"{what}: {column!r} holds {kind}, not bytes of images: set {key}")
     groups = (file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
     if max(groups, default=0) > MOST_BYTES:
         raise SpecError(f"{what} has row groups of over {MOST_BYTES >> 30} GB: write it with smaller ones")
+
+
+def read_images(files: ObjectFiles, name: str, group: int, column: str) -> pa.Array:
+    """The encoded images of a row group; null where there is none. Raises SpecError for a damaged file."""
+    with open_parquet(files, name) as file:
+        try:
+            table = file.read_row_group(group, columns=[column])
+        except (pa.ArrowException, OSError) as error:
+            raise SpecError(f"{name} of {files.location} is damaged: fetch it again") from error
+    images = table[column].combine_chunks()
+    return images.field(BYTES_FIELD) if pa.types.is_struct(images.type) else images
 
 
 class ParquetImages:
@@ -130,10 +142,4 @@ class ParquetImages:
 
     def _row_group(self, place: int) -> pa.Array:
         name = self._groups.names[self._groups.file[place]]
-        with _open(self._files, name) as file:
-            try:
-                table = file.read_row_group(int(self._groups.group[place]), columns=[self._column])
-            except (pa.ArrowException, OSError) as error:
-                raise SpecError(f"{name} of {self._files.location} is damaged: fetch it again") from error
-        column = table[self._column].combine_chunks()
-        return column.field(BYTES_FIELD) if pa.types.is_struct(column.type) else column
+        return read_images(self._files, name, int(self._groups.group[place]), self._column)

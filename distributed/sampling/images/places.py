@@ -1,20 +1,25 @@
-"""Where an encoded image lies: a file, bytes of a file, or a record of one; and how it is read."""
+"""Where an encoded image lies: a file, bytes of one, a record, or a row of Parquet; and how it is read."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from distributed.runtime.digests import digest_file
 from distributed.sampling.generator import DEFAULT_PIXELS, Image, InvalidImage
 from distributed.sampling.images.decode import decode
+from distributed.sampling.images.object_files import ObjectFiles
+from distributed.sampling.images.parquet_images import read_images
 from distributed.sampling.images.recordio import Record, read_record
 from schemas.errors import SpecError
+
+TAR, PARQUET = ".tar", ".parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +31,64 @@ class Span:
     size: int
 
 
-Place = Path | Span | Record
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`size` bytes of a file in a folder or bucket, from `offset` on."""
+
+    location: str
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A row of a row group of a Parquet file, in a column of images."""
+
+    location: str
+    name: str
+    column: str
+    group: int
+    row: int
+
+
+Place = Path | Span | Record | Part | Cell
 
 
 class PlaceReader:
-    """Reads encoded images."""
+    """Reads encoded images. Keeps the row group that it read last, and what it knows of locations."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, ObjectFiles] = {}
+        self._kept: tuple[Cell, pa.Array] | None = None
 
     def encoded(self, place: Place) -> bytes | Path:
-        """What `decode` takes. Raises SpecError for bytes that are not there."""
-        if isinstance(place, Path):
-            return place
-        return _read(place) if isinstance(place, Span) else read_record(place)
+        """What `decode` takes; no bytes where a Parquet file has none. Raises SpecError."""
+        match place:
+            case Path():
+                return place
+            case Span():
+                return _read(place)
+            case Record():
+                return read_record(place)
+            case Part():
+                files = self._opened(place.location, TAR)
+                return bytes(files.part(place.name, place.offset, place.offset + place.size))
+            case Cell():
+                return self._row_group(place)[place.row].as_py() or b""
+
+    def _opened(self, location: str, suffix: str) -> ObjectFiles:
+        if location not in self._files:
+            self._files[location] = ObjectFiles(location, suffix, "the source's `path`")
+        return self._files[location]
+
+    def _row_group(self, cell: Cell) -> pa.Array:
+        first = replace(cell, row=0)
+        if self._kept is None or self._kept[0] != first:
+            self._kept = None
+            files = self._opened(cell.location, PARQUET)
+            self._kept = (first, read_images(files, cell.name, cell.group, cell.column))
+        return self._kept[1]
 
     def digest(self, place: Place) -> str:
         """Hexadecimal sha256 of the encoded image. Raises SpecError or ModelError if it cannot be read."""

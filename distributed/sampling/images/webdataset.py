@@ -66,7 +66,7 @@ def _indexed(location: str, stamps: tuple[str, ...]) -> TarIndex:
     rows: list[tuple[int, int, int]] = []
     digests = []
     for number, name in enumerate(files.names):
-        stream = _Stream(files.chunks(name))
+        stream = TarStream(files.chunks(name))
         rows += [(number, offset, size) for offset, size in _members(files, name, stream)]
         digests.append(stream.finish())
     if not rows:
@@ -75,7 +75,7 @@ def _indexed(location: str, stamps: tuple[str, ...]) -> TarIndex:
     return TarIndex(files.names, digests, file, offset, size)
 
 
-class _Stream:
+class TarStream:
     """What tarfile reads from, and the digest of all of it."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
@@ -97,20 +97,30 @@ class _Stream:
         return self._digest.hexdigest()
 
 
-def _members(files: ObjectFiles, name: str, stream: _Stream) -> Iterator[tuple[int, int]]:
-    """Offset and size of each image; links, devices, folders and files of other names do not count."""
-    images = 0
+def _members(files: ObjectFiles, name: str, stream: TarStream) -> Iterator[tuple[int, int]]:
+    """Offset and size of each image; files of other names do not count."""
+    for _, member in regular_members(files, name, stream):
+        if is_image(member.name):
+            yield member.offset_data, member.size
+
+
+def regular_members(
+    files: ObjectFiles, name: str, stream: TarStream
+) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """The tar, which can be read at this member now, and each of its files; links, devices and folders do not
+    count. Raises SpecError for a tar that is damaged, or is not whole."""
+    members = 0
     try:
         # The stubs ask for all of a file; tarfile, told to stream, calls `read` alone, which is all there is.
         with tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload]
             for member in tar:
                 # tarfile keeps all it has seen, which a pass does not need.
                 tar.members = []
-                if member.isreg() and not member.issparse() and _is_image(member.name):
-                    images += 1
-                    yield member.offset_data, member.size
-                if images > MOST_MEMBERS:
-                    raise SpecError(f"{name} has more than {MOST_MEMBERS:,} images: split it")
+                if member.isreg() and not member.issparse():
+                    members += 1
+                    yield tar, member
+                if members > MOST_MEMBERS:
+                    raise SpecError(f"{name} has more than {MOST_MEMBERS:,} files: split it")
     except (tarfile.TarError, EOFError, OSError) as error:
         raise SpecError(
             f"{name} of {files.location} is no whole tar file ({error}): fetch it again"
@@ -120,7 +130,7 @@ def _members(files: ObjectFiles, name: str, stream: _Stream) -> Iterator[tuple[i
         raise SpecError(f"{name} of {files.location} lacks the end of a tar file: fetch it again")
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
     last = name.rpartition("/")[2]
     return last.lower().endswith(SUFFIXES) and not last.startswith(".")
 

@@ -10,8 +10,10 @@ from schemas.spec.people.base import PeopleSource, PhotoSource
 from schemas.spec.people.flat import FlatPeople
 from schemas.spec.people.folders import FoldersPeople
 from schemas.spec.people.image_list import ListPeople
+from schemas.spec.people.parquet import ParquetPeople
 from schemas.spec.people.recordio import RecordioPeople
 from schemas.spec.people.short_form import SHORT_FORM, PeopleSpec
+from schemas.spec.people.webdataset import WebdatasetPeople
 
 
 def _kind(given: Any) -> str:
@@ -19,7 +21,14 @@ def _kind(given: Any) -> str:
     return SHORT_FORM if kind is None else str(kind)
 
 
-KINDS: tuple[type[PhotoSource], ...] = (FoldersPeople, ListPeople, FlatPeople, RecordioPeople)
+KINDS: tuple[type[PhotoSource], ...] = (
+    FoldersPeople,
+    ListPeople,
+    FlatPeople,
+    RecordioPeople,
+    WebdatasetPeople,
+    ParquetPeople,
+)
 """In the order of docs/people.md."""
 NAMES = tuple(kind.model_fields["kind"].annotation.__args__[0] for kind in KINDS)  # type: ignore[union-attr]
 PeopleSourceSpec = Annotated[
@@ -27,7 +36,9 @@ PeopleSourceSpec = Annotated[
     | Annotated[FoldersPeople, Tag("folders")]
     | Annotated[ListPeople, Tag("list")]
     | Annotated[FlatPeople, Tag("flat")]
-    | Annotated[RecordioPeople, Tag("recordio")],
+    | Annotated[RecordioPeople, Tag("recordio")]
+    | Annotated[WebdatasetPeople, Tag("webdataset")]
+    | Annotated[ParquetPeople, Tag("parquet")],
     Discriminator(
         _kind,
         custom_error_type="unknown_kind",

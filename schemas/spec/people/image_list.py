@@ -17,8 +17,8 @@ class ListPeople(PhotoSource):
     path: Location = Field(min_length=1, description="the folder that the images are in")
     list: Location = Field(
         min_length=1,
-        description="CSV, TSV, columns of spaces (CelebA's `identity_CelebA.txt`) or Parquet, with a row for "
-        "each image; other columns are attributes",
+        description="CSV, TSV, columns of spaces (CelebA's `identity_CelebA.txt`), JSON lines or Parquet; "
+        "a row for each image, other columns are attributes",
     )
     image: str = Field("image", min_length=1, description="its column of images, named below the folder")
     identity: str = Field("identity", min_length=1, description="its column of identities")

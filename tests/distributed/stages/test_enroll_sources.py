@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from distributed.execution.executor import Observer, Unobserved
@@ -71,7 +73,25 @@ def as_recordio(world: SmallWorld) -> Source:
     return {"kind": "recordio", "path": "train.rec"}
 
 
-@pytest.mark.parametrize("make", [as_folders, as_list, as_flat, as_recordio])
+def as_webdataset(world: SmallWorld) -> Source:
+    with tarfile.open(world.folder / "people.tar", "w") as file:
+        file.add(world.folder / "candidates", "candidates")
+    return {"kind": "webdataset", "path": "people.tar", "identity": "folder"}
+
+
+def as_parquet(world: SmallWorld) -> Source:
+    # In an order in which no person's photos lie side by side.
+    paths = sorted(photos_of(world), key=lambda path: path.name)
+    images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+    table = pa.table({"image": images, "label": [path.parent.name for path in paths]})
+    pq.write_table(table, world.folder / "people.parquet", row_group_size=7)
+    return {"kind": "parquet", "path": "people.parquet"}
+
+
+MAKERS = [as_folders, as_list, as_flat, as_recordio, as_webdataset, as_parquet]
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_the_templates_are_those_of_folders(
     small_world: SmallWorld, make: Callable[[SmallWorld], Source]
 ) -> None:
