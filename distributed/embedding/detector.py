@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from distributed.runtime.onnx_graph import input_shape, read_model
 from distributed.runtime.onnx_session import BatchedModel
 from schemas.errors import ModelError
+from schemas.spec.faces import Search
 
 # Number of feature maps -> their strides and the anchors at each of their cells.
 PYRAMIDS = {3: ((8, 16, 32), 2), 5: ((8, 16, 32, 64, 128), 1)}
@@ -45,19 +46,28 @@ class Face:
 class Detector:
     """Finds faces and their five landmarks.
 
-    Every image is searched at each of several square input sizes, and what is found is merged: SCRFD
-    overlooks faces that fill the picture at 640, and a smaller size brings them back (as insightface 2.1
-    does).
+    By `all` every image is searched at each of several square input sizes, and what is found is merged:
+    SCRFD overlooks faces that fill the picture at 640, and a smaller size brings them back (as insightface
+    2.1 does). By `first` the sizes are tried in rising order, and the next one only on images in which none
+    was found: a face that fills the picture is found at 128 in a twentieth of the time, and small faces
+    beside it are not seen.
     """
 
     def __init__(
-        self, path: Path, *, sizes: Sequence[int], threshold: float, device: str, threads: int
+        self,
+        path: Path,
+        *,
+        sizes: Sequence[int],
+        threshold: float,
+        device: str,
+        threads: int,
+        search: Search = "all",
     ) -> None:
         """Raises ValueError for a size that 32 does not divide, ModelError for a file that is no SCRFD."""
         if not sizes or any(size <= 0 or size % 32 for size in sizes):
             raise ValueError(f"sizes must be positive multiples of 32, got {list(sizes)}")
         self._sizes = tuple(dict.fromkeys(sizes))
-        self._threshold = threshold
+        self._threshold, self._method = threshold, search
         self._pixels_per_run = PIXELS_PER_RUN[device]
         self._batches: dict[int, Float32] = {}
         model = read_model(path)
@@ -78,8 +88,19 @@ class Detector:
 
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """The faces of each image (uint8, H×W×3, RGB, any sizes), by falling score."""
+        if self._method == "first":
+            return self._first(images)
         by_size = [self._search(images, size) for size in self._sizes]
         return [_merge(np.concatenate(candidates)) for candidates in zip(*by_size, strict=True)]
+
+    def _first(self, images: Sequence[Image]) -> list[list[Face]]:
+        faces: list[list[Face]] = [[] for _ in images]
+        for size in sorted(self._sizes):
+            places = [place for place, known in enumerate(faces) if not known]
+            searched = self._search([images[place] for place in places], size)
+            for place, candidates in zip(places, searched, strict=True):
+                faces[place] = _merge(candidates)
+        return faces
 
     def _search(self, images: Sequence[Image], size: int) -> list[Float32]:
         """For each image, (k, 15) candidates in its pixels: box, score, landmarks."""

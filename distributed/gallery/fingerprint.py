@@ -34,7 +34,7 @@ def gallery_fingerprint(
     for role, side in zip(("candidates", "cohort"), spec.gallery.sides, strict=True):
         if side.earlier is not None:
             fields[f"gallery.{role}.sha256"] = digest_file(Path(side.earlier))
-    fields |= faces_fields(spec.faces, detector=bool(photos) and spec.gallery.detector)
+    fields |= faces_fields(spec.faces, detector=bool(photos) and spec.gallery.detector, search="all")
     if any(is_heic(photo.place) for photo in photos):
         fields["version.pillow-heif"] = _pillow_heif()
     fields["gallery.detector"] = str(spec.gallery.detector)

@@ -337,6 +337,7 @@ def _locator(job: ShardJob, faces: FacesSpec) -> Locator:
         path,
         sizes=faces.detector.sizes,
         threshold=faces.detector.threshold,
+        search=faces.detector.search if job.photos is None else "all",
         device=job.device,
         threads=job.threads,
     )

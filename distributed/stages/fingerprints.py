@@ -19,7 +19,8 @@ def sampling_fingerprint(spec: AuditSpec) -> Fingerprint:
     """Everything that changes a byte of `samples/`. Raises ModelError or SpecError for missing files."""
     fields = {"seed": str(spec.seed), "shard_size": str(spec.shard_size)}
     fields |= generator_fields(spec.generator)
-    fields |= faces_fields(spec.faces, detector=spec.faces.landmarks is None)
+    search = "all" if spec.faces.detector is None else spec.faces.detector.search
+    fields |= faces_fields(spec.faces, detector=spec.faces.landmarks is None, search=search)
     if spec.faces.landmarks is not None:
         fields["faces.landmarks"] = repr(spec.faces.landmarks)
     return Fingerprint(fields | version_fields())

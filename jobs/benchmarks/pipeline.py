@@ -40,7 +40,8 @@ from schemas.spec.locations import is_remote
 from schemas.spec.resources import ResourcesSpec
 
 WHOLE, STOCK, PLAIN, RAY_DATA = "whole, no Ray", "stock insightface", "plain onnxruntime", "Ray Data"
-STOCK_BAR, STAGES_BAR, RAY_BAR, SCALING_BAR, WRITE_BAR = 2.5, 0.95, 0.97, 1.85, 0.02
+STOCK_BAR, STAGES_BAR, RAY_BAR, SCALING_BAR = 8.0, 0.95, 0.97, 1.85
+DETECT_BAR, WRITE_BAR = 0.25, 0.02
 STAGES = ("generate", "detect", "align and embed", "write")
 IMAGES_COMPARED = 64
 SAMPLES = "samples"
@@ -297,7 +298,10 @@ def _bars(contenders: Contenders, measured: dict[str, Measured]) -> list[Bar]:
     bars = [
         Bar(f"whole, no Ray ÷ its stages alone, batches of {BATCH_IMAGES}", _of_stages(measured), STAGES_BAR),
         Bar(f"{ray_name(1)} ÷ {WHOLE}", measured[ray_name(1)].per(whole), RAY_BAR),
-        Bar("write, checksum and sync, share of the whole", _write_share(contenders.whole), WRITE_BAR, True),
+        Bar("detection, share", _share(contenders.whole, "detect"), DETECT_BAR, True),
+        Bar(
+            "write, checksum and sync, share of the whole", _share(contenders.whole, "write"), WRITE_BAR, True
+        ),
     ]
     if STOCK in measured:
         claim = f"{ray_name(contenders.workers)} ÷ {STOCK}"
@@ -315,8 +319,8 @@ def _of_stages(measured: dict[str, Measured]) -> Measured:
     return sums.per(measured[WHOLE].over(1))
 
 
-def _write_share(whole: Whole) -> Measured:
-    return whole.stage("write").per(whole.stage("all"))
+def _share(whole: Whole, stage: str) -> Measured:
+    return whole.stage(stage).per(whole.stage("all"))
 
 
 def _notes(spec: AuditSpec, peers: dict[str, Peer], workers: int) -> list[str]:

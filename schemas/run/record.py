@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import model_validator
+
 from schemas.frozen import Record
 from schemas.spec.audit import AuditSpec
 
@@ -13,3 +15,12 @@ class RunRecord(Record):
     spec: AuditSpec
     fingerprint: dict[str, str]
     gallery: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, data: object) -> object:
+        """Up to 0.1 there was no `faces.detector.search`, and samples were searched as `all` does."""
+        match data:
+            case {"spec": {"faces": {"detector": dict(detector)}}}:
+                detector.setdefault("search", "all")
+        return data

@@ -13,6 +13,7 @@ INSIGHTFACE_LICENSE = "InsightFace: non-commercial research only"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 Point = tuple[float, float]
+Search = Literal["first", "all"]
 
 
 def _three(value: object) -> object:
@@ -69,7 +70,12 @@ class DetectorSpec(ModelSpec):
     """An InsightFace-format SCRFD face detector with landmarks."""
 
     sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_multiples_of_32)] = Field(
-        (128, 640), description="input sizes; faces found at each are merged"
+        (128, 640), description="input sizes; faces found at each are merged, unless `search` is `first`"
+    )
+    search: Search = Field(
+        "first",
+        description="of samples: `first` tries the sizes in rising order, and the next one only on images "
+        "without a face; `all` searches each image at all of them, as photos of the gallery are",
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="smallest detection score of a face")
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from distributed.embedding.detector import Detector
 from distributed.embedding.recognizer import Recognizer
+from schemas.spec.faces import Search
 
 ASSETS = Path(__file__).resolve().parents[3] / "shared" / "assets"
 MODELS = ASSETS / "models"
@@ -47,5 +48,6 @@ def load_recognizer(name: str) -> Recognizer:
     return Recognizer(name, path, channels=channels, mean=mean, std=std, device="cpu", threads=1)
 
 
-def load_detector(name: str, *sizes: int) -> Detector:
-    return Detector(MODELS / f"{name}.onnx", sizes=sizes, threshold=0.5, device="cpu", threads=1)
+def load_detector(name: str, *sizes: int, search: Search = "all") -> Detector:
+    path = MODELS / f"{name}.onnx"
+    return Detector(path, sizes=sizes, threshold=0.5, search=search, device="cpu", threads=1)

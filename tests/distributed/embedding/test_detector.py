@@ -21,7 +21,7 @@ from tests.support.assets import (
     photos,
     read_rgb,
 )
-from tests.support.tiny_models import flattener, make_model, save
+from tests.support.tiny_models import bright_square_detector, flattener, make_model, save
 
 REFERENCE_PHOTOS = 10  # every tenth person: 84 photos
 
@@ -54,6 +54,34 @@ def test_a_detector_without_landmarks_is_refused(tmp_path: Path) -> None:
     model = make_model(nodes, shape=("n", 3, 64, 64), outputs=outputs, constants=constants)
     with pytest.raises(ModelError, match="with landmarks: expected"):
         open_detector(save(model, tmp_path / "m.onnx"))
+
+
+def with_square(width: int) -> np.ndarray:
+    """A dark image of 128 × 128 with a bright square."""
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[32 : 32 + width, 64 : 64 + width] = 255
+    return image
+
+
+def test_the_next_size_is_tried_on_images_without_a_face_alone(tmp_path: Path) -> None:
+    path = save(bright_square_detector(), tmp_path / "m.onnx")
+    large, small, none = with_square(32), with_square(4), with_square(0)
+    both = large.copy()
+    both[104:108, 8:12] = 255
+    images = [large, small, none, both]
+    at_128, at_640 = (open_detector(path, [size]).detect(images) for size in (128, 640))
+    assert list(map(bool, at_128)) == [True, False, False, True]
+    assert list(map(bool, at_640)) == [True, True, False, True]
+    first = Detector(path, sizes=[640, 128], threshold=0.5, search="first", device="cpu", threads=1)
+    for faces, expected in zip(first.detect(images), [at_128[0], at_640[1], [], at_128[3]], strict=True):
+        assert len(faces) == len(expected)
+        for face, other in zip(faces, expected, strict=True):
+            assert face.score == other.score
+            np.testing.assert_array_equal(face.box, other.box)
+            np.testing.assert_array_equal(face.landmarks, other.landmarks)
+    merged = open_detector(path, [128, 640]).detect(images)
+    in_corner = [[face for face in faces[3] if face.box[1] > 90] for faces in (first.detect(images), merged)]
+    assert not in_corner[0] and in_corner[1], "a small face beside a large one is seen at all sizes alone"
 
 
 def reference(name: str, sizes: Sequence[int]) -> SCRFD:
