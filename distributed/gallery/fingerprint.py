@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distributed.embedding.fingerprint import faces_fields, recognizer_fields
 from distributed.gallery.photos import Photo
+from distributed.gallery.template_sides import template_digests
 from distributed.runtime.digests import digest_file, digest_lines
 from distributed.runtime.versions import version_fields
 from distributed.sampling.images.places import Place
@@ -34,6 +35,7 @@ def gallery_fingerprint(
     for role, side in zip(("candidates", "cohort"), spec.gallery.sides, strict=True):
         if side.earlier is not None:
             fields[f"gallery.{role}.sha256"] = digest_file(Path(side.earlier))
+    fields |= {f"gallery.{side}.templates": digest for side, digest in template_digests(spec.gallery).items()}
     fields |= faces_fields(spec.faces, detector=bool(photos) and spec.gallery.detector, search="all")
     if any(is_heic(photo.place) for photo in photos):
         fields["version.pillow-heif"] = _pillow_heif()

@@ -63,7 +63,7 @@ def require_each_once(spec: AuditSpec, source: GallerySource, table: pa.Table | 
 
 def _sides_without_files(spec: AuditSpec) -> list[Role]:
     sides = ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort))
-    return [role for role, side in sides if side.earlier is not None]
+    return [role for role, side in sides if not side.has_photos]
 
 
 def _recognizer(spec: AuditSpec) -> str:

@@ -174,10 +174,11 @@ def _rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str
 
 def _from_parquet(path: Path, key: str) -> TextTable:
     try:
-        table = pq.read_table(path)
+        schema = pq.read_schema(path)
+        simple = [field.name for field in schema if _is_text(field.type)]
+        table = pq.read_table(path, columns=simple)
     except (pa.ArrowException, OSError) as error:
         raise SpecError(f"{path} is no readable Parquet file: fetch it again, or correct {key}") from error
-    simple = [field.name for field in table.schema if _is_text(field.type)]
     values = [[_field(value) for value in table[name].to_pylist()] for name in simple]
     rows = list(zip(*values, strict=True))
     return TextTable(path, simple, rows, range(1, len(rows) + 1))

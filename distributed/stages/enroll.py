@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.embedding.fingerprint import recognizer_fields
+from distributed.embedding.usual_inputs import open_under
+from distributed.embedding.zoo import resolve_model
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import accepted, read_gallery, without_people
@@ -22,6 +24,7 @@ from distributed.gallery.people.listing import Notice
 from distributed.gallery.photos import Photo
 from distributed.gallery.refusals import PhotoKey, refusal_reasons
 from distributed.gallery.source import GallerySource, gallery_source
+from distributed.gallery.template_sides import template_names, template_sides, template_tables
 from distributed.stages.gallery_check import require_usable_gallery
 from distributed.stages.shards import make_missing
 from distributed.storage.shard_index import ShardRun
@@ -75,7 +78,8 @@ def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     write_names(store, Vault(spec.protection), names)
     require_each_once(spec, source)
     _require_usable_tables(spec, source)
-    parts = [without_people(table, source.erased) for table in earlier_galleries(spec)]
+    require_templates_dimension(spec, executor)
+    parts = [without_people(table, source.erased) for table in galleries_without_photos(spec)]
     if source.photos:
         parts.append(_embed_photos(spec, source.photos, fingerprint, store, executor, watch))
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("role", "identity", "photo")])
@@ -101,7 +105,7 @@ def enrolment_of(spec: AuditSpec, source: GallerySource, table: pa.Table, names:
 def _require_usable_tables(spec: AuditSpec, source: GallerySource) -> None:
     """Raise SpecError, before a photo is enrolled, for attributes or labels that cannot serve."""
     read_attributes(spec)
-    if spec.gallery.candidates.earlier is None:
+    if spec.gallery.candidates.has_photos:
         require_labels_of(spec, (photo.identity for photo in source.photos if photo.role is Role.CANDIDATE))
 
 
@@ -117,7 +121,8 @@ def _dropped_if_refused(store: RunStore) -> Iterator[None]:
 
 def _all_names(spec: AuditSpec, source: GallerySource) -> NameMap:
     """Of everybody in the gallery whose name is known: from its sources, and beside earlier galleries."""
-    vault, names = Vault(spec.protection), names_of(source)
+    vault = Vault(spec.protection)
+    names = names_of(source).merged(template_names(spec, vault))
     for side in spec.gallery.sides:
         if side.earlier is not None:
             names = names.merged(read_names(RunStore(str(Path(side.earlier).parent)), vault))
@@ -172,6 +177,33 @@ def _schema(table: pa.Table) -> pa.Schema:
         if field.name.startswith("template_")
     }
     return gallery_schema(dimensions)
+
+
+def galleries_without_photos(spec: AuditSpec) -> list[pa.Table]:
+    """The sides that are given as templates, from wherever."""
+    return [*earlier_galleries(spec), *template_tables(spec, Vault(spec.protection))]
+
+
+def require_templates_dimension(spec: AuditSpec, executor: Executor) -> None:
+    """Raise SpecError for templates of another length than the recogniser's."""
+    sides = list(template_sides(spec.gallery))
+    if not sides:
+        return
+    capacity = executor.capacity(spec.resources)
+    dim = executor.call(capacity, recognizer_dimension, spec, capacity.device)
+    for role, listed in sides:
+        if listed.templates.shape[1] != dim:
+            raise SpecError(
+                f"templates of the gallery's {role} side have {listed.templates.shape[1]} numbers, and "
+                f"recogniser {spec.faces.recognizers[0].name} makes {dim}: give its own templates, or photos"
+            )
+
+
+def recognizer_dimension(spec: AuditSpec, device: str) -> int:
+    """Of the first recogniser's templates."""
+    (recognizer, *_) = spec.faces.recognizers
+    path = resolve_model(recognizer.path, task="recognition")
+    return open_under(recognizer.input, path, device=device, threads=1).dim
 
 
 def earlier_galleries(spec: AuditSpec) -> list[pa.Table]:

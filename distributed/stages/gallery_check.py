@@ -99,7 +99,7 @@ def _cause(spec: AuditSpec, recognizer: RecognizerSpec, photos: Sequence[Photo],
     if not photos:
         return (
             "its input (channels, mean, std) or the alignment of the photos is wrong; to have the usual "
-            "preprocessings tried, enroll from images instead of an earlier gallery.parquet"
+            "preprocessings tried, enroll from images instead of an earlier gallery.parquet or templates"
         )
     chosen = few_photos(photos)
     LOG.info(

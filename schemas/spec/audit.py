@@ -70,6 +70,12 @@ class AuditSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _one_recognizer_of_templates(self) -> Self:
+        if any(side.has_templates for side in self.gallery.sides) and len(self.faces.recognizers) > 1:
+            raise ValueError("templates in place of photos are of one recogniser: give one faces.recognizers")
+        return self
+
+    @model_validator(mode="after")
     def _detector_for_photos(self) -> Self:
         from_photos = any(side.has_photos for side in self.gallery.sides)
         if from_photos and self.gallery.detector and self.faces.detector is None:

@@ -83,25 +83,36 @@ def limited(listing: Listing, spec: PhotoSource) -> Listing:
     that the choice does not depend on the order of the listing, nor on other photos."""
     if spec.at_most is None:
         return listing
-    people: dict[str, list[ListedPhoto]] = defaultdict(list)
-    for photo in listing.photos:
-        people[photo.identity].append(photo)
-    chosen = {
-        (photo.identity, photo.name)
-        for photos in people.values()
-        for photo in heapq.nsmallest(spec.at_most, photos, key=lambda photo: _lot(spec.seed, photo))
-    }
-    kept = [photo for photo in listing.photos if (photo.identity, photo.name) in chosen]
-    left = len(listing.photos) - len(kept)
+    rows = chosen_rows([(photo.identity, photo.name) for photo in listing.photos], spec)
+    left = len(listing.photos) - len(rows)
+    notices = [*listing.notices, *left_out_by_choice(left, spec)]
+    return replace(listing, photos=[listing.photos[row] for row in rows], notices=notices)
+
+
+def chosen_rows(keys: Sequence[tuple[str, str]], spec: PhotoSource) -> list[int]:
+    """Which photos are taken, rising. keys: identity and name of each photo."""
+    if spec.at_most is None:
+        return list(range(len(keys)))
+    people: dict[str, list[int]] = defaultdict(list)
+    for row, (identity, _) in enumerate(keys):
+        people[identity].append(row)
+    lots = (
+        heapq.nsmallest(spec.at_most, rows, key=lambda row: _lot(spec.seed, *keys[row]))
+        for rows in people.values()
+    )
+    return sorted(row for rows in lots for row in rows)
+
+
+def left_out_by_choice(left: int, spec: PhotoSource) -> list[Notice]:
+    """What is said of photos that were not chosen."""
     if not left:
-        return listing
+        return []
     text = f"{left:,} photos are left out by at_most: {spec.at_most} of each person were chosen by the seed"
-    notices = [*listing.notices, Notice(f"{text} {spec.seed}", warns=False)]
-    return replace(listing, photos=kept, notices=notices)
+    return [Notice(f"{text} {spec.seed}", warns=False)]
 
 
-def _lot(seed: int, photo: ListedPhoto) -> bytes:
-    text = f"{seed}\0{photo.identity}\0{photo.name}"
+def _lot(seed: int, identity: str, name: str) -> bytes:
+    text = f"{seed}\0{identity}\0{name}"
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 

@@ -13,7 +13,7 @@ from distributed.gallery.enrolled import accepted
 from distributed.gallery.photos import Photo, list_photos
 from distributed.gallery.quality import GalleryQuality, face_share, face_text, separation_text
 from distributed.stages.embed import ShardEmbedder, ShardJob, samples_table
-from distributed.stages.enroll import earlier_galleries
+from distributed.stages.enroll import galleries_without_photos
 from distributed.stages.gallery_check import complaint, gallery_quality, is_unusable
 from distributed.stages.input_trial import TRIED_PEOPLE, TRIED_PHOTOS, few_photos
 from distributed.statistics.people.separation import Quality, chosen_photos
@@ -39,7 +39,7 @@ def probe_gallery(spec: AuditSpec, capacity: Capacity) -> GalleryProbe:
     Raises SpecError or a subclass for photos, models or earlier galleries that cannot be used.
     """
     photos = few_photos(list_photos(spec.gallery))
-    tables = [_few_rows(table) for table in earlier_galleries(spec)]
+    tables = [_few_rows(table) for table in galleries_without_photos(spec)]
     if photos:
         tables.append(_enrolled(spec, photos, capacity))
     table = pa.concat_tables(tables)

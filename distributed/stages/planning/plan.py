@@ -12,6 +12,7 @@ import torch
 from distributed.execution.capacity import Capacity, size_pool
 from distributed.gallery.enrolled import accepted, read_gallery
 from distributed.gallery.photos import list_photos
+from distributed.gallery.template_sides import template_sides
 from distributed.stages.planning.sample_probe import SampleProbe, probe_rows, probe_samples
 from distributed.storage.vault import Vault
 from schemas.run.shard import plan_shards
@@ -36,6 +37,8 @@ def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
         if source.earlier is not None:
             rows = accepted(read_gallery(Path(source.earlier), role, Vault(spec.protection))[1])
             counts[role].update(rows["identity"].to_pylist())
+    for role, listed in template_sides(spec.gallery):
+        counts[role].update(listed.identities)
     return counts
 
 

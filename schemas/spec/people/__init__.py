@@ -13,6 +13,7 @@ from schemas.spec.people.image_list import ListPeople
 from schemas.spec.people.parquet import ParquetPeople
 from schemas.spec.people.recordio import RecordioPeople
 from schemas.spec.people.short_form import SHORT_FORM, PeopleSpec
+from schemas.spec.people.templates import TemplatesPeople
 from schemas.spec.people.webdataset import WebdatasetPeople
 
 
@@ -28,6 +29,7 @@ KINDS: tuple[type[PhotoSource], ...] = (
     RecordioPeople,
     WebdatasetPeople,
     ParquetPeople,
+    TemplatesPeople,
 )
 """In the order of docs/people.md."""
 NAMES = tuple(kind.model_fields["kind"].annotation.__args__[0] for kind in KINDS)  # type: ignore[union-attr]
@@ -38,7 +40,8 @@ PeopleSourceSpec = Annotated[
     | Annotated[FlatPeople, Tag("flat")]
     | Annotated[RecordioPeople, Tag("recordio")]
     | Annotated[WebdatasetPeople, Tag("webdataset")]
-    | Annotated[ParquetPeople, Tag("parquet")],
+    | Annotated[ParquetPeople, Tag("parquet")]
+    | Annotated[TemplatesPeople, Tag("templates")],
     Discriminator(
         _kind,
         custom_error_type="unknown_kind",

@@ -21,6 +21,11 @@ class PeopleSource(Frozen):
         return True
 
     @property
+    def has_templates(self) -> bool:
+        """Are there templates in place of photos?"""
+        return False
+
+    @property
     def has_attributes(self) -> bool:
         """May it bring attributes of its people, for `membership.strata`?"""
         return False

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from distributed.execution.executor import Observer, Unobserved
 from distributed.execution.local import LocalExecutor
+from distributed.gallery.enrolled import template_rows
 from distributed.stages.enroll import Enrolment, enroll
 from distributed.storage.store import open_run
 from schemas.errors import SpecError
+from schemas.run.tables import Role
+from tests.support.people import pseudonym
 from tests.support.recordio import write_insightface
 from tests.support.small_world import SmallWorld
 
@@ -104,6 +110,36 @@ def test_the_templates_are_those_of_folders(
             small_world.folder / "runs" / name / "gallery.parquet" for name in ("short", "other")
         )
         assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_templates_that_were_made_elsewhere(small_world: SmallWorld, suffix: str) -> None:
+    short = enrolled(small_world, "short", {"images": "candidates"})
+    rows = short.table.filter(pc.equal(short.table["role"], Role.CANDIDATE))
+    templates, people = template_rows(rows, "tiny"), rows["identity"].to_pylist()
+    other = enrolled(small_world, "other", as_templates(small_world, suffix, templates * 3, people))
+    again = other.table.filter(pc.equal(other.table["role"], Role.CANDIDATE))
+    expected = {(pseudonym(person), row.tobytes()) for person, row in zip(people, templates, strict=True)}
+    for person, row in zip(again["identity"].to_pylist(), template_rows(again, "tiny"), strict=True):
+        theirs = [np.frombuffer(data, np.float32) for name, data in expected if name == person]
+        assert max(float(row @ template) for template in theirs) > 0.999
+    assert again.num_rows == len(templates) and not again["detection_score"].drop_null()
+    assert f"{len(people)} templates were given without photos" in other.notices[0].text
+    assert other.notices[1].text.endswith("templates of another length than 1 were scaled to it")
+    with pytest.raises(SpecError, match="have 5 numbers, and recogniser tiny makes"):
+        enrolled(small_world, "five", as_templates(small_world, suffix, templates[:, :5], people))
+
+
+def as_templates(
+    world: SmallWorld, suffix: str, templates: NDArray[np.float32], people: Sequence[str]
+) -> Source:
+    path = world.folder / f"templates{templates.shape[1]}{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(pa.table({"identity": people, "template": templates.tolist()}), path)
+        return {"kind": "templates", "path": path.name}
+    np.save(path, templates)
+    (world.folder / "who.csv").write_text("\n".join(["identity", *people]))
+    return {"kind": "templates", "path": path.name, "list": "who.csv"}
 
 
 def test_at_most_is_part_of_the_fingerprint_and_chooses_from_each(small_world: SmallWorld) -> None:
