@@ -13,7 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
+from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
+from tests.support.in_process import tasks_in_process
 from tests.support.processes import finish, start_job
 from tests.support.small_world import SmallWorld, file_bytes
 
@@ -59,8 +61,8 @@ def world(world_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def clean_bytes(world: SmallWorld) -> dict[str, bytes]:
     """The files of the run that nobody disturbs."""
-    code, output = finish(start_job("audit", world.spec_path("clean", **PLAN)))
-    assert code == ExitCode.OK, output
+    with tasks_in_process():
+        assert main(["audit", str(world.spec_path("clean", **PLAN))]) == ExitCode.OK
     return dict(file_bytes(world.folder / "runs" / "clean"))
 
 
@@ -111,8 +113,9 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_lock(world: SmallWor
     assert not (run / "run.lock").exists()
 
 
+@pytest.mark.usefixtures("in_process")
 def test_the_first_sigterm_lets_the_shards_under_way_end(
-    world: SmallWorld, clean_bytes: dict[str, bytes]
+    world: SmallWorld, clean_bytes: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec, run = world.spec_path("drained", **PLAN), world.folder / "runs" / "drained"
     process = start_job("audit", spec)
@@ -123,11 +126,12 @@ def test_the_first_sigterm_lets_the_shards_under_way_end(
     done = shards_of(run)
     assert 3 <= done < SHARDS and f"stopped with {SHARDS - done} shards to do" in output
     assert not (run / "run.lock").exists() and not list(run.rglob("*.partial"))
-    code, output = finish(start_job("audit", spec))
-    assert code == ExitCode.OK and f"{done * 100:,} there already" in output
+    assert main(["audit", str(spec)]) == ExitCode.OK
+    assert f"{done * 100:,} there already" in capsys.readouterr().err
     assert file_bytes(run) == clean_bytes
 
 
+@pytest.mark.usefixtures("in_process")
 def test_the_second_sigterm_ends_within_five_seconds(world: SmallWorld) -> None:
     spec, run = world.spec_path("ended", **PLAN), world.folder / "runs" / "ended"
     process = start_job("audit", spec)
@@ -142,5 +146,4 @@ def test_the_second_sigterm_ends_within_five_seconds(world: SmallWorld) -> None:
     process.send_signal(signal.SIGTERM)
     code, _ = finish(process)
     assert time.monotonic() - start < 5.5 and code != ExitCode.OK
-    code, output = finish(start_job("audit", spec))
-    assert code == ExitCode.OK, output
+    assert main(["audit", str(spec)]) == ExitCode.OK

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,20 +141,3 @@ def test_a_log_for_machines_gets_the_kind_of_an_error_and_people_its_message(
     end = json.loads(line)
     assert (end["event"], end["exit_code"], end["error"], end["level"]) == ("end", 2, "SpecError", "error")
     assert CANARY not in line and message.startswith("idleak: ") and CANARY in message
-
-
-def test_people_are_told_of_attempts_that_fail(
-    small_world: SmallWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from tests.distributed.stages.test_commit_faults import faulty
-    from tests.support.processes import finish, start_job
-
-    code, output = finish(
-        start_job("audit", small_world.spec_path(), **faulty("before_sync shard-000003", tmp_path / "mark"))
-    )
-    assert code == ExitCode.OK, output
-    assert "sampling: shard 3 failed (ActorDiedError), attempt 1; it is tried again" in output
-    last = next(line for line in output.splitlines() if line.startswith("sampling: 600 of 600 images, "))
-    assert re.search(r"; \w+ \d+%, \w+ \d+%, \w+ \d+%; 1 attempts failed$", last)
-    assert main(["status", str(small_world.run)]) == ExitCode.OK
-    assert "reducing: 600 of 600 samples compared" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,12 @@ def clean_bytes(finished_template: SmallWorld) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_worker_killed_in_a_commit_leaves_all_rows_once(
-    small_world: SmallWorld, tmp_path: Path, clean_bytes: dict[str, bytes], point: str
+def test_a_worker_killed_in_a_commit_leaves_all_rows_once_and_people_are_told(
+    small_world: SmallWorld,
+    tmp_path: Path,
+    clean_bytes: dict[str, bytes],
+    capsys: pytest.CaptureFixture[str],
+    point: str,
 ) -> None:
     mark = tmp_path / "killed"
     code, output = finish(
@@ -46,8 +51,14 @@ def test_a_worker_killed_in_a_commit_leaves_all_rows_once(
     assert code == ExitCode.OK, output
     assert mark.exists(), "nobody was killed"
     assert file_bytes(small_world.run) == clean_bytes
+    assert "sampling: shard 3 failed (ActorDiedError), attempt 1; it is tried again" in output
+    last = next(line for line in output.splitlines() if line.startswith("sampling: 600 of 600 images, "))
+    assert re.search(r"; \w+ \d+%, \w+ \d+%, \w+ \d+%; 1 attempts failed$", last)
+    assert main(["status", str(small_world.run)]) == ExitCode.OK
+    assert "reducing: 600 of 600 samples compared" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("in_process")
 def test_poison_is_set_aside_and_tried_again_alone(
     small_world: SmallWorld, clean_bytes: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,11 +74,10 @@ def test_poison_is_set_aside_and_tried_again_alone(
     assert "shard 3 failed 3 attempts" in said
     assert "attempts that failed: 3; failed shards: 1" in said
 
-    code, output = finish(start_job("retry", small_world.run))
-    assert code == ExitCode.OK and "1 shards made" in output
+    assert main(["retry", str(small_world.run)]) == ExitCode.OK
+    assert "1 shards made" in capsys.readouterr().out
     assert main(["retry", str(small_world.run)]) == ExitCode.BAD_SPEC
-    code, output = finish(start_job("audit", small_world.spec_path(**PLAN)))
-    assert code == ExitCode.OK, output
+    assert main(["audit", str(small_world.spec_path(**PLAN))]) == ExitCode.OK
     assert file_bytes(small_world.run) == clean_bytes
 
 
