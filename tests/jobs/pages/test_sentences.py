@@ -27,7 +27,7 @@ from schemas.run.results import AuditResults, OverRepresentedResult, PopulationR
 from schemas.run.tables import Verdict
 from schemas.wording import plain
 from tests.jobs.pages.test_report import change_results, counts, headline_with
-from tests.jobs.schedule.test_nightly import write_fleet
+from tests.support.nights import write_fleet
 from tests.support.pages import Page
 from tests.support.people import pseudonym
 from tests.support.small_world import CANDIDATES, MEMBERS, SmallWorld
