@@ -25,7 +25,7 @@ USER idleak
 ENTRYPOINT ["idleak"]
 
 FROM base AS gpu
-RUN make gpu VENV=/opt/venv EXTRAS=cpu,diffusers
+RUN make install VENV=/opt/venv EXTRAS=gpu,diffusers
 ENV PATH=/opt/venv/bin:$PATH NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER idleak
 ENTRYPOINT ["idleak"]

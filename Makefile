@@ -1,9 +1,15 @@
 # Everything a person or CI starts. `make demo` and `make test` need Python 3.11, make and a package index.
 PYTHON ?= python3
 VENV ?= .venv
+GPU_VENV ?= .venv-gpu
 EXTRAS ?= cpu,diffusers,dev
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The CPU's and the GPU's builds of onnxruntime and faiss overwrite each other's files, so an environment is for one device.
+DEVICE := $(if $(findstring gpu,$(EXTRAS)),gpu,cpu)
+READY := $(VENV)/.ready-$(DEVICE)
+BUILDS_cpu := onnxruntime faiss-cpu
+BUILDS_gpu := onnxruntime-gpu faiss-gpu
 
 .PHONY: demo test soak check install gpu clean
 
@@ -26,19 +32,20 @@ check: $(READY)
 
 install: $(READY)
 
-# insightface asks for opencv-python, which wants a desktop's libGL; the headless build is the same without it.
+# insightface asks for the CPU's onnxruntime, and for opencv-python, which wants a desktop's libGL; the headless build is the same
+# without it. Packages that share their files go together, and the right ones are put back.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "idleak needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
-	$(BIN)/python -m pip uninstall --quiet --yes opencv-python opencv-python-headless
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt opencv-python-headless
+	rm -f $(VENV)/.ready-*
+	$(PIP) install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	$(PIP) uninstall --quiet --yes opencv-python opencv-python-headless $(BUILDS_cpu) $(BUILDS_gpu)
+	$(PIP) install --quiet --no-deps -c constraints.txt opencv-python-headless $(BUILDS_$(DEVICE))
 	touch $@
 
-# The CPU and GPU builds of onnxruntime and faiss overwrite each other's files, so the CPU's go first.
-gpu: $(READY)
-	$(BIN)/python -m pip uninstall --quiet --yes onnxruntime faiss-cpu
-	$(BIN)/python -m pip install --disable-pip-version-check 'onnxruntime-gpu[cuda,cudnn]==1.31.*' 'faiss-gpu==1.15.1'
+# In an environment of its own.
+gpu:
+	$(MAKE) install VENV=$(GPU_VENV) EXTRAS=gpu,diffusers
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GPU_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

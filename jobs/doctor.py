@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from rich.table import Table
 
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.runtime.offline import VARIABLES, still_on
+from distributed.runtime.versions import GPU_BUILDS
 from distributed.sampling.sandbox.landlock import landlock_version
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.strict_command import StrictCommand
@@ -37,8 +39,9 @@ PACKAGES = {
     "ray": "ray",
     "torch": "torch",
 }
-GPU_BUILDS = {"faiss-cpu": "faiss-gpu", "onnxruntime": "onnxruntime-gpu"}
 LEAST_FREE_BYTES = 2 * 10**9
+LEAST_DRIVER = 580
+"""Of NVIDIA: the first one for CUDA 13."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,20 @@ class Finding:
 
 
 @click.command("doctor", cls=StrictCommand, help=__doc__)
-def command() -> int:
+@click.option(
+    "--device",
+    type=click.Choice(("cpu", "cuda")),
+    default="cpu",
+    help="what audits will ask for; with cuda, a GPU that is not ready is a failure",
+)
+def command(*, device: str) -> int:
     findings = [*_cpu_findings(), *_gpu_findings()]
     Console().print(_table(findings))
     broken = [finding.what for finding in findings if finding.needed and not finding.good]
     gpu = all(finding.good for finding in findings if finding.what.startswith("GPU"))
     print("CPU: " + (f"not ready, fix {', '.join(broken)}" if broken else "ready"))
     print("GPU: " + ("ready" if gpu else "not ready; see the last column, or use `device: cpu`"))
-    return ExitCode.FAILED if broken else ExitCode.OK
+    return ExitCode.FAILED if broken or (device == "cuda" and not gpu) else ExitCode.OK
 
 
 def _cpu_findings() -> Iterator[Finding]:
@@ -160,15 +169,28 @@ def _faiss_searches() -> str | None:
 
 
 def _gpu_findings() -> Iterator[Finding]:
-    yield _works("GPU: driver", _has_driver, "install NVIDIA's driver", needed=False)
+    driver = f"install NVIDIA's driver {LEAST_DRIVER} or newer"
+    yield _works("GPU: driver", _has_driver, driver, needed=False)
     yield _works("GPU: torch", _torch_has_cuda, "pip install torch (a CUDA build)", needed=False)
-    swap = "make gpu"
-    yield _works("GPU: onnxruntime", _has_cuda_provider, swap, needed=False)
-    yield _works("GPU: faiss", _faiss_has_gpu, swap, needed=False)
+    own = "make gpu, an environment of its own: .venv-gpu/bin/idleak"
+    yield _works("GPU: onnxruntime", _has_cuda_provider, own, needed=False)
+    yield _works("GPU: faiss", _faiss_has_gpu, own, needed=False)
 
 
 def _has_driver() -> str | None:
-    return None if shutil.which("nvidia-smi") else "no nvidia-smi found"
+    """The index's torch and onnxruntime are built for CUDA 13, for which older drivers are too old."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return "no nvidia-smi found"
+    command = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode != 0:
+        return f"nvidia-smi fails: {(done.stderr or done.stdout).strip().partition(chr(10))[0]}"
+    version = done.stdout.strip().partition("\n")[0]
+    major = version.partition(".")[0]
+    if not major.isdecimal() or int(major) < LEAST_DRIVER:
+        return f"driver {version or 'of no GPU'}, older than {LEAST_DRIVER}, which CUDA 13 needs"
+    return None
 
 
 def _torch_has_cuda() -> str | None:

@@ -8,7 +8,12 @@ OUT_OF_MEMORY = (
     "can't allocate memory",
     "bad_alloc",
     "cannot allocate memory",
+    "alloc_failed",
+    "cublas_status_not_initialized",
+    "cudaerrormemoryallocation",
 )
+"""cuBLAS and cuDNN say CUBLAS_STATUS_ALLOC_FAILED and CUDNN_STATUS_ALLOC_FAILED; a cuBLAS handle that has no
+room for its workspace says CUBLAS_STATUS_NOT_INITIALIZED."""
 DEAD_DEVICE = (
     "an illegal memory access was encountered",
     "device-side assert",

@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
+from distributed.runtime.memory_errors import is_out_of_memory
 from distributed.runtime.onnx_graph import (
     forget_shapes,
     make_batch_dynamic,
@@ -106,18 +107,27 @@ def batches_agree(
     """Whether three random inputs of `shape` (without batch axis) give the same together as one by one.
 
     The same: every output has the batch first, and differs by at most `tolerance` times its largest
-    magnitude.
+    magnitude. Raises DeviceError if memory runs out: that says nothing of the model.
     """
     batch = np.random.default_rng(0).uniform(*value_range, (3, *shape)).astype(np.float32)
     try:
         together = run_session(session, batch)
         apart = [run_session(session, batch[i : i + 1]) for i in range(len(batch))]
-    except ORT_ERRORS:
+    except ORT_ERRORS as error:
+        _require_memory(error)
         return False
     return all(
         _agree(whole, np.concatenate(parts), len(batch), tolerance)
         for whole, parts in zip(together, zip(*apart, strict=True), strict=True)
     )
+
+
+def _require_memory(error: Exception) -> None:
+    if is_out_of_memory(error):
+        raise DeviceError(
+            f"memory ran out while a model was tried on a small batch ({error}): free some, or have fewer "
+            "workers by resources.workers"
+        ) from error
 
 
 def _agree(whole: Float32, parts: Float32, count: int, tolerance: float) -> bool:
@@ -217,7 +227,8 @@ class ManyInputModel:
     def _gives(self, probe: Feeds, apart: Sequence[Float32], tolerance: float) -> bool:
         try:
             together = _run(self._session, probe)
-        except ORT_ERRORS:
+        except ORT_ERRORS as error:
+            _require_memory(error)
             return False
         return all(
             _agree(whole, parts, len(parts), tolerance) for whole, parts in zip(together, apart, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 ALGORITHM_VERSION = "3"
@@ -19,17 +20,19 @@ def version_fields() -> dict[str, str]:
     }
 
 
+GPU_BUILDS = {"faiss-cpu": "faiss-gpu", "onnxruntime": "onnxruntime-gpu"}
+"""The same code by another name. What is imported goes by the first part of the first name."""
+
+
 def package_version(name: str) -> str:
-    """Version of an installed package; onnxruntime's GPU build goes by another name, same code."""
-    if name != "onnxruntime":
+    """Version of an installed package, or of its GPU build."""
+    if name not in GPU_BUILDS:
         return version(name)
-    builds = [build for build in map(_version_or_none, ("onnxruntime", "onnxruntime-gpu")) if build]
+    builds = [build for build in map(_version_or_none, (name, GPU_BUILDS[name])) if build]
     if len(set(builds)) == 1:
         return builds[0]
     # Which of two is at work, only the package itself can tell.
-    import onnxruntime
-
-    return str(onnxruntime.__version__)
+    return str(import_module(name.partition("-")[0]).__version__)
 
 
 def _version_or_none(name: str) -> str | None:

@@ -23,6 +23,43 @@ def test_this_machine_is_ready_for_the_cpu(capsys: pytest.CaptureFixture[str]) -
         assert package in printed
 
 
+def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """A driver's tool that answers so."""
+    tool = folder / "nvidia-smi"
+    tool.write_text("\n".join(["#!/bin/sh", *lines, ""]), encoding="utf-8")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    monkeypatch.setenv("COLUMNS", "400")
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["echo 535.183.01"], "driver 535.183.01, older than 580, which CUDA 13 needs"),
+        (["echo no devices were found"], "driver no devices were found, older than 580"),
+        (["echo cannot talk to the driver >&2", "exit 9"], "nvidia-smi fails: cannot talk to the driver"),
+        (["echo 580.65.06"], "works"),
+    ],
+)
+def test_a_driver_that_is_too_old_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lines: list[str],
+    says: str,
+) -> None:
+    nvidia_smi(tmp_path, monkeypatch, *lines)
+    main(["doctor"])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "GPU: driver" in line)
+    assert says in line
+
+
+def test_a_gpu_that_is_asked_for_and_not_ready_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """The tests' own onnxruntime is the CPU's."""
+    assert main(["doctor", "--device", "cuda"]) == ExitCode.FAILED
+    assert main(["doctor", "--device", "cpu"]) == ExitCode.OK
+
+
 def test_whether_code_can_be_kept_from_files_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     main(["doctor"])
     printed = " ".join(capsys.readouterr().out.split())

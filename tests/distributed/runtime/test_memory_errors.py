@@ -20,6 +20,13 @@ TOO_MUCH = "if len(z) > 5: torch.empty(1 << 60)"
 def test_errors_of_memory_and_of_devices_are_told_apart() -> None:
     full = RuntimeError("CUDA error: out of memory")
     assert is_out_of_memory(full) and not is_dead_device(full)
+    for status in (
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "CUBLAS_STATUS_NOT_INITIALIZED",
+        "CUDNN_STATUS_ALLOC_FAILED",
+    ):
+        full = RuntimeError(f"CUDA error: {status} when calling `cublasCreate(handle)`")
+        assert is_out_of_memory(full) and not is_dead_device(full)
     assert is_out_of_memory(MemoryError()) and not is_dead_device(MemoryError())
     assert is_dead_device(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert not is_dead_device(ValueError("the image has shape (1, 2)"))

@@ -57,6 +57,24 @@ def anchor_head(order: list[int]) -> onnx.ModelProto:
     return make_model(nodes, shape=(1, 3, 16, 16), outputs=outputs, constants={"rows": [-1, 1]})
 
 
+def greedy_model() -> onnx.ModelProto:
+    """Adds the sum of n^40 zeros to n images: 4 bytes for one, and more than there is for three."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["n"], start=0, end=1),
+        helper.make_node("Pow", ["n", "power"], ["many"]),
+        helper.make_node("ConstantOfShape", ["many"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["nothing"], keepdims=0),
+        helper.make_node("Add", ["x", "nothing"], ["y"]),
+    ]
+    shape = ("n", 3, 16, 16)
+    return make_model(nodes, shape=shape, outputs={"y": shape}, constants={"power": [38]})
+
+
+def test_a_model_for_which_memory_runs_out_is_not_taken_for_one_without_batches(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="memory ran out while a model was tried on a small batch"):
+        load(greedy_model(), save(greedy_model(), tmp_path / "m.onnx"))
+
+
 @pytest.mark.parametrize("target", [(1, -1), (1, 48), (-1, 48), (0, -1)])
 def test_a_fixed_batch_of_one_becomes_dynamic(tmp_path: Path, target: tuple[int, ...]) -> None:
     model = flattener(target=target)
