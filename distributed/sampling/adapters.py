@@ -35,6 +35,7 @@ MODULES = {
     "images": "distributed.sampling.images.image_files",
     "webdataset": "distributed.sampling.images.webdataset",
     "parquet": "distributed.sampling.images.parquet_images",
+    "recordio": "distributed.sampling.images.recordio_images",
     "http": "distributed.sampling.api.http_source",
 }
 

@@ -41,6 +41,7 @@ from schemas.run.tables import Role, gallery_schema
 from schemas.spec.audit import AuditSpec
 
 PHOTOS_PER_SHARD = 128
+REASONS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def require_both_sides(table: pa.Table, reasons: Mapping[PhotoKey, str] | None =
     for role, least in ((Role.CANDIDATE, 1), (Role.COHORT, 2)):
         if len(people[role]) < least:
             outcomes = dict(Counter(_side(table, role)["outcome"].to_pylist()))
-            why = f"; among them: {'; '.join(sorted(set(reasons.values())))}" if reasons else ""
+            why = f"; among them {_named_reasons(reasons)}" if reasons else ""
             raise SpecError(
                 f"the gallery's {role} side needs {least} or more people with a usable photo, and has "
                 f"{len(people[role])}; its photos: {outcomes}{why}"
@@ -254,6 +255,12 @@ def require_both_sides(table: pa.Table, reasons: Mapping[PhotoKey, str] | None =
             f"{len(both)} identities are in the candidates and in the cohort, such as {min(both)!r}; "
             "the cohort must be people known to be outside the training data: remove them from one side"
         )
+
+
+def _named_reasons(reasons: Mapping[PhotoKey, str]) -> str:
+    """A photo for each reason."""
+    photos = {why: f"{identity}/{photo}" for (identity, photo), why in sorted(reasons.items(), reverse=True)}
+    return "; ".join(f"{photo}: {why}" for why, photo in sorted(photos.items())[:REASONS_NAMED])
 
 
 def _side(table: pa.Table, role: Role) -> pa.Table:

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from distributed.gallery.people.listing import ListedPhoto, Listing, Notice
-from distributed.sampling.images.recordio import Record, RecordIndex, record_index
+from distributed.sampling.images.recordio import Record, RecordIndex, index_beside, record_index
 from schemas.errors import SpecError
 from schemas.spec.people.recordio import RecordioPeople
 
 
 def list_people(spec: RecordioPeople) -> Listing:
     """Every image, under its label. Raises SpecError for labels that are no whole numbers."""
-    rec = Path(spec.path)
-    index = record_index(rec, rec.with_suffix(".idx") if spec.index is None else Path(spec.index))
+    rec, idx = index_beside(spec.path, spec.index)
+    index = record_index(rec, idx)
     _require_labels(index)
     rows = zip(index.key.tolist(), index.offset.tolist(), index.label.tolist(), strict=True)
     photos = [

@@ -38,6 +38,12 @@ class Record:
     offset: int
 
 
+def index_beside(rec: str, index: str | None) -> tuple[Path, Path]:
+    """The `.rec` and its `.idx`; None: the one of the same name."""
+    path = Path(rec)
+    return path, path.with_suffix(".idx") if index is None else Path(index)
+
+
 def read_record(record: Record) -> bytes:
     """The encoded image. Raises SpecError for a record that is damaged or cut off."""
     try:

@@ -12,6 +12,7 @@ from schemas.spec.generators.http import HttpGenerator
 from schemas.spec.generators.images import ImagesGenerator
 from schemas.spec.generators.onnx import OnnxGenerator
 from schemas.spec.generators.parquet import ParquetGenerator
+from schemas.spec.generators.recordio import RecordioGenerator
 from schemas.spec.generators.stylegan import StyleganGenerator
 from schemas.spec.generators.torch import ModuleGenerator, TorchExportGenerator, TorchscriptGenerator
 from schemas.spec.generators.webdataset import WebdatasetGenerator
@@ -26,6 +27,7 @@ GeneratorSpec = Annotated[
     | ImagesGenerator
     | WebdatasetGenerator
     | ParquetGenerator
+    | RecordioGenerator
     | HttpGenerator,
     Field(discriminator="kind"),
 ]
@@ -39,6 +41,7 @@ KINDS: tuple[type[Generator], ...] = (
     ImagesGenerator,
     WebdatasetGenerator,
     ParquetGenerator,
+    RecordioGenerator,
     HttpGenerator,
 )
 """In the order of docs/generators.md."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from distributed.execution.executor import Observer, Unobserved
 from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import template_rows
+from distributed.sampling.images import decode
 from distributed.stages.enroll import Enrolment, enroll
 from distributed.storage.store import open_run
 from schemas.errors import SpecError
@@ -151,6 +152,18 @@ def test_at_most_is_part_of_the_fingerprint_and_chooses_from_each(small_world: S
     assert [notice.text for notice in few.notices] == [
         "candidate: 20 photos are left out by at_most: 1 of each person were chosen by the seed 0"
     ]
+
+
+def test_when_all_photos_are_refused_it_is_said_why(
+    small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "FORMATS", [name for name in decode.FORMATS if name != "HEIF"])
+    for path in photos_of(small_world):
+        path.write_bytes(
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + path.parent.name.encode() + path.name.encode()
+        )
+    with pytest.raises(SpecError, match=r"among them \w+/\w+: HEIC, which .* pip install pillow-heif"):
+        enrolled(small_world, "heic", {"images": "candidates"})
 
 
 @pytest.mark.parametrize(
