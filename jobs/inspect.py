@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import yaml
 
-from distributed.sampling.inspection import Inspection, inspect
+from distributed.sampling.inspected import Inspection
+from distributed.sampling.inspection import inspect
 from jobs.cli.arguments import FILE
 from jobs.cli.command import guarded
 from jobs.cli.exit_codes import ExitCode

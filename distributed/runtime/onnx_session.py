@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from distributed.runtime.memory_errors import is_out_of_memory
 from distributed.runtime.onnx_graph import (
     forget_shapes,
+    input_shape,
     make_batch_dynamic,
     require_file,
     split_prelu,
@@ -147,7 +148,8 @@ class BatchedModel:
     """A model with one input that takes batches of any length, whether its file does or not.
 
     `batched` says whether the graph provably treats a batch as its images one by one; if not, that is how it
-    is run.
+    is run. `fixed`: the length of batch that the file insists on, if that is more than 1: batches are
+    filled up to it, and the rest is dropped.
     """
 
     def __init__(
@@ -163,9 +165,8 @@ class BatchedModel:
     ) -> None:
         """`probe`: shape of one input without batch axis, for the proof. Raises ModelError, DeviceError."""
         self._path = path
-        # Other kernels may serve other batch sizes on a GPU; a graph that mixes images up is wrong by far
-        # more.
-        tolerance = 1e-3 if device == "cuda" else 1e-5
+        tolerance = _tolerance(device)
+        self.fixed = _fixed_batch((input_shape(model) or (None,))[0])
         model = split_prelu(model) if device == "cpu" else model
         session = _open_batched(path, make_batch_dynamic(model, free=free), device=device, threads=threads)
         self.batched = session is not None and batches_agree(
@@ -174,7 +175,12 @@ class BatchedModel:
         if not self.batched:
             plain = forget_shapes(model).SerializeToString()
             session = open_session(path, device=device, threads=threads, model=plain)
+        assert session is not None, "what is batched was opened"
         self._session = session
+        self._input = str(session.get_inputs()[0].name)
+        if self.fixed is not None:
+            batch = np.random.default_rng(0).uniform(*value_range, (self.fixed, *probe)).astype(np.float32)
+            _require_apart(path, session, {self._input: batch}, tolerance)
 
     def run(self, batch: Float32) -> list[Float32]:
         """Every output for `batch` N×…, always with N first.
@@ -182,6 +188,8 @@ class BatchedModel:
         Raises ModelError if the model refuses it, DeviceError if the device fails.
         """
         try:
+            if self.fixed is not None:
+                return _run_filled(self._session, {self._input: batch}, self.fixed)
             if self.batched:
                 return run_session(self._session, batch)
             apart = [run_session(self._session, batch[i : i + 1]) for i in range(len(batch))]
@@ -199,15 +207,28 @@ class ManyInputModel:
     """
 
     def __init__(
-        self, path: Path, model: onnx.ModelProto, *, probe: Feeds, device: str, threads: int
+        self,
+        path: Path,
+        model: onnx.ModelProto,
+        *,
+        probe: Feeds,
+        device: str,
+        threads: int,
+        fixed: int | None = None,
     ) -> None:
-        """`probe`: inputs of several samples, for the proof. Raises ModelError, DeviceError."""
-        self._path = path
+        """`probe`: inputs of several samples, for the proof. fixed: the batch that the file insists on.
+
+        Raises ModelError, DeviceError.
+        """
+        self._path, self.fixed = path, _fixed_batch(fixed)
         plain = forget_shapes(model).SerializeToString()
         self._session = open_session(path, device=device, threads=threads, model=plain)
         self.batched = False
+        if self.fixed is not None:
+            filled = {name: np.resize(value, (self.fixed, *value.shape[1:])) for name, value in probe.items()}
+            return _require_apart(path, self._session, filled, _tolerance(device))
         apart = self.run(probe)
-        self.batched = self._gives(probe, apart, 1e-3 if device == "cuda" else 1e-5)
+        self.batched = self._gives(probe, apart, _tolerance(device))
 
     def run(self, feeds: Feeds) -> list[Float32]:
         """Every output, always with N first.
@@ -215,6 +236,8 @@ class ManyInputModel:
         Raises ModelError if the model refuses the inputs, DeviceError if the device fails.
         """
         try:
+            if self.fixed is not None:
+                return _run_filled(self._session, feeds, self.fixed)
             if self.batched:
                 return _run(self._session, feeds)
             count = len(next(iter(feeds.values())))
@@ -233,6 +256,49 @@ class ManyInputModel:
         return all(
             _agree(whole, parts, len(parts), tolerance) for whole, parts in zip(together, apart, strict=True)
         )
+
+
+def _tolerance(device: str) -> float:
+    # Other kernels may serve other batch sizes on a GPU; a graph that mixes images up is wrong by far more.
+    return 1e-3 if device == "cuda" else 1e-5
+
+
+def _fixed_batch(size: int | None) -> int | None:
+    """A batch of one is run sample by sample."""
+    return size if size is not None and size > 1 else None
+
+
+def _run_filled(session: onnxruntime.InferenceSession, feeds: Feeds, size: int) -> list[Float32]:
+    """All outputs, by batches of `size`; the last one is filled up with its own samples. Raises as `_run`."""
+    count = len(next(iter(feeds.values())))
+    parts = []
+    for start in range(0, max(1, count), size):
+        rows = min(size, count - start)
+        # np.resize repeats rows, and gives zeros where there are none.
+        filled = {
+            name: np.resize(value[start : start + rows], (size, *value.shape[1:]))
+            for name, value in feeds.items()
+        }
+        parts.append([output[:rows] for output in _run(session, filled)])
+    return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+
+def _require_apart(path: Path, session: onnxruntime.InferenceSession, feeds: Feeds, tolerance: float) -> None:
+    """Raises ModelError unless each sample of a full batch comes out as it does beside other ones."""
+    size = len(next(iter(feeds.values())))
+    try:
+        whole = _run(session, feeds)
+        rolled = _run(session, {name: np.roll(value, 1, axis=0) for name, value in feeds.items()})
+        alone = _run(session, {name: np.repeat(value[:1], size, axis=0) for name, value in feeds.items()})
+    except ORT_ERRORS as error:
+        raise ModelError(f"{path} cannot run on a batch of {size}: {error}") from error
+    for first, second, third in zip(whole, rolled, alone, strict=True):
+        same = _agree(np.roll(first, 1, axis=0), second, size, tolerance)
+        if not same or not _agree(first[:1], third[:1], 1, tolerance):
+            raise ModelError(
+                f"{path} fixes its batch at {size} and mixes the samples in it: export it with a free batch, "
+                "in evaluation mode"
+            )
 
 
 def _run(session: onnxruntime.InferenceSession, feeds: Feeds) -> list[Float32]:

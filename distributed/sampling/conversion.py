@@ -120,7 +120,7 @@ def _converted(spec: GeneratorSpec, facts: Mapping[str, Any], to: Format, path: 
 
 
 def _network_fields(spec: Any) -> dict[str, Any]:
-    return {name: getattr(spec, name) for name in NetworkGenerator.model_fields if name != "kind"}
+    return cast(dict[str, Any], spec.model_dump(include=set(NetworkGenerator.model_fields) - {"kind"}))
 
 
 def _has_free_batch(path: Path) -> bool:

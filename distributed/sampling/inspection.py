@@ -10,20 +10,18 @@ import re
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
 from google.protobuf.message import DecodeError
 from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
 
-from distributed.runtime.digests import digest_code, digest_file
-from distributed.runtime.onnx_graph import graph_inputs, shape_of
-from distributed.runtime.onnx_weights import leads_out, weights_names
+from distributed.runtime.digests import digest_code
+from distributed.sampling.inspected import Inspection, of_file, shape_text
+from distributed.sampling.onnx_inspection import inspect_onnx
 from schemas.errors import ModelError
 
 MOST_BYTES = 1 << 28
@@ -36,7 +34,6 @@ TENSOR_TYPES = {6: "float16", 7: "float32", 8: "float64", 4: "int32", 5: "int64"
 
 REACHING_OPS = ("from_file", "save", "load", "warn", "python_value", "os_", "system", "fork", "wait")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-DECIDE = "decide"
 DAMAGE = (
     OSError,
     ValueError,
@@ -50,19 +47,6 @@ DAMAGE = (
     DecodeError,
 )
 """What readers raise for files that are not whole, or that were made to break them."""
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What was found. facts: pairs to print. risks: what it would import or run. block: for the spec."""
-
-    what: str
-    is_code: bool
-    digest: str
-    facts: Sequence[tuple[str, str]] = ()
-    risks: Sequence[str] = ()
-    block: Mapping[str, Any] | None = None
-    decide: Sequence[str] = field(default_factory=tuple)
 
 
 def inspect(path: Path) -> Inspection:
@@ -108,69 +92,7 @@ def _file(path: Path) -> Inspection:
     for fits, read in readers:
         if fits:
             return read(path)
-    return _onnx(path)
-
-
-def _onnx(path: Path) -> Inspection:
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except DecodeError:
-        model = onnx.ModelProto()
-    if not model.graph.node:
-        raise ModelError(f"{path} is of no kind that idleak knows: give ONNX, torch, safetensors or images")
-    inputs = {graph_input.name: shape_of(graph_input) for graph_input in graph_inputs(model.graph)}
-    types = {
-        graph_input.name: graph_input.type.tensor_type.elem_type for graph_input in graph_inputs(model.graph)
-    }
-    outside = weights_names(model)
-    own = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
-    risks = (
-        [f"custom operators of {', '.join(own)}: onnxruntime has none, and idleak loads none"] if own else []
-    )
-    risks += [f"weights outside its folder: {place}" for place in outside if leads_out(place)]
-    facts = [
-        *((f"input {name}", f"{_onnx_type(types[name])} {_shape(shape)}") for name, shape in inputs.items()),
-        *((f"output {output.name}", _shape(shape_of(output))) for output in model.graph.output),
-        *(("weights in", place) for place in outside),
-    ]
-    return Inspection("an ONNX file", False, _of_file(path), facts, risks, *_onnx_block(path, inputs, types))
-
-
-def _onnx_type(code: int) -> str:
-    return onnx.TensorProto.DataType.Name(code).lower()
-
-
-def _shape(shape: Iterable[object]) -> str:
-    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
-
-
-def _onnx_block(
-    path: Path, inputs: Mapping[str, tuple[int | None, ...]], types: Mapping[str, int]
-) -> tuple[dict[str, Any], list[str]]:
-    """The latent is the first float input with two axes; the rest are classes, numbers and latents."""
-    is_float = {name for name, elem_type in types.items() if elem_type == onnx.TensorProto.FLOAT}
-    wide = [name for name, shape in inputs.items() if len(shape) == 2 and name in is_float]
-    latent = next(iter(wide), None)
-    size = inputs[latent][1] if latent else None
-    block: dict[str, Any] = {"kind": "onnx", "path": str(path), "latent": {"dim": size or 512}}
-    decide = [] if size else ["latent.dim"]
-    others = {name: _input(name, shape, name in is_float) for name, shape in inputs.items() if name != latent}
-    if others:
-        block["inputs"] = others
-        decide += [f"inputs.{name}" for name in others]
-    return block | {"output": {"layout": "nchw", "range": [-1, 1]}}, [*decide, "output.range"]
-
-
-def _input(name: str, shape: Sequence[int | None], is_float: bool) -> dict[str, Any]:
-    if not is_float:
-        return {"kind": "class", "classes": 10}
-    if len(shape) == 2:
-        return {"kind": "latent", "dim": shape[1] or 512}
-    return {"kind": "number", "value": 1.0}
-
-
-def _of_file(path: Path) -> str:
-    return f"sha256:{digest_file(path)}"
+    return inspect_onnx(path)
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> list[str]:
@@ -199,7 +121,7 @@ def _archive(path: Path) -> Inspection:
         if any("/code/" in name for name in names):
             return _torchscript(path, archive, names, risks)
     facts = [("pickles", str(len(pickles)))]
-    return Inspection("a file that torch.save wrote, or a zip", True, _of_file(path), facts, risks)
+    return Inspection("a file that torch.save wrote, or a zip", True, of_file(path), facts, risks)
 
 
 def _exported(path: Path, archive: zipfile.ZipFile, names: Sequence[str], risks: list[str]) -> Inspection:
@@ -210,21 +132,21 @@ def _exported(path: Path, archive: zipfile.ZipFile, names: Sequence[str], risks:
     inputs = [argument["as_tensor"]["name"] for argument in arguments if "as_tensor" in argument]
     outputs = [output["as_tensor"]["name"] for output in graph["outputs"] if "as_tensor" in output]
     values = graph["tensor_values"]
-    facts = [(f"input {name}", _exported_shape(values[name])) for name in inputs]
-    facts += [(f"output {output}", _exported_shape(values[output])) for output in outputs]
+    facts = [(f"input {name}", _exportedshape_text(values[name])) for name in inputs]
+    facts += [(f"output {output}", _exportedshape_text(values[output])) for output in outputs]
     dims = [_sizes(values[name]) for name in inputs]
     dim = next((sizes[1] for sizes in dims if len(sizes) == 2), None)
     risks = ["loading an exported program can run what its maker wants", *risks]
     block = _torch_block("torch_export", path, dim if isinstance(dim, int) else None, inputs[1:])
-    return Inspection("an exported program (.pt2)", True, _of_file(path), facts, risks, *block)
+    return Inspection("an exported program (.pt2)", True, of_file(path), facts, risks, *block)
 
 
 def _sizes(value: Mapping[str, Any]) -> list[int | None]:
     return [size.get("as_int") for size in value["sizes"]]
 
 
-def _exported_shape(value: Mapping[str, Any]) -> str:
-    return f"{TENSOR_TYPES.get(value['dtype'], 'type ' + str(value['dtype']))} {_shape(_sizes(value))}"
+def _exportedshape_text(value: Mapping[str, Any]) -> str:
+    return f"{TENSOR_TYPES.get(value['dtype'], 'type ' + str(value['dtype']))} {shape_text(_sizes(value))}"
 
 
 def _torchscript(path: Path, archive: zipfile.ZipFile, names: Sequence[str], risks: list[str]) -> Inspection:
@@ -235,7 +157,7 @@ def _torchscript(path: Path, archive: zipfile.ZipFile, names: Sequence[str], ris
     risks = [*(f"calls {call}" for call in calls), *risks]
     facts = [("source files", str(len(sources))), *((f"argument {name}", kind) for name, kind in main)]
     block = _torch_block("torchscript", path, None, [name for name, _ in main[1:]])
-    return Inspection("a TorchScript file", True, _of_file(path), facts, risks, *block)
+    return Inspection("a TorchScript file", True, of_file(path), facts, risks, *block)
 
 
 def _forwards(text: str) -> Iterator[list[tuple[str, str]]]:
@@ -256,7 +178,7 @@ def _reaching(text: str) -> Iterator[str]:
 def _torch_block(
     kind: str, path: Path, dim: int | None, others: Sequence[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    block: dict[str, Any] = {"kind": kind, "path": str(path), "trust": _of_file(path)}
+    block: dict[str, Any] = {"kind": kind, "path": str(path), "trust": of_file(path)}
     block["latent"] = {"dim": dim or 512}
     decide = ["trust", *([] if dim else ["latent.dim"])]
     if others:
@@ -270,7 +192,7 @@ def _pickle(path: Path) -> Inspection:
         content = file.read(8 * MOST_BYTES + 1)
     if len(content) > 8 * MOST_BYTES:
         raise ModelError(f"{path} is larger than {8 * MOST_BYTES >> 30} GiB: it is not looked into")
-    digest = _of_file(path)
+    digest = of_file(path)
     facts = [("modules with their source inside", str(content.count(b"module_src")))]
     block = {"kind": "stylegan", "path": str(path), "code": "stylegan3", "trust": [digest], "truncation": 1.0}
     what = "a pickle, as NVlabs' networks are"
@@ -310,12 +232,13 @@ def _safetensors(path: Path) -> Inspection:
     tensors = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
     facts = [("tensors", f"{len(tensors):,}")]
     facts += [
-        (name, f"{tensor['dtype']} {_shape(tensor['shape'])}") for name, tensor in list(tensors.items())[:5]
+        (name, f"{tensor['dtype']} {shape_text(tensor['shape'])}")
+        for name, tensor in list(tensors.items())[:5]
     ]
     block = {"kind": "module", "code": "code", "factory": "package.module:factory", "weights": str(path)}
     rest = {"trust": "sha256:" + "0" * 64, "latent": {"dim": 512}}
     decide = ["code", "factory", "trust (of the folder `code`)", "latent.dim"]
-    return Inspection("weights (safetensors)", False, _of_file(path), facts, (), block | rest, decide)
+    return Inspection("weights (safetensors)", False, of_file(path), facts, (), block | rest, decide)
 
 
 def _parquet(path: Path) -> Inspection:
@@ -327,11 +250,11 @@ def _parquet(path: Path) -> Inspection:
     names = file.schema_arrow.names
     column = "image" if "image" in names else names[0]
     block = {"kind": "parquet", "path": str(path), "column": column}
-    return Inspection("a Parquet file", False, _of_file(path), facts, (), block, ["column"])
+    return Inspection("a Parquet file", False, of_file(path), facts, (), block, ["column"])
 
 
 def _tar(path: Path) -> Inspection:
-    return _data("a tar file", "webdataset", path, _of_file(path))
+    return _data("a tar file", "webdataset", path, of_file(path))
 
 
 def _diffusers(path: Path) -> Inspection:

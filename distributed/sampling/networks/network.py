@@ -84,14 +84,20 @@ def network_fields(spec: NetworkGenerator) -> dict[str, str]:
 
 def output_problem(raw: Float32, output: ImageOutput) -> str | None:
     """What is wrong with the shape of a network's output for one sample, in one line."""
-    channels = 1 if output.layout == "nchw" else 3
-    if raw.ndim == 4 and len(raw) == 1 and raw.shape[channels] == 3:
+    axis, count = 1 if output.layout == "nchw" else 3, _channel_count(output)
+    if raw.ndim == 4 and len(raw) == 1 and raw.shape[axis] == count:
         return None
-    wanted = "(1, 3, H, W)" if output.layout == "nchw" else "(1, H, W, 3)"
+    wanted = f"(1, {count}, H, W)" if output.layout == "nchw" else f"(1, H, W, {count})"
+    if raw.ndim == 4 and raw.shape[axis] == 1:
+        wanted += ": set generator.output.channels to grey"
     return (
         f"gives an output of shape {raw.shape} for one latent; generator.output.layout {output.layout} "
         f"wants {wanted}"
     )
+
+
+def _channel_count(output: ImageOutput) -> int:
+    return 1 if output.channels == "grey" else 3
 
 
 def to_images(raw: Float32, output: ImageOutput) -> list[Image | InvalidImage]:
@@ -101,7 +107,7 @@ def to_images(raw: Float32, output: ImageOutput) -> list[Image | InvalidImage]:
 
 def _to_image(raw: Float32, output: ImageOutput) -> Image | InvalidImage:
     channels = 0 if output.layout == "nchw" else 2
-    if raw.ndim != 3 or raw.shape[channels] != 3:
+    if raw.ndim != 3 or raw.shape[channels] != _channel_count(output):
         return InvalidImage(f"the generator's output has shape {raw.shape}", Outcome.WRONG_SHAPE)
     if not np.isfinite(raw).all():
         return InvalidImage("the generator's output has values that are no numbers", Outcome.NOT_FINITE)
@@ -115,4 +121,4 @@ def _to_image(raw: Float32, output: ImageOutput) -> Image | InvalidImage:
     scaled: Float32 = (image[..., ::-1] if output.channels == "bgr" else image).astype(np.float32)
     scaled = (scaled - low) * (255.0 / (high - low))
     rounded: Image = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-    return rounded
+    return np.repeat(rounded, 3, axis=2) if output.channels == "grey" else rounded

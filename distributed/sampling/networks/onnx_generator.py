@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
+
 from distributed.runtime.digests import digest_model
 from distributed.sampling.generator import ImageSource, Loading
 from distributed.sampling.networks.network import network_fields
-from schemas.spec.generators.onnx import OnnxGenerator
+from distributed.sampling.networks.onnx_form import image_output
+from schemas.spec.generators.onnx import OnnxGenerator, OnnxOutput
 
 
 def open_source(spec: OnnxGenerator, seed: int, loading: Loading) -> ImageSource:
@@ -18,7 +21,15 @@ def open_source(spec: OnnxGenerator, seed: int, loading: Loading) -> ImageSource
 
 
 def fingerprint_fields(spec: OnnxGenerator) -> dict[str, str]:
-    return {"sha256": digest_model(Path(spec.path))} | network_fields(spec)
+    fields = {"sha256": digest_model(Path(spec.path))} | network_fields(spec)
+    return fields | _output_field(Path(spec.path), spec.output)
+
+
+def _output_field(path: Path, output: OnnxOutput) -> dict[str, str]:
+    """The image's name, where it is not the first output."""
+    model = onnx.load(str(path), load_external_data=False)
+    place = image_output(path, model, output)
+    return {"output.name": model.graph.output[place].name} if place else {}
 
 
 def prepare(spec: OnnxGenerator) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
-from distributed.runtime.onnx_graph import graph_inputs, read_model, shape_of
+from distributed.runtime.onnx_graph import read_model
 from distributed.runtime.onnx_session import BatchedModel, ManyInputModel
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.networks.network import NetworkInputs, output_problem, to_images
+from distributed.sampling.networks.onnx_form import make_plain
 from schemas.errors import ModelError
 from schemas.spec.generators.onnx import OnnxGenerator
 
@@ -25,15 +24,17 @@ class OnnxImageGenerator:
     """Sample i: the network's image for the i-th latent of the seed."""
 
     def __init__(self, spec: OnnxGenerator, seed: int, *, device: str, threads: int) -> None:
-        """Raises ModelError if the file does not turn latents of `spec.latent.dim` into RGB images."""
+        """Raises ModelError if the file does not turn latents of `spec.latent.dim` into images."""
         path = Path(spec.path)
         model = read_model(path)
         self._spec, self._inputs = spec, NetworkInputs(spec, seed)
-        self._latent = _require_inputs(path, model, spec)
+        self._form = make_plain(path, model, spec)
         self._one: BatchedModel | None = None
         if spec.inputs:
             probe = self._feeds(PROBE_IDS)
-            self._many = ManyInputModel(path, model, probe=probe, device=device, threads=threads)
+            self._many = ManyInputModel(
+                path, model, probe=probe, device=device, threads=threads, fixed=self._form.batch
+            )
         else:
             self._one = BatchedModel(
                 path,
@@ -51,40 +52,11 @@ class OnnxImageGenerator:
         return to_images(self._run(ids), self._spec.output)
 
     def _feeds(self, ids: NDArray[np.int64]) -> dict[str, Any]:
-        return {self._latent: self._inputs.latents(ids)} | self._inputs.others(ids)
+        others = self._inputs.others(ids)
+        named = {given: others[name] for name, given in self._form.others.items()}
+        return {self._form.latent: self._inputs.latents(ids)} | named
 
     def _run(self, ids: NDArray[np.int64]) -> Float32:
         if self._one is not None:
-            return self._one.run(self._inputs.latents(ids))[0]
-        return self._many.run(self._feeds(ids))[0]
-
-
-def _require_inputs(path: Path, model: onnx.ModelProto, spec: OnnxGenerator) -> str:
-    """The name of the input that takes the latent. Raises ModelError if they are not as the spec says."""
-    dim, shapes = (
-        spec.latent.dim,
-        {graph_input.name: shape_of(graph_input) for graph_input in graph_inputs(model.graph)},
-    )
-    if unknown := spec.inputs.keys() - shapes.keys():
-        raise ModelError(
-            f"{path} has no input {min(unknown)!r}, it has {list(shapes)}: correct generator.inputs"
-        )
-    rest = [name for name in shapes if name not in spec.inputs]
-    if len(rest) != 1:
-        raise ModelError(
-            f"{path} must have one input of shape (batch, {dim}) beside those in generator.inputs, "
-            f"it has {rest}: give the others in generator.inputs"
-        )
-    _require_latent(path, shapes[rest[0]], dim)
-    return rest[0]
-
-
-def _require_latent(path: Path, shape: Sequence[int | None], dim: int) -> None:
-    if len(shape) != 2:
-        raise ModelError(
-            f"{path} must have one input of shape (batch, {dim}), its input is of shape {tuple(shape)}"
-        )
-    if shape[1] not in (None, dim):
-        raise ModelError(
-            f"{path} takes latents of length {shape[1]}: set generator.latent.dim to it, not {dim}"
-        )
+            return self._one.run(self._inputs.latents(ids))[self._form.output]
+        return self._many.run(self._feeds(ids))[self._form.output]

@@ -24,7 +24,9 @@ class ImageOutput(Frozen):
 
     layout: Literal["nchw", "nhwc"] = Field("nchw", description="order of the output's axes")
     range: tuple[float, float] = Field((-1.0, 1.0), description="the values of black and white; clipped")
-    channels: Literal["rgb", "bgr"] = Field("rgb", description="order of the colour channels")
+    channels: Literal["rgb", "bgr", "grey"] = Field(
+        "rgb", description="order of the colour channels; grey: one, repeated to three"
+    )
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
@@ -46,7 +48,7 @@ class ClassInput(Frozen):
     kind: Literal["class"] = Field(description="a class label")
     classes: int = Field(ge=1, le=MOST_NUMBERS, description="how many classes there are")
     encoding: Literal["index", "one_hot"] = Field(
-        "index", description="int64 (batch,), or float32 (batch, classes)"
+        "index", description="one number for each sample, or `classes` numbers, of which one is 1"
     )
     value: int | None = Field(None, ge=0, description="the class; null: drawn uniformly for each sample")
 
@@ -61,7 +63,7 @@ class NumberInput(Frozen):
     """A number, such as a truncation."""
 
     kind: Literal["number"] = Field(description="a number")
-    value: float = Field(description="its value; float32 (batch,)")
+    value: float = Field(description="its value")
 
 
 NetworkInput = Annotated[LatentInput | ClassInput | NumberInput, Field(discriminator="kind")]

@@ -142,11 +142,12 @@ def test_the_proof_refuses_what_the_rewriting_gets_wrong() -> None:
     assert not batches_agree(session, (3, 16, 16))
 
 
-def test_a_batch_fixed_at_four_is_left_alone(tmp_path: Path) -> None:
+def test_a_batch_fixed_at_four_is_filled_up(tmp_path: Path) -> None:
     model = flattener(shape=(4, 3, 16, 16), target=(4, -1))
     assert make_batch_dynamic(model) is None
-    with pytest.raises(ModelError, match=r"m\.onnx cannot run on an input of shape"):
-        load(model, tmp_path / "m.onnx").run(BATCH)
+    fixed, free = load(model, tmp_path / "m.onnx"), load(flattener(), tmp_path / "free.onnx")
+    assert fixed.fixed == 4 and free.fixed is None
+    np.testing.assert_allclose(fixed.run(BATCH)[0], free.run(BATCH)[0], rtol=1e-6)
 
 
 def test_stale_output_shapes_are_forgotten(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
