@@ -11,6 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from distributed.runtime.onnx_weights import weights_files
+from distributed.runtime.pointers import MOST_BYTES, pointer_problem
 from schemas.errors import ModelError
 
 SOURCES = frozenset({".py", ".pyc", ".pyd", ".so", ".pth", ".c", ".cpp", ".cu", ".cuh", ".h"})
@@ -35,9 +36,12 @@ def digest_model(path: Path) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Hexadecimal sha256 of a file. Raises ModelError if it cannot be read."""
+    """Hexadecimal sha256 of a file. Raises ModelError if it cannot be read, or is a pointer to another."""
     try:
         with path.open("rb") as file:
+            if problem := pointer_problem(path, file.read(MOST_BYTES)):
+                raise ModelError(problem)
+            file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}; correct the path in the spec") from error

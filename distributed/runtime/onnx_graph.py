@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from distributed.runtime.onnx_weights import weights_files, weights_names
+from distributed.runtime.onnx_weights import load_weights, weights_names
+from distributed.runtime.pointers import pointer_in
+from distributed.runtime.versions import package_version
 from schemas.errors import ModelError
 
 # An anchor head exported for one image: N×C×H×W is turned to H×W×N×C before it is flattened to rows.
@@ -25,17 +28,35 @@ Float32 = NDArray[np.float32]
 
 
 def require_file(path: Path) -> None:
-    """Raises ModelError if there is no such file."""
+    """Raises ModelError if there is no such file, or a pointer to it."""
     if not path.is_file():
         raise ModelError(f"there is no model file {path}: correct the path or fetch the file")
+    if problem := pointer_in(path):
+        raise ModelError(problem)
 
 
 def unreadable(path: Path, reason: Exception) -> ModelError:
     """The error for a file that is no ONNX, or cannot be run."""
+    if needs := _too_new(str(reason)):
+        return ModelError(
+            f"{path} {needs}: export it for an older one, or install an onnxruntime that reads it"
+        )
     return ModelError(
         f"{path} is not a readable ONNX file (truncated download?): fetch it again and compare its sha256"
         f" ({reason})"
     )
+
+
+def _too_new(reason: str) -> str | None:
+    """Which version a file needs and which is here, if that is onnxruntime's reason."""
+    runtime = f"onnxruntime {package_version('onnxruntime')} here reads up to"
+    if ir := re.search(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)", reason):
+        return f"needs ONNX IR version {ir[1]}, and {runtime} {ir[2]}"
+    if opset := re.search(
+        r"Opset (\d+) is under development.*domain (\S+) is till opset (\d+)", reason, re.S
+    ):
+        return f"needs opset {opset[1]} of {opset[2]}, and {runtime} {opset[3]}"
+    return None
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -46,8 +67,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     require_file(path)
     try:
         model = onnx.load(str(path), load_external_data=False)
-        weights_files(path, model)
-        onnx.load_external_data_for_model(model, str(path.parent))
+        load_weights(path, model)
     except (OSError, ValueError, DecodeError, onnx.checker.ValidationError) as error:
         raise unreadable(path, error) from error
     if left := weights_names(model):

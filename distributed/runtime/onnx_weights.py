@@ -1,4 +1,4 @@
-"""Files beside an ONNX file that hold weights of it. They must lie in its folder."""
+"""Files that hold weights of an ONNX file: in its folder, or in its repository in a Hugging Face cache."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import onnx
 from google.protobuf.message import Message
-from onnx.external_data_helper import uses_external_data
+from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
+from distributed.runtime.links import in_hub
+from distributed.runtime.pointers import pointer_in
 from schemas.errors import ModelError
 
 
@@ -26,18 +28,36 @@ def weights_files(path: Path, model: onnx.ModelProto) -> Mapping[str, Path]:
     Raises ModelError for a place that leads out of the folder of `path` or through a symbolic link, and for a
     file that is missing.
     """
-    files = {name: path.parent / name for name in weights_names(model)}
-    for name, file in files.items():
-        if leads_out(name) or _behind_link(path.parent, name):
-            raise ModelError(
-                f"{path} keeps weights at {name!r}, outside its folder or behind a symbolic link: put the "
-                "weights themselves beside the model, and save it anew"
-            )
-        if not file.is_file():
-            raise ModelError(
-                f"{path} keeps weights in {name!r}, which is missing: fetch it into the same folder"
-            )
-    return files
+    return {name: _weights_file(path, name) for name in weights_names(model)}
+
+
+def _weights_file(path: Path, name: str) -> Path:
+    file = path.parent / name
+    if leads_out(name) or _behind_link(path.parent, name):
+        raise ModelError(
+            f"{path} keeps weights at {name!r}, outside its folder or behind a symbolic link: put the "
+            "weights themselves beside the model, and save it anew"
+        )
+    if not file.is_file():
+        raise ModelError(f"{path} keeps weights in {name!r}, which is missing: fetch it into the same folder")
+    if problem := pointer_in(file):
+        raise ModelError(problem)
+    return file.resolve() if file.is_symlink() else file
+
+
+def load_weights(path: Path, model: onnx.ModelProto) -> None:
+    """Read them into the model that was read from `path`. Raises ModelError as above; ValueError, OSError or
+    onnx's ValidationError for files that are too short."""
+    files = weights_files(path, model)
+    if all(file.parent == path.parent / PurePosixPath(name).parent for name, file in files.items()):
+        return onnx.load_external_data_for_model(model, str(path.parent))
+    for tensor in _tensors(model):
+        # onnx follows no links: it is given the files that they lead to.
+        places = [entry for entry in tensor.external_data if entry.key == "location"]
+        for entry in places:
+            file = files[entry.value]
+            entry.value = file.name
+            load_external_data_for_tensor(tensor, str(file.parent))
 
 
 def leads_out(name: str) -> bool:
@@ -47,8 +67,11 @@ def leads_out(name: str) -> bool:
 
 
 def _behind_link(folder: Path, name: str) -> bool:
-    places = [folder / name, *(folder / parent for parent in PurePosixPath(name).parents)]
-    return any(place.is_symlink() for place in places if place != folder)
+    file = folder / name
+    above = [folder / parent for parent in PurePosixPath(name).parents]
+    if any(place.is_symlink() for place in above if place != folder):
+        return True
+    return file.is_symlink() and in_hub(file) is None
 
 
 def _tensors(message: Message) -> Iterator[onnx.TensorProto]:

@@ -20,6 +20,9 @@ from google.protobuf.message import DecodeError
 from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
 
 from distributed.runtime.digests import digest_code
+from distributed.runtime.links import in_hub
+from distributed.runtime.pointers import MOST_BYTES as MOST_POINTER
+from distributed.runtime.pointers import pointer_problem
 from distributed.sampling.inspected import Inspection, of_file, shape_text
 from distributed.sampling.onnx_inspection import inspect_onnx
 from schemas.errors import ModelError
@@ -51,7 +54,7 @@ DAMAGE = (
 
 def inspect(path: Path) -> Inspection:
     """Raises ModelError for what is missing, damaged, or of no kind that idleak knows."""
-    if path.is_symlink():
+    if path.is_symlink() and in_hub(path) is None:
         raise ModelError(f"{path} is a symbolic link: give the file or folder itself")
     if not path.is_dir() and not path.is_file():
         raise ModelError(f"there is no file or folder {path}: correct the path")
@@ -81,7 +84,9 @@ def _data(what: str, kind: str, path: Path, digest: str = "") -> Inspection:
 
 def _file(path: Path) -> Inspection:
     with path.open("rb") as file:
-        head = file.read(64)
+        head = file.read(MOST_POINTER)
+    if problem := pointer_problem(path, head):
+        raise ModelError(problem)
     readers: tuple[tuple[bool, Callable[[Path], Inspection]], ...] = (
         (head[:4] == b"PK\x03\x04", _archive),
         (head[:4] == b"PAR1", _parquet),

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distributed.gallery.people.links import home_of, require_inside
 from distributed.gallery.people.listing import IMAGE_SUFFIXES, Notice, counted
+from distributed.runtime.links import home_of, require_inside
 from distributed.sampling.images.decode import HEAD_BYTES, looks_like_image
 from schemas.errors import SpecError
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
+from distributed.runtime.pointers import MOST_BYTES, pointer_problem
 from schemas.errors import SpecError
 from schemas.spec.locations import is_remote
 
@@ -36,7 +37,9 @@ class ObjectFiles:
     def chunks(self, name: str) -> Iterator[bytes]:
         """The file's bytes, from its beginning to its end. Raises SpecError."""
         try:
-            for chunk in self._store.get(name).stream(min_chunk_size=1 << 20):
+            for place, chunk in enumerate(self._store.get(name).stream(min_chunk_size=1 << 20)):
+                if place == 0:
+                    self._require_no_pointer(name, bytes(chunk[:MOST_BYTES]))
                 yield bytes(chunk)
         except (BaseError, OSError) as error:
             raise self._unreadable(name, error) from error
@@ -51,7 +54,10 @@ class ObjectFiles:
     def open(self, name: str) -> pa.PythonFile:
         """The file for pyarrow, which reads what it needs. Raises SpecError."""
         try:
-            return pa.PythonFile(_Ranges(self._store, name), mode="r")
+            ranges = _Ranges(self._store, name)
+            self._require_no_pointer(name, ranges.read(MOST_BYTES))
+            ranges.seek(0)
+            return pa.PythonFile(ranges, mode="r")
         except (BaseError, OSError) as error:
             raise self._unreadable(name, error) from error
 
@@ -69,6 +75,10 @@ class ObjectFiles:
     def _stamp(self, name: str) -> str:
         meta = self._store.head(name)
         return f"{name} {meta['size']} {meta['last_modified'].isoformat()} {meta['e_tag']}"
+
+    def _require_no_pointer(self, name: str, head: bytes) -> None:
+        if problem := pointer_problem(f"{name} of {self.location}", head):
+            raise SpecError(problem)
 
     def _unreadable(self, name: str, error: Exception) -> SpecError:
         return SpecError(f"cannot read {name} of {self.location}: {_first(error)}; fetch it again")

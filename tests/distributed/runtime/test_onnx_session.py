@@ -291,3 +291,25 @@ def test_split_prelu_leaves_a_prelu_of_vectors() -> None:
     constants = {"slope": np.full((768,), 0.5)}
     model = make_model(nodes, shape=("n", 3, 16, 16), outputs={"y": ("n", 768)}, constants=constants)
     assert [node.op_type for node in split_prelu(model).graph.node] == ["Flatten", "PRelu"]
+
+
+@pytest.mark.parametrize(
+    ("ir", "opset", "says"),
+    [
+        (
+            99,
+            17,
+            r"needs ONNX IR version 99, and onnxruntime [\d.]+ here reads up to \d+",
+        ),
+        (
+            8,
+            99,
+            r"needs opset 99 of ai\.onnx, and onnxruntime [\d.]+ here reads up to \d+",
+        ),
+    ],
+)
+def test_a_model_for_a_newer_onnxruntime_says_which(tmp_path: Path, ir: int, opset: int, says: str) -> None:
+    model = flattener()
+    model.ir_version, model.opset_import[0].version = ir, opset
+    with pytest.raises(ModelError, match=says):
+        load(model, tmp_path / "m.onnx")

@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data, set_external_data
 
 from distributed.sampling.adapters import generator_fields, open_generator
+from distributed.sampling.inspection import inspect
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import ModelError
@@ -159,3 +160,38 @@ def test_an_audit_stops_before_it_reads_them(
     assert main(["audit", str(small_world.spec_path(generator=generator))]) == ExitCode.BAD_SPEC
     assert "outside its folder" in capsys.readouterr().err
     assert not list(small_world.run.glob("samples/*"))
+
+
+def hub(folder: Path) -> Path:
+    """A model whose weights lie beside it, as a Hugging Face cache keeps them."""
+    source = split(folder / "source")
+    repository = folder / "models--someone--faces"
+    blobs, snapshot = repository / "blobs", repository / "snapshots" / "0a1b"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for number, name in enumerate(("g.onnx", "g.bin")):
+        shutil.move(source.parent / name, blobs / f"{number:064x}")
+        (snapshot / name).symlink_to(Path("../../blobs") / f"{number:064x}")
+    return snapshot / "g.onnx"
+
+
+def test_links_of_a_hugging_face_cache_are_followed_within_their_repository(tmp_path: Path) -> None:
+    (tmp_path / "beside").mkdir()
+    beside, cached = split(tmp_path / "beside"), hub(tmp_path)
+    np.testing.assert_array_equal(images(cached), images(beside))
+    assert generator_fields(spec(cached)) == generator_fields(spec(beside))
+    assert inspect(cached).what == "an ONNX file"
+
+
+@pytest.mark.parametrize("through_blob", [False, True])
+def test_links_of_a_hugging_face_cache_lead_nowhere_else(tmp_path: Path, through_blob: bool) -> None:
+    cached = hub(tmp_path)
+    blob = (cached.parent / "g.bin").resolve()
+    shutil.move(blob, tmp_path / "secret.bin")
+    (cached.parent / "g.bin").unlink()
+    if through_blob:
+        blob.symlink_to(tmp_path / "secret.bin")
+    (cached.parent / "g.bin").symlink_to(blob if through_blob else tmp_path / "secret.bin")
+    for use in (images, lambda model: generator_fields(spec(model))):
+        with pytest.raises(ModelError, match="outside its folder or behind a symbolic link"):
+            use(cached)

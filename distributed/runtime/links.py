@@ -1,4 +1,4 @@
-"""Symbolic links among photos: followed where they stay inside the source's own folder."""
+"""Symbolic links among models and photos: followed where they stay inside a folder that is theirs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ SNAPSHOTS, BLOBS = "snapshots", "blobs"
 
 
 def home_of(folder: Path) -> Path:
-    """The folder that links may not leave, without links in its path: the source's own, or, in a Hugging Face
-    cache, the folder of its repository, where `snapshots/REVISION/…` leads to `blobs/…`."""
+    """The folder that links may not leave, without links in its path: the folder itself, or, in a Hugging
+    Face cache, that of its repository."""
+    return hub_repository(folder) or folder.resolve()
+
+
+def hub_repository(folder: Path) -> Path | None:
+    """The folder of a repository in a Hugging Face cache, where `snapshots/REVISION/…` leads to `blobs/…`, of
+    a folder in one of its snapshots. None for any other folder."""
     real = folder.resolve()
     for snapshots in (real, *real.parents):
         if snapshots.name == SNAPSHOTS and (snapshots.parent / BLOBS).is_dir():
             return snapshots.parent
-    return real
+    return None
+
+
+def in_hub(link: Path) -> Path | None:
+    """The file that a link in a snapshot of a Hugging Face cache leads to, if it is one of its repository."""
+    repository = hub_repository(link.parent)
+    target = link.resolve()
+    inside = repository is not None and target.is_relative_to(repository / BLOBS)
+    return target if inside and target.is_file() else None
 
 
 def require_inside(link: Path, home: Path) -> None:
