@@ -71,7 +71,11 @@ def _of_file(source: Source) -> GeneratorSpec:
     inspection = inspect(source.path)
     if inspection.block is None or inspection.block["kind"] not in ("torchscript", "torch_export"):
         raise SpecError(f"{source.path} is {inspection.what}: give a YAML file with its `generator`")
-    decide = set(inspection.decide) - {"trust", "output.range"} - ({"latent.dim"} if source.dim else set())
+    decide = (
+        set(inspection.decide)
+        - {"trust", "output.range", "latent.distribution"}
+        - ({"latent.dim"} if source.dim else set())
+    )
     if decide:
         advice = "give --dim" if decide == {"latent.dim"} else "give a YAML file with its `generator`"
         raise SpecError(f"{source.path} does not say {', '.join(sorted(decide))}: {advice}")

@@ -184,8 +184,8 @@ def _torch_block(
     kind: str, path: Path, dim: int | None, others: Sequence[str]
 ) -> tuple[dict[str, Any], list[str]]:
     block: dict[str, Any] = {"kind": kind, "path": str(path), "trust": of_file(path)}
-    block["latent"] = {"dim": dim or 512}
-    decide = ["trust", *([] if dim else ["latent.dim"])]
+    block["latent"] = {"dim": dim or 512, "distribution": "normal"}
+    decide = ["trust", *([] if dim else ["latent.dim"]), "latent.distribution"]
     if others:
         block["inputs"] = {name: {"kind": "class", "classes": 10} for name in others}
         decide += [f"inputs.{name}" for name in others]

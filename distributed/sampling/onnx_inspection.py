@@ -72,8 +72,12 @@ def _block(
     full = {name: value for name, value in values.items() if not is_empty(value)}
     latent = _latent_name(full)
     dim = _length(full[latent]) if latent else None
-    block: dict[str, Any] = {"kind": "onnx", "path": str(path), "latent": {"dim": dim or 512}}
-    decide = [] if dim else ["latent.dim"]
+    block: dict[str, Any] = {
+        "kind": "onnx",
+        "path": str(path),
+        "latent": {"dim": dim or 512, "distribution": "normal"},
+    }
+    decide = ["latent.distribution"] if dim else ["latent.dim", "latent.distribution"]
     others = {name: _input(name, value) for name, value in full.items() if name != latent}
     if others:
         block["inputs"] = others

@@ -92,13 +92,13 @@ def test_inputs_and_outputs_are_told(tmp_path: Path) -> None:
     description = inspect(tiny_labelled_generator(tmp_path / "l.onnx", dim=8))
     facts = dict(description.facts)
     assert facts["input z"] == "float (any, 8)" and facts["input label"] == "int64 (any)"
-    assert description.block is not None and description.block["latent"] == {"dim": 8}
+    assert description.block is not None and description.block["latent"]["dim"] == 8
     assert description.block["inputs"]["psi"]["kind"] == "number"
     scripted = inspect(torchscript(tmp_path / "g.pt", Labelled()))
     assert ("argument label", "Tensor") in scripted.facts
     program = inspect(exported(tmp_path / "g.pt2", Plain()))
     assert dict(program.facts)["input z"] == "float32 (any, 8)" and program.block is not None
-    assert program.block["latent"] == {"dim": 8}
+    assert program.block["latent"]["dim"] == 8
 
 
 class Hostile:

@@ -6,10 +6,14 @@ import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
+
+from schemas.spec.generators.network import Distribution
 
 WORDS_PER_BLOCK = 4
 LATENT_STREAM = 0x1D1EA4
+CUT = 2.0
+"""Where BigGAN (Brock et al. 2019, arXiv 1809.11096) cuts its normals before it scales them."""
 
 
 def stream_of(name: str) -> int:
@@ -37,10 +41,39 @@ def standard_normal(
     (seed, stream); each id owns ceil(dim / 4) counters. Uniforms at the middle of their 2**-53 cell become
     normals by the inverse distribution function, so that every normal costs the same number of words.
     """
-    bits = _stream_words(seed, ids, dim, stream)
-    uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
-    latents: NDArray[np.float32] = ndtri(uniform).astype(np.float32)
+    latents: NDArray[np.float32] = ndtri(_uniform(seed, ids, dim, stream)).astype(np.float32)
     return latents
+
+
+def draw_latents(
+    seed: int, ids: NDArray[np.int64], dim: int, source: Distribution, stream: int = LATENT_STREAM
+) -> NDArray[np.float32]:
+    """Latents of the distribution, (len(ids), dim) float32; row i depends on (seed, ids[i], dim, stream) alone.
+
+    All kinds are functions of the same uniforms as `standard_normal`, which it is for standard normals.
+    """
+    if source.is_standard:
+        return standard_normal(seed, ids, dim, stream)
+    uniform = _uniform(seed, ids, dim, stream)
+    match source.distribution:
+        case "uniform":
+            drawn = 2 * uniform - 1
+        case "truncated":
+            # The inverse distribution function of what is left between the bounds.
+            low, high = ndtr(-CUT), ndtr(CUT)
+            drawn = ndtri(low + uniform * (high - low))
+        case "sphere":
+            drawn = ndtri(uniform)
+            drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+        case _:
+            drawn = ndtri(uniform)
+    latents: NDArray[np.float32] = (drawn * source.scale).astype(np.float32)
+    return latents
+
+
+def _uniform(seed: int, ids: NDArray[np.int64], dim: int, stream: int) -> NDArray[np.float64]:
+    bits = _stream_words(seed, ids, dim, stream)
+    return ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
 def _stream_words(seed: int, ids: NDArray[np.int64], dim: int, stream: int) -> NDArray[np.uint64]:

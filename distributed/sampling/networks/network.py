@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distributed.sampling.generator import Image, InvalidImage
-from distributed.sampling.networks.latents import standard_normal, stream_of, uniform_integers
+from distributed.sampling.networks.latents import draw_latents, stream_of, uniform_integers
 from schemas.run.tables import Outcome
 from schemas.spec.generators.base import Setting
 from schemas.spec.generators.network import (
     ClassInput,
+    Distribution,
     ImageOutput,
     LatentInput,
     NetworkGenerator,
@@ -36,7 +37,8 @@ class NetworkInputs:
 
     def latents(self, ids: NDArray[np.int64]) -> Float32:
         """(len(ids), dim) float32; samples that differ by their setting alone have the same."""
-        return standard_normal(self._seed, self._sweep.draws(ids), self._spec.latent.dim)
+        latent = self._spec.latent
+        return draw_latents(self._seed, self._sweep.draws(ids), latent.dim, latent)
 
     def others(self, ids: NDArray[np.int64]) -> dict[str, NDArray[np.float32] | NDArray[np.int64]]:
         """The further inputs, by name, each with len(ids) rows."""
@@ -50,7 +52,8 @@ class NetworkInputs:
         self, name: str, network_input: NetworkInput, draws: NDArray[np.int64], settings: Sequence[Setting]
     ) -> NDArray[np.float32] | NDArray[np.int64]:
         if isinstance(network_input, LatentInput):
-            return standard_normal(self._seed, draws, network_input.dim, stream_of(name))
+            dim, stream = network_input.dim, stream_of(name)
+            return draw_latents(self._seed, draws, dim, network_input, stream)
         if isinstance(network_input, NumberInput):
             return np.array([setting.get(name, network_input.value) for setting in settings], np.float32)
         return _encode(network_input, self._classes(name, network_input, draws, settings))
@@ -79,7 +82,13 @@ def network_fields(spec: NetworkGenerator) -> dict[str, str]:
         "output.range": repr(spec.output.range),
         "output.channels": spec.output.channels,
     }
-    return fields | {f"inputs.{name}": repr(network_input) for name, network_input in spec.inputs.items()}
+    fields |= {f"inputs.{name}": repr(network_input) for name, network_input in spec.inputs.items()}
+    latents = {"latent": spec.latent} | {f"inputs.{name}": given for name, given in spec.inputs.items()}
+    for name, given in latents.items():
+        # Left out where they are standard normals, as they were before there was a choice.
+        if isinstance(given, Distribution) and not given.is_standard:
+            fields |= {f"{name}.distribution": given.distribution, f"{name}.scale": repr(given.scale)}
+    return fields
 
 
 def output_problem(raw: Float32, output: ImageOutput) -> str | None:

@@ -13,8 +13,25 @@ MOST_NUMBERS = 1_000_000
 """Of one input of one sample."""
 
 
-class Latent(Frozen):
-    """The generator's input: independent standard normals."""
+class Distribution(Frozen):
+    """What latents are drawn from."""
+
+    distribution: Literal["normal", "uniform", "sphere", "truncated"] = Field(
+        "normal",
+        description="as in training: independent normals; uniform in ±`scale`; a direction, of length `scale`; "
+        "normals cut at ±2, times `scale`, as BigGAN's truncation",
+        repr=False,
+    )
+    scale: float = Field(1.0, gt=0, le=1e6, description="factor, bound or length", repr=False)
+
+    @property
+    def is_standard(self) -> bool:
+        """Standard normals."""
+        return self.distribution == "normal" and self.scale == 1
+
+
+class Latent(Distribution):
+    """The generator's input: random numbers, drawn for each sample."""
 
     dim: int = Field(ge=1, le=MOST_NUMBERS, description="length of one latent vector")
 
@@ -35,8 +52,8 @@ class ImageOutput(Frozen):
         return self
 
 
-class LatentInput(Frozen):
-    """A further input of independent standard normals, drawn apart from the first."""
+class LatentInput(Distribution):
+    """A further latent, drawn apart from the first."""
 
     kind: Literal["latent"] = Field(description="a further latent")
     dim: int = Field(ge=1, le=MOST_NUMBERS, description="its length")
