@@ -48,7 +48,9 @@ def standard_normal(
 def draw_latents(
     seed: int, ids: NDArray[np.int64], dim: int, source: Distribution, stream: int = LATENT_STREAM
 ) -> NDArray[np.float32]:
-    """Latents of the distribution, (len(ids), dim) float32; row i depends on (seed, ids[i], dim, stream) alone.
+    """Latents of the distribution, (len(ids), dim) float32.
+
+    Row i depends on (seed, ids[i], dim, stream) alone.
 
     All kinds are functions of the same uniforms as `standard_normal`, which it is for standard normals.
     """

@@ -18,8 +18,8 @@ class Distribution(Frozen):
 
     distribution: Literal["normal", "uniform", "sphere", "truncated"] = Field(
         "normal",
-        description="as in training: independent normals; uniform in ±`scale`; a direction, of length `scale`; "
-        "normals cut at ±2, times `scale`, as BigGAN's truncation",
+        description="as in training: independent normals; uniform in ±`scale`; a direction, of length "
+        "`scale`; normals cut at ±2, times `scale`, as BigGAN's truncation",
         repr=False,
     )
     scale: float = Field(1.0, gt=0, le=1e6, description="factor, bound or length", repr=False)
