@@ -34,10 +34,12 @@ pytestmark = [pytest.mark.assets, needs_assets]
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def gallery(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The enrolled photos, which are the same in all of these audits."""
     output = tmp_path_factory.mktemp("gallery")
-    spec = load_spec(SPECS / "leaky-faces64.yaml").model_copy(update={"output": str(output)})
+    spec = load_spec(SPECS / "leaky-faces64.yaml")
+    labelled = spec.gallery.model_copy(update={"labels": str(labels)})
+    spec = spec.model_copy(update={"output": str(output), "gallery": labelled})
     store = open_run(spec)
     enroll(spec, store, LocalExecutor(), watching(store, spec))
     return output / GALLERY_FILE
