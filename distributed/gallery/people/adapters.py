@@ -18,6 +18,7 @@ MODULES = {
     "recordio": "distributed.gallery.people.recordio",
     "webdataset": "distributed.gallery.people.webdataset",
     "parquet": "distributed.gallery.people.parquet",
+    "lmdb": "distributed.gallery.people.lmdb",
     "templates": "distributed.gallery.people.templates",
 }
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from distributed.runtime.digests import digest_file
 from distributed.sampling.generator import DEFAULT_PIXELS, Image, InvalidImage
 from distributed.sampling.images.decode import decode
+from distributed.sampling.images.lmdb_images import Entry, read_entry
 from distributed.sampling.images.object_files import ObjectFiles
 from distributed.sampling.images.parquet_images import read_images
 from distributed.sampling.images.recordio import Record, read_record
@@ -52,7 +53,7 @@ class Cell:
     row: int
 
 
-Place = Path | Span | Record | Part | Cell
+Place = Path | Span | Record | Part | Cell | Entry
 
 
 class PlaceReader:
@@ -71,6 +72,8 @@ class PlaceReader:
                 return _read(place)
             case Record():
                 return read_record(place)
+            case Entry():
+                return read_entry(place)
             case Part():
                 files = self._opened(place.location, TAR)
                 return bytes(files.part(place.name, place.offset, place.offset + place.size))

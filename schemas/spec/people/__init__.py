@@ -10,6 +10,7 @@ from schemas.spec.people.base import PeopleSource, PhotoSource
 from schemas.spec.people.flat import FlatPeople
 from schemas.spec.people.folders import FoldersPeople
 from schemas.spec.people.image_list import ListPeople
+from schemas.spec.people.lmdb import LmdbPeople
 from schemas.spec.people.parquet import ParquetPeople
 from schemas.spec.people.recordio import RecordioPeople
 from schemas.spec.people.short_form import SHORT_FORM, PeopleSpec
@@ -29,6 +30,7 @@ KINDS: tuple[type[PhotoSource], ...] = (
     RecordioPeople,
     WebdatasetPeople,
     ParquetPeople,
+    LmdbPeople,
     TemplatesPeople,
 )
 """In the order of docs/people.md."""
@@ -41,6 +43,7 @@ PeopleSourceSpec = Annotated[
     | Annotated[RecordioPeople, Tag("recordio")]
     | Annotated[WebdatasetPeople, Tag("webdataset")]
     | Annotated[ParquetPeople, Tag("parquet")]
+    | Annotated[LmdbPeople, Tag("lmdb")]
     | Annotated[TemplatesPeople, Tag("templates")],
     Discriminator(
         _kind,
