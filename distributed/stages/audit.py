@@ -11,7 +11,7 @@ from distributed.gallery.labels import require_usable_labels
 from distributed.membership.assessment import Assessment
 from distributed.sampling.api.evidence import drop_answers
 from distributed.stages.enroll import Enrolment, enroll
-from distributed.stages.fingerprints import verdict_fingerprint
+from distributed.stages.fingerprints import require_same_ledger, verdict_fingerprint
 from distributed.stages.finished import is_finished
 from distributed.stages.reduce import reduce
 from distributed.stages.results import write_results
@@ -35,6 +35,7 @@ def audit(
     """
     seconds: dict[str, float] = {}
     require_usable_generator(spec)
+    require_same_ledger(spec)
     # The gallery is small, and what is wrong with it should be known before the long work.
     with _timed(seconds, "enroll"):
         enrolment = enroll(spec, store, executor, watch)

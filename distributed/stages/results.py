@@ -25,7 +25,7 @@ from distributed.membership.power_result import power_result
 from distributed.runtime.versions import package_version
 from distributed.stages.enroll import Enrolment
 from distributed.stages.evidence import collect_evidence
-from distributed.stages.fingerprints import sampling_fingerprint
+from distributed.stages.fingerprints import pinned_settings, sampling_fingerprint
 from distributed.stages.gallery_check import gallery_quality, separation_result
 from distributed.stages.shards import ShardsMade
 from distributed.statistics.drift import Drift
@@ -407,7 +407,6 @@ def _ledger(
     store = RunStore(spec.ledger)
     names = [assessment.gallery.names[index] for index in assessment.frame.candidates]
     p = headline.calibrated.p_value
-    score = f"{headline.score_name} of {headline.recognizer}"
     with run_lock(store):
-        night, ledger = enter_night(store, verdict.digest, names, p, alpha=spec.membership.fdr, score=score)
+        night, ledger = enter_night(store, verdict.digest, names, p, pinned_settings(spec))
     return LedgerResult(night=night, alpha=ledger.alpha, flagged=flagged_by(ledger, names))

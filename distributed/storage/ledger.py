@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from distributed.statistics.similarity import Floats
 from distributed.statistics.spending import e_benjamini_hochberg, night_e_values, night_weight
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError, WrongRunError
+from schemas.fingerprint import Fingerprint
 from schemas.run.ledger import LEDGER_FILE, Ledger, LedgerNight
 
 
@@ -27,20 +29,48 @@ def flagged_by(ledger: Ledger, names: Sequence[str]) -> list[str]:
     return [name for name, flag in zip(names, flags, strict=True) if flag]
 
 
+@dataclass(frozen=True)
+class Pinned:
+    """What all nights of a ledger share: the rate, the headline score, and what else decides a verdict."""
+
+    alpha: float
+    score: str
+    settings: Mapping[str, str]
+
+    def ledger(self, store: RunStore) -> Ledger:
+        """The ledger that is there, or an empty one.
+
+        Raises WrongRunError if it was begun with other settings: a rate that is promised for one way of
+        judging does not hold for the best of several. DamagedError if it cannot be read.
+        """
+        ledger = read_ledger(store)
+        if ledger is None or not (ledger.settings or ledger.nights):
+            return Ledger(alpha=self.alpha, score=self.score, settings=dict(self.settings))
+        if (ledger.alpha, ledger.score) != (self.alpha, self.score):
+            raise WrongRunError(
+                f"{store.location} is a ledger of {ledger.score} at FDR {ledger.alpha:g}, this audit's "
+                f"headline is {self.score} at {self.alpha:g}: a budget holds for one of these, so give the "
+                "spec another `ledger`"
+            )
+        known = ledger.settings or self.settings
+        if known != self.settings:
+            differences = Fingerprint(self.settings).differences(Fingerprint(known))
+            raise WrongRunError(
+                f"{store.location} is a ledger of other settings: {'; '.join(differences)}. A budget holds "
+                "for one way of judging: restore what differs, or give the spec another `ledger`, which "
+                "begins anew"
+            )
+        return ledger.model_copy(update={"settings": dict(self.settings)})
+
+
 def enter_night(
-    store: RunStore, fingerprint: str, names: Sequence[str], p: Floats, *, alpha: float, score: str
+    store: RunStore, fingerprint: str, names: Sequence[str], p: Floats, pinned: Pinned
 ) -> tuple[int, Ledger]:
     """Enter an audit's p-values (m,) as the next night; its number and the ledger with it.
 
-    The same fingerprint is entered once. Raises WrongRunError if the ledger has another rate or score,
-    DamagedError if it cannot be read.
+    The same fingerprint is entered once. Raises as `Pinned.ledger`.
     """
-    ledger = read_ledger(store) or Ledger(alpha=alpha, score=score)
-    if (ledger.alpha, ledger.score) != (alpha, score):
-        raise WrongRunError(
-            f"{store.location} is a ledger of {ledger.score} at FDR {ledger.alpha:g}, this audit's headline "
-            f"is {score} at {alpha:g}: a budget holds for one of these, so give the spec another `ledger`"
-        )
+    ledger, alpha = pinned.ledger(store), pinned.alpha
     key = hashlib.sha256(fingerprint.encode()).hexdigest()
     for number, night in enumerate(ledger.nights, start=1):
         if night.fingerprint == key:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from schemas.frozen import Record
 
 LEDGER_FILE = "ledger.json"
@@ -18,8 +20,13 @@ class LedgerNight(Record):
 
 
 class Ledger(Record):
-    """All nights so far, under one rate and for one way of scoring."""
+    """All nights so far, under one rate and for one way of scoring.
+
+    settings: what else of a spec decides a verdict, by name; empty in a ledger of version 0.1, until its next
+    night.
+    """
 
     alpha: float
     score: str
+    settings: dict[str, str] = Field(default_factory=dict)
     nights: tuple[LedgerNight, ...] = ()

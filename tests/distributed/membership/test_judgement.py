@@ -171,10 +171,12 @@ def test_a_finished_audit_that_is_given_a_ledger_is_entered(finished_world: Smal
     assert results.ledger is not None and results.ledger.night == 1
 
 
-def test_a_ledger_of_another_rate_is_refused(
+def test_a_ledger_of_another_rate_or_way_of_judging_is_refused_before_the_long_work(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     audited(small_world, "first", ledger="ledger")
-    spec: Path = small_world.spec_path("second", ledger="ledger", membership=MEMBERSHIP | {"fdr": 0.1})
-    assert main(["audit", str(spec)]) == ExitCode.REFUSED
-    assert "give the spec another `ledger`" in capsys.readouterr().err
+    for changed in ({"fdr": 0.1}, {"photos": 1}):
+        spec: Path = small_world.spec_path("second", ledger="ledger", membership=MEMBERSHIP | changed)
+        assert main(["audit", str(spec)]) == ExitCode.REFUSED
+        assert "give the spec another `ledger`" in capsys.readouterr().err
+    assert not (small_world.folder / "runs" / "second" / "samples").exists()
