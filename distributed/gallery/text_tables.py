@@ -142,7 +142,10 @@ def _undecodable(path: Path, data: bytes, encoding: str, error: UnicodeError) ->
 def _delimiter(lines: Sequence[str]) -> str:
     """The first by which all lines have the same number of fields, and more than one; commas if none has."""
     for delimiter in DELIMITERS:
-        counts = {len(row) for row in _split(lines, delimiter)}
+        try:
+            counts = {len(row) for row in _split(lines, delimiter)}
+        except csv.Error:
+            continue
         if len(counts) == 1 and counts.pop() > 1:
             return delimiter
     return ","
@@ -177,9 +180,9 @@ def _from_parquet(path: Path, key: str) -> TextTable:
         schema = pq.read_schema(path)
         simple = [field.name for field in schema if _is_text(field.type)]
         table = pq.read_table(path, columns=simple)
-    except (pa.ArrowException, OSError) as error:
+        values = [[_field(value) for value in table[name].to_pylist()] for name in simple]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is no readable Parquet file: fetch it again, or correct {key}") from error
-    values = [[_field(value) for value in table[name].to_pylist()] for name in simple]
     rows = list(zip(*values, strict=True))
     return TextTable(path, simple, rows, range(1, len(rows) + 1))
 
@@ -192,8 +195,10 @@ def _from_json(path: Path, text: str, notes: Sequence[str]) -> TextTable:
             continue
         try:
             value = json.loads(entry)
-        except ValueError as error:
-            raise SpecError(f"{path}, line {line}: no JSON ({error})") from error
+            json.dumps(value, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            # A lone surrogate, which JSON can write, is in no text.
+            raise SpecError(f"{path}, line {line}: no JSON ({type(error).__name__})") from error
         if not isinstance(value, dict):
             raise SpecError(f"{path}, line {line}: a JSON object is needed, with a key for each column")
         entries.append(value)

@@ -47,7 +47,7 @@ def _identities(
         )
     try:
         values = file.read(columns=[column])[column].to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{name} of {files.location} is damaged: fetch it again") from error
     return [_identity(value, f"{name}, row {row}", classes) for row, value in enumerate(values)]
 

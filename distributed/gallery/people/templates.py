@@ -98,7 +98,8 @@ def _require_different(path: Path, keys: Sequence[tuple[str, str]]) -> None:
 def _array(path: Path) -> NDArray[np.float32]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:
+        # numpy promises no kinds of errors for damaged headers: SyntaxError and TokenError are among them.
         raise SpecError(f"{path} is no .npy file of numbers: fetch it again, or save it anew") from error
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
         shape = getattr(array, "shape", "several arrays")

@@ -101,7 +101,9 @@ def _label(spec: WebdatasetPeople, tar: tarfile.TarFile, member: tarfile.TarInfo
     data = b"" if file is None else file.read(MOST_LABEL_BYTES)
     try:
         value = data.decode() if spec.field is None else json.loads(data)[spec.field]
-    except (ValueError, KeyError, TypeError) as error:
+        # A lone surrogate, which JSON can write, is in no text.
+        str(value).encode()
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         form = "text in UTF-8" if spec.field is None else f"JSON object with the key {spec.field!r}"
         raise SpecError(f"{what}: it is no {form}") from error
     if not isinstance(value, str | int) or isinstance(value, bool):

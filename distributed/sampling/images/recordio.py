@@ -175,4 +175,4 @@ def _images(
     """Which records are images: all, or, where record 0 has a vector label and nothing else, those before
     its first number; InsightFace's other records hold the range of each identity."""
     is_range = key[0] == 0 and flag[0] >= 2 and length[0] == HEADER.size + 4 * flag[0]
-    return (key > 0) & (key < int(vector[0, 0])) if is_range else np.ones(len(key), bool)
+    return (key > 0) & (key < vector[0, 0]) if is_range else np.ones(len(key), bool)
