@@ -95,6 +95,12 @@ def image_count(spec: GeneratorSpec) -> int | None:
     return _adapter(spec).count(spec)
 
 
+def generator_notices(spec: GeneratorSpec) -> list[str]:
+    """What of the source is no sample, in lines. Raises SpecError."""
+    tell = getattr(_adapter(spec), "notices", None)
+    return [] if tell is None else list(tell(spec))
+
+
 def _adapter(spec: Generator) -> Adapter:
     return cast(Adapter, import_module(MODULES[spec.kind]))
 

@@ -11,6 +11,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from distributed.runtime.digests import digest_code
 from distributed.runtime.links import in_hub
 from distributed.runtime.pointers import MOST_BYTES as MOST_POINTER
 from distributed.runtime.pointers import pointer_problem
+from distributed.sampling.images.decode import IMAGE_SUFFIXES
+from distributed.sampling.images.tar_members import GZIP, is_image, split_name
 from distributed.sampling.inspected import Inspection, of_file, shape_text
 from distributed.sampling.onnx_inspection import inspect_onnx
 from schemas.errors import ModelError
@@ -36,7 +39,7 @@ TENSOR_TYPES = {6: "float16", 7: "float32", 8: "float64", 4: "int32", 5: "int64"
 """Those of torch.export's schema."""
 
 REACHING_OPS = ("from_file", "save", "load", "warn", "python_value", "os_", "system", "fork", "wait")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MEMBERS_LOOKED_AT = 1000
 DAMAGE = (
     OSError,
     ValueError,
@@ -87,6 +90,8 @@ def _file(path: Path) -> Inspection:
         head = file.read(MOST_POINTER)
     if problem := pointer_problem(path, head):
         raise ModelError(problem)
+    if head.startswith(GZIP) and tarfile.is_tarfile(path):
+        raise ModelError(f"{path} is a tar compressed by gzip: unpack it with gunzip, to a .tar")
     readers: tuple[tuple[bool, Callable[[Path], Inspection]], ...] = (
         (head[:4] == b"PK\x03\x04", _archive),
         (head[:4] == b"PAR1", _parquet),
@@ -259,7 +264,19 @@ def _parquet(path: Path) -> Inspection:
 
 
 def _tar(path: Path) -> Inspection:
-    return _data("a tar file", "webdataset", path, of_file(path))
+    with tarfile.open(path) as tar:
+        names = [member.name for member in islice(tar, MEMBERS_LOOKED_AT) if is_image(member.name)]
+    suffixes: dict[str, set[str]] = {}
+    for key, suffix in map(split_name, names):
+        suffixes.setdefault(key, set()).add(suffix)
+    block: dict[str, Any] = {"kind": "webdataset", "path": str(path)}
+    several = next((sorted(found, key=len) for found in suffixes.values() if len(found) > 1), None)
+    if several is None:
+        return Inspection("a tar file", False, of_file(path), block=block)
+    facts = [("images of one name", ", ".join(several))]
+    return Inspection(
+        "a tar file", False, of_file(path), facts, block=block | {"member": several[0]}, decide=["member"]
+    )
 
 
 def _diffusers(path: Path) -> Inspection:

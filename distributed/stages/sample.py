@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
 from distributed.execution.executor import Executor, Observer, Watch
-from distributed.sampling.adapters import image_count
+from distributed.sampling.adapters import generator_notices, image_count
 from distributed.sampling.sandbox.trust import require_trust
 from distributed.stages.fingerprints import sampling_fingerprint
 from distributed.stages.shards import ShardsMade, make_missing
@@ -16,6 +18,8 @@ from schemas.run.shard import ShardReport, plan_shards
 from schemas.run.tables import invalid_count
 from schemas.spec.audit import AuditSpec
 
+log = logging.getLogger(__name__)
+
 
 def sample(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -> ShardsMade:
     """Make the missing shards of the samples.
@@ -25,7 +29,10 @@ def sample(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     """
     require_usable_generator(spec)
     fingerprint = sampling_fingerprint(spec)
-    record_run(store, spec, fingerprint)
+    notices = generator_notices(spec.generator)
+    for notice in notices:
+        log.warning("generator: %s", notice)
+    record_run(store, spec, fingerprint, notices)
     shards = plan_shards(spec.samples, spec.shard_size)
     with watch("sampling") as observer:
         limit = _InvalidLimit(spec, observer)

@@ -15,15 +15,20 @@ from schemas.run.record import RunRecord
 from schemas.spec.audit import AuditSpec
 
 
-def record_run(store: RunStore, spec: AuditSpec, fingerprint: Fingerprint) -> None:
-    """Write the record, which the trail then vouches for. Raises WrongRunError if the folder holds a run of
-    another fingerprint."""
+def record_run(
+    store: RunStore, spec: AuditSpec, fingerprint: Fingerprint, generator: Sequence[str] = ()
+) -> None:
+    """Write the record, which the trail then vouches for. generator: what of it is no sample.
+
+    Raises WrongRunError if the folder holds a run of another fingerprint.
+    """
     gallery: tuple[str, ...] = ()
     if store.exists(RECORD_FILE):
         known = read_record(store)
         fingerprint.require(Fingerprint(known.fingerprint), store.location)
         gallery = known.gallery
-    _write(store, RunRecord(spec=spec, fingerprint=dict(fingerprint.fields), gallery=gallery))
+    fields = dict(fingerprint.fields)
+    _write(store, RunRecord(spec=spec, fingerprint=fields, gallery=gallery, generator=tuple(generator)))
 
 
 def record_gallery(store: RunStore, lines: Sequence[str]) -> None:
@@ -34,7 +39,8 @@ def record_gallery(store: RunStore, lines: Sequence[str]) -> None:
 
 def _write(store: RunStore, run: RunRecord) -> None:
     """Write the record, unless it is there already."""
-    written = run.model_dump_json(indent=2, exclude=set() if run.gallery else {"gallery"}).encode()
+    empty = {name for name in ("gallery", "generator") if not getattr(run, name)}
+    written = run.model_dump_json(indent=2, exclude=empty).encode()
     if not store.exists(RECORD_FILE) or store.read(RECORD_FILE) != written:
         store.write(RECORD_FILE, written)
         record(store, "recorded", wrote=digests(store, RECORD_FILE))

@@ -10,11 +10,12 @@ from schemas.spec.audit import AuditSpec
 
 class RunRecord(Record):
     """The spec with absolute paths, the fields of its samples' fingerprint, and what the sources of people
-    inferred and left out, in sentences that name nobody."""
+    and of samples inferred and left out, in sentences that name nobody."""
 
     spec: AuditSpec
     fingerprint: dict[str, str]
     gallery: tuple[str, ...] = ()
+    generator: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

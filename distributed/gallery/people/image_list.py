@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 
 from distributed.gallery.people.listed_columns import attributes_of, require_identities
 from distributed.gallery.people.listing import (
-    IMAGE_SUFFIXES,
     ListedPhoto,
     Listing,
     Notice,
@@ -16,6 +15,7 @@ from distributed.gallery.people.listing import (
 )
 from distributed.gallery.people.tree import Tree
 from distributed.gallery.text_tables import TextTable, read_table
+from distributed.sampling.images.decode import IMAGE_SUFFIXES
 from schemas.errors import SpecError
 from schemas.spec.people.image_list import ListPeople
 

@@ -12,29 +12,6 @@ from typing import Protocol
 from distributed.sampling.images.places import Place
 from schemas.spec.people.base import PhotoSource
 
-IMAGE_SUFFIXES = frozenset(
-    {
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".hif",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".mpo",
-        ".pgm",
-        ".png",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    }
-)
-
 
 @dataclass(frozen=True)
 class Notice:

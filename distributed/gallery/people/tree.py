@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distributed.gallery.people.listing import IMAGE_SUFFIXES, Notice, counted
+from distributed.gallery.people.listing import Notice, counted
 from distributed.runtime.links import home_of, require_inside
-from distributed.sampling.images.decode import HEAD_BYTES, looks_like_image
+from distributed.sampling.images.image_files import is_image_file
 from schemas.errors import SpecError
 
 
@@ -57,7 +57,7 @@ class Tree:
     def kept(self, files: Iterable[Path]) -> Iterator[Path]:
         """Those of them that may be photos; the others are strays."""
         for path in files:
-            if is_photo(path):
+            if is_image_file(path):
                 yield path
             else:
                 self.strays.append(path)
@@ -77,17 +77,6 @@ class Tree:
     def named(self, paths: list[Path]) -> list[str]:
         """Below the root, in POSIX spelling."""
         return sorted(path.relative_to(self.root).as_posix() for path in paths)
-
-
-def is_photo(path: Path) -> bool:
-    """By its name; where that says nothing, by its first bytes. Raises SpecError if it cannot be read."""
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            return looks_like_image(file.read(HEAD_BYTES))
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror}; make it readable, or move it away") from error
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

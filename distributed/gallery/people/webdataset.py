@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, counted
 from distributed.sampling.images.object_files import ObjectFiles
 from distributed.sampling.images.places import TAR, Part
-from distributed.sampling.images.webdataset import TarStream, is_image, regular_members
+from distributed.sampling.images.tar_members import TarStream, is_image, regular_members, split_name
 from schemas.errors import SpecError
 from schemas.spec.people.webdataset import WebdatasetPeople
 
@@ -80,20 +80,13 @@ def _samples(spec: WebdatasetPeople, stamps: tuple[str, ...]) -> list[Sample]:
     samples: dict[str, Sample] = {}
     for name in files.names:
         for tar, member in regular_members(files, name, TarStream(files.chunks(name))):
-            key, suffix = _split(member.name)
+            key, suffix = split_name(member.name)
             sample = samples.setdefault(f"{name}/{key}", Sample(f"{name}/{key}"))
             if is_image(member.name):
                 sample.images[suffix] = Part(spec.path, name, member.offset_data, member.size)
             elif suffix == spec.identity:
                 sample.identity = _label(spec, tar, member)
     return list(samples.values())
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Of a member: its name up to the first dot of the file's name, and what follows."""
-    folder, slash, last = name.removeprefix("./").rpartition("/")
-    stem, _, suffix = last.partition(".")
-    return f"{folder}{slash}{stem}", suffix.lower()
 
 
 def _label(spec: WebdatasetPeople, tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:

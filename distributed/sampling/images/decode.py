@@ -29,6 +29,30 @@ FORMATS = sorted(
 HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 NO_HEIC = "HEIC, which this Python cannot read: pip install pillow-heif, or convert it to JPEG"
 
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".hif",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".mpo",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    }
+)
+"""What files of images are called."""
+
 HEAD_BYTES = 64
 """As many first bytes as `looks_like_image` looks at."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class ObjectFiles:
         paths = [entry["path"] for entry in listed] or [prefix]
         self.names = sorted(path for path in paths if path.endswith(suffix))
         if not self.names:
-            raise SpecError(f"{location} holds no {suffix} files; correct {key}")
+            raise SpecError(_none_found(location, suffix, key, paths))
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The file's bytes, from its beginning to its end. Raises SpecError."""
@@ -82,6 +82,13 @@ class ObjectFiles:
 
     def _unreadable(self, name: str, error: Exception) -> SpecError:
         return SpecError(f"cannot read {name} of {self.location}: {_first(error)}; fetch it again")
+
+
+def _none_found(location: str, suffix: str, key: str, paths: Sequence[str]) -> str:
+    packed = next((path for path in paths if path.endswith((f"{suffix}.gz", ".tgz"))), None)
+    if packed is not None:
+        return f"{location} holds {packed}, which is compressed: unpack it with gunzip, to a {suffix} file"
+    return f"{location} holds no {suffix} files; correct {key}"
 
 
 class _Ranges(io.RawIOBase):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,26 +14,33 @@ from distributed.runtime.digests import digest_lines
 from distributed.sampling.generator import Image, ImageSource, InvalidImage, Loading
 from distributed.sampling.images.decode import decode
 from distributed.sampling.images.object_files import ObjectFiles
+from distributed.sampling.images.tar_members import TarStream, is_image, regular_members, split_name
 from schemas.errors import SpecError
 from schemas.run.tables import Outcome
 from schemas.spec.generators.webdataset import WebdatasetGenerator
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-MOST_MEMBERS = 10_000_000
+"""Of the images that idleak 0.1 found."""
+
 MOST_BYTES = 1 << 28
 BYTES_AT_ONCE = 1 << 26
-END = bytes(1024)
+ALL = "*"
 
 
 @dataclass(frozen=True, eq=False)
 class TarIndex:
-    """Where the images of sorted tar files lie: int64 (n,) each, and each file's name and sha256."""
+    """Where the images of sorted tar files lie: int64 (n,) each, and each file's name and sha256.
+
+    notices: what was left out. beyond: whether idleak 0.1 would have found fewer.
+    """
 
     names: Sequence[str]
     sha256: Sequence[str]
     file: NDArray[np.int64]
     offset: NDArray[np.int64]
     size: NDArray[np.int64]
+    notices: Sequence[str] = ()
+    beyond: bool = False
 
 
 def open_source(spec: WebdatasetGenerator, seed: int, loading: Loading) -> ImageSource:
@@ -46,93 +51,81 @@ def open_source(spec: WebdatasetGenerator, seed: int, loading: Loading) -> Image
 def fingerprint_fields(spec: WebdatasetGenerator) -> dict[str, str]:
     index = prepare(spec)
     pairs = zip(index.names, index.sha256, strict=True)
-    return {"sha256": digest_lines(f"{name}\0{digest}" for name, digest in pairs)}
+    fields = {"sha256": digest_lines(f"{name}\0{digest}" for name, digest in pairs)}
+    if spec.member is not None:
+        fields["member"] = spec.member
+    # The ids of 0.1 went by fewer images.
+    return fields | ({"images": str(len(index.file))} if index.beyond else {})
 
 
 def prepare(spec: WebdatasetGenerator) -> TarIndex:
     """The index of all images, by one pass over every byte. Raises SpecError for a tar that is damaged."""
     files = ObjectFiles(spec.path, ".tar")
-    return _indexed(spec.path, files.stamps())
+    return _indexed(spec.path, spec.member, files.stamps())
 
 
 def count(spec: WebdatasetGenerator) -> int:
     return len(prepare(spec).file)
 
 
+def notices(spec: WebdatasetGenerator) -> Sequence[str]:
+    """What of the tars is no sample."""
+    return prepare(spec).notices
+
+
 @lru_cache(maxsize=4)
-def _indexed(location: str, stamps: tuple[str, ...]) -> TarIndex:
+def _indexed(location: str, member: str | None, stamps: tuple[str, ...]) -> TarIndex:
     """stamps: so that a changed file is read again."""
     files = ObjectFiles(location, ".tar")
-    rows: list[tuple[int, int, int]] = []
-    digests = []
+    tally, rows, digests = _Tally(location, member), [], []
     for number, name in enumerate(files.names):
         stream = TarStream(files.chunks(name))
-        rows += [(number, offset, size) for offset, size in _members(files, name, stream)]
+        rows += [(number, offset, size) for offset, size in tally.samples(files, name, stream)]
         digests.append(stream.finish())
     if not rows:
-        raise SpecError(f"{location} holds no images: its tar files need members such as 000000.jpg")
+        what = "images" if member in (None, ALL) else f"members with the suffix {member}"
+        raise SpecError(f"{location} holds no {what}: its tar files need members such as 000000.jpg")
     file, offset, size = np.array(rows, np.int64).T
-    return TarIndex(files.names, digests, file, offset, size)
+    return TarIndex(files.names, digests, file, offset, size, tally.notices(), tally.beyond)
 
 
-class TarStream:
-    """What tarfile reads from, and the digest of all of it."""
+class _Tally:
+    """Which members are samples, and how many are not. beyond: whether there are samples that idleak 0.1
+    passed over: of other formats, or after the end of a first tar."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._rest, self.tail = chunks, b"", b""
-        self._digest = hashlib.sha256()
+    def __init__(self, location: str, member: str | None) -> None:
+        self._location, self._member, self.beyond = location, member, False
+        self._images, self._others = 0, 0
 
-    def read(self, count: int) -> bytes:
-        while len(self._rest) < count and (chunk := next(self._chunks, b"")):
-            self._digest.update(chunk)
-            self.tail = (self.tail + chunk[-len(END) :])[-len(END) :]
-            self._rest += chunk
-        data, self._rest = self._rest[:count], self._rest[count:]
-        return data
-
-    def finish(self) -> str:
-        """Read to the end; the hexadecimal sha256."""
-        while self.read(1 << 20):
-            pass
-        return self._digest.hexdigest()
-
-
-def _members(files: ObjectFiles, name: str, stream: TarStream) -> Iterator[tuple[int, int]]:
-    """Offset and size of each image; files of other names do not count."""
-    for _, member in regular_members(files, name, stream):
-        if is_image(member.name):
+    def samples(self, files: ObjectFiles, name: str, stream: TarStream) -> Iterator[tuple[int, int]]:
+        """Offset and size of each image that is a sample."""
+        before = ("", "")
+        first_tar = None
+        for tar, member in regular_members(files, name, stream):
+            first_tar = first_tar or tar
+            if not is_image(member.name):
+                self._others += 1
+                continue
+            key, suffix = split_name(member.name)
+            if self._member not in (None, ALL, suffix):
+                self._images += 1
+                continue
+            if self._member is None and key == before[0] and suffix != before[1]:
+                raise SpecError(
+                    f"{key} of {name} of {self._location} has several images, {before[1]} and {suffix}: set "
+                    f"generator.member to the suffix of the sample, or to {ALL!r} if each image is one"
+                )
+            before = (key, suffix)
+            self.beyond |= tar is not first_tar or not member.name.lower().endswith(SUFFIXES)
             yield member.offset_data, member.size
 
-
-def regular_members(
-    files: ObjectFiles, name: str, stream: TarStream
-) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    """The tar, which can be read at this member now, and each of its files; links, devices and folders do not
-    count. Raises SpecError for a tar that is damaged, or is not whole."""
-    members = 0
-    try:
-        # The stubs ask for all of a file; tarfile, told to stream, calls `read` alone, which is all there is.
-        with tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload]
-            for member in tar:
-                # tarfile keeps all it has seen, which a pass does not need.
-                tar.members = []
-                if member.isreg() and not member.issparse():
-                    members += 1
-                    yield tar, member
-                if members > MOST_MEMBERS:
-                    raise SpecError(f"{name} has more than {MOST_MEMBERS:,} files: split it")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise SpecError(
-            f"{name} of {files.location} is no whole tar file ({error}): fetch it again"
-        ) from error
-    stream.finish()
-    if stream.tail.strip(b"\0"):
-        raise SpecError(f"{name} of {files.location} lacks the end of a tar file: fetch it again")
-
-
-def is_image(name: str) -> bool:
-    last = name.rpartition("/")[2]
-    return last.lower().endswith(SUFFIXES) and not last.startswith(".")
+    def notices(self) -> tuple[str, ...]:
+        lines = []
+        if self._images:
+            lines.append(f"left out: {self._images:,} images of other suffixes than {self._member}")
+        if self._others:
+            lines.append(f"left out: {self._others:,} files that are no images by their names")
+        return tuple(lines)
 
 
 class TarImages:

@@ -20,3 +20,9 @@ class WebdatasetGenerator(Generator):
         min_length=1,
         description="a .tar, a folder of them, or an s3://, gs:// or az:// prefix; ids follow sorted names",
     )
+    member: str | None = Field(
+        None,
+        min_length=1,
+        description="suffix of the samples, such as jpg; `*`: every image is one; null: the only image of "
+        "each name",
+    )

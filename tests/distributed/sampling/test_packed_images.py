@@ -17,11 +17,20 @@ import pytest
 from PIL import Image
 from pydantic import TypeAdapter
 
-from distributed.sampling.adapters import generator_fields, image_count, open_generator, prepare_generator
+from distributed.sampling.adapters import (
+    generator_fields,
+    generator_notices,
+    image_count,
+    open_generator,
+    prepare_generator,
+)
 from distributed.sampling.generator import InvalidImage
+from distributed.sampling.images.decode import FORMATS
+from distributed.sampling.inspection import inspect
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import SpecError
+from schemas.run.record import RunRecord
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.load import load_spec
 from tests.support.small_world import SmallWorld
@@ -211,3 +220,100 @@ def test_places_without_files_are_refused(tmp_path: Path, kind: str) -> None:
 )
 def test_every_example_is_a_spec(path: Path) -> None:
     assert load_spec(path).generator.kind == path.stem
+
+
+def three_of_a_name(path: Path) -> Path:
+    """A photo, its segmentation and its depth under each name, as WebDataset keeps them, and a JSON."""
+    members = []
+    for index in range(3):
+        bodies = {"json": b"{}", "depth.png": png(PICTURES[9]), "seg.png": png(PICTURES[8])}
+        bodies["png"] = png(PICTURES[index])
+        members += [(f"{index:06d}.{suffix}", body) for suffix, body in bodies.items()]
+    return write_tar(path, members)
+
+
+def test_one_image_of_each_name_is_a_sample(tmp_path: Path) -> None:
+    path = three_of_a_name(tmp_path / "a.tar")
+    with pytest.raises(SpecError, match=r"several images, depth\.png and seg\.png: set generator\.member"):
+        image_count(generator("webdataset", path))
+    spec = generator("webdataset", path, member="png")
+    np.testing.assert_array_equal(np.stack(images(spec, range(3))), PICTURES[:3])
+    assert generator_notices(spec) == [
+        "left out: 6 images of other suffixes than png",
+        "left out: 3 files that are no images by their names",
+    ]
+    assert generator_fields(spec)["generator.member"] == "png"
+    assert image_count(generator("webdataset", path, member="*")) == 9
+    block = inspect(path).block
+    assert block is not None and block["member"] == "png"
+    np.testing.assert_array_equal(np.stack(images(generator(**block), range(3))), PICTURES[:3])
+
+
+@pytest.mark.parametrize("between", [0, 512, 20 * 512])
+def test_what_follows_the_end_of_a_tar_is_read(tmp_path: Path, between: int) -> None:
+    parts = [(f"{index:06d}.png", png(picture)) for index, picture in enumerate(PICTURES)]
+    first = write_tar(tmp_path / "first", parts[:4]).read_bytes()
+    second = write_tar(tmp_path / "second", parts[4:], format=tarfile.PAX_FORMAT).read_bytes()
+    (tmp_path / "a.tar").write_bytes(first + bytes(between) + second)
+    spec = generator("webdataset", tmp_path / "a.tar")
+    np.testing.assert_array_equal(np.stack(images(spec, range(10))), PICTURES)
+    assert generator_fields(spec)["generator.images"] == "10"
+    (tmp_path / "a.tar").write_bytes(first + b"rubbish" * 512 + bytes(1024))
+    with pytest.raises(SpecError, match="no whole tar file"):
+        image_count(spec)
+
+
+def test_a_damaged_header_does_not_end_a_tar(tmp_path: Path) -> None:
+    parts = [(f"{index:06d}.png", png(picture)) for index, picture in enumerate(PICTURES)]
+    data = bytearray(write_tar(tmp_path / "a.tar", parts).read_bytes())
+    data[data.index(b"000005.png")] ^= 1
+    (tmp_path / "a.tar").write_bytes(data)
+    with pytest.raises(SpecError, match="no whole tar file"):
+        image_count(generator("webdataset", tmp_path / "a.tar"))
+
+
+@pytest.mark.parametrize("suffix", ["gif", "jfif", "avif"])
+def test_images_of_every_format_in_a_tar_count(tmp_path: Path, suffix: str) -> None:
+    buffer = io.BytesIO()
+    form = {"jfif": "JPEG"}.get(suffix, suffix.upper())
+    if form not in FORMATS:
+        pytest.skip(f"this Pillow writes no {form}")
+    Image.fromarray(PICTURES[0]).save(buffer, format=form)
+    write_tar(tmp_path / "a.tar", [(f"a.{suffix}", buffer.getvalue()), ("b.png", png(PICTURES[1]))])
+    spec = generator("webdataset", tmp_path / "a.tar")
+    assert all(isinstance(image, np.ndarray) for image in images(spec, range(2)))
+    assert generator_fields(spec)["generator.images"] == "2"
+
+
+def test_a_compressed_tar_is_named(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz"):
+        pass
+    for use in (
+        lambda: image_count(generator("webdataset", tmp_path)),
+        lambda: inspect(tmp_path / "a.tar.gz"),
+    ):
+        with pytest.raises(SpecError, match=r"compressed.*: unpack it with gunzip, to a \.tar"):
+            use()
+    (tmp_path / "a.tar.gz").rename(tmp_path / "a.tar")
+    with pytest.raises(SpecError, match="is compressed by gzip: unpack it with gunzip"):
+        image_count(generator("webdataset", tmp_path))
+
+
+@pytest.mark.usefixtures("in_process")
+def test_what_is_no_image_is_named_before_sampling_and_kept_in_the_record(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small_world.folder / "made"
+    folder.mkdir()
+    for index, picture in enumerate(PICTURES[:4]):
+        (folder / f"{index}.png").write_bytes(png(picture))
+    for name in ("metadata.jsonl", "Thumbs.db", "README.md"):
+        (folder / name).write_bytes(b"text")
+    (folder / "image-without-a-suffix").write_bytes(png(PICTURES[4]))
+    given = {"kind": "images", "path": "made"}
+    spec = small_world.spec_path(samples=5, shard_size=5, generator=given)
+    assert image_count(load_spec(spec).generator) == 5
+    assert main(["sample", str(spec)]) == ExitCode.OK
+    notice = "left out as no images, by name and first bytes: README.md, Thumbs.db, metadata.jsonl"
+    assert f"generator: {notice}" in capsys.readouterr().err.splitlines()
+    assert RunRecord.model_validate_json((small_world.run / "run.json").read_bytes()).generator == (notice,)
