@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from collections.abc import Iterator
+from typing import Any
 
 from distributed.sampling.images.decode import IMAGE_SUFFIXES
 from distributed.sampling.images.object_files import ObjectFiles
@@ -112,7 +113,8 @@ def _one_tar(
 ) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     try:
         # The stubs ask for all of a file, of which tarfile uses `read`, `tell` and `seek`.
-        with tarfile.TarFile(fileobj=stream, mode="r") as tar:  # type: ignore[arg-type]
+        opened: Any = tarfile.TarFile(fileobj=stream, mode="r")  # type: ignore[arg-type]
+        with opened as tar:
             for member in tar:
                 # tarfile keeps all it has seen, which a pass does not need.
                 tar.members = []
