@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from google.protobuf.message import DecodeError
@@ -25,6 +26,7 @@ from distributed.runtime.links import in_hub
 from distributed.runtime.pointers import MOST_BYTES as MOST_POINTER
 from distributed.runtime.pointers import pointer_problem
 from distributed.sampling.images.decode import IMAGE_SUFFIXES
+from distributed.sampling.images.recordio import MAGIC, index_beside, record_index
 from distributed.sampling.images.tar_members import GZIP, is_image, split_name
 from distributed.sampling.inspected import Inspection, of_file, shape_text
 from distributed.sampling.onnx_inspection import inspect_onnx
@@ -95,6 +97,7 @@ def _file(path: Path) -> Inspection:
     readers: tuple[tuple[bool, Callable[[Path], Inspection]], ...] = (
         (head[:4] == b"PK\x03\x04", _archive),
         (head[:4] == b"PAR1", _parquet),
+        (head[:4] == MAGIC.to_bytes(4, "little"), _recordio),
         (head[:1] == b"\x80" and len(head) > 2 and head[1] <= 5, _pickle),
         (head[8:9] == b"{", _safetensors),
         (tarfile.is_tarfile(path), _tar),
@@ -277,6 +280,13 @@ def _tar(path: Path) -> Inspection:
     return Inspection(
         "a tar file", False, of_file(path), facts, block=block | {"member": several[0]}, decide=["member"]
     )
+
+
+def _recordio(path: Path) -> Inspection:
+    index = record_index(*index_beside(str(path), None))
+    facts = [("images", f"{len(index.key):,}"), ("labels", f"{len(np.unique(index.label)):,}")]
+    block = {"kind": "recordio", "path": str(path)}
+    return Inspection("MXNet's RecordIO", False, of_file(path), facts, block=block)
 
 
 def _diffusers(path: Path) -> Inspection:

@@ -32,6 +32,7 @@ from schemas.errors import ModelError
 from schemas.spec.generators import KINDS, GeneratorSpec
 from tests.support.models import tiny_generator, tiny_labelled_generator
 from tests.support.networks import Labelled, Plain, exported, package, torchscript
+from tests.support.recordio import write_insightface
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -66,6 +67,7 @@ FILES: dict[str, tuple[Callable[[Path], Path], str, bool]] = {
     "w.safetensors": (weights, "module", False),
     "a.tar": (tar, "webdataset", False),
     "a.parquet": (table, "parquet", False),
+    "a.rec": (lambda path: write_insightface(path, {7: [b"image"]}), "recordio", False),
     "folder": (pictures, "images", False),
     "code": (package, "module", True),
 }
