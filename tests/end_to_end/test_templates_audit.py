@@ -42,5 +42,5 @@ def test_templates_give_the_verdicts_of_their_photos(
     assert set(results.scores[results.headline].flagged) == expected and expected
     assert {result.kind for result in results.evidence} <= {"identity", "undecided"}
     assert any("without photos" in line for line in json.loads((run / "run.json").read_text())["gallery"])
-    assert main(["report", str(run), "--with-faces"]) == ExitCode.OK
+    assert main(["verify", str(run)]) == main(["report", str(run), "--with-faces"]) == ExitCode.OK
     assert NO_PHOTO in (run / "report.html").read_text(encoding="utf-8")
