@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -95,7 +96,17 @@ def as_parquet(world: SmallWorld) -> Source:
     return {"kind": "parquet", "path": "people.parquet"}
 
 
-MAKERS = [as_folders, as_list, as_flat, as_recordio, as_webdataset, as_parquet]
+def as_lmdb(world: SmallWorld) -> Source:
+    lmdb: Any = pytest.importorskip("lmdb")
+    opened = lmdb.open(str(world.folder / "people.lmdb"), subdir=False, map_size=1 << 26)
+    with opened as database, database.begin(write=True) as writing:
+        for index, path in enumerate(photos_of(world)):
+            value = msgpack.dumps((path.read_bytes(), int(path.parent.name[-3:])))
+            writing.put(str(index).encode(), value)
+    return {"kind": "lmdb", "path": "people.lmdb"}
+
+
+MAKERS = [as_folders, as_list, as_flat, as_recordio, as_webdataset, as_parquet, as_lmdb]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -129,6 +140,18 @@ def test_templates_that_were_made_elsewhere(small_world: SmallWorld, suffix: str
     assert other.notices[1].text.endswith("templates of another length than 1 were scaled to it")
     with pytest.raises(SpecError, match="have 5 numbers, and recogniser tiny makes"):
         enrolled(small_world, "five", as_templates(small_world, suffix, templates[:, :5], people))
+
+
+@pytest.mark.parametrize("make", [as_recordio, as_webdataset, as_parquet])
+def test_a_photo_on_both_sides_is_refused_from_whatever_source(
+    small_world: SmallWorld, make: Callable[[SmallWorld], Source]
+) -> None:
+    candidates = make(small_world)
+    cohort = small_world.folder / "cohort"
+    (cohort / "somebody").mkdir()
+    (cohort / "somebody" / "copy.png").write_bytes(photos_of(small_world)[3].read_bytes())
+    with pytest.raises(SpecError, match=r"same photos under two people.* share 1"):
+        enrolled(small_world, "twice", candidates)
 
 
 def as_templates(
