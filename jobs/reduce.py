@@ -30,7 +30,7 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     from distributed.stages.fingerprints import verdict_fingerprint
     from distributed.stages.gallery_check import require_usable_gallery
     from distributed.stages.reduce import committed, reduce
-    from distributed.stages.results import write_results
+    from distributed.stages.results.write import write_results
     from jobs.cli.progress import watching
 
     with ray_executor() as executor:

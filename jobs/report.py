@@ -18,6 +18,7 @@ from jobs.cli.say import say
 from jobs.cli.strict_command import StrictCommand
 from jobs.pages.figure_files import FigureFile, files_of
 from jobs.pages.finished_run import FinishedRun, Row, read_finished
+from jobs.pages.looking import device_to_look_with
 from jobs.pages.page import Face, render
 from jobs.pages.report.figures import draw_figures
 from jobs.pages.report.people import nearest_of, people_at_risk, people_section
@@ -87,13 +88,11 @@ def report_page(
 def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
     """Photos and samples made again, by what the run says it was made from."""
     # What generators need takes seconds to import.
-    import torch
-
     from distributed.gallery.source import photo_places
     from jobs.pages.report.faces import draw_faces, photos_to_show
 
     spec = read_record(run.store).spec
-    device = spec.resources.device_with(torch.cuda.device_count())
+    device = device_to_look_with(spec)
     photos = photos_to_show(run.results.evidence, run.photos)
     return draw_faces(spec, nearest, photos, device, photo_places)
 

@@ -11,10 +11,11 @@ from distributed.gallery.labels import require_usable_labels
 from distributed.membership.assessment import Assessment
 from distributed.sampling.api.evidence import drop_answers
 from distributed.stages.enroll import Enrolment, enroll
-from distributed.stages.fingerprints import require_same_ledger, verdict_fingerprint
+from distributed.stages.fingerprints import verdict_fingerprint
 from distributed.stages.finished import is_finished
 from distributed.stages.reduce import reduce
-from distributed.stages.results import write_results
+from distributed.stages.results.ledger import require_same_ledger
+from distributed.stages.results.write import write_results
 from distributed.stages.sample import require_usable_generator, sample
 from distributed.stages.shards import ShardsMade
 from distributed.storage.store import RunStore, open_run

@@ -15,7 +15,7 @@ from distributed.sampling.api.evidence import drop_answers
 from distributed.stages.enroll import commit_gallery, require_both_sides
 from distributed.stages.fingerprints import verdict_fingerprint
 from distributed.stages.reduce import committed, reduce
-from distributed.stages.results import write_results
+from distributed.stages.results.write import write_results
 from distributed.storage.erasures import erased_identities, record_erasure
 from distributed.storage.ledger import erase_from_ledger
 from distributed.storage.lock import run_lock

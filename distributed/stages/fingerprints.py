@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distributed.embedding.fingerprint import faces_fields, recognizer_fields
+from distributed.embedding.fingerprint import faces_fields
 from distributed.gallery.attributes import digest_attributes
-from distributed.membership.evidence import combined_score
 from distributed.runtime.digests import digest_file
 from distributed.runtime.versions import ALGORITHM_VERSION, VERDICT_VERSION, version_fields
 from distributed.sampling.adapters import generator_fields
 from distributed.stages.reference import read_reference
-from distributed.storage.ledger import Pinned
-from distributed.storage.store import RunStore
 from schemas.fingerprint import Fingerprint
 from schemas.run.overlap import OVERLAP_VERSION
 from schemas.spec.audit import AuditSpec
@@ -27,22 +24,6 @@ def sampling_fingerprint(spec: AuditSpec) -> Fingerprint:
     if spec.faces.landmarks is not None:
         fields["faces.landmarks"] = repr(spec.faces.landmarks)
     return Fingerprint(fields | version_fields())
-
-
-def pinned_settings(spec: AuditSpec) -> Pinned:
-    """What an audit must share with the other nights of its ledger: all that decides the headline's verdicts
-    but the generator, how many samples, and the people."""
-    membership = spec.membership.model_dump(exclude={"reference", "fdr", "scores"})
-    settings = {f"membership.{name}": repr(value) for name, value in membership.items()}
-    settings |= recognizer_fields(spec.faces) | {"version.verdict": VERDICT_VERSION}
-    headline = f"{combined_score(spec.membership.scores)} of {spec.faces.recognizers[0].name}"
-    return Pinned(spec.membership.fdr, headline, settings)
-
-
-def require_same_ledger(spec: AuditSpec) -> None:
-    """Raise WrongRunError, before the long work, if the spec's ledger was begun with other settings."""
-    if spec.ledger is not None:
-        pinned_settings(spec).ledger(RunStore(spec.ledger))
 
 
 def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from distributed.execution.capacity import Capacity
@@ -11,9 +11,9 @@ from distributed.execution.executor import Executor, Observer
 from distributed.sampling.adapters import prepare_generator
 from distributed.stages.embed import ShardJob
 from distributed.storage.lost_shards import record_lost_shards
-from distributed.storage.shard_index import ShardRun, committed_outcomes, indexed_outcomes, write_index
+from distributed.storage.shard_index import ShardRun, committed_footers, indexed_outcomes, write_index
 from distributed.storage.store import RunStore
-from schemas.errors import ShardsLostError
+from schemas.errors import ShardsLostError, WrongRunError
 from schemas.run.shard import LostShard, Shard, ShardReport, count_outcomes
 
 
@@ -35,11 +35,12 @@ def make_missing(run: ShardRun, store: RunStore, executor: Executor, observer: O
     """
     if (indexed := indexed_outcomes(run, store)) is not None:
         return ShardsMade(indexed, len(run.shards), 0, {})
-    outcomes = committed_outcomes(run, store)
+    footers = committed_footers(run, store)
+    outcomes = {index: footer.outcomes for index, footer in footers.items()}
     todo = [shard for shard in run.shards if shard.index not in outcomes]
     tally = _Tally(observer, outcomes)
     if todo:
-        lost = _make(run, todo, executor, tally)
+        lost = _make(run, todo, executor, tally, {footer.device for footer in footers.values()})
         record_lost_shards(store, run.prefix, lost)
         require_none_lost(lost, run.prefix, len(run.shards))
     counts = count_outcomes(list(outcomes.values()))
@@ -62,15 +63,28 @@ class _Tally:
         self._observer.report(report)
 
 
-def _make(run: ShardRun, todo: Sequence[Shard], executor: Executor, observer: Observer) -> list[LostShard]:
-    """Have the executor make some of a run's shards; those that were lost."""
+def _make(
+    run: ShardRun, todo: Sequence[Shard], executor: Executor, observer: Observer, devices: Collection[str]
+) -> list[LostShard]:
+    """Have the executor make some of a run's shards; those that were lost. devices: of what is there."""
     capacity = executor.capacity(run.spec.resources)
+    _require_one_device(run, capacity.device, devices)
     job = job_of(run, capacity)
     if job.limits.workers is not None:
         capacity = replace(capacity, workers=job.limits.workers)
     rows = sum(shard.rows for shard in todo)
     observer.begin(sum(shard.rows for shard in run.shards) - rows, rows, capacity)
     return executor.run(job, todo, observer)
+
+
+def _require_one_device(run: ShardRun, device: str, devices: Collection[str]) -> None:
+    """Raise WrongRunError if shards of two devices would lie side by side without the spec's leave."""
+    if not run.spec.resources.allow_mixed and (others := sorted(set(devices) - {device})):
+        raise WrongRunError(
+            f"shards of {run.prefix} were made on {', '.join(others)}, and the others would be made on "
+            f"{device}, whose templates differ in their last digits: set resources.device to {others[0]}, or "
+            "resources.allow_mixed to true if that is no matter"
+        )
 
 
 def job_of(run: ShardRun, capacity: Capacity) -> ShardJob:

@@ -72,7 +72,12 @@ def _index(run: ShardRun, store: RunStore, outcomes: Mapping[str, int]) -> Shard
 
 
 def committed_outcomes(run: ShardRun, store: RunStore) -> dict[int, dict[str, int]]:
-    """Outcome counts of the shards that are there, by index, from one listing and their footers.
+    """Outcome counts of the shards that are there, by index. Raises as `committed_footers`."""
+    return {index: footer.outcomes for index, footer in committed_footers(run, store).items()}
+
+
+def committed_footers(run: ShardRun, store: RunStore) -> dict[int, Footer]:
+    """The footers of the shards that are there, by index, from one listing.
 
     Raises WrongRunError for a file of another fingerprint or id range, DamagedError for a file that is no
     shard.
@@ -80,7 +85,7 @@ def committed_outcomes(run: ShardRun, store: RunStore) -> dict[int, dict[str, in
     there = store.sizes(run.prefix)
     shards = [shard for shard in run.shards if run.path(shard) in there]
     footers = read_footers(store, {run.path(shard): there[run.path(shard)] for shard in shards})
-    return {shard.index: _outcomes(run, shard, footer) for shard, footer in zip(shards, footers, strict=True)}
+    return {shard.index: _of_run(run, shard, footer) for shard, footer in zip(shards, footers, strict=True)}
 
 
 def read_footers(store: RunStore, sizes: Mapping[str, int]) -> Iterator[Footer]:
@@ -92,7 +97,7 @@ def read_footers(store: RunStore, sizes: Mapping[str, int]) -> Iterator[Footer]:
         yield from pool.map(store.read_footer, sizes.keys(), sizes.values())
 
 
-def _outcomes(run: ShardRun, shard: Shard, footer: Footer) -> dict[str, int]:
+def _of_run(run: ShardRun, shard: Shard, footer: Footer) -> Footer:
     path = run.path(shard)
     run.fingerprint.require(Fingerprint(footer.fingerprint), path)
     if (footer.first_id, footer.stop_id) != (shard.first_id, shard.stop_id):
@@ -101,4 +106,4 @@ def _outcomes(run: ShardRun, shard: Shard, footer: Footer) -> dict[str, int]:
             f"{shard.first_id} to {shard.stop_id - 1}: raise `samples` in steps of `shard_size`, or give "
             "the spec another `output`"
         )
-    return footer.outcomes
+    return footer

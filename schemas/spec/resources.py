@@ -18,6 +18,10 @@ class ResourcesSpec(Frozen):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto: CUDA where there is one; cuda: fail rather than fall back"
     )
+    allow_mixed: bool = Field(
+        False,
+        description="whether a run may have shards of the CPU and of CUDA, which differ in the last digits",
+    )
     workers: Auto | PositiveInt = Field(
         "auto", description="actors; auto: what the cluster has room for, as it grows and shrinks"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from distributed.runtime.digests import digest_file, torch_version
 from distributed.sampling.generator import ImageSource, Loading
@@ -20,12 +21,19 @@ def open_source(spec: TorchExportGenerator, seed: int, loading: Loading) -> Imag
         spec.path,
         spec.trust,
         loading.device,
-        lambda file: torch.export.load(file).module().to(loading.device),
+        lambda file: on_device(torch.export.load(file), loading.device).module(),
         "an exported program",
     )
     return TorchImageGenerator(
         module, spec, seed, name=spec.path, device=loading.device, threads=loading.threads
     )
+
+
+def on_device(program: Any, device: str) -> Any:
+    """The exported program on a device, with its constants, which `Module.to` leaves where they are."""
+    from torch.export.passes import move_to_device_pass
+
+    return program if device == "cpu" else move_to_device_pass(program, device)
 
 
 def fingerprint_fields(spec: TorchExportGenerator) -> dict[str, str]:

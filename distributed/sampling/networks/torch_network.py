@@ -44,6 +44,8 @@ class TorchImageGenerator:
     ) -> None:
         """`name`: of the file, for errors. Raises ModelError if the module does not give RGB images."""
         torch.set_num_threads(threads)
+        # Full float32 on every device, as ONNX networks have it: torch's convolutions take TF32 on CUDA.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self._module, self._spec, self._name = module, spec, name
         self._inputs, self._device = NetworkInputs(spec, seed), device
         if problem := output_problem(self._run(np.zeros(1, np.int64)), spec.output):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import torch
 
 from distributed.gallery.source import photo_places
 from distributed.sampling.adapters import open_again
@@ -14,6 +13,7 @@ from distributed.sampling.images.places import decode_at
 from distributed.sampling.sandbox.parent import GeneratorCrashedError
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
+from jobs.pages.looking import device_to_look_with
 from jobs.pages.report.faces import small_png
 from schemas.spec.audit import AuditSpec
 
@@ -48,7 +48,7 @@ class Faces:
 def faces_of(store: RunStore) -> Faces:
     """The pictures of a run, by what its record says it was made from."""
     spec = read_record(store).spec
-    return Faces(spec, store.location, spec.resources.device_with(torch.cuda.device_count()))
+    return Faces(spec, store.location, device_to_look_with(spec))
 
 
 def _png(image: Image | InvalidImage) -> bytes | None:

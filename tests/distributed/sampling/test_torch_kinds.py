@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from distributed.sampling.adapters import generator_fields, open_generator
 from distributed.sampling.generator import InvalidImage
 from distributed.sampling.networks.latents import standard_normal
+from distributed.sampling.networks.torch_export import on_device
 from distributed.sampling.sandbox.landlock import SCOPED_SINCE, landlock_version
 from distributed.sampling.sandbox.parent import GeneratorCrashedError, SandboxedSource
 from distributed.sampling.sandbox.trust import code_digests
@@ -108,6 +109,20 @@ def test_classes_are_crossed_with_samples(tmp_path: Path) -> None:
     crossed = images(swept, np.repeat(IDS, 2) * 2 + np.tile([0, 1], len(IDS)))
     for index, value in enumerate((0, 2)):
         assert close(crossed[index::2], expected(Labelled(), torch.full((len(IDS),), value)))
+
+
+def test_the_constants_of_an_exported_program_come_along_to_a_device() -> None:
+    """To the one device that every machine has besides the CPU: `meta`, which computes shapes alone."""
+
+    class Shifted(torch.nn.Module):
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            return z + torch.arange(4.0)
+
+    program = torch.export.export(Shifted(), (torch.zeros(2, 4),))
+    assert on_device(program, "cpu") is program
+    moved = on_device(program, "meta")
+    assert {str(constant.device) for constant in moved.constants.values()} <= {"meta"}
+    assert moved.module()(torch.zeros(2, 4, device="meta")).device.type == "meta"
 
 
 @pytest.mark.parametrize("kind", ["torchscript", "torch_export", "module"])

@@ -88,6 +88,22 @@ def test_a_lost_shard_is_made_again_though_there_is_an_index(finished_world: Sma
     assert path.read_bytes() == before
 
 
+@pytest.mark.usefixtures("in_process")
+def test_shards_of_two_devices_do_not_lie_side_by_side_unasked(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = RunStore(str(finished_world.run))
+    for index in (0, 1):
+        replace_shard(store, f"{SAMPLES_PREFIX}/shard-00000{index}.parquet", device="cuda")
+    store.delete(f"{SAMPLES_PREFIX}/shard-000002.parquet")
+    assert main(["audit", str(finished_world.spec_path())]) == ExitCode.REFUSED
+    error = capsys.readouterr().err
+    assert "made on cuda, and the others would be made on cpu" in error and "allow_mixed" in error
+    assert not store.exists(f"{SAMPLES_PREFIX}/shard-000002.parquet")
+    resources = {"device": "cpu", "workers": 1, "threads_per_worker": 1, "allow_mixed": True}
+    assert main(["audit", str(finished_world.spec_path(resources=resources))]) == ExitCode.OK
+
+
 @pytest.mark.parametrize("content", ["", "{}", '{"outcomes": {"ok": 1}}'])
 def test_an_unreadable_index_is_made_anew(finished_world: SmallWorld, content: str) -> None:
     run, store = shard_run(finished_world.spec()), RunStore(str(finished_world.run))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from jobs.report import write_report
 from schemas.run.artefacts import (
     FIGURES_PREFIX,
     GALLERY_FILE,
+    RECORD_FILE,
     REPORT_FILE,
     RESULTS_FILE,
     SCORES_FILE,
@@ -85,6 +87,18 @@ def test_the_report_is_one_safe_page_that_begins_with_the_verdict(finished_world
     assert results.verdict_fingerprint_sha256 in page.text
     spec = html_of(finished_world).split("<pre>")[1].split("</pre>")[0]
     assert yaml.safe_load(html.unescape(spec)) == results.model_dump(mode="json")["spec"]
+
+
+def test_faces_of_an_audit_of_gpus_are_drawn_without_one(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = finished_world.run / RECORD_FILE
+    content = json.loads(record.read_text(encoding="utf-8"))
+    content["spec"]["resources"]["device"] = "cuda"
+    record.write_text(json.dumps(content), encoding="utf-8")
+    assert main(["report", str(finished_world.run), "--with-faces"]) == ExitCode.OK
+    assert "no GPU here: samples are made again on the CPU" in capsys.readouterr().err
+    assert any(image.startswith("data:image/png") for image in require_safe(html_of(finished_world)).images)
 
 
 def test_everybody_who_is_flagged_stands_with_evidence(finished_world: SmallWorld) -> None:

@@ -24,15 +24,14 @@ from distributed.membership.judgement import Judgement
 from distributed.membership.power_result import power_result
 from distributed.runtime.versions import package_version
 from distributed.stages.enroll import Enrolment
-from distributed.stages.evidence import collect_evidence
-from distributed.stages.fingerprints import pinned_settings, sampling_fingerprint
+from distributed.stages.fingerprints import sampling_fingerprint
 from distributed.stages.gallery_check import gallery_quality, separation_result
+from distributed.stages.results.evidence import collect_evidence
+from distributed.stages.results.ledger import enter_audit
 from distributed.stages.shards import ShardsMade
 from distributed.statistics.drift import Drift
 from distributed.statistics.evaluation import Estimate, evaluate
 from distributed.storage.authorisation import overrides
-from distributed.storage.ledger import enter_night, flagged_by
-from distributed.storage.lock import run_lock
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
 from distributed.storage.vault import Vault
@@ -44,7 +43,6 @@ from schemas.run.results import (
     DriftResult,
     EvaluationResult,
     Interval,
-    LedgerResult,
     OperatingPointResult,
     OverRepresentedResult,
     PeopleCounts,
@@ -143,7 +141,7 @@ def collect_results(
         population=_population(assessment),
         drift=[_drift(drift) for drift in assessment.drifts],
         evidence=collect_evidence(spec, assessment, headline, device),
-        ledger=_ledger(spec, assessment, headline, verdict),
+        ledger=enter_audit(spec, assessment, headline, verdict),
         seconds=dict(seconds) | stages,
     )
 
@@ -396,17 +394,3 @@ def _population(assessment: Assessment) -> PopulationResult | None:
             for crowd in population.crowds
         ],
     )
-
-
-def _ledger(
-    spec: AuditSpec, assessment: Assessment, headline: Judgement, verdict: Fingerprint
-) -> LedgerResult | None:
-    """Enter this audit in the spec's ledger, if it has one."""
-    if spec.ledger is None:
-        return None
-    store = RunStore(spec.ledger)
-    names = [assessment.gallery.names[index] for index in assessment.frame.candidates]
-    p = headline.calibrated.p_value
-    with run_lock(store):
-        night, ledger = enter_night(store, verdict.digest, names, p, pinned_settings(spec))
-    return LedgerResult(night=night, alpha=ledger.alpha, flagged=flagged_by(ledger, names))
