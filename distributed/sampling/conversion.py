@@ -114,7 +114,7 @@ def _write(path: Path, content: memoryview) -> None:
 def _converted(spec: GeneratorSpec, facts: Mapping[str, Any], to: Format, path: Path) -> Generator:
     """The generator that reads `path`."""
     if isinstance(spec, ModuleGenerator) and to == "safetensors":
-        return spec.model_copy(update={"weights": str(path)})
+        return spec.model_copy(update={"weights": str(path), "weights_key": None})
     fields = facts["network"] if isinstance(spec, StyleganGenerator) else _network_fields(spec)
     return OnnxGenerator.model_validate({"kind": "onnx", "path": str(path)} | fields)
 

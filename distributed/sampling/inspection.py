@@ -30,13 +30,18 @@ from distributed.sampling.images.recordio import MAGIC, index_beside, record_ind
 from distributed.sampling.images.tar_members import GZIP, is_image, split_name
 from distributed.sampling.inspected import Inspection, of_file, shape_text
 from distributed.sampling.onnx_inspection import inspect_onnx
+from distributed.sampling.weights_inspection import (
+    inspect_legacy,
+    inspect_safetensors,
+    inspect_zipped,
+    is_legacy,
+)
 from schemas.errors import ModelError
 
 MOST_BYTES = 1 << 28
 """Of one member of an archive that is looked into."""
 
 MOST_MEMBERS = 100_000
-MOST_HEADER = 1 << 27
 TENSOR_TYPES = {6: "float16", 7: "float32", 8: "float64", 4: "int32", 5: "int64", 13: "bfloat16"}
 """Those of torch.export's schema."""
 
@@ -99,7 +104,7 @@ def _file(path: Path) -> Inspection:
         (head[:4] == b"PAR1", _parquet),
         (head[:4] == MAGIC.to_bytes(4, "little"), _recordio),
         (head[:1] == b"\x80" and len(head) > 2 and head[1] <= 5, _pickle),
-        (head[8:9] == b"{", _safetensors),
+        (head[8:9] == b"{", inspect_safetensors),
         (tarfile.is_tarfile(path), _tar),
     )
     for fits, read in readers:
@@ -128,6 +133,11 @@ def _archive(path: Path) -> Inspection:
     with zipfile.ZipFile(path) as archive:
         names = _members(archive, path)
         pickles = [name for name in names if name.endswith((".pkl", ".pt"))]
+        state = next((name for name in names if name.endswith("data.pkl") and name.count("/") < 2), None)
+        if state is not None and not any("/code/" in name for name in names):
+            weights = inspect_zipped(path, _bounded(archive, state))
+            if weights is not None:
+                return weights
         risks = [line for name in pickles for line in _pickle_risks(_bounded(archive, name))]
         if any(name.endswith("/models/model.json") for name in names):
             return _exported(path, archive, names, risks)
@@ -145,8 +155,8 @@ def _exported(path: Path, archive: zipfile.ZipFile, names: Sequence[str], risks:
     inputs = [argument["as_tensor"]["name"] for argument in arguments if "as_tensor" in argument]
     outputs = [output["as_tensor"]["name"] for output in graph["outputs"] if "as_tensor" in output]
     values = graph["tensor_values"]
-    facts = [(f"input {name}", _exportedshape_text(values[name])) for name in inputs]
-    facts += [(f"output {output}", _exportedshape_text(values[output])) for output in outputs]
+    facts = [(f"input {name}", _exported_shape(values[name])) for name in inputs]
+    facts += [(f"output {output}", _exported_shape(values[output])) for output in outputs]
     dims = [_sizes(values[name]) for name in inputs]
     dim = next((sizes[1] for sizes in dims if len(sizes) == 2), None)
     risks = ["loading an exported program can run what its maker wants", *risks]
@@ -158,7 +168,7 @@ def _sizes(value: Mapping[str, Any]) -> list[int | None]:
     return [size.get("as_int") for size in value["sizes"]]
 
 
-def _exportedshape_text(value: Mapping[str, Any]) -> str:
+def _exported_shape(value: Mapping[str, Any]) -> str:
     return f"{TENSOR_TYPES.get(value['dtype'], 'type ' + str(value['dtype']))} {shape_text(_sizes(value))}"
 
 
@@ -202,12 +212,19 @@ def _torch_block(
 
 def _pickle(path: Path) -> Inspection:
     with path.open("rb") as file:
+        legacy = is_legacy(file.read(MOST_POINTER))
+    if legacy and (weights := inspect_legacy(path)) is not None:
+        return weights
+    with path.open("rb") as file:
         content = file.read(8 * MOST_BYTES + 1)
     if len(content) > 8 * MOST_BYTES:
         raise ModelError(f"{path} is larger than {8 * MOST_BYTES >> 30} GiB: it is not looked into")
     digest = of_file(path)
     facts = [("modules with their source inside", str(content.count(b"module_src")))]
     block = {"kind": "stylegan", "path": str(path), "code": "stylegan3", "trust": [digest], "truncation": 1.0}
+    if legacy:
+        what = "a file that torch.save wrote, of more than tensors: no state dict"
+        return Inspection(what, True, digest, (), _pickle_risks(content))
     what = "a pickle, as NVlabs' networks are"
     decide = ["code", "trust (the digest of `code`, too)", "truncation"]
     return Inspection(what, True, digest, facts, _pickle_risks(content), block, decide)
@@ -234,24 +251,6 @@ def _is_whole(content: bytes) -> bool:
         # pickletools promises no kinds of errors for bytes that are no pickle, and these may be made to break
         # it. Whatever it raises says one thing: the pickle is not whole, and the caller tells so.
         return False
-
-
-def _safetensors(path: Path) -> Inspection:
-    with path.open("rb") as file:
-        length = struct.unpack("<Q", file.read(8))[0]
-        if length > MOST_HEADER:
-            raise ModelError(f"{path} claims a header of {length:,} bytes: it is not looked into")
-        header = json.loads(file.read(length))
-    tensors = {name: tensor for name, tensor in header.items() if name != "__metadata__"}
-    facts = [("tensors", f"{len(tensors):,}")]
-    facts += [
-        (name, f"{tensor['dtype']} {shape_text(tensor['shape'])}")
-        for name, tensor in list(tensors.items())[:5]
-    ]
-    block = {"kind": "module", "code": "code", "factory": "package.module:factory", "weights": str(path)}
-    rest = {"trust": "sha256:" + "0" * 64, "latent": {"dim": 512}}
-    decide = ["code", "factory", "trust (of the folder `code`)", "latent.dim"]
-    return Inspection("weights (safetensors)", False, of_file(path), facts, (), block | rest, decide)
 
 
 def _parquet(path: Path) -> Inspection:

@@ -24,6 +24,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 from safetensors.torch import save_file
 
+from distributed.sampling import weights_inspection
 from distributed.sampling.inspection import inspect
 from distributed.sampling.sandbox.trust import code_digests
 from jobs.__main__ import main
@@ -65,6 +66,8 @@ FILES: dict[str, tuple[Callable[[Path], Path], str, bool]] = {
     "g.pt": (lambda path: torchscript(path, Plain()), "torchscript", True),
     "g.pt2": (lambda path: exported(path, Plain()), "torch_export", True),
     "w.safetensors": (weights, "module", False),
+    "s.pth": (lambda path: checkpoint(path, Plain().state_dict(), legacy=False), "module", False),
+    "o.pth": (lambda path: checkpoint(path, Plain().state_dict(), legacy=True), "module", False),
     "a.tar": (tar, "webdataset", False),
     "a.parquet": (table, "parquet", False),
     "a.rec": (lambda path: write_insightface(path, {7: [b"image"]}), "recordio", False),
@@ -181,7 +184,9 @@ def test_what_is_nothing_is_told_in_one_line(tmp_path: Path, capsys: pytest.Capt
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-@pytest.mark.parametrize("name", ["g.pt", "g.pt2", "g.onnx", "w.safetensors", "a.parquet", "a.tar"])
+@pytest.mark.parametrize(
+    "name", ["g.pt", "s.pth", "o.pth", "g.pt2", "g.onnx", "w.safetensors", "a.parquet", "a.tar"]
+)
 def test_damaged_files_end_in_a_line(tmp_path_factory: pytest.TempPathFactory, name: str, data: Any) -> None:
     whole = _whole(tmp_path_factory, name)
     keep = data.draw(st.integers(0, len(whole)))
@@ -203,3 +208,56 @@ def _whole(factory: pytest.TempPathFactory, name: str) -> bytes:
     if name not in WHOLE:
         WHOLE[name] = FILES[name][0](factory.mktemp("whole") / name).read_bytes()
     return WHOLE[name]
+
+
+def checkpoint(path: Path, held: Any, legacy: bool) -> Path:
+    torch.save(held, path, _use_new_zipfile_serialization=not legacy)
+    return path
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("key", ["", "g_ema", "models.generator"])
+def test_a_state_dict_is_read_without_running_its_pickle(
+    tmp_path: Path, legacy: bool, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = Plain().state_dict()
+    held: Any = state
+    for part in reversed(key.split(".") if key else []):
+        held = {part: held, "epoch": 3, "small": {"a": torch.zeros(1)}}
+    path = checkpoint(tmp_path / "g.pth", held, legacy)
+    assert main(["inspect", str(path)]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert "a torch state dict" in out and "this is data" in out and "convert SPEC --to onnx" in out
+    assert "body.0.weight: float (32, 8)" in out
+    block = yaml.safe_load(out[out.index("generator:") :])["generator"]
+    spec: Any = TypeAdapter(GeneratorSpec).validate_python(block)
+    assert spec.kind == "module" and spec.weights == str(path) and spec.latent.dim == 8
+    assert spec.weights_key == (key or None)
+
+
+def test_the_latent_of_a_dcgan_s_state_dict_is_told(tmp_path: Path) -> None:
+    first = torch.nn.ConvTranspose2d(100, 64, 4, bias=False)
+    block = inspect(checkpoint(tmp_path / "netG.pth", {"main.0.weight": first.weight}, legacy=False)).block
+    assert block is not None and block["latent"]["dim"] == 100
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_pickled_module_or_command_is_no_state_dict(
+    tmp_path: Path, legacy: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = tmp_path / "ran"
+    for held in (Plain(), {"a": torch.zeros(1), "b": Hostile(marker)}):
+        path = checkpoint(tmp_path / "g.pt", held, legacy)
+        assert main(["inspect", str(path)]) == ExitCode.OK
+        out = capsys.readouterr().out
+        assert "this is code" in out and "generator:" not in out
+    assert not marker.exists()
+
+
+def test_a_pickle_that_sets_attributes_changes_nothing_here(tmp_path: Path) -> None:
+    # GLOBAL torch._utils _rebuild_tensor_v2, then BUILD with a state that would change the function.
+    evil = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}X\x05\x00\x00\x00wrongK\x01sb."
+    with zipfile.ZipFile(tmp_path / "g.pt", "w") as archive:
+        archive.writestr("g/data.pkl", evil)
+    inspect(tmp_path / "g.pt")
+    assert not hasattr(weights_inspection._form, "wrong")

@@ -1,4 +1,4 @@
-"""A generator in the user's own Python, with its weights in a safetensors file."""
+"""A generator in the user's own Python, with its weights in a file of tensors."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def fingerprint_fields(spec: ModuleGenerator) -> dict[str, str]:
     }
     if spec.weights is not None:
         fields["weights.sha256"] = digest_file(Path(spec.weights))
+    if spec.weights_key is not None:
+        fields["weights.key"] = spec.weights_key
     return fields | network_fields(spec) | torch_version()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,8 @@ from distributed.sampling.sandbox.trust import trusted_bytes
 from schemas.errors import DeviceError, ModelError
 from schemas.spec.generators.network import NetworkGenerator
 from schemas.spec.generators.torch import ModuleGenerator
+
+PARALLEL = "module."
 
 Float32 = NDArray[np.float32]
 
@@ -152,17 +154,54 @@ def made_by_factory(spec: ModuleGenerator) -> torch.nn.Module:
             f"generator.factory {spec.factory} gives a {type(made).__name__}, not a torch.nn.Module"
         )
     if spec.weights is not None:
-        _load_weights(made, Path(spec.weights))
+        _load_weights(made, Path(spec.weights), spec.weights_key)
     return made
 
 
-def _load_weights(module: torch.nn.Module, path: Path) -> None:
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} is not a readable safetensors file: {error}") from error
+def _load_weights(module: torch.nn.Module, path: Path, key: str | None) -> None:
+    weights = _state_dict(path, key)
+    names = module.state_dict().keys()
+    if all(name.startswith(PARALLEL) for name in weights) and not any(
+        name.startswith(PARALLEL) for name in names
+    ):
+        # DataParallel puts this before every name.
+        weights = {name.removeprefix(PARALLEL): tensor for name, tensor in weights.items()}
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{path} does not fit the module: {reason}") from error
+
+
+def _state_dict(path: Path, key: str | None) -> dict[str, torch.Tensor]:
+    """The tensors of a file of safetensors or, without anything that is no tensor, of torch.save.
+
+    Raises ModelError.
+    """
+    held: Any = _read_tensors(path)
+    for part in key.split(".") if key is not None else ():
+        if not isinstance(held, Mapping) or part not in held:
+            raise ModelError(
+                f"{path} has no {key!r}: run `idleak inspect {path}`, correct generator.weights_key"
+            )
+        held = held[part]
+    if not isinstance(held, Mapping) or not all(isinstance(value, torch.Tensor) for value in held.values()):
+        raise ModelError(
+            f"{path} is a checkpoint that holds more than tensors: set generator.weights_key to its state "
+            f"dict, as `idleak inspect {path}` says"
+        )
+    return dict(held)
+
+
+def _read_tensors(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            is_safe = file.read(9)[8:] == b"{"
+        return load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} is not a readable safetensors file: {error}") from error
+    except Exception as error:
+        # torch.load promises no kinds of errors; it refuses all that is not a tensor or a plain value.
+        raise ModelError(
+            f"{path} is no file of tensors alone, and nothing else is unpickled: run `idleak inspect {path}`"
+        ) from error

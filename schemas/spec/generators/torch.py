@@ -1,4 +1,4 @@
-"""Formats of torch: a TorchScript file, an exported program, and the user's own Python with safetensors."""
+"""Formats of torch: a TorchScript file, an exported program, and the user's own Python with its weights."""
 
 from __future__ import annotations
 
@@ -40,5 +40,9 @@ class ModuleGenerator(CodeGenerator, NetworkGenerator):
         default_factory=dict, description="what the factory is called with"
     )
     weights: Location | None = Field(
-        None, description="a safetensors file, loaded into the module by its names"
+        None,
+        description="a safetensors file, or a state dict of torch.save; loaded by its names",
+    )
+    weights_key: str | None = Field(
+        None, min_length=1, description="dotted key of the state dict in a checkpoint, such as `g_ema`"
     )

@@ -102,6 +102,36 @@ def test_the_users_own_python_is_called_and_given_its_weights(tmp_path: Path) ->
         images(trusting(**fields, weights=str(tmp_path / "bad.safetensors")))
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_weights_of_torch_save_are_read_as_data(tmp_path: Path, legacy: bool, prefix: str) -> None:
+    code, path = package(tmp_path / "code"), tmp_path / "g.pth"
+    arguments = {"dim": DIM, "size": SIZE}
+    fields = {"kind": "module", "code": str(code), "factory": "tiny_faces.net:make", "arguments": arguments}
+    fields["weights"] = str(path)
+    names = ("body.0.weight", "body.0.bias", "body.2.weight", "body.2.bias")
+    torch.manual_seed(3)
+    changed = {
+        name: torch.randn_like(tensor)
+        for name, tensor in zip(names, Plain().state_dict().values(), strict=True)
+    }
+    state = {
+        f"{prefix}{name}": value
+        for name, value in (changed | {"classes.weight": torch.zeros(1, DIM)}).items()
+    }
+    torch.save({"g_ema": state, "epoch": 3}, path, _use_new_zipfile_serialization=not legacy)
+    module = Plain()
+    module.load_state_dict(changed)
+    assert close(images(trusting(**fields, weights_key="g_ema")), expected(module))
+    with pytest.raises(ModelError, match=r"set generator\.weights_key to its state dict"):
+        images(trusting(**fields))
+    with pytest.raises(ModelError, match="has no 'ema'"):
+        images(trusting(**fields, weights_key="ema"))
+    torch.save(Plain(), path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ModelError, match="is no file of tensors alone, and nothing else is unpickled"):
+        images(trusting(**fields))
+
+
 def test_classes_are_crossed_with_samples(tmp_path: Path) -> None:
     path = torchscript(tmp_path / "g.pt", Labelled())
     label = {"kind": "class", "classes": CLASSES}
