@@ -178,6 +178,11 @@ def _read_maps(path: Path, model: BatchedModel, size: int) -> list[_FeatureMap]:
         for width in (SCORE, BOX, LANDMARKS)
     )
     levels = len(score)
+    if levels in PYRAMIDS and levels == len(box) == len(outputs) / 2:
+        raise ModelError(
+            f"{path} is an SCRFD without landmarks, by which faces are aligned: use the variant with them,"
+            " whose name has `kps`"
+        )
     if levels not in PYRAMIDS or not levels == len(box) == len(landmarks) == len(outputs) / 3:
         raise _not_scrfd(path, f"its outputs are {shapes}")
     strides, anchors = PYRAMIDS[levels]

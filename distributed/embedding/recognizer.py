@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from distributed.embedding.batch_probe import BATCH_SIZES, fastest_batch
-from distributed.runtime.onnx_graph import input_shape, read_model
+from distributed.runtime.onnx_graph import graph_inputs, input_shape, read_model, shape_of
 from distributed.runtime.onnx_session import BatchedModel
+from distributed.runtime.onnx_surgery import FLOATS, element_type, give_float32, give_plain
 from schemas.errors import ModelError
 
 CUDA_BATCH = 64
@@ -43,7 +45,7 @@ class Recognizer:
         """`mean` and `std`: three numbers on the 0-255 scale, in the order of `channels`. batch: crops at
         once; None: on a CPU the fastest by a short probe.
 
-        Raises ModelError if the file is not a recogniser with one square input and one output that is a
+        Raises ModelError if the file is not a recogniser with one input of faces and one output that is a
         template.
         """
         self.name = name
@@ -51,12 +53,14 @@ class Recognizer:
         self._flip = channels == "bgr"
         self._mean, self._std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
         model = read_model(path)
-        self.size, self._channels_first = _read_input(path, input_shape(model))
+        self.size, self._margin, self._channels_first = _read_input(path, input_shape(model))
+        _make_float32(model)
+        width = self.size - 2 * self._margin
         low, high = (0 - self._mean) / self._std, (255 - self._mean) / self._std
         self._model = BatchedModel(
             path,
             model,
-            probe=(3, self.size, self.size) if self._channels_first else (self.size, self.size, 3),
+            probe=(3, self.size, width) if self._channels_first else (self.size, width, 3),
             value_range=(float(low.min()), float(high.max())),
             device=device,
             threads=threads,
@@ -64,7 +68,8 @@ class Recognizer:
         trial = self._model.run(self._prepare(np.full((1, self.size, self.size, 3), GREY, np.uint8)))
         self._output = _read_output(path, trial)
         self.dim = trial[self._output].size
-        self.batch = batch or (CUDA_BATCH if device == "cuda" else self._probe())
+        usual = batch or (CUDA_BATCH if device == "cuda" else self._probe())
+        self.batch = self._model.fixed or usual
 
     @property
     def batched(self) -> bool:
@@ -93,6 +98,7 @@ class Recognizer:
         return outputs[self._output].reshape(len(crops), self.dim)
 
     def _prepare(self, crops: NDArray[np.uint8]) -> Float32:
+        crops = crops[:, :, self._margin : self.size - self._margin]
         images = crops[..., ::-1] if self._flip else crops
         # Plane by plane: arithmetic over a last axis of three takes ten times as long.
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
@@ -110,17 +116,34 @@ class Recognizer:
         return np.asarray(raw / norms, np.float32)
 
 
-def _read_input(path: Path, shape: tuple[int | None, ...] | None) -> tuple[int, bool]:
-    """The side of the square input, and whether the channels come before the pixels."""
+def _make_float32(model: onnx.ModelProto) -> None:
+    """In place: an input of another floating-point type is cast to, an output of one cast from, float32."""
+    value = graph_inputs(model.graph)[0]
+    if element_type(value) in FLOATS:
+        give_plain(model, value.name, elem_type=onnx.TensorProto.FLOAT, shape=shape_of(value), target=None)
+    give_float32(model)
+
+
+def _read_input(path: Path, shape: tuple[int | None, ...] | None) -> tuple[int, int, bool]:
+    """The side of the crop, how many columns the model does without on each side, and whether the channels
+    come before the pixels.
+
+    SphereFace's 112×96 (Liu et al. 2017, arXiv 1704.08063) is the middle of ArcFace's 112×112: its five
+    points are those of the ArcFace template, 8 columns further left.
+    """
     match shape:
-        case (_, 3, int(height), int(width)) if height == width:
-            return height, True
-        case (_, int(height), int(width), 3) if height == width:
-            return height, False
+        case (_, 3, int(height), int(width)) if _fits(height, width):
+            return height, (height - width) // 2, True
+        case (_, int(height), int(width), 3) if _fits(height, width):
+            return height, (height - width) // 2, False
     raise ModelError(
         f"{path} is not a face recogniser: expected one input N×3×S×S or N×S×S×3 with the side S stated,"
-        f" but its input is {shape}"
+        f" or SphereFace's 112×96, but its input is {shape}"
     )
+
+
+def _fits(height: int, width: int) -> bool:
+    return height == width or (height, width) == (112, 96)
 
 
 def _read_output(path: Path, trial: Sequence[Float32]) -> int:

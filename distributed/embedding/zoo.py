@@ -25,12 +25,13 @@ log = logging.getLogger(__name__)
 
 
 def resolve_model(path: str, *, task: Task, root: Path = ROOT) -> Path:
-    """The file that `path` names, or the model for `task` of the pack `insightface:<pack>`.
+    """The file that `path` names, or the model for `task` of the pack `insightface:<pack>` or of the folder
+    `path`, an unpacked pack.
 
     A pack is downloaded to `root`/models unless it is there. Raises ModelError if it cannot be had.
     """
     if not path.startswith(PREFIX):
-        return Path(path)
+        return _find(Path(path), task) if Path(path).is_dir() else Path(path)
     pack = path.removeprefix(PREFIX)
     _tell_licence(pack)
     folder = _home(root) / "models" / pack
@@ -85,11 +86,14 @@ def _put_in_place(source: Path, folder: Path) -> None:
 
 
 def _find(folder: Path, task: Task) -> Path:
-    # Some packs hold a folder of their own name.
+    # Some packs hold a folder of their own name; macOS leaves files `._name.onnx` that are no models.
     for path in sorted(folder.rglob("*.onnx")):
-        if _task_of(path) == task:
+        if not path.name.startswith(".") and _task_of(path) == task:
             return path
-    raise ModelError(f"{folder} holds no {task} model: delete the folder to download it anew, or give a path")
+    raise ModelError(
+        f"{folder} holds no {task} model: give the path of an ONNX file, or delete the folder of a pack to "
+        "download it anew"
+    )
 
 
 def _task_of(path: Path) -> Task | None:

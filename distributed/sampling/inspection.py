@@ -75,7 +75,7 @@ def inspect(path: Path) -> Inspection:
 
 
 def _folder(path: Path) -> Inspection:
-    names = [entry.name for entry in path.iterdir()]
+    names = [entry.name for entry in path.iterdir() if not entry.name.startswith("._")]
     if "model_index.json" in names:
         return _diffusers(path)
     for suffix, kind in ((".tar", "webdataset"), (".parquet", "parquet")):

@@ -39,7 +39,11 @@ class CodeFoundError(Exception):
     """The pickle needs something that is neither a tensor nor a plain value."""
 
 
-class _Storages(pickle._Unpickler):  # type: ignore[misc, unused-ignore]
+# Its stubs know nothing of its inner parts.
+_PythonUnpickler: Any = pickle._Unpickler
+
+
+class _Storages(_PythonUnpickler):  # type: ignore[misc]
     """Unpickles plain values and tensors without their values; all else that a pickle may name is refused.
 
     In Python, since the one in C takes memory for the largest number that the pickle mentions.
@@ -62,7 +66,7 @@ class _Storages(pickle._Unpickler):  # type: ignore[misc, unused-ignore]
         # No value that is read has a state worth having; what is read must not be changed by a file.
         self.stack.pop()
 
-    dispatch = pickle._Unpickler.dispatch | {pickle.BUILD[0]: _ignore_state}
+    dispatch = _PythonUnpickler.dispatch | {pickle.BUILD[0]: _ignore_state}
 
     def persistent_load(self, pid: Any) -> Any:
         return pid[1]

@@ -44,7 +44,10 @@ PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_three)]
 class ModelSpec(Frozen):
     """A model file, and on what terms it is used."""
 
-    path: Location = Field(min_length=1, description="the ONNX file, or `insightface:<pack>`")
+    path: Location = Field(
+        min_length=1,
+        description="the ONNX file, the folder of a pack, or `insightface:<pack>`",
+    )
     license: str | None = Field(None, description="the model's licence, for the record")
     accept_license: bool = Field(
         False, description="needed for `insightface:<pack>`: its weights are for non-commercial research only"

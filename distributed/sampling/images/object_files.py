@@ -30,7 +30,9 @@ class ObjectFiles:
         except (BaseError, OSError, ValueError) as error:
             raise SpecError(f"cannot list {location}: {_first(error)}; correct {key}") from error
         paths = [entry["path"] for entry in listed] or [prefix]
-        self.names = sorted(path for path in paths if path.endswith(suffix))
+        # macOS leaves files `._name` beside those that it copies.
+        shown = (path for path in paths if not path.rpartition("/")[2].startswith("._"))
+        self.names = sorted(path for path in shown if path.endswith(suffix))
         if not self.names:
             raise SpecError(_none_found(location, suffix, key, paths))
 

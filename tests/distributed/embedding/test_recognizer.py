@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 from onnx import helper
 
-from distributed.embedding.alignment import align
+from distributed.embedding.alignment import ARCFACE_TEMPLATE, align
 from distributed.embedding.locator import DetectorLocator
 from distributed.embedding.recognizer import Recognizer
 from schemas.errors import ModelError
@@ -160,3 +161,49 @@ def test_templates_equal_those_of_insightface() -> None:
     raw = np.concatenate([reference.get_feat(np.ascontiguousarray(crop[..., ::-1])) for crop in crops])
     expected = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     assert (recognizer.embed(crops) * expected).sum(axis=1).min() >= 0.999
+
+
+Shape = Sequence[int | str]
+
+
+def exported_as(kind: str, shape: Shape = ("n", 3, 112, 112)) -> onnx.ModelProto:
+    """Means of 16 × 16 pixels, and what exporters do to them."""
+    pool = helper.make_node("AveragePool", ["x"], ["p"], kernel_shape=[16, 16], strides=[16, 16])
+    nodes = [pool, helper.make_node("Flatten", ["p"], ["e"])]
+    outputs: dict[str, Shape] = {"e": ("n", "d")}
+    if kind == "four axes":
+        nodes.append(helper.make_node("Unsqueeze", ["e", "axes"], ["o"]))
+        outputs = {"o": ("n", "d", 1, 1)}
+    if kind == "norm":
+        nodes.append(helper.make_node("ReduceL2", ["e"], ["norm"], axes=[1]))
+        outputs["norm"] = ("n", 1)
+    model = make_model(nodes, shape=shape, outputs=outputs, constants={"axes": [2, 3]})
+    if kind == "float16":
+        model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+        model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    return model
+
+
+FACES = np.random.default_rng(3).integers(0, 256, (11, 112, 112, 3), np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["four axes", "norm", "float16", "batch of four"])
+def test_recognisers_of_every_export_give_the_same_templates(tmp_path: Path, kind: str) -> None:
+    plain = open_tiny(save(exported_as("plain"), tmp_path / "plain.onnx"), std=(255, 255, 255)).embed(FACES)
+    shape: Shape = (4, 3, 112, 112) if kind == "batch of four" else ("n", 3, 112, 112)
+    other = open_tiny(save(exported_as(kind, shape), tmp_path / "m.onnx"), std=(255, 255, 255))
+    assert other.dim == 147 and (other.batch == 4 or kind != "batch of four")
+    np.testing.assert_allclose(other.embed(FACES), plain, atol=2e-3 if kind == "float16" else 1e-6)
+
+
+def test_a_sphereface_crop_is_the_middle_of_the_arcface_crop(tmp_path: Path) -> None:
+    narrow = open_tiny(save(exported_as("plain", ("n", 3, 112, 96)), tmp_path / "m.onnx"))
+    assert (narrow.size, narrow.dim) == (112, 3 * 7 * 6)
+    pooled = FACES[:, :, 8:104].astype(np.float64).reshape(11, 7, 16, 6, 16, 3).mean(axis=(2, 4))
+    flat = pooled.transpose(0, 3, 1, 2).reshape(11, -1)
+    expected = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    np.testing.assert_allclose(narrow.embed(FACES), expected, atol=1e-6)
+    sphereface = np.array(
+        [[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]]
+    )
+    np.testing.assert_allclose(ARCFACE_TEMPLATE - [8, 0], sphereface, atol=1e-4)

@@ -44,6 +44,17 @@ def test_a_pack_that_is_there_is_searched(tmp_path: Path, inner: str) -> None:
     assert model == folder / "det_10g.onnx"
 
 
+@pytest.mark.parametrize("inner", ["", "antelopev2"])
+def test_a_folder_is_searched_and_macos_s_files_are_passed_over(tmp_path: Path, inner: str) -> None:
+    folder = unpack(tmp_path / "antelopev2" / inner)
+    for name in ("det_10g", "w600k_r50"):
+        (folder / f"._{name}.onnx").write_bytes(b"\x00\x05\x16\x07 Mac OS X")
+    (tmp_path / "antelopev2" / "._antelopev2.onnx").write_bytes(b"\x00\x05\x16\x07")
+    pack = str(tmp_path / "antelopev2")
+    assert resolve_model(pack, task="recognition") == folder / "w600k_r50.onnx"
+    assert resolve_model(pack, task="detection") == folder / "det_10g.onnx"
+
+
 def test_the_licence_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     unpack(tmp_path / "models" / "told")
     for _ in range(2):
@@ -54,7 +65,7 @@ def test_the_licence_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 def test_a_pack_without_the_task_is_refused(tmp_path: Path) -> None:
     (tmp_path / "models" / "empty").mkdir(parents=True)
-    with pytest.raises(ModelError, match="holds no detection model: delete the folder"):
+    with pytest.raises(ModelError, match="holds no detection model: give the path"):
         resolve_model("insightface:empty", task="detection", root=tmp_path)
 
 
