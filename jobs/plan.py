@@ -29,7 +29,7 @@ def _run(spec: AuditSpec) -> ExitCode:
     from distributed.gallery.overlap import require_each_once
     from distributed.gallery.source import gallery_source
     from distributed.stages.planning.gallery_probe import gallery_rows, probe_gallery, require_usable_probe
-    from distributed.stages.planning.plan import capacity_here, count_photos, work_rows
+    from distributed.stages.planning.plan import capacity_here, count_photos, model_rows, work_rows
     from distributed.stages.planning.power_forecast import forecast_rows
     from distributed.stages.planning.sample_probe import probe_samples, require_usable_samples
 
@@ -40,7 +40,8 @@ def _run(spec: AuditSpec) -> ExitCode:
     samples = None if isinstance(spec.generator, HttpGenerator) else probe_samples(spec, capacity)
     gallery = probe_gallery(spec, capacity)
     table = Table("", "plan", show_header=False)
-    rows = [*work_rows(spec, capacity, samples), *gallery_rows(gallery), *forecast_rows(spec, people)]
+    rows = [*work_rows(spec, capacity, samples), *model_rows(spec)]
+    rows += [*gallery_rows(gallery), *forecast_rows(spec, people)]
     for name, text in rows:
         table.add_row(name, cell(text))
     Console().print(table)

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from distributed.embedding.batch_probe import BATCH_SIZES, fastest_batch
-from distributed.runtime.onnx_graph import graph_inputs, input_shape, read_model, shape_of
+from distributed.runtime.onnx_graph import input_shape, read_model
 from distributed.runtime.onnx_session import BatchedModel
-from distributed.runtime.onnx_surgery import FLOATS, element_type, give_float32, give_plain
+from distributed.runtime.onnx_surgery import make_float32
 from schemas.errors import ModelError
 
 CUDA_BATCH = 64
@@ -54,7 +53,7 @@ class Recognizer:
         self._mean, self._std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
         model = read_model(path)
         self.size, self._margin, self._channels_first = _read_input(path, input_shape(model))
-        _make_float32(model)
+        make_float32(model)
         width = self.size - 2 * self._margin
         low, high = (0 - self._mean) / self._std, (255 - self._mean) / self._std
         self._model = BatchedModel(
@@ -114,14 +113,6 @@ class Recognizer:
                 f" the input settings of recogniser {self.name!r} are wrong"
             )
         return np.asarray(raw / norms, np.float32)
-
-
-def _make_float32(model: onnx.ModelProto) -> None:
-    """In place: an input of another floating-point type is cast to, an output of one cast from, float32."""
-    value = graph_inputs(model.graph)[0]
-    if element_type(value) in FLOATS:
-        give_plain(model, value.name, elem_type=onnx.TensorProto.FLOAT, shape=shape_of(value), target=None)
-    give_float32(model)
 
 
 def _read_input(path: Path, shape: tuple[int | None, ...] | None) -> tuple[int, int, bool]:

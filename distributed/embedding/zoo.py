@@ -97,9 +97,12 @@ def _find(folder: Path, task: Task) -> Path:
 
 
 def _task_of(path: Path) -> Task | None:
-    """What a model of a pack is for, by the rules of insightface.model_zoo.ModelRouter."""
+    """What a model of a pack is for, by the rules of insightface.model_zoo.ModelRouter.
+
+    That begins detectors at five outputs. RetinaFace has three, and no recogniser has.
+    """
     model = read_model(path)
-    if len(model.graph.output) >= 5:
+    if len(model.graph.output) >= 3:
         return "detection"
     match input_shape(model):
         # Crops of 192 belong to landmarks, of 96 to attributes.

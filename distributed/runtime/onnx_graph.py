@@ -19,7 +19,7 @@ from schemas.errors import ModelError
 
 # An anchor head exported for one image: N×C×H×W is turned to H×W×N×C before it is flattened to rows.
 IMAGE_THIRD, IMAGE_FIRST = [2, 3, 0, 1], [0, 2, 3, 1]
-ANCHOR_WIDTHS = (1, 4, 10)
+ANCHOR_WIDTHS = (1, 2, 4, 10)
 # These give images if their first input is one.
 KEEP_IMAGES = frozenset({"Add", "BatchNormalization", "Mul", "PRelu", "Relu", "Sub"})
 
@@ -156,6 +156,9 @@ def _constants(graph: onnx.GraphProto) -> dict[str, list[int]]:
 def _batched_target(target: list[int], maker: onnx.NodeProto | None) -> list[int] | None:
     """The Reshape target that keeps the batch first, or None to leave it. May turn the Transpose `maker`."""
     if target[:1] == [1]:
+        if len(target) == 3 and target[2] in ANCHOR_WIDTHS:
+            # The rows are as many as the image's size gives.
+            return [0, -1, target[2]]
         return [0, *target[1:]] if -1 in target else [-1, *target[1:]]
     if len(target) == 2 and target[0] == -1 and maker is not None and maker.op_type == "Transpose":
         order = maker.attribute[0].ints if maker.attribute else []

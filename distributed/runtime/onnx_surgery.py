@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from distributed.runtime.onnx_graph import shape_of
+from distributed.runtime.onnx_graph import graph_inputs, shape_of
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 
@@ -84,6 +84,15 @@ def give_float32(model: onnx.ModelProto) -> None:
             model.graph.node.append(helper.make_node("Cast", [output.name], [name], to=TensorProto.FLOAT))
             output.name = name
             output.type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def make_float32(model: onnx.ModelProto) -> None:
+    """In place: the first input, if of another floating-point type, is cast from, such outputs are cast to,
+    float32."""
+    value = graph_inputs(model.graph)[0]
+    if element_type(value) in FLOATS:
+        give_plain(model, value.name, elem_type=TensorProto.FLOAT, shape=shape_of(value), target=None)
+    give_float32(model)
 
 
 def _first_columns(model: onnx.ModelProto, source: str, result: str) -> onnx.NodeProto:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from distributed.embedding.inferred import faces_notices
 from distributed.execution.executor import Executor, Observer, Watch
 from distributed.sampling.adapters import generator_notices, image_count
 from distributed.sampling.sandbox.trust import require_trust
@@ -32,7 +33,7 @@ def sample(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     notices = generator_notices(spec.generator)
     for notice in notices:
         log.warning("generator: %s", notice)
-    record_run(store, spec, fingerprint, notices)
+    record_run(store, spec, fingerprint, notices, faces_notices(spec.faces))
     shards = plan_shards(spec.samples, spec.shard_size)
     with watch("sampling") as observer:
         limit = _InvalidLimit(spec, observer)

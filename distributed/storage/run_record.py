@@ -16,9 +16,14 @@ from schemas.spec.audit import AuditSpec
 
 
 def record_run(
-    store: RunStore, spec: AuditSpec, fingerprint: Fingerprint, generator: Sequence[str] = ()
+    store: RunStore,
+    spec: AuditSpec,
+    fingerprint: Fingerprint,
+    generator: Sequence[str] = (),
+    faces: Sequence[str] = (),
 ) -> None:
-    """Write the record, which the trail then vouches for. generator: what of it is no sample.
+    """Write the record, which the trail then vouches for. generator: what of it is no sample. faces: what
+    was inferred of its models.
 
     Raises WrongRunError if the folder holds a run of another fingerprint.
     """
@@ -28,7 +33,8 @@ def record_run(
         fingerprint.require(Fingerprint(known.fingerprint), store.location)
         gallery = known.gallery
     fields = dict(fingerprint.fields)
-    _write(store, RunRecord(spec=spec, fingerprint=fields, gallery=gallery, generator=tuple(generator)))
+    inferred = {"gallery": gallery, "generator": tuple(generator), "faces": tuple(faces)}
+    _write(store, RunRecord(spec=spec, fingerprint=fields, **inferred))
 
 
 def record_gallery(store: RunStore, lines: Sequence[str]) -> None:
@@ -39,7 +45,7 @@ def record_gallery(store: RunStore, lines: Sequence[str]) -> None:
 
 def _write(store: RunStore, run: RunRecord) -> None:
     """Write the record, unless it is there already."""
-    empty = {name for name in ("gallery", "generator") if not getattr(run, name)}
+    empty = {name for name in ("gallery", "generator", "faces") if not getattr(run, name)}
     written = run.model_dump_json(indent=2, exclude=empty).encode()
     if not store.exists(RECORD_FILE) or store.read(RECORD_FILE) != written:
         store.write(RECORD_FILE, written)

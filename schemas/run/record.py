@@ -9,13 +9,15 @@ from schemas.spec.audit import AuditSpec
 
 
 class RunRecord(Record):
-    """The spec with absolute paths, the fields of its samples' fingerprint, and what the sources of people
-    and of samples inferred and left out, in sentences that name nobody."""
+    """The spec with absolute paths, the fields of its samples' fingerprint, what the sources of people and
+    of samples inferred and left out, and what was inferred of the models of faces, in sentences that name
+    nobody."""
 
     spec: AuditSpec
     fingerprint: dict[str, str]
     gallery: tuple[str, ...] = ()
     generator: tuple[str, ...] = ()
+    faces: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

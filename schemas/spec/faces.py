@@ -70,7 +70,7 @@ class ModelSpec(Frozen):
 
 
 class DetectorSpec(ModelSpec):
-    """An InsightFace-format SCRFD face detector with landmarks."""
+    """A face detector with landmarks: SCRFD, YuNet or RetinaFace, told by the graph's outputs."""
 
     sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_multiples_of_32)] = Field(
         (128, 640), description="input sizes; faces found at each are merged, unless `search` is `first`"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from distributed.embedding.inferred import faces_notices
 from distributed.execution.capacity import Capacity, size_pool
 from distributed.gallery.enrolled import accepted, read_gallery
 from distributed.gallery.photos import list_photos
@@ -40,6 +41,11 @@ def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
     for role, listed in template_sides(spec.gallery):
         counts[role].update(listed.identities)
     return counts
+
+
+def model_rows(spec: AuditSpec) -> list[tuple[str, str]]:
+    """What was inferred of the models of faces."""
+    return [("faces", text) for text in faces_notices(spec.faces)]
 
 
 def work_rows(spec: AuditSpec, capacity: Capacity, probe: SampleProbe | None = None) -> list[tuple[str, str]]:

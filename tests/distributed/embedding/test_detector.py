@@ -38,7 +38,7 @@ def test_sizes_must_be_multiples_of_32(tmp_path: Path, sizes: Sequence[int]) -> 
 
 def test_a_recogniser_is_no_detector(tmp_path: Path) -> None:
     path = save(flattener(shape=(1, 3, 64, 64)), tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match="not an InsightFace SCRFD detector with landmarks"):
+    with pytest.raises(ModelError, match="not a face detector with landmarks that idleak reads"):
         open_detector(path)
 
 

@@ -12,6 +12,7 @@ from onnx import helper
 from distributed.embedding import zoo
 from distributed.embedding.zoo import resolve_model
 from schemas.errors import ModelError
+from tests.support.tiny_detectors import retinaface
 from tests.support.tiny_models import flattener, make_model, save
 
 
@@ -53,6 +54,13 @@ def test_a_folder_is_searched_and_macos_s_files_are_passed_over(tmp_path: Path, 
     pack = str(tmp_path / "antelopev2")
     assert resolve_model(pack, task="recognition") == folder / "w600k_r50.onnx"
     assert resolve_model(pack, task="detection") == folder / "det_10g.onnx"
+
+
+def test_a_retinaface_is_no_recogniser(tmp_path: Path) -> None:
+    save(retinaface(fixed=640), tmp_path / "a.onnx")
+    save(flattener(shape=(1, 3, 112, 112)), tmp_path / "b.onnx")
+    assert resolve_model(str(tmp_path), task="detection") == tmp_path / "a.onnx"
+    assert resolve_model(str(tmp_path), task="recognition") == tmp_path / "b.onnx"
 
 
 def test_the_licence_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
