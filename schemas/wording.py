@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil, floor, log10
 
 PERCENT = "\u00a0%"
 """No line ends before it."""
@@ -50,3 +51,34 @@ def format_shares(seconds: Mapping[str, float], most: int | None = None) -> str:
     total = sum(seconds.values()) or 1.0
     ordered = sorted(seconds.items(), key=lambda item: -item[1])[:most]
     return ", ".join(f"{name} {spent / total:.0%}" for name, spent in ordered)
+
+
+def per_million(share: float) -> str:
+    """A share as so many of a million, three digits, rounded up: of so many, what is said is true."""
+    digits = 2 - floor(log10(share * 1e6))
+    scaled = ceil(round(share * 1e6 * 10**digits, 6)) / 10**digits
+    return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.3g}"
+
+
+def silence_text(share: float, chance: float, likeness: float | None, source: str | None) -> str:
+    """What `not detected` says, with the share that it names. likeness: None in runs of version 0.1."""
+    if likeness is None or source is None:
+        return (
+            f"had this person been in {per_million(share)} or more of a million compared samples, the "
+            f"estimated chance to flag them was {chance:g} or more, by the score max and if samples resemble "
+            "people as their photos do"
+        )
+    return (
+        f"not found; a person in {per_million(share)} or more of a million compared samples would have been "
+        f"flagged with an estimated chance of {chance:g}, {likeness_text(likeness, source)}"
+    )
+
+
+def likeness_text(likeness: float, source: str) -> str:
+    """Of which samples a chance holds. source: `planted.likeness.Source`."""
+    origin = {
+        "spec": "as the spec says",
+        "measured": "as samples of the flagged show them",
+        "assumed": "assumed, as too few are flagged to measure it",
+    }[source]
+    return f"if samples show {likeness:.2g} or more of what a photo shows of a person ({origin})"

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.assessment import Assessment, Population, Prefix, SettingScores
 from distributed.membership.comparison import compared_people, operating_points, twins_of
-from distributed.membership.detectability import reach_of, with_detectability
+from distributed.membership.detectability import Reach, reach_of, with_detectability
 from distributed.membership.evidence import EvidenceBuilder, PersonScores, all_scores
 from distributed.membership.frame import Frame, calibrate, calibration_frame, identity_quality
 from distributed.membership.hits import count_hits
 from distributed.membership.judgement import Judgement, correction_of, decided, judge
 from distributed.membership.lookalikes import with_lookalikes
+from distributed.membership.planted.groups import Planting
+from distributed.membership.scores import Evidence
 from distributed.membership.verdicts import flagged
 from distributed.reduce.margins import Twins
 from distributed.reduce.partial import Partial
@@ -39,6 +41,8 @@ from schemas.spec.sweep import Sweep
 
 POPULATION_SAMPLES = 10_000
 """Of these the identities are counted: pairs grow with the square."""
+PLANTED_AMONG = 1000
+"""Of these the planted samples get what they share with samples, where identities are not counted."""
 LEAST_MATCH_RATE = 0.5
 """Of two photos of one person, at the threshold by which identities are counted."""
 
@@ -104,8 +108,27 @@ class _Comparison:
 
     def scores(self, partials: Mapping[str, Sequence[Partial]]) -> PersonScores:
         """partials: recogniser -> of each level."""
-        evidences = {name: builder.evidence(partials[name]) for name, builder in self.builders.items()}
-        return all_scores(evidences, self.spec.membership.scores, self.frame)
+        return all_scores(self.evidences(partials), self.spec.membership.scores, self.frame)
+
+    def evidences(self, partials: Mapping[str, Sequence[Partial]]) -> dict[str, list[Evidence]]:
+        return {name: builder.evidence(partials[name]) for name, builder in self.builders.items()}
+
+    def reach(
+        self,
+        judgements: Sequence[Judgement],
+        partials: Mapping[str, Sequence[Partial]],
+        samples: Mapping[str, SampleTemplates],
+    ) -> Reach:
+        """What would have been flagged, by planted samples; the first judgement is the headline."""
+        flagged, membership = judgements[0].flagged(), self.spec.membership
+        plantings = {
+            name: Planting(
+                self.frame, name, people, self.twins, partials[name], samples[name], flagged
+            ).groups(membership)
+            for name, people in self.people.items()
+        }
+        thresholds = {name: people.thresholds for name, people in self.people.items()}
+        return reach_of(self.frame, judgements, self.evidences(partials), thresholds, plantings)
 
 
 def assess(
@@ -139,8 +162,8 @@ def assess(
     scores, prefixes = _prefix_scores(comparison, by_cut, cuts)
     judgements = judge(frame, scores, membership, tails=diagnostics.tails, set_test=diagnostics.set_test)
     judgements = [with_lookalikes(frame, judgement, partials) for judgement in judgements]
-    reach = reach_of(frame, partials, centres)
     samples = passes.gather(_wanted_samples(spec, frame, partials, judgements[0], diagnostics))
+    reach = comparison.reach(judgements, partials, samples)
     return Assessment(
         frame=frame,
         points=operating_points(gallery, membership.hit_fmr),
@@ -205,9 +228,9 @@ def _wanted_samples(
     headline: Judgement,
     diagnostics: Diagnostics,
 ) -> dict[str, NDArray[np.int64]]:
-    """The ids whose templates are needed: the first ones to count identities, and those nearest to the
-    flagged, to say which photo they resemble."""
-    first = np.arange(min(spec.samples, POPULATION_SAMPLES) if diagnostics.population else 0)
+    """The ids whose templates are needed: the first ones to count identities and to plant people among, and
+    those nearest to the flagged, to say which photo they resemble."""
+    first = np.arange(min(spec.samples, POPULATION_SAMPLES if diagnostics.population else PLANTED_AMONG))
     flagged = frame.candidates[headline.flagged()]
     wanted = {}
     for name, levels in partials.items():

@@ -5,79 +5,91 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from distributed.gallery.enrolled import EnrolledGallery
-from distributed.membership.frame import Frame, calibrate
+from distributed.membership.frame import Frame
 from distributed.membership.judgement import Judgement
-from distributed.membership.verdicts import Decision
-from distributed.reduce.partial import Partial
-from distributed.reduce.people import centred
+from distributed.membership.planted.likeness import Likeness
+from distributed.membership.planted.people import Planted
+from distributed.membership.planted.sensitivity import first_flagged, planted_scores
+from distributed.membership.scores import Evidence
+from distributed.membership.verdicts import Decision, Detectable
 from distributed.statistics.allowance import Allowance
 from distributed.statistics.flagging import flagging_p_values
-from distributed.statistics.matching import Group
 from distributed.statistics.power import (
     DETECTION_POWER,
-    LARGEST_SHARE,
     LEAST_PEOPLE,
-    MatedSimilarity,
+    STEPS,
     Power,
-    flagging_similarity,
-    mated_similarity,
-    per_million,
-    silence_text,
+    flagging_score,
 )
 from distributed.statistics.similarity import Floats
 from schemas.run.tables import Verdict
 from schemas.spec.membership import MembershipSpec
+from schemas.wording import likeness_text, per_million, silence_text
 
 
 @dataclass(frozen=True)
 class GroupReach:
-    """What one recogniser would have made of a group's people, had samples shown them.
+    """What one recogniser and score would have made of a group's people, had samples shown them.
 
-    cohort: the scores `max` of the group's cohort, (n,). mated: of the cohort's own photos.
+    samples: how many were compared. cohort: the scores of the group's cohort, (n,). planted: with planted
+    samples, of k of them, float64 (k, DRAWS, STEPS): see `planted.sensitivity`. likeness: of these samples.
     """
 
     samples: int
     cohort: Floats
-    mated: MatedSimilarity
+    planted: Floats
+    likeness: Likeness
 
     def power(self, p_value: float) -> Power | None:
-        """The chance that `max` gives a p-value of p_value or less; None if too few have two photos."""
-        needed = flagging_similarity(self.cohort, p_value)
+        """The chance of a p-value of p_value or less; None if too few people have two photos."""
+        needed = flagging_score(self.cohort, p_value)
         if needed is None:
-            return Power(self.samples, np.zeros(1))
-        if self.mated.people < LEAST_PEOPLE:
+            return Power.by_one(self.samples, 0.0)
+        if len(self.planted) < LEAST_PEOPLE:
             return None
-        return Power(self.samples, self.mated.match_rates(needed))
+        return Power(self.samples, first_flagged(self.planted, needed))
 
 
-Reach = Mapping[str, Sequence[GroupReach]]
-"""Recogniser -> each group of the frame."""
+Reach = Mapping[tuple[str, str], Sequence[GroupReach]]
+"""(recogniser, score) -> each group of the frame. Not of scores that combine recognisers."""
 
 
 def reach_of(
-    frame: Frame, partials: Mapping[str, Sequence[Partial]], centres: Mapping[str, Floats]
-) -> dict[str, list[GroupReach]]:
-    """By the nearest sample of each person. partials: recogniser -> of each level."""
-    return {name: _of_recognizer(frame, name, levels, centres[name]) for name, levels in partials.items()}
+    frame: Frame,
+    judgements: Iterable[Judgement],
+    evidences: Mapping[str, Sequence[Evidence]],
+    thresholds: Mapping[str, Sequence[float | None]],
+    plantings: Mapping[str, tuple[Sequence[Planted], Likeness]],
+) -> dict[tuple[str, str], list[GroupReach]]:
+    """By recogniser: evidences and thresholds of each level, plantings of each group."""
+    return {
+        (judgement.recognizer, judgement.score_name): [
+            _group_reach(
+                frame.level_of(group),
+                judgement,
+                index,
+                evidences[judgement.recognizer],
+                thresholds[judgement.recognizer],
+                plantings[judgement.recognizer],
+            )
+            for index, group in enumerate(frame.groups)
+        ]
+        for judgement in judgements
+        if judgement.recognizer in plantings
+    }
 
 
-def _of_recognizer(
-    frame: Frame, recognizer: str, levels: Sequence[Partial], centre: Floats
-) -> list[GroupReach]:
-    scores = np.stack([partial.neighbours.similarity[:, 0].astype(np.float64) for partial in levels])
-    calibrated = calibrate(frame, scores)
-    return [
-        GroupReach(levels[0].samples, cohort, _mated(frame.gallery, recognizer, group, centre))
-        for group, cohort in zip(frame.groups, calibrated.cohort, strict=True)
-    ]
-
-
-def _mated(gallery: EnrolledGallery, recognizer: str, group: Group, centre: Floats) -> MatedSimilarity:
-    templates = centred(gallery.templates[recognizer], centre)
-    return mated_similarity(templates, gallery.identity, gallery.rank, group.photos, group.cohort)
+def _group_reach(
+    level: int,
+    judgement: Judgement,
+    index: int,
+    evidences: Sequence[Evidence],
+    thresholds: Sequence[float | None],
+    planting: tuple[Sequence[Planted], Likeness],
+) -> GroupReach:
+    evidence, (groups, likeness) = evidences[level], planting
+    scores = planted_scores(evidence, groups[index], judgement.score_name, thresholds[level])
+    return GroupReach(evidence.partial.samples, judgement.calibrated.cohort[index], scores, likeness)
 
 
 def power_alone(reach: Sequence[GroupReach], allowed: Allowance, rate: float) -> Power | None:
@@ -85,75 +97,92 @@ def power_alone(reach: Sequence[GroupReach], allowed: Allowance, rate: float) ->
     return reach[allowed.largest].power(rate / allowed.candidates)
 
 
+def reaches_of(reach: Reach, judgement: Judgement, membership: MembershipSpec) -> list[Sequence[GroupReach]]:
+    """Those that a judgement rests on: its own, or of a score that combines recognisers each one's."""
+    own = reach.get((judgement.recognizer, judgement.score_name))
+    if own is not None:
+        return [own]
+    combined = next(name for name in membership.scores if any(name == score for _, score in reach))
+    return [groups for (_, score), groups in reach.items() if score == combined]
+
+
 def with_detectability(
     frame: Frame, judgements: Iterable[Judgement], reach: Reach, membership: MembershipSpec
 ) -> list[Judgement]:
     """Every `not detected` with the share from which on it holds; `inconclusive`, and why, without one.
 
-    The chance is that of the score `max` of the judgement's recogniser (of a score that combines them, the
-    least able one) to give the p-value that would have been enough, beside all who are flagged.
+    The chance is that of the judgement's own score (of a score that combines recognisers, of the least able
+    one) to give the p-value that would have been enough, beside all who are flagged.
     """
-    return [_with_detectability(frame, judgement, reach, membership) for judgement in judgements]
+    return [
+        _with_detectability(frame, judgement, reaches_of(reach, judgement, membership), membership)
+        for judgement in judgements
+    ]
 
 
 def _with_detectability(
-    frame: Frame, judgement: Judgement, reach: Reach, membership: MembershipSpec
+    frame: Frame, judgement: Judgement, reaches: Sequence[Sequence[GroupReach]], membership: MembershipSpec
 ) -> Judgement:
     calibrated = judgement.calibrated
     bars = flagging_p_values(calibrated.p_value, calibrated.floor, membership.fdr, judgement.correction)
-    names = [judgement.recognizer] if judgement.recognizer in reach else list(reach)
-    answers: dict[tuple[int, float], tuple[float | None, str]] = {}
+    answers: dict[tuple[int, float], tuple[Detectable | None, str]] = {}
     decisions = list(judgement.decisions)
     for place, decision in enumerate(decisions):
         if decision.verdict is Verdict.NOT_DETECTED:
             key = int(frame.group_of[place]), float(bars[place])
             if key not in answers:
-                answers[key] = _detectable([reach[name][key[0]] for name in names], key[1])
+                answers[key] = _detectable([groups[key[0]] for groups in reaches], key[1], membership.detect)
             decisions[place] = _decided(decision, *answers[key])
     return replace(judgement, decisions=decisions)
 
 
-def _decided(decision: Decision, share: float | None, reason: str) -> Decision:
-    verdict = Verdict.INCONCLUSIVE if share is None else Verdict.NOT_DETECTED
-    return replace(decision, verdict=verdict, reason=reason, detectable_share=share)
+def _decided(decision: Decision, detectable: Detectable | None, reason: str) -> Decision:
+    verdict = Verdict.INCONCLUSIVE if detectable is None else Verdict.NOT_DETECTED
+    return replace(decision, verdict=verdict, reason=reason, detectable=detectable)
 
 
-def _detectable(reach: Sequence[GroupReach], p_value: float) -> tuple[float | None, str]:
-    """The smallest share that would have been noticed, None if it is too large, and what to say of it."""
-    shares = []
+def _detectable(reach: Sequence[GroupReach], p_value: float, limit: float) -> tuple[Detectable | None, str]:
+    """The smallest share that would have been noticed, None if it is above the limit, and what to say."""
+    detectable = None
     for group_reach in reach:
         power = group_reach.power(p_value)
         share = None if power is None else power.smallest_share(DETECTION_POWER)
-        if share is None or share > LARGEST_SHARE:
-            return None, _unknown_power(group_reach) if power is None else _too_little_power(power)
-        shares.append(share)
-    return max(shares), silence_text(max(shares))
+        if power is None or share is None or share > limit:
+            text = _unknown_power(group_reach) if power is None else _too_little(power, group_reach, limit)
+            return None, text
+        if detectable is None or share > detectable.share:
+            low, high = power.interval(DETECTION_POWER)
+            detectable = Detectable(share, low, high, group_reach.likeness)
+    assert detectable is not None
+    likeness = detectable.likeness
+    return detectable, silence_text(detectable.share, DETECTION_POWER, likeness.value, likeness.source)
 
 
 def _unknown_power(reach: GroupReach) -> str:
     return (
-        f"{reach.mated.people} of the {len(reach.cohort)} cohort identities have two photos, and "
-        f"{LEAST_PEOPLE} are needed to say how often the recogniser matches a person: it is not known what "
-        "this audit would have found"
+        f"{len(reach.planted)} of the {len(reach.cohort)} cohort identities have two photos, and "
+        f"{LEAST_PEOPLE} are needed to say how often somebody must be among the samples to be flagged: it is "
+        "not known what this audit would have found"
     )
 
 
-def below_half_text(chance: float) -> str:
-    """The chance, which is below 0.5; rounding must not say that it is not."""
+def below_text(chance: float) -> str:
+    """The chance, which is below DETECTION_POWER; rounding must not say that it is not."""
     text = f"{chance:.2g}"
     return text if float(text) < DETECTION_POWER else f"just under {DETECTION_POWER:g}"
 
 
-def _too_little_power(power: Power) -> str:
-    chance = power.at(LARGEST_SHARE)
+def _too_little(power: Power, reach: GroupReach, limit: float) -> str:
     text = (
-        f"even a person in {per_million(LARGEST_SHARE)} of a million compared samples would have been "
-        f"flagged with an estimated chance of {below_half_text(chance)} only, by the score max: "
+        f"even a person in {per_million(limit)} of a million compared samples would have been flagged with "
+        f"an estimated chance of {below_text(power.at(limit))} only, and {DETECTION_POWER:g} is asked for "
+        f"({likeness_text(reach.likeness.value, reach.likeness.source)}): "
     )
-    matched = float((power.match_rates > 0).mean())
-    if matched < DETECTION_POWER:
+    if (most := power.at(1.0)) < DETECTION_POWER and power.samples >= STEPS[-1]:
         return text + (
-            f"of the cohort's people {matched:.0%} have two photos that are similar enough, which more "
-            "samples do not change; use a better recogniser, better photos or a larger cohort"
+            f"however often samples showed them, {below_text(most)} of the cohort's people would have been, "
+            "which more samples do not change; use a better recogniser, better photos or a larger cohort"
         )
-    return text + f"{power.samples:,} compared samples are too few"
+    share = power.smallest_share(DETECTION_POWER)
+    named = "" if share is None else f"; with so many, from {per_million(share)} of a million on"
+    return text + f"{power.samples:,} compared samples are too few{named}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from distributed.membership.assessment import Assessment
-from distributed.membership.detectability import power_alone
+from distributed.membership.detectability import power_alone, reaches_of
 from distributed.statistics.allowance import GroupAllowance, allowance
 from distributed.statistics.flagging import level
 from distributed.statistics.power import POWERS, SHARES, Power
@@ -14,10 +14,10 @@ from schemas.spec.membership import MembershipSpec
 
 
 def power_result(assessment: Assessment, membership: MembershipSpec) -> PowerResult:
-    """By the first recogniser."""
+    """Of the headline; of a score that combines recognisers, by the first one."""
     fdr, correction = membership.fdr, assessment.judgements[0].correction
     allowed = allowance(assessment.frame.groups, fdr=fdr, correction=correction)
-    reach = assessment.reach[next(iter(assessment.partials))]
+    reach = reaches_of(assessment.reach, assessment.judgements[0], membership)[0]
     power = power_alone(reach, allowed, level(allowed.candidates, fdr, correction))
     return PowerResult(
         cohort=allowed.best.cohort,
@@ -29,7 +29,9 @@ def power_result(assessment: Assessment, membership: MembershipSpec) -> PowerRes
         groups=[_group(group) for group in allowed.groups],
         shares=share_results(power),
         share_for_power=shares_for_power(power),
-        match_rate=None if power is None else float(np.mean(power.match_rates)),
+        match_rate=None if power is None else float(np.mean(power.first[:, 0])),
+        likeness=reach[allowed.largest].likeness.value,
+        likeness_source=reach[allowed.largest].likeness.source,
     )
 
 

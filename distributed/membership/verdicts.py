@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distributed.membership.planted.likeness import Likeness
 from distributed.statistics.calibration import Q_DECIMALS, cohort_needed
 from distributed.statistics.discoveries import fdp_bounds
 from distributed.statistics.flagging import Correction, had_power, level, null_proportion, q_values
@@ -15,18 +16,32 @@ from schemas.run.tables import Verdict
 
 
 @dataclass(frozen=True)
+class Detectable:
+    """From which share on a person would have been flagged with a chance of `power.DETECTION_POWER`, and the
+    95 % interval of that share, None at an end that no share reaches.
+
+    likeness: of the samples, that it holds for.
+    """
+
+    share: float
+    low: float | None
+    high: float | None
+    likeness: Likeness
+
+
+@dataclass(frozen=True)
 class Decision:
     """One candidate's verdict. fdp_bound: see `fdp_bounds`. reason: what it rests on; None if leaked.
 
-    detectable_share: of the samples, from which on the person would have been flagged with a chance of 0.5 or
-    more; None unless that is known (`distributed.membership.detectability`) and the verdict is not detected.
+    detectable: from which share of the samples on the person would have been flagged; None unless that is
+    known (`distributed.membership.detectability`) and the verdict is not detected.
     """
 
     q_value: float
     fdp_bound: float
     verdict: Verdict
     reason: str | None = None
-    detectable_share: float | None = None
+    detectable: Detectable | None = None
 
 
 def flagged(p: Floats, floor: Floats, *, fdr: float, correction: Correction) -> NDArray[np.bool_]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from distributed.statistics.calibration import cohort_needed, flaggable_count, smallest_p_value
 from distributed.statistics.flagging import Correction, level
 from distributed.statistics.matching import Group
@@ -51,7 +49,7 @@ class Allowance:
 
         No audit of so many samples has more. It is 0 if the cohort is too small to flag one alone.
         """
-        return Power(samples, np.array([float(self.flags_one)]))
+        return Power.by_one(samples, float(self.flags_one))
 
 
 def allowance(groups: Sequence[Group], *, fdr: float, correction: Correction) -> Allowance:

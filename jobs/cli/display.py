@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 from schemas.printable import printable
-from schemas.run.results import Interval, PopulationResult
-from schemas.wording import PERCENT, share
+from schemas.run.results import Interval, PopulationResult, PowerResult, ScoreResult
+from schemas.wording import PERCENT, likeness_text, per_million, share, silence_text
 
 Shown = Callable[[str], str]
 """An identity, or a photo, as stored -> as shown."""
@@ -48,6 +48,26 @@ def between(interval: Interval, show: Callable[[float], str]) -> str:
 def effective_number(value: float) -> str:
     """A number that need not be whole."""
     return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
+
+
+def silence_of(score: ScoreResult) -> str | None:
+    """What `not detected` says; None if nobody is."""
+    share = score.detectable_share
+    if share is None:
+        return None
+    text = silence_text(share, score.detectable_chance, score.likeness, score.likeness_source)
+    if score.detectable_low is None:
+        return text
+    high = "no upper limit" if score.detectable_high is None else per_million(score.detectable_high)
+    low = per_million(score.detectable_low) if score.detectable_low else "0"
+    return f"{text}; 95{PERCENT} interval of that share: {low} to {high} of a million"
+
+
+def condition_of(power: PowerResult) -> str:
+    """What the estimated power holds for."""
+    if power.likeness is None or power.likeness_source is None:
+        return "by the score max and if samples resemble people as their photos do"
+    return likeness_text(power.likeness, power.likeness_source)
 
 
 def people_made(population: PopulationResult) -> str:

@@ -11,10 +11,9 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Column, Table
 
-from distributed.statistics.power import per_million, silence_text
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.display import people_made, short
+from jobs.cli.display import condition_of, people_made, short, silence_of
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.say import cell, say
 from schemas.printable import printable
@@ -29,7 +28,7 @@ from schemas.run.results import (
     SettingResult,
 )
 from schemas.run.tables import Outcome, Role, Verdict
-from schemas.wording import plain
+from schemas.wording import per_million, plain
 
 MOST_AT_RISK = 10
 EVIDENCE = {
@@ -104,8 +103,8 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
             "are exchangeable with the cohort"
         )
     lines += [f"inconclusive, {n:,}: {reason}" for reason, n in headline.inconclusive_reasons.items()]
-    if headline.detectable_share is not None:
-        lines.append(f"not detected: {silence_text(headline.detectable_share)}")
+    if (silence := silence_of(headline)) is not None:
+        lines.append(f"not detected: {plain(silence)}")
     lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
     lines += [_setting_line(setting) for setting in headline.settings]
     lines += gallery_lines(results)
@@ -185,7 +184,7 @@ def _power_lines(results: AuditResults) -> list[str]:
         return []
     return [
         f"a person in {per_million(share)} of a million compared samples would be flagged alone with an "
-        "estimated chance of 0.95, by the score max and if samples resemble people as their photos do"
+        f"estimated chance of 0.95, {condition_of(results.power)}"
     ]
 
 

@@ -56,7 +56,7 @@ class GroupResult(Record):
 
 
 class ShareResult(Record):
-    """The chance that a person in such a share of the compared samples is flagged alone, by `max`.
+    """The chance that a person in such a share of the compared samples is flagged alone.
 
     Null: fewer cohort identities than it takes have two photos, so it is not known.
     """
@@ -69,8 +69,8 @@ class PowerResult(Record):
     """What the cohort's size and the number of samples allow; `cohort` to `flaggable_from` of the group with
     the largest cohort.
 
-    `shares`: of one candidate of that group, as a mean over the cohort's people, if samples resemble a person
-    as the cohort's photos of one person resemble each other.
+    `shares`: of one candidate of that group, by the headline's score, as a mean over the cohort's people, if
+    samples show people with `likeness`.
     """
 
     cohort: int
@@ -85,9 +85,15 @@ class PowerResult(Record):
         description="power -> the share of samples that must show a person for it; null: none, or unknown"
     )
     match_rate: float | None = Field(
-        description="mean over the cohort's people of how often a photo is as like the person's others as it "
-        "takes to be flagged alone; 0: the cohort is too small for that"
+        description="mean over the cohort's people of how often one sample of them is enough to flag them "
+        "alone; 0: the cohort is too small for that; null: unknown"
     )
+    likeness: float | None = Field(
+        None,
+        description="of a sample to a person: see docs/method.md; null in runs of version 0.1, whose powers "
+        "are of the score max",
+    )
+    likeness_source: str | None = Field(None, description="spec, measured or assumed")
 
 
 class Interval(Record):
@@ -226,9 +232,18 @@ class ScoreResult(Record):
     set_p_value: float = Field(description="of all candidates together, by a permutation test")
     inconclusive_reasons: dict[str, int] = Field(description="reason -> how many candidates")
     detectable_share: float | None = Field(
-        description="of the compared samples: had a candidate who is not detected been in so many, the "
-        "estimated chance to flag the person was 0.5 or more; null if nobody is not detected"
+        description="of the compared samples: had a candidate who is not detected been in so many, they "
+        "would have been flagged with an estimated chance of detectable_chance; null if nobody is so"
     )
+    detectable_chance: float = Field(0.5, description="0.5 in runs of version 0.1")
+    detectable_low: float | None = Field(None, description="95 % interval of the share, over people")
+    detectable_high: float | None = Field(None, description="null: no share is large enough")
+    likeness: float | None = Field(
+        None,
+        description="how much of what a photo shows of a person samples are taken to show; null in runs of "
+        "version 0.1, whose chance was of the score max",
+    )
+    likeness_source: str | None = Field(None, description="spec, measured or assumed")
     evaluation: EvaluationResult | None
     prefixes: list[PrefixResult]
     settings: list[SettingResult]

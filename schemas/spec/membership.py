@@ -51,6 +51,18 @@ class MembershipSpec(Frozen):
     hit_fmr: float = Field(
         1e-4, gt=0, lt=1, description="false match rate of a hit for `hit_rate`, among the cohort"
     )
+    detect: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="a share of the samples: `not detected` is said where who is in so many would have been "
+        "flagged with a chance of 0.95, and `idleak plan` says what that takes",
+    )
+    likeness: Auto | Annotated[float, Field(gt=0, le=1)] = Field(
+        "auto",
+        description="how much of what a photo shows of a person a sample shows, for what is said of those "
+        "who are not flagged; auto: as samples of the flagged show, or 0.8 where these are fewer than five",
+    )
     photos: Auto | PositiveInt = Field(
         "auto", description="photos used of an identity; fewer make the cohort larger: see `idleak plan`"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 from distributed.statistics.allowance import Allowance, GroupAllowance, allowance
 from distributed.statistics.flagging import Correction, level
 from distributed.statistics.matching import EVERYBODY, calibration_groups, photo_choices
-from distributed.statistics.power import SHARES, Power, per_million
+from distributed.statistics.power import DETECTION_POWER, LEAST_PEOPLE, SHARES, Power
 from distributed.statistics.similarity import Integers
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 from schemas.spec.membership import MembershipSpec
-from schemas.wording import plain, probability, share
+from schemas.wording import per_million, plain, probability, share
 
 
 def planned_correction(membership: MembershipSpec) -> Correction:
@@ -37,6 +38,7 @@ def forecast_rows(spec: AuditSpec, people: Mapping[Role, Counter[str]]) -> list[
         *_advice(photos, in_cohort, allowed, spec.membership),
         *_bounds(spec.membership),
         *_share_rows(allowed, spec.samples),
+        _detect_row(allowed, spec),
     ]
 
 
@@ -116,6 +118,28 @@ def _share_rows(allowed: Allowance, samples: int) -> list[tuple[str, str]]:
         ("flagged alone, at most", text if allowed.flags_one else "never: the cohort is too small"),
         ("with 95 % chance", _share_needed(allowed, power)),
     ]
+
+
+def samples_needed(share: float) -> int:
+    """With so many, one at least shows a person who is in such a share of them, with a chance of
+    DETECTION_POWER."""
+    return math.ceil(round(math.log1p(-DETECTION_POWER) / math.log1p(-share), 9)) if share < 1 else 1
+
+
+def _detect_row(allowed: Allowance, spec: AuditSpec) -> tuple[str, str]:
+    """What it takes that `not detected` can be said: see membership.detect."""
+    share_wanted, needed = spec.membership.detect, samples_needed(spec.membership.detect)
+    cohort, text = allowed.cohort_needed_for_one, "enough, if each sample of the person is"
+    if spec.samples < needed:
+        text = f"NOT ENOUGH samples: {spec.samples:,}; nobody will be called not detected"
+    elif not allowed.flags_one:
+        text = "the cohort is too small to flag one alone"
+    return (
+        "not detected",
+        f"is said of who would have been flagged with a chance of {DETECTION_POWER:g} in "
+        f"{per_million(share_wanted)} of a million (membership.detect): at least {needed:,} samples and a "
+        f"cohort of {cohort:,}, {LEAST_PEOPLE} of them with two photos; {text}",
+    )
 
 
 def _share_needed(allowed: Allowance, power: Power) -> str:

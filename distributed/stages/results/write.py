@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from distributed.embedding.fingerprint import recognizer_fields
 from distributed.gallery.labels import read_labels
@@ -26,11 +26,12 @@ from distributed.runtime.versions import package_version
 from distributed.stages.enroll import Enrolment
 from distributed.stages.fingerprints import sampling_fingerprint
 from distributed.stages.gallery_check import gallery_quality, separation_result
+from distributed.stages.results.evaluation import auc, evaluation_of
 from distributed.stages.results.evidence import collect_evidence
 from distributed.stages.results.ledger import enter_audit
 from distributed.stages.shards import ShardsMade
 from distributed.statistics.drift import Drift
-from distributed.statistics.evaluation import Estimate, evaluate
+from distributed.statistics.power import DETECTION_POWER
 from distributed.storage.authorisation import overrides
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
@@ -41,7 +42,6 @@ from schemas.run.results import (
     AuditResults,
     CrowdResult,
     DriftResult,
-    EvaluationResult,
     Interval,
     OperatingPointResult,
     OverRepresentedResult,
@@ -52,7 +52,6 @@ from schemas.run.results import (
     SampleCounts,
     ScoreResult,
     SettingResult,
-    TprAtFprResult,
 )
 from schemas.run.tables import Outcome, Role, Verdict
 from schemas.spec.audit import AuditSpec
@@ -72,7 +71,6 @@ PACKAGES = (
     "scipy",
     "torch",
 )
-EVALUATION_SEED = 0
 HEADLINE = 0
 
 
@@ -242,8 +240,8 @@ def _score(
         resembles={name: gallery.names[other] for name, other in explained if other >= 0},
         set_p_value=judgement.set_p_value,
         inconclusive_reasons=_inconclusive_reasons(judgement),
-        detectable_share=_detectable_share(judgement),
-        evaluation=None if labels is None else _evaluate(names, judgement.calibrated.score, labels),
+        **_detectable(judgement),
+        evaluation=None if labels is None else evaluation_of(names, judgement.calibrated.score, labels),
         prefixes=_prefixes(assessment, judgement, names, labels),
         settings=_settings(spec, assessment, judgement, names),
     )
@@ -259,12 +257,20 @@ def _inconclusive_reasons(judgement: Judgement) -> dict[str, int]:
     )
 
 
-def _detectable_share(judgement: Judgement) -> float | None:
-    """The largest one, which holds for all."""
-    shares = [
-        decision.detectable_share for decision in judgement.decisions if decision.detectable_share is not None
-    ]
-    return max(shares, default=None)
+def _detectable(judgement: Judgement) -> dict[str, Any]:
+    """Of all who are not detected, what holds for each: the largest share."""
+    known = [decision.detectable for decision in judgement.decisions if decision.detectable is not None]
+    if not known:
+        return {"detectable_share": None, "detectable_chance": DETECTION_POWER}
+    largest = max(known, key=lambda detectable: detectable.share)
+    return {
+        "detectable_share": largest.share,
+        "detectable_chance": DETECTION_POWER,
+        "detectable_low": largest.low,
+        "detectable_high": largest.high,
+        "likeness": largest.likeness.value,
+        "likeness_source": largest.likeness.source,
+    }
 
 
 def _settings(
@@ -306,45 +312,10 @@ def _prefixes(
         PrefixResult(
             samples=prefix.samples,
             flagged=prefix.flagged,
-            roc_auc=None if labels is None else _auc(names, prefix.scores, labels),
+            roc_auc=None if labels is None else auc(names, prefix.scores, labels),
         )
         for prefix in prefixes
     ]
-
-
-def _labelled(
-    names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    rows = [row for row, name in enumerate(names) if name in labels]
-    return scores[rows], np.array([labels[names[row]] for row in rows], bool)
-
-
-def _auc(names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]) -> float:
-    chosen, member = _labelled(names, scores, labels)
-    return evaluate(chosen, member, seed=EVALUATION_SEED, resamples=1).auc.value
-
-
-def _evaluate(names: list[str], scores: NDArray[np.float64], labels: Mapping[str, bool]) -> EvaluationResult:
-    """The evaluation over the labelled candidates."""
-    chosen, member = _labelled(names, scores, labels)
-    evaluation = evaluate(chosen, member, seed=EVALUATION_SEED)
-    return EvaluationResult(
-        members=evaluation.members,
-        non_members=evaluation.non_members,
-        roc_auc=_interval(evaluation.auc),
-        average_precision=_interval(evaluation.average_precision),
-        equal_error_rate=_interval(evaluation.eer),
-        tpr_at_fpr=[
-            TprAtFprResult(fpr=point.bound, tpr=_interval(point.tpr), resolved=point.resolved)
-            for point in evaluation.tpr_at_fpr
-        ],
-        det_fpr=list(evaluation.det.fpr),
-        det_fnr=list(evaluation.det.fnr),
-    )
-
-
-def _interval(estimate: Estimate) -> Interval:
-    return Interval(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 def _over_represented(assessment: Assessment, hits: HitCounts) -> list[OverRepresentedResult]:

@@ -50,7 +50,8 @@ class World:
     mixed, and half of the people have poor photos, with a common blur. leaked: how many candidates are, each
     drawn with probability `rate`; all other samples are of new people, or of `people` others, each as likely,
     if given. siblings: how many candidates resemble a leaked one. groups: two groups of different looks, one
-    more common among candidates than in the cohort.
+    more common among candidates than in the cohort. likeness: of samples of leaked people, as of planted ones
+    (`distributed.membership.planted`).
     """
 
     seed: int
@@ -66,6 +67,7 @@ class World:
     siblings: int = 0
     people: int | None = None
     groups: bool = False
+    likeness: float = 1.0
 
     def __post_init__(self) -> None:
         if self.leaked + self.siblings > self.candidates or self.leaked * self.rate > 1:
@@ -173,7 +175,17 @@ class Simulator:
         known = self.candidates[np.maximum(sampled, 0)]
         direction = np.where(inside[:, None], known.direction, new.direction[row])
         poor = np.where(inside, known.poor, new.poor[row])
-        return self._photos(People(direction, poor, sampled)), sampled
+        return self._poorer(self._photos(People(direction, poor, sampled)), inside), sampled
+
+    def _poorer(self, samples: NDArray[np.float16], inside: NDArray[np.bool_]) -> NDArray[np.float16]:
+        """Samples of leaked people less like photos, and more like the other samples."""
+        likeness = self.world.likeness
+        if likeness == 1 or not inside.any():
+            return samples
+        rows = samples.astype(np.float64)
+        others = rows[self._random.choice(np.flatnonzero(~inside), int(inside.sum()))]
+        rows[inside] = unit(likeness * rows[inside] + np.sqrt(1 - likeness**2) * others)
+        return rows.astype(np.float16)
 
     def _people(self, count: int, second: float) -> People:
         """second: the share of the second group, whose members look a little like one another."""

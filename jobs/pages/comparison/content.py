@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from distributed.statistics.power import per_million, silence_text
-from jobs.cli.display import Shown, between, people_made
+from jobs.cli.display import Shown, between, people_made, silence_of
 from jobs.pages.comparison.comparability import source_differences
 from jobs.pages.comparison.run_comparison import NAMES, PersonPair, RunComparison, hits_text
 from jobs.pages.figure_files import FigureFile
@@ -14,7 +13,7 @@ from jobs.pages.page import BAD, GOOD, OPEN, Picture, Section, Summary, Table, d
 from schemas.printable import printable
 from schemas.run.results import PowerResult
 from schemas.run.tables import Verdict
-from schemas.wording import PERCENT, people, probability, share
+from schemas.wording import PERCENT, people, per_million, probability, share
 
 SHOWN = 100
 PRIVATE = (
@@ -78,9 +77,8 @@ def _certainty(comparison: RunComparison) -> Iterator[str]:
                 f"Of the flags of {name}, with 95{PERCENT} confidence at most {share(bound)} are by chance, "
                 "if candidates who did not leak are exchangeable with the cohort."
             )
-        detectable = run.headline.detectable_share
-        if detectable is not None:
-            yield f"Not detected by {name}: {silence_text(detectable)}."
+        if (silence := silence_of(run.headline)) is not None:
+            yield f"Not detected by {name}: {silence}."
 
 
 def _open_questions(comparison: RunComparison) -> Iterator[str]:
@@ -156,7 +154,7 @@ def _measures(run: FinishedRun) -> Iterator[tuple[str, str]]:
         yield verdict, f"{headline.verdicts[verdict]:,}"
     yield "p of all candidates together", probability(headline.set_p_value)
     yield "over-represented", f"{len(results.over_represented):,}"
-    yield f"flagged alone by max with an estimated chance of 95{PERCENT} from", _share_needed(results.power)
+    yield f"flagged alone with an estimated chance of 95{PERCENT} from", _share_needed(results.power)
     population = results.population
     yield "people", "" if population is None else people_made(population)
     evaluation = headline.evaluation

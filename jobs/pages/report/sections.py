@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from distributed.statistics.power import per_million
-from jobs.cli.display import Shown, between, people_made
+from jobs.cli.display import Shown, between, condition_of, people_made
 from jobs.pages.figure_files import FigureFile
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Picture, Section, Table, data_uri
@@ -15,7 +14,7 @@ from jobs.pages.report.recognizer_agreement import RecognizerPair, recognizer_pa
 from schemas.printable import printable
 from schemas.run.results import EvaluationResult, PopulationResult, PowerResult, ScoreResult
 from schemas.run.tables import Verdict
-from schemas.wording import PERCENT, people, probability, share
+from schemas.wording import PERCENT, people, per_million, probability, share
 
 CORRECTIONS = {"storey": "Storey", "bh": "Benjamini-Hochberg", "by": "Benjamini-Yekutieli"}
 
@@ -98,8 +97,8 @@ def _power_caption(power: PowerResult) -> str:
     if power.flaggable_from != 1:
         return "The cohort is too small to flag one person alone."
     return (
-        "Estimated power to flag one person alone, by the score max, as a mean over the cohort's people, if "
-        "samples resemble a person as photos of one person do. Of samples that could be compared."
+        "Estimated power to flag one person alone, as a mean over the cohort's people, "
+        f"{condition_of(power)}. Of samples that could be compared."
     )
 
 

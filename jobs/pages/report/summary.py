@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from distributed.statistics.power import per_million, silence_text
-from jobs.cli.display import sentence
+from jobs.cli.display import condition_of, sentence, silence_of
 from jobs.cli.overlap import overlap_warnings
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import BAD, GOOD, OPEN, Summary
 from schemas.printable import printable
 from schemas.run.results import AuditResults, PeopleCounts, PowerResult
 from schemas.run.tables import Outcome, Verdict
-from schemas.wording import PERCENT, people, probability, share
+from schemas.wording import PERCENT, people, per_million, probability, share
 
 STOREYS = (
     " This is counted by Benjamini and Hochberg's procedure; Storey's, which was used, may flag fewer people "
@@ -82,11 +81,8 @@ def _certainty(run: FinishedRun) -> Iterator[str]:
         yield _bound(len(headline.flagged), headline.flagged_fdp_bound)
     if headline.least_members:
         yield _least(headline.least_members, power.candidates, flags=bool(headline.flagged))
-    if headline.detectable_share is not None:
-        yield (
-            f"Not detected, {headline.verdicts[Verdict.NOT_DETECTED]:,}: "
-            f"{silence_text(headline.detectable_share)}."
-        )
+    if (silence := silence_of(headline)) is not None:
+        yield f"Not detected, {headline.verdicts[Verdict.NOT_DETECTED]:,}: {silence}."
     yield (
         f"The yardstick is a cohort of {people(power.cohort)} who, by the auditor's word, are outside the "
         f"training data. The smallest p-value that it allows is {probability(power.smallest_p_value)}."
@@ -178,14 +174,13 @@ def _power(run: FinishedRun) -> Iterator[str]:
     elif least is not None:
         yield (
             f"Who appears in fewer than {per_million(least)} of a million compared samples may well be "
-            f"missed: at that share one person alone is flagged with an estimated chance of 95{PERCENT}, by "
-            "the score max and if samples resemble people as their photos do."
+            f"missed: at that share one person alone is flagged with an estimated chance of 95{PERCENT}, "
+            f"{condition_of(power)}."
         )
     elif power.flaggable_from == 1:
         yield (
             f"One person alone would not be flagged with a chance of 95{PERCENT}, however often the "
-            "generator shows the person: estimated for the score max, if samples resemble people as their "
-            "photos do."
+            f"generator shows the person: an estimate, {condition_of(power)}."
         )
 
 

@@ -4,72 +4,58 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
-from distributed.statistics.power import (
-    Power,
-    flagging_similarity,
-    mated_similarity,
-    per_million,
-)
-from distributed.statistics.similarity import Floats, Integers, Singles
-from tests.support.template_worlds import similarities, unit
+from distributed.statistics.power import STEPS, Power, flagging_score
+from distributed.statistics.similarity import Floats
 
 SEED = 0
-PEOPLE, PHOTOS, SAMPLES, SHARE, OFTEN = 400, 4, 2000, 0.002, 0.001
+PEOPLE, SAMPLES, SHARE = 400, 2000, 0.002
 
 
-def test_of_one_person_it_is_the_binomial_chance_of_at_least_one_match() -> None:
-    assert Power(100, np.array([0.5])).at(0.01) == pytest.approx(1 - 0.995**100)
-    assert Power(10**6, np.ones(1)).at(1e-9) == pytest.approx(1e-3, rel=1e-3)
-    assert Power(3, np.array([1.0, 0.0])).at(1.0) == 0.5
+def by_one(rates: Floats) -> Floats:
+    """People who are flagged by one sample with these chances, or never."""
+    first = np.zeros((len(rates), len(STEPS)))
+    first[:, 0] = rates
+    return first
 
 
-def test_people_who_match_differently_are_flagged_as_often_as_trials_say() -> None:
-    """Half of the people match nearly always, half hardly ever: the power at the mean rate is far above."""
+def test_of_one_person_it_is_the_binomial_chance_of_samples_enough() -> None:
+    assert Power.by_one(100, 0.5).at(0.01) == pytest.approx(0.5 * (1 - 0.99**100))
+    assert Power.by_one(10**6, 1.0).at(1e-9) == pytest.approx(1e-3, rel=1e-3)
+    assert Power(3, by_one(np.array([1.0, 0.0]))).at(1.0) == 0.5
+    first = np.zeros((1, len(STEPS)))
+    first[0, STEPS.index(3)] = 1
+    assert Power(100, first).at(0.02) == pytest.approx(binom.sf(2, 100, 0.02))
+
+
+def test_people_who_need_more_samples_are_flagged_as_often_as_trials_say() -> None:
+    """Half of the people take one sample, half eight: the power at the mean number is far off."""
     random = np.random.default_rng(SEED)
-    rates = np.where(np.arange(PEOPLE) % 2, 0.95, 0.05)
-    shown = random.binomial(SAMPLES, SHARE, size=(200, PEOPLE))
-    flagged = float((random.binomial(shown, rates) > 0).mean())
-    assert Power(SAMPLES, rates).at(SHARE) == pytest.approx(flagged, abs=0.01)
-    at_the_mean = Power(SAMPLES, np.array([rates.mean()])).at(SHARE)
-    assert at_the_mean > flagged + 0.2
+    needed = np.where(np.arange(PEOPLE) % 2, 1, 8)
+    shown = random.binomial(SAMPLES, SHARE, size=(2000, PEOPLE))
+    first = (needed[:, None] == np.array(STEPS)).astype(np.float64)
+    assert Power(SAMPLES, first).at(SHARE) == pytest.approx((shown >= needed).mean(), abs=0.01)
 
 
-def scattered_people(random: np.random.Generator, people: int, photos: int) -> tuple[Singles, Floats, Floats]:
-    """Templates (people, photos, 64), centres and scatter; some people's photos are far more alike."""
-    centres = random.standard_normal((people, 64))
-    scatter = random.choice([0.5, 1.6], people)
-    noise = random.standard_normal((people, photos, 64))
-    rows = (centres[:, None] + scatter[:, None, None] * noise).astype(np.float32)
-    return unit(rows.reshape(-1, 64)).reshape(rows.shape), centres, scatter
+@pytest.mark.parametrize("flagged", [0.9, 0.96, 1.0])
+def test_the_interval_holds_the_share_that_all_people_would_give(flagged: float) -> None:
+    """Of people who are flagged by one sample or never: in 95 % of draws of 200 of them."""
+    random, held, count = np.random.default_rng(SEED), 0, 300
+    truth = Power.by_one(SAMPLES, flagged).smallest_share(0.8)
+    assert truth is not None
+    for _ in range(count):
+        low, high = Power(SAMPLES, by_one((random.random(200) < flagged).astype(np.float64))).interval(0.8)
+        held += low is not None and low <= truth and (high is None or truth <= high)
+    assert held >= 0.95 * count - 2 * np.sqrt(0.05 * 0.95 * count)
 
 
-def test_the_estimate_from_photos_does_not_exceed_what_samples_of_new_people_give() -> None:
-    """Templates of a cohort with unequal match rates, and of others who are really in the samples."""
-    random = np.random.default_rng(SEED)
-    cohort, *_ = scattered_people(random, PEOPLE, PHOTOS)
-    identity = np.repeat(np.arange(PEOPLE), PHOTOS)
-    rank = np.tile(np.arange(PHOTOS), PEOPLE)
-    needed = 0.4
-    mated = mated_similarity(cohort.reshape(-1, 64), identity, rank, PHOTOS, np.arange(PEOPLE))
-    power = Power(SAMPLES, mated.match_rates(needed))
-    photos, centres, scatter = scattered_people(random, 4000, PHOTOS)
-    flagged = np.array(
-        [_largest_mean(random, photos[k], centres[k], scatter[k]) > needed for k in range(len(photos))]
-    )
-    # More than one sample may show a person, and each photo takes the nearest: the estimate is a little low.
-    assert flagged.mean() - 0.1 < power.at(OFTEN) < flagged.mean() + 0.02
-    at_the_mean = Power(SAMPLES, np.array([power.match_rates.mean()])).at(OFTEN)
-    assert at_the_mean > power.at(OFTEN) + 0.05
-
-
-def _largest_mean(random: np.random.Generator, photos: Singles, centre: Floats, scatter: float) -> float:
-    """The score `max` by the samples that show the person, a binomial number of them."""
-    shown = random.binomial(SAMPLES, OFTEN)
-    if not shown:
-        return -1.0
-    samples = unit((centre + scatter * random.standard_normal((shown, 64))).astype(np.float32))
-    return float((unit(photos.mean(axis=0)[None]) @ samples.T).max())
+def test_few_people_leave_no_upper_limit() -> None:
+    """With 30 people who are all flagged, 95 % of all may not be; with 300 they are."""
+    few, many = (Power(SAMPLES, by_one(np.ones(people))).interval(0.95) for people in (30, 300))
+    assert few[1] is None and few[0] is not None
+    assert many[1] is not None and many[0] is not None and many[0] <= many[1]
+    assert Power(SAMPLES, by_one(np.zeros(300))).interval(0.95) == (None, None)
 
 
 @given(
@@ -79,7 +65,7 @@ def _largest_mean(random: np.random.Generator, photos: Singles, centre: Floats, 
 )
 @settings(deadline=None, max_examples=200)
 def test_the_smallest_share_has_just_that_power(rates: list[float], power: float, samples: int) -> None:
-    curve = Power(samples, np.array(rates))
+    curve = Power(samples, by_one(np.array(rates)))
     share = curve.smallest_share(power)
     if share is None:
         assert curve.at(1.0) < power
@@ -87,40 +73,9 @@ def test_the_smallest_share_has_just_that_power(rates: list[float], power: float
         assert 0 < share <= 1 and curve.at(share) == pytest.approx(power, abs=1e-6)
 
 
-def test_a_share_is_rounded_up_to_three_digits() -> None:
-    shares = [0.0123456, 9.9401e-5, 7.28006e-5, 1e-6, 1.001e-9, 1.0]
-    assert [per_million(share) for share in shares] == ["12,400", "99.5", "72.9", "1", "0.00101", "1,000,000"]
-
-
-def test_who_passes_the_flagging_similarity_is_flagged_alone() -> None:
+def test_who_passes_the_flagging_score_is_flagged_alone() -> None:
     cohort = np.arange(399, dtype=np.float64)
-    needed = flagging_similarity(cohort, 0.05 / 20)
+    needed = flagging_score(cohort, 0.05 / 20)
     assert needed == 398.0  # 400 · 0.05 / 20 = 1: above all of the cohort
-    assert flagging_similarity(cohort[:398], 0.05 / 20) is None
-    assert flagging_similarity(cohort, 0.05 / 10) == 397.0
-
-
-@given(seed=st.integers(0, 2**32 - 1), photos=st.integers(1, 5))
-@settings(deadline=None, max_examples=40)
-def test_mated_similarities_leave_each_photo_out_in_turn(seed: int, photos: int) -> None:
-    random = np.random.default_rng(seed)
-    identity: Integers = random.integers(0, 6, 20).astype(np.int64)
-    rank = np.array([int((identity[:row] == person).sum()) for row, person in enumerate(identity)])
-    templates = unit(random.standard_normal((20, 8)).astype(np.float32))
-    people = np.array([0, 2, 5])
-    mated = mated_similarity(templates, identity, rank, photos, people)
-    rates, expected = [], []
-    for person in people:
-        rows = np.flatnonzero(identity == person)
-        means = [
-            float(
-                similarities(templates[[row]], templates[rows[rows != row][:photos]].mean(axis=0)[None])[0, 0]
-            )
-            for row in rows
-            if len(rows) > 1
-        ]
-        expected += means
-        rates += [float(np.mean(np.array(means) > 0.1))] if means else []
-    np.testing.assert_allclose(mated.similarity, expected, atol=1e-6)
-    assert mated.people == len(rates)
-    np.testing.assert_allclose(mated.match_rates(0.1), rates)
+    assert flagging_score(cohort[:398], 0.05 / 20) is None
+    assert flagging_score(cohort, 0.05 / 10) == 397.0
