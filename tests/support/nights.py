@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from PIL import Image
 
 from jobs.cli.exit_codes import ExitCode
 from jobs.nightly import accept_night, run_fleet
@@ -29,7 +30,14 @@ call = {"arguments": sys.argv[1:], "report": json.load(sys.stdin)}
 pathlib.Path(f"told-{calls}.json").write_text(json.dumps(call))
 """
 # At this rate a cohort of 120 is enough to flag five of twenty on the first nights of a ledger.
-MEMBERSHIP = {"scores": ["max"], "topk": 4, "fdr": 0.2}
+MEMBERSHIP = {"scores": ["max"], "topk": 4, "fdr": 0.2, "likeness": 1.0}
+
+
+def resemble_themselves(world: SmallWorld) -> None:
+    """Both photos of everybody in the cohort are alike, so that it is known how often a person is matched."""
+    for folder in (world.folder / "cohort").iterdir():
+        first, second = (Image.open(folder / name).convert("RGB") for name in ("0.png", "1.png"))
+        Image.blend(first, second, 0.05).save(folder / "1.png")
 
 
 def night(number: int) -> date:

@@ -11,6 +11,7 @@ from jobs.nightly import run_fleet
 from tests.support.in_process import tasks_in_process
 from tests.support.nights import (
     FIRST,
+    resemble_themselves,
     write_fleet,
 )
 from tests.support.small_world import SmallWorld
@@ -20,6 +21,7 @@ from tests.support.small_world import SmallWorld
 def first_template(world_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
     """A world whose first night is done. Never to be changed."""
     world = world_template.copy(tmp_path_factory.mktemp("nightly") / "world")
+    resemble_themselves(world)
     with tasks_in_process():
         assert run_fleet(write_fleet(world), FIRST) == ExitCode.NEW_FINDINGS
     return world

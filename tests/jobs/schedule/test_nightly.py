@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
@@ -31,6 +30,7 @@ from tests.support.nights import (
     hook_calls,
     night,
     record,
+    resemble_themselves,
     settle,
     shards,
     state,
@@ -125,13 +125,6 @@ def test_a_night_that_crashed_at_its_end_grows_no_further_and_spends_no_more(wor
     assert third.missed == [] and third.evidence is not None
     assert (third.evidence.samples, third.evidence.fresh, third.evidence.ledger_night) == (800, MORE, 2)
     assert shards(world) == after
-
-
-def resemble_themselves(world: SmallWorld) -> None:
-    """Both photos of everybody in the cohort are alike, so that it is known how often a person is matched."""
-    for folder in (world.folder / "cohort").iterdir():
-        first, second = (Image.open(folder / name).convert("RGB") for name in ("0.png", "1.png"))
-        Image.blend(first, second, 0.05).save(folder / "1.png")
 
 
 def test_a_generator_that_begins_to_leak_is_told_of_once_and_its_repair_seen(small_world: SmallWorld) -> None:
