@@ -71,6 +71,23 @@ def pipeline(spec: Path, *, images: int, repeats: int, output: Path | None) -> i
 
 
 @command.command(
+    "device",
+    cls=StrictCommand,
+    help="images that stay on the GPU, against its models alone",
+    epilog="The spec has to have an onnx generator. On a CPU: shows that it runs, says nothing of a GPU.",
+)
+@spec_argument
+@click.option("--device", type=click.Choice(["cuda", "cpu"]), default="cuda")
+@click.option("--images", type=POSITIVE, default=65_536, help="of one shard")
+@speed_options(repeats=5)
+def device(spec: Path, *, device: str, images: int, repeats: int, output: Path | None) -> int:
+    from jobs.benchmarks.device import bench_device
+
+    words = given_words()
+    return guarded(lambda: bench_device(load_spec(spec), device, images, repeats, output, words))
+
+
+@command.command(
     "generators", cls=StrictCommand, help="each kind of generator, against its model called directly"
 )
 @click.option("--images", type=POSITIVE, default=256, help="of one repeat")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from distributed.embedding.detectors.family import Family, Pixels
 from distributed.embedding.detectors.known import family_of
-from distributed.runtime.onnx_graph import input_shape, read_model
+from distributed.runtime.onnx_graph import input_shape, make_batch_dynamic, read_model
 from distributed.runtime.onnx_session import BatchedModel
 from distributed.runtime.onnx_surgery import make_float32
 from schemas.errors import ModelError
@@ -62,8 +63,9 @@ class Detector:
         """Raises ValueError for a size that 32 does not divide, ModelError for a file of no known family."""
         if not sizes or any(size <= 0 or size % 32 for size in sizes):
             raise ValueError(f"sizes must be positive multiples of 32, got {list(sizes)}")
-        self._sizes = tuple(dict.fromkeys(sizes))
-        self._threshold, self._method = threshold, search
+        self.sizes = tuple(dict.fromkeys(sizes))
+        self.threshold, self.search = threshold, search
+        self.path = path
         self._pixels_per_run = PIXELS_PER_RUN[device]
         self._batches: dict[int, Float32] = {}
         model = read_model(path)
@@ -80,25 +82,35 @@ class Detector:
             free=(0, 2, 3),
         )
         own = (input_shape(model) or ())[2:]
-        for size in self._sizes:
-            self._family = _read(path, family, self._model, size, own)
+        for size in self.sizes:
+            self.family = _read(path, family, self._model, size, own)
 
     @property
     def batched(self) -> bool:
         """Whether the model takes several images at once."""
         return self._model.batched
 
+    def graph(self) -> onnx.ModelProto:
+        """The file's graph in float32, with a free batch and free sizes. Raises ModelError."""
+        model = read_model(self.path)
+        make_float32(model)
+        return make_batch_dynamic(model, free=(0, 2, 3)) or model
+
+    def raw(self, canvases: Float32) -> list[Float32]:
+        """The model's outputs for normalised canvases N×3×size×size."""
+        return self._model.run(canvases)
+
     def detect(self, images: Sequence[Image]) -> list[list[Face]]:
         """The faces of each image (uint8, H×W×3, RGB, any sizes), by falling score."""
-        if self._method == "first":
+        if self.search == "first":
             return self._first(images)
-        by_size = [self._search(images, size) for size in self._sizes]
+        by_size = [self._search(images, size) for size in self.sizes]
         together = (np.concatenate(candidates) for candidates in zip(*by_size, strict=True))
         return [_merge(candidates, self._overlap) for candidates in together]
 
     def _first(self, images: Sequence[Image]) -> list[list[Face]]:
         faces: list[list[Face]] = [[] for _ in images]
-        for size in sorted(self._sizes):
+        for size in sorted(self.sizes):
             places = [place for place, known in enumerate(faces) if not known]
             searched = self._search([images[place] for place in places], size)
             for place, candidates in zip(places, searched, strict=True):
@@ -114,7 +126,7 @@ class Detector:
             batch = self._batch(size, len(part))
             pairs = zip(part, batch, strict=True)
             scales = [_letterbox(image, canvas, self._pixels) for image, canvas in pairs]
-            rows, owner = self._family.decode(self._model.run(batch), size, self._threshold)
+            rows, owner = self.family.decode(self._model.run(batch), size, self.threshold)
             candidates += [_unscale(rows[owner == i], scale) for i, scale in enumerate(scales)]
         return candidates
 
@@ -153,8 +165,7 @@ def _letterbox(image: Image, canvas: Float32, pixels: Pixels) -> float:
     """
     size = canvas.shape[1]
     height, width = image.shape[:2]
-    ratio = height / width
-    fitted = (max(1, int(size / ratio)), size) if ratio > 1 else (size, max(1, int(size * ratio)))
+    fitted = fitted_size(height, width, size)
     planes = cv2.split(cv2.resize(image, fitted))
     means = np.array(pixels.mean, np.float32)
     if fitted != (size, size):
@@ -165,6 +176,12 @@ def _letterbox(image: Image, canvas: Float32, pixels: Pixels) -> float:
         # By a power of two, as all that are known, it is division to the last bit, and faster.
         target *= np.float32(1 / pixels.std)
     return float(fitted[1] / height)
+
+
+def fitted_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """Width and height of an image that is fitted into a square of `size`."""
+    ratio = height / width
+    return (max(1, int(size / ratio)), size) if ratio > 1 else (size, max(1, int(size * ratio)))
 
 
 def _unscale(rows: Float32, scale: float) -> Float32:

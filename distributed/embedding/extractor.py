@@ -23,28 +23,28 @@ class FaceBatch:
     """What became of n images, in their order.
 
     `outcome`: values of Outcome. `faces`: int16 (n,), faces seen. `detection_score`: float32 (n,), NaN where
-    nothing was detected. `templates`: recogniser name -> float32 (n, dim), unit norm, rows of NaN unless the
-    outcome is ok.
+    nothing was detected. `templates`: recogniser name -> (n, dim), float32 or, from a GPU, float16, unit
+    norm, rows of NaN unless the outcome is ok.
     """
 
     outcome: list[str]
     faces: NDArray[np.int16]
     detection_score: NDArray[np.float32]
-    templates: dict[str, NDArray[np.float32]]
+    templates: dict[str, NDArray[np.floating]]
 
 
 class TemplateExtractor:
     """Turns images into outcomes and templates; `timings` adds up the seconds of detect, align, embed."""
 
     def __init__(self, recognizers: Sequence[Recognizer], locate: Locator) -> None:
-        self._recognizers = tuple(recognizers)
-        self._locator = locate
+        self.recognizers = tuple(recognizers)
+        self.locator = locate
         self.timings = {"detect": 0.0, "align": 0.0, "embed": 0.0}
 
     @property
     def batches(self) -> dict[str, int]:
         """Recogniser name -> crops that it takes at once."""
-        return {recognizer.name: recognizer.batch for recognizer in self._recognizers}
+        return {recognizer.name: recognizer.batch for recognizer in self.recognizers}
 
     def extract(self, images: Sequence[Image | None]) -> FaceBatch:
         """`images`: uint8 H×W×3 RGB, any sizes; None stands for one that could not be read."""
@@ -54,12 +54,12 @@ class TemplateExtractor:
         with self._timed("align"):
             crops = {
                 size: _crop(images, locations, usable, size)
-                for size in {recognizer.size for recognizer in self._recognizers}
+                for size in {recognizer.size for recognizer in self.recognizers}
             }
         with self._timed("embed"):
             templates = {
                 recognizer.name: _scatter(recognizer, crops[recognizer.size], usable, len(images))
-                for recognizer in self._recognizers
+                for recognizer in self.recognizers
             }
         return FaceBatch(
             outcome=[location.outcome.value for location in locations],
@@ -77,7 +77,7 @@ class TemplateExtractor:
         ]
 
     def _locate(self, images: Sequence[Image | None]) -> list[Location]:
-        locations = iter(self._locator.locate([image for image in images if image is not None]))
+        locations = iter(self.locator.locate([image for image in images if image is not None]))
         invalid = Location(Outcome.INVALID_IMAGE, faces=0)
         return [invalid if image is None else next(locations) for image in images]
 

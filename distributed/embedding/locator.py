@@ -41,10 +41,10 @@ class DetectorLocator:
     """Detects; an image without a face, or with two that could be meant, is refused."""
 
     def __init__(self, detector: Detector) -> None:
-        self._detector = detector
+        self.detector = detector
 
     def locate(self, images: Sequence[Image]) -> list[Location]:
-        detected = self._detector.detect(images)
+        detected = self.detector.detect(images)
         return [_choose(faces, image) for faces, image in zip(detected, images, strict=True)]
 
 

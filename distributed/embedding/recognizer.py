@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from distributed.embedding.batch_probe import BATCH_SIZES, fastest_batch
-from distributed.runtime.onnx_graph import input_shape, read_model
+from distributed.runtime.onnx_graph import input_shape, make_batch_dynamic, read_model
 from distributed.runtime.onnx_session import BatchedModel
 from distributed.runtime.onnx_surgery import make_float32
 from schemas.errors import ModelError
@@ -48,27 +49,43 @@ class Recognizer:
         template.
         """
         self.name = name
-        self._path = path
-        self._flip = channels == "bgr"
-        self._mean, self._std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+        self.path = path
+        self.flip = channels == "bgr"
+        self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
         model = read_model(path)
-        self.size, self._margin, self._channels_first = _read_input(path, input_shape(model))
+        self.size, self.margin, self.channels_first = _read_input(path, input_shape(model))
         make_float32(model)
-        width = self.size - 2 * self._margin
-        low, high = (0 - self._mean) / self._std, (255 - self._mean) / self._std
+        width = self.size - 2 * self.margin
+        low, high = (0 - self.mean) / self.std, (255 - self.mean) / self.std
         self._model = BatchedModel(
             path,
             model,
-            probe=(3, self.size, width) if self._channels_first else (self.size, width, 3),
+            probe=(3, self.size, width) if self.channels_first else (self.size, width, 3),
             value_range=(float(low.min()), float(high.max())),
             device=device,
             threads=threads,
         )
-        trial = self._model.run(self._prepare(np.full((1, self.size, self.size, 3), GREY, np.uint8)))
-        self._output = _read_output(path, trial)
-        self.dim = trial[self._output].size
+        trial = self._model.run(self.prepare(np.full((1, self.size, self.size, 3), GREY, np.uint8)))
+        self.output = _read_output(path, trial)
+        self.dim = trial[self.output].size
         usual = batch or (CUDA_BATCH if device == "cuda" else self._probe())
         self.batch = self._model.fixed or usual
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Of one crop."""
+        width = self.size - 2 * self.margin
+        return (3, self.size, width) if self.channels_first else (self.size, width, 3)
+
+    def graph(self) -> onnx.ModelProto:
+        """The file's graph in float32, with a free batch where it can have one. Raises ModelError."""
+        model = read_model(self.path)
+        make_float32(model)
+        return make_batch_dynamic(model) or model
+
+    def raw(self, inputs: Float32) -> Float32:
+        """The model's output that is a template, float32 (N, …), for what `prepare` gives."""
+        return self._model.run(inputs)[self.output]
 
     @property
     def batched(self) -> bool:
@@ -90,26 +107,27 @@ class Recognizer:
             return 1
         shape = (max(BATCH_SIZES), self.size, self.size, 3)
         crops = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        return fastest_batch(lambda batch: self._model.run(batch)[self._output], self._prepare(crops))
+        return fastest_batch(lambda batch: self._model.run(batch)[self.output], self.prepare(crops))
 
     def _run(self, crops: NDArray[np.uint8]) -> Float32:
-        outputs = self._model.run(self._prepare(crops))
-        return outputs[self._output].reshape(len(crops), self.dim)
+        outputs = self._model.run(self.prepare(crops))
+        return outputs[self.output].reshape(len(crops), self.dim)
 
-    def _prepare(self, crops: NDArray[np.uint8]) -> Float32:
-        crops = crops[:, :, self._margin : self.size - self._margin]
-        images = crops[..., ::-1] if self._flip else crops
+    def prepare(self, crops: NDArray[np.uint8]) -> Float32:
+        """The model's input for crops, uint8 N×size×size×3 RGB."""
+        crops = crops[:, :, self.margin : self.size - self.margin]
+        images = crops[..., ::-1] if self.flip else crops
         # Plane by plane: arithmetic over a last axis of three takes ten times as long.
         planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
-        planes -= self._mean[:, None, None]
-        planes /= self._std[:, None, None]
-        return planes if self._channels_first else np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+        planes -= self.mean[:, None, None]
+        planes /= self.std[:, None, None]
+        return planes if self.channels_first else np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
 
     def _normalize(self, raw: Float32) -> Float32:
         norms = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
         if not (np.isfinite(norms).all() and (norms > 0).all()):
             raise ModelError(
-                f"{self._path} returned templates that are zero or not finite: the file is damaged or"
+                f"{self.path} returned templates that are zero or not finite: the file is damaged or"
                 f" the input settings of recogniser {self.name!r} are wrong"
             )
         return np.asarray(raw / norms, np.float32)

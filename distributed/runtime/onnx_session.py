@@ -48,15 +48,17 @@ Feeds = Mapping[str, NDArray[Any]]
 
 
 def open_session(
-    path: Path, *, device: str, threads: int, model: bytes | None = None
+    path: Path, *, device: str, threads: int, model: bytes | None = None, stream: int | None = None
 ) -> onnxruntime.InferenceSession:
     """A session on exactly `device` ("cpu" or "cuda"), of the file or, if given, of `model`, made from it.
+
+    stream: CUDA stream that it runs in, instead of one of its own.
 
     Raises ModelError if the file is missing or cannot be run, DeviceError if it would not run on `device`.
     """
     if model is None:
         require_file(path)
-    providers = _providers(device)
+    providers = _providers(device, stream)
     try:
         # Its own fallback would open the session again on the CPU, and say so to nobody.
         session = onnxruntime.InferenceSession(
@@ -71,7 +73,7 @@ def open_session(
     return session
 
 
-def _providers(device: str) -> list[Any]:
+def _providers(device: str, stream: int | None) -> list[Any]:
     if device == "cpu":
         return [CPU]
     if device != "cuda":
@@ -83,7 +85,8 @@ def _providers(device: str) -> list[Any]:
         )
     if hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
-    return [(CUDA, CUDA_OPTIONS), CPU]
+    own = {} if stream is None else {"user_compute_stream": str(stream)}
+    return [(CUDA, CUDA_OPTIONS | own), CPU]
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:

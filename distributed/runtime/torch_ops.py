@@ -22,7 +22,7 @@ class UnsupportedGraphError(Exception):
     """A graph that is not of the operators here; says which."""
 
 
-def _conv(x: Sequence[Any], a: Attributes) -> Tensor:
+def _conv(x: Sequence[Any], a: Attributes) -> Any:
     image, weight, bias = x[0], x[1], x[2] if len(x) > 2 else None
     image, padding = _padded(image, a)
     return F.conv2d(
@@ -30,7 +30,7 @@ def _conv(x: Sequence[Any], a: Attributes) -> Tensor:
     )
 
 
-def _conv_transpose(x: Sequence[Any], a: Attributes) -> Tensor:
+def _conv_transpose(x: Sequence[Any], a: Attributes) -> Any:
     pads = a.get("pads", [0, 0, 0, 0])
     if pads[:2] != pads[2:] or "output_shape" in a or a.get("auto_pad", "NOTSET") != "NOTSET":
         raise UnsupportedGraphError("a ConvTranspose with padding that differs from side to side")
@@ -57,27 +57,27 @@ def _padded(image: Tensor, a: Attributes, value: float = 0.0) -> tuple[Tensor, A
     return F.pad(image, (left, right, top, bottom), value=value), 0
 
 
-def _batch_norm(x: Sequence[Any], a: Attributes) -> Tensor:
+def _batch_norm(x: Sequence[Any], a: Attributes) -> Any:
     return F.batch_norm(x[0], x[3], x[4], x[1], x[2], False, 0.0, a.get("epsilon", 1e-5))
 
 
-def _instance_norm(x: Sequence[Any], a: Attributes) -> Tensor:
+def _instance_norm(x: Sequence[Any], a: Attributes) -> Any:
     return F.instance_norm(x[0], weight=x[1], bias=x[2], eps=a.get("epsilon", 1e-5))
 
 
-def _layer_norm(x: Sequence[Any], a: Attributes) -> Tensor:
+def _layer_norm(x: Sequence[Any], a: Attributes) -> Any:
     axis = a.get("axis", -1) % x[0].ndim
     return F.layer_norm(x[0], x[0].shape[axis:], x[1], x[2] if len(x) > 2 else None, a.get("epsilon", 1e-5))
 
 
-def _gemm(x: Sequence[Any], a: Attributes) -> Tensor:
+def _gemm(x: Sequence[Any], a: Attributes) -> Any:
     left = x[0].mT if a.get("transA") else x[0]
     right = x[1].mT if a.get("transB") else x[1]
     product = a.get("alpha", 1.0) * (left @ right) if a.get("alpha", 1.0) != 1 else left @ right
     return product if len(x) < 3 or x[2] is None else product + a.get("beta", 1.0) * x[2]
 
 
-def _prelu(x: Sequence[Any], a: Attributes) -> Tensor:
+def _prelu(x: Sequence[Any], a: Attributes) -> Any:
     slope = x[1].squeeze()
     by_channel = slope.ndim <= 1 and (slope.numel() == 1 or x[1].ndim == x[0].ndim - 1)
     if by_channel and slope.numel() in (1, x[0].shape[1]):
@@ -85,7 +85,7 @@ def _prelu(x: Sequence[Any], a: Attributes) -> Tensor:
     return torch.where(x[0] < 0, x[0] * x[1], x[0])
 
 
-def _clip(x: Sequence[Any], a: Attributes) -> Tensor:
+def _clip(x: Sequence[Any], a: Attributes) -> Any:
     low = _number(x[1]) if len(x) > 1 else a.get("min")
     high = _number(x[2]) if len(x) > 2 else a.get("max")
     return torch.clamp(x[0], low, high)
@@ -95,28 +95,28 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(np.asarray(value).item())
 
 
-def _softmax(x: Sequence[Any], a: Attributes) -> Tensor:
+def _softmax(x: Sequence[Any], a: Attributes) -> Any:
     # In float32: sums of float16 exponentials lose digits.
     return torch.softmax(x[0].float(), a.get("axis", -1)).to(x[0].dtype)
 
 
-def _flatten(x: Sequence[Any], a: Attributes) -> Tensor:
+def _flatten(x: Sequence[Any], a: Attributes) -> Any:
     axis = a.get("axis", 1)
     return x[0].reshape(int(np.prod(x[0].shape[:axis])), -1)
 
 
-def _reshape(x: Sequence[Any], a: Attributes) -> Tensor:
+def _reshape(x: Sequence[Any], a: Attributes) -> Any:
     target = [int(size) for size in x[1]]
     if not a.get("allowzero"):
         target = [x[0].shape[axis] if size == 0 else size for axis, size in enumerate(target)]
     return x[0].reshape(target)
 
 
-def _transpose(x: Sequence[Any], a: Attributes) -> Tensor:
+def _transpose(x: Sequence[Any], a: Attributes) -> Any:
     return x[0].permute(a.get("perm", list(range(x[0].ndim))[::-1]))
 
 
-def _slice(x: Sequence[Any], a: Attributes) -> Tensor:
+def _slice(x: Sequence[Any], a: Attributes) -> Any:
     starts, ends = (_integers(x[1]), _integers(x[2])) if len(x) > 2 else (a["starts"], a["ends"])
     axes = _integers(x[3]) if len(x) > 3 and x[3] is not None else a.get("axes", range(len(starts)))
     steps = _integers(x[4]) if len(x) > 4 and x[4] is not None else [1] * len(starts)
@@ -136,12 +136,12 @@ def _axes(x: Sequence[Any], a: Attributes) -> list[int]:
     return _integers(x[1]) if len(x) > 1 and x[1] is not None else list(a.get("axes", ()))
 
 
-def _squeeze(x: Sequence[Any], a: Attributes) -> Tensor:
+def _squeeze(x: Sequence[Any], a: Attributes) -> Any:
     axes = _axes(x, a)
     return x[0].squeeze(tuple(axes)) if axes else x[0].squeeze()
 
 
-def _unsqueeze(x: Sequence[Any], a: Attributes) -> Tensor:
+def _unsqueeze(x: Sequence[Any], a: Attributes) -> Any:
     shaped = x[0]
     for axis in sorted(axis % (x[0].ndim + len(_axes(x, a))) for axis in _axes(x, a)):
         shaped = shaped.unsqueeze(axis)
@@ -157,11 +157,11 @@ def _reduced(reduce: Callable[..., Tensor]) -> Operator:
     return run
 
 
-def _l2(values: Tensor, *, dim: list[int], keepdim: bool) -> Tensor:
+def _l2(values: Tensor, *, dim: list[int], keepdim: bool) -> Any:
     return torch.linalg.vector_norm(values, dim=dim, keepdim=keepdim)
 
 
-def _max_pool(x: Sequence[Any], a: Attributes) -> Tensor:
+def _max_pool(x: Sequence[Any], a: Attributes) -> Any:
     if a.get("storage_order"):
         raise UnsupportedGraphError("a MaxPool with a storage order")
     image, padding = _padded(x[0], a, -torch.inf)
@@ -175,7 +175,7 @@ def _max_pool(x: Sequence[Any], a: Attributes) -> Tensor:
     )
 
 
-def _average_pool(x: Sequence[Any], a: Attributes) -> Tensor:
+def _average_pool(x: Sequence[Any], a: Attributes) -> Any:
     image, padding = _padded(x[0], a)
     counted = bool(a.get("count_include_pad", 0))
     if (padding == 0 and not counted) or a.get("ceil_mode", 0):
@@ -183,7 +183,7 @@ def _average_pool(x: Sequence[Any], a: Attributes) -> Tensor:
     return F.avg_pool2d(image, a["kernel_shape"], a.get("strides", 1), padding, count_include_pad=counted)
 
 
-def _resize(x: Sequence[Any], a: Attributes) -> Tensor:
+def _resize(x: Sequence[Any], a: Attributes) -> Any:
     size = _resized(x)
     how, mode = a.get("coordinate_transformation_mode", "half_pixel"), a.get("mode", "nearest")
     if isinstance(mode, bytes):
@@ -207,7 +207,7 @@ def _resized(x: Sequence[Any]) -> list[int]:
     return [int(np.floor(side * float(s))) for side, s in zip(x[0].shape[2:], scales[2:], strict=True)]
 
 
-def _depth_to_space(x: Sequence[Any], a: Attributes) -> Tensor:
+def _depth_to_space(x: Sequence[Any], a: Attributes) -> Any:
     if a.get("mode", "DCR") == "CRD":
         return F.pixel_shuffle(x[0], a["blocksize"])
     n, c, h, w = x[0].shape
@@ -216,7 +216,7 @@ def _depth_to_space(x: Sequence[Any], a: Attributes) -> Tensor:
     return blocks.reshape(n, c // b**2, h * b, w * b)
 
 
-def _pad(x: Sequence[Any], a: Attributes) -> Tensor:
+def _pad(x: Sequence[Any], a: Attributes) -> Any:
     pads = _integers(x[1]) if len(x) > 1 else a["pads"]
     if a.get("mode", "constant") != "constant" or (len(x) > 3 and x[3] is not None):
         raise UnsupportedGraphError("a Pad that is not by a constant")
@@ -237,18 +237,18 @@ def _split(x: Sequence[Any], a: Attributes) -> tuple[Tensor, ...]:
     return torch.split(x[0], list(sizes), axis)
 
 
-def _cast(x: Sequence[Any], a: Attributes) -> Tensor:
+def _cast(x: Sequence[Any], a: Attributes) -> Any:
     if a["to"] not in (1, 10, 11, 16):
         raise UnsupportedGraphError("a Cast to whole numbers")
     # Between floating-point types: all are the graph's.
     return x[0]
 
 
-def _expand(x: Sequence[Any], a: Attributes) -> Tensor:
-    return x[0].expand(torch.broadcast_shapes(x[0].shape, tuple(_integers(x[1]))))
+def _expand(x: Sequence[Any], a: Attributes) -> Any:
+    return x[0].expand(np.broadcast_shapes(tuple(x[0].shape), tuple(_integers(x[1]))))
 
 
-def _hard_sigmoid(x: Sequence[Any], a: Attributes) -> Tensor:
+def _hard_sigmoid(x: Sequence[Any], a: Attributes) -> Any:
     return torch.clamp(a.get("alpha", 0.2) * x[0] + a.get("beta", 0.5), 0, 1)
 
 

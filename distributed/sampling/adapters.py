@@ -109,12 +109,12 @@ class CheckedSource:
     """A source whose images are looked at: one of a single colour is no image."""
 
     def __init__(self, source: ImageSource) -> None:
-        self._source = source
+        self.source = source
         self.answering = source if isinstance(source, AnsweringSource) else None
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """As the source gives them; where it gives too few, the rest are missing."""
-        images = [_checked(image) for image in self._source.sample(ids)][: len(ids)]
+        images = [_checked(image) for image in self.source.sample(ids)][: len(ids)]
         short = f"the generator gave {len(images)} images of {len(ids)} that it was asked for"
         return images + [InvalidImage(short, Outcome.MISSING)] * (len(ids) - len(images))
 

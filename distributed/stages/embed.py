@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -23,14 +23,16 @@ from distributed.reduce.centre import template_sum
 from distributed.runtime.allocator import keep_freed_memory
 from distributed.runtime.memory_errors import is_dead_device, is_out_of_memory
 from distributed.sampling.adapters import CheckedSource, open_generator
-from distributed.sampling.generator import Image, ImageSource, InvalidImage
+from distributed.sampling.generator import AnsweringSource, Image, ImageSource, InvalidImage
 from distributed.sampling.images.places import Place, PlacedImages
 from distributed.storage.store import open_run
 from schemas.run.shard import BATCH_IMAGES, Footer, Shard, ShardReport, TemplateSum
 from schemas.run.tables import DIGEST_COLUMN, factor_column, samples_schema, template_column
 from schemas.spec.audit import AuditSpec
 from schemas.spec.faces import FacesSpec
+from schemas.spec.generators import GeneratorSpec
 from schemas.spec.generators.base import FactorValue
+from schemas.spec.generators.onnx import OnnxGenerator
 from schemas.spec.resources import ResourcesSpec
 from schemas.spec.sweep import Sweep
 
@@ -71,7 +73,7 @@ class ShardJob:
         """
         keep_freed_memory()
         cv2.setNumThreads(self.threads)
-        return ShardMaker(self)
+        return ShardMaker(self, _open_embedder(self))
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,9 @@ class ShardEmbedder:
 
         Raises ModelError or DeviceError if a model cannot be loaded on the job's device.
         """
-        self._source = open_source(job) if source is None else source
-        self.answering = self._source.answering if isinstance(self._source, CheckedSource) else None
-        self._extractor = open_extractor(job)
+        self.source = open_source(job) if source is None else source
+        self.answering = self.source.answering if isinstance(self.source, CheckedSource) else None
+        self.extractor = open_extractor(job)
         self.images_at_once = BATCH_IMAGES
         generator = job.spec.generator
         # An API is asked for many images at once, and each is bounded by itself.
@@ -107,21 +109,25 @@ class ShardEmbedder:
     @property
     def batches(self) -> dict[str, int]:
         """Recogniser name -> crops that it takes at once."""
-        return self._extractor.batches
+        return self.extractor.batches
 
     def embed(self, shard: Shard) -> EmbeddedShard:
         """Outcomes and templates of the shard's images, in the order of ids."""
-        seconds = dict.fromkeys(("generate", *self._extractor.timings), 0.0)
-        before = dict(self._extractor.timings)
+        seconds = dict.fromkeys(("generate", *self.extractor.timings), 0.0)
+        before = dict(self.extractor.timings)
         if self.answering is not None:
             self.answering.expect(shard.ids)
         parts: list[FaceBatch] = []
         reasons: list[str] = []
         for ids in batches(shard):
             parts += self._embedded(ids, seconds, reasons)
-        seconds |= {stage: total - before[stage] for stage, total in self._extractor.timings.items()}
+        seconds |= {stage: total - before[stage] for stage, total in self.extractor.timings.items()}
         digests = None if self.answering is None else self.answering.digests(shard.ids)
         return EmbeddedShard(concatenate(parts), seconds, reasons, digests)
+
+    def embed_ids(self, ids: NDArray[np.int64]) -> FaceBatch:
+        """Outcomes and templates of a few images."""
+        return concatenate(self._embedded(ids, {"generate": 0.0}, []))
 
     def _embedded(
         self, ids: NDArray[np.int64], seconds: dict[str, float], reasons: list[str]
@@ -143,7 +149,7 @@ class ShardEmbedder:
         """The batch at once; where its images are very large, a few after the others."""
         parts, problems = [], []
         for images in self._sampled(ids, seconds):
-            parts.append(typed(self._extractor.extract([_or_none(image) for image in images]), images))
+            parts.append(typed(self.extractor.extract([_or_none(image) for image in images]), images))
             problems += [image.reason if isinstance(image, InvalidImage) else None for image in images]
         pairs = zip(ids, problems, strict=True)
         reasons += [f"{id_}: {problem}" for id_, problem in pairs if problem is not None]
@@ -156,7 +162,7 @@ class ShardEmbedder:
         held: list[Image | InvalidImage] = []
         for first in range(0, len(ids), self._sampled_at_once):
             start = time.perf_counter()
-            held += self._source.sample(ids[first : first + self._sampled_at_once])
+            held += self.source.sample(ids[first : first + self._sampled_at_once])
             seconds["generate"] += time.perf_counter() - start
             if sum(image.nbytes for image in held if not isinstance(image, InvalidImage)) > HELD_BYTES:
                 yield held
@@ -165,14 +171,27 @@ class ShardEmbedder:
             yield held
 
 
+class Embedder(Protocol):
+    """What a shard is made by. images_at_once: of a batch; batches: recogniser name -> crops at once."""
+
+    images_at_once: int
+    answering: AnsweringSource | None
+
+    @property
+    def batches(self) -> dict[str, int]: ...
+
+    def embed(self, shard: Shard) -> EmbeddedShard:
+        """Outcomes and templates of the shard's images, in the order of ids."""
+
+
 class ShardMaker:
     """Embeds shards of one job and commits them to its store."""
 
-    def __init__(self, job: ShardJob) -> None:
-        """Raises ModelError or DeviceError if a model cannot be loaded on the job's device."""
+    def __init__(self, job: ShardJob, embedder: Embedder | None = None) -> None:
+        """embedder: of the job; None: a `ShardEmbedder`, opened here. Raises ModelError or DeviceError."""
         self._job = job
         self._store = open_run(job.spec)
-        self._embedder = ShardEmbedder(job)
+        self._embedder: Embedder = ShardEmbedder(job) if embedder is None else embedder
         self._factors = job.spec.generator.sweep if job.photos is None else {}
 
     def make(self, shard: Shard) -> ShardReport:
@@ -284,6 +303,22 @@ def template_array(rows: NDArray[np.float32]) -> pa.FixedSizeListArray:
     missing = np.isnan(rows[:, 0])
     values = np.where(missing[:, None], 0, rows).astype(np.float16)
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), rows.shape[1], mask=pa.array(missing))
+
+
+def _open_embedder(job: ShardJob) -> Embedder:
+    """On CUDA, one that leaves the images on the device, where the samples and the models allow it."""
+    host = ShardEmbedder(job)
+    if job.device == "cpu" or job.photos is not None or not _is_uniform(job.spec.generator):
+        return host
+    # torch takes a second to load, and a process on the CPU needs none of it.
+    from distributed.stages.device_embed import open_device_embedder
+
+    return open_device_embedder(job, host)
+
+
+def _is_uniform(generator: GeneratorSpec) -> bool:
+    """Whether all samples come from one network, which can be asked again."""
+    return generator.repeatable and (generator.is_code or isinstance(generator, OnnxGenerator))
 
 
 def open_source(job: ShardJob) -> ImageSource:

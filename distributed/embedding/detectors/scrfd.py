@@ -28,7 +28,7 @@ class Scrfd:
     pixels: ClassVar[Pixels] = Pixels("rgb", (127.5, 127.5, 127.5), 128)
     overlap: ClassVar[float] = 0.4
 
-    maps: tuple[_FeatureMap, ...]
+    maps: tuple[FeatureMap, ...]
 
     @classmethod
     def read(cls, path: Path, outputs: Sequence[Float32], size: int) -> Self:
@@ -43,7 +43,7 @@ class Scrfd:
         if levels not in PYRAMIDS or not levels == len(box) == len(landmarks) == len(outputs) / 3:
             raise no_detector(path, f"its outputs are {shapes}")
         strides, anchors = PYRAMIDS[levels]
-        maps = tuple(_FeatureMap(strides[i], anchors, score[i], box[i], landmarks[i]) for i in range(levels))
+        maps = tuple(FeatureMap(strides[i], anchors, score[i], box[i], landmarks[i]) for i in range(levels))
         for level in maps:
             rows = len(level.centres(size))
             sizes = [outputs[i].size for i in (level.score, level.box, level.landmarks)]
@@ -66,7 +66,7 @@ class Scrfd:
 
 
 @dataclass(frozen=True)
-class _FeatureMap:
+class FeatureMap:
     """One level of the pyramid: its stride, anchors per cell, and the numbers of its outputs."""
 
     stride: int

@@ -47,6 +47,12 @@ class OnnxImageGenerator:
         if problem := output_problem(self._run(np.zeros(1, np.int64)), spec.output):
             raise ModelError(f"{path} {problem}")
 
+    @property
+    def batched(self) -> bool:
+        """Whether it takes batches of any length."""
+        model = self._many if self._one is None else self._one
+        return model.batched and model.fixed is None
+
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """The images of `ids`; one that cannot be an image is invalid."""
         return to_images(self._run(ids), self._spec.output)

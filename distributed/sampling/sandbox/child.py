@@ -27,6 +27,8 @@ SYSTEM = [
         *("/proc/driver/nvidia", "/proc/sys/vm", "/sys/devices", "/sys/bus/pci", "/sys/fs/cgroup"),
     )
 ]
+OWN_THREADS = [Path("/proc/self/task")]
+"""CUDA gives its threads names there, and does not start where it cannot. They are this process's own."""
 DEVICES = [Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom")]
 
 
@@ -78,7 +80,8 @@ def _leave_files(readable: Sequence[Path]) -> bool:
     own = [Path(schemas.__file__ or "").parent, Path(distributed.__file__ or "").parent]
     here = Path.cwd()
     kept = [library for library in (*SYSTEM, *python, *libraries, *own, *readable) if library != here]
-    return confine(kept, [here], [*DEVICES, *Path("/dev").glob("nvidia*")])
+    cards = list(Path("/dev").glob("nvidia*"))
+    return confine(kept, [here, *(OWN_THREADS if cards else ())], [*DEVICES, *cards])
 
 
 def _own_streams() -> tuple[IO[bytes], IO[bytes]]:

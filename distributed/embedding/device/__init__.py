@@ -1,0 +1,1 @@
+"""Faces and templates of batches of images that stay on one device."""
