@@ -54,11 +54,12 @@ class TorchModel:
         precisions: Sequence[Precision] | None = None,
     ) -> None:
         """shape: of the input, the batch first. reference: the model's outputs in float32; probe: inputs that
-        these are compared on, as many as the batch holds or fewer. output: the only one that is wanted.
+        these are compared on, as many as a batch holds. output: the only one that is wanted.
 
         Raises UnsupportedGraphError for a graph of other operators, or one that gives something else.
         """
         self._output = output
+        probe = probe[: shape[0]]
         expected = reference(probe)
         filled = torch.from_numpy(np.resize(probe, (shape[0], *probe.shape[1:]))).to(device)
         worst = {}
