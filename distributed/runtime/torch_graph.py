@@ -126,7 +126,7 @@ def static_graph(model: onnx.ModelProto, shape: Sequence[int]) -> onnx.ModelProt
         options.optimized_model_filepath = str(Path(folder, "static.onnx"))
         try:
             onnxruntime.InferenceSession(
-                fixed.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                fixed.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
         except Exception as error:
             # onnxruntime's exceptions have no base class of their own.

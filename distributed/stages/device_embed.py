@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distributed.embedding.detector import Detector
 from distributed.embedding.device.detection import NO_FACE, OK, SEVERAL_FACES, UNSURE, DeviceDetector
 from distributed.embedding.device.extractor import (
     DeviceExtractor,
@@ -134,8 +133,7 @@ class DeviceEmbedder:
             yield fixed_location(landmarks, batch, self._device)
             return
         locator = self._host.extractor.locator
-        if not isinstance(locator, DetectorLocator) or not isinstance(locator.detector, Detector):
-            raise UnsupportedGraphError("a detector that is no SCRFD")
+        assert isinstance(locator, DetectorLocator), "the spec's validators demand a detector here"
         detector = locator.detector
         self.detector = device_detector(detector, batch, self._device)
         rising = sorted(detector.sizes)

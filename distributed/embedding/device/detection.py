@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from distributed.embedding.alignment import ARCFACE_TEMPLATE, TEMPLATE_SIZE
-from distributed.embedding.detector import MEAN, NMS_OVERLAP, STD, FeatureMap, fitted_size
+from distributed.embedding.detector import fitted_size
+from distributed.embedding.detectors.family import Pixels
+from distributed.embedding.detectors.scrfd import FeatureMap, Scrfd
 from distributed.embedding.locator import RIVAL_AREA, RIVAL_WIDTHS
 from distributed.runtime.torch_model import TorchModel
 
@@ -47,7 +49,7 @@ class DeviceDetector:
     """
 
     graphs: dict[int, TorchModel]
-    maps: Sequence[FeatureMap]
+    family: Scrfd
     threshold: float
 
     def locate(self, images: Tensor, sizes: Sequence[int]) -> Located:
@@ -57,15 +59,15 @@ class DeviceDetector:
         order = rows[..., 4].argsort(dim=1, descending=True, stable=True)
         rows = rows.gather(1, order[..., None].expand_as(rows))
         too_many = torch.stack([count for _, count in searched]).amax(dim=0) > CANDIDATES
-        return _chosen(rows, images, self.threshold, too_many)
+        return _chosen(rows, images, self.threshold, self.family.overlap, too_many)
 
     def _candidates(self, images: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """The best CANDIDATES of each image, (N, CANDIDATES, 15) box, score, landmarks in its pixels, and
         how many pass the threshold, (N,)."""
-        canvas, scale = letterboxed(images, size)
+        canvas, scale = letterboxed(images, size, self.family.pixels)
         outputs = [output.float() for output in self.graphs[size](canvas)]
         scores, boxes, points = [], [], []
-        for level in self.maps:
+        for level in self.family.maps:
             centres = _centres(level, size, images.device)
             distance = outputs[level.box].reshape(len(images), -1, 4) * level.stride
             offset = outputs[level.landmarks].reshape(len(images), -1, 10) * level.stride
@@ -81,7 +83,7 @@ class DeviceDetector:
         ).sum(dim=1)
 
 
-def letterboxed(images: Tensor, size: int) -> tuple[Tensor, float]:
+def letterboxed(images: Tensor, size: int, pixels: Pixels) -> tuple[Tensor, float]:
     """The images fitted into the top left of a size×size canvas, normalised, and the scale that did it.
 
     To one level of 255 what OpenCV's bilinear resize gives.
@@ -89,9 +91,12 @@ def letterboxed(images: Tensor, size: int) -> tuple[Tensor, float]:
     height, width = images.shape[2:]
     fitted = fitted_size(height, width, size)
     resized = F.interpolate(images.float(), (fitted[1], fitted[0]), mode="bilinear", align_corners=False)
-    planes = (resized.round() - float(MEAN)) / float(STD)
-    black = (0 - float(MEAN)) / float(STD)
-    return F.pad(planes, (0, size - fitted[0], 0, size - fitted[1]), value=black), fitted[1] / height
+    ordered = resized if pixels.channels == "rgb" else resized.flip(1)
+    mean = _column(pixels.mean, images.device)
+    planes = (ordered.round() - mean) / pixels.std
+    canvas = (-mean / pixels.std).expand(len(images), -1, size, size).clone()
+    canvas[:, :, : fitted[1], : fitted[0]] = planes
+    return canvas, fitted[1] / height
 
 
 @cache
@@ -100,10 +105,10 @@ def _centres(level: FeatureMap, size: int, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(level.centres(size))).to(device)
 
 
-def _chosen(rows: Tensor, images: Tensor, threshold: float, too_many: Tensor) -> Located:
+def _chosen(rows: Tensor, images: Tensor, threshold: float, overlap: float, too_many: Tensor) -> Located:
     """The face that an image is of, by the rules of `locator`. rows: (N, K, 15), by falling score."""
     boxes, score = rows[..., :4], rows[..., 4]
-    kept, settled = _suppressed(boxes, score >= threshold)
+    kept, settled = _suppressed(boxes, score >= threshold, overlap)
     height, width = images.shape[2:]
     middle = torch.cat([_full(boxes, width // 2), _full(boxes, height // 2)], dim=-1)
     distance = ((boxes[..., :2] + boxes[..., 2:]) / 2 - middle).norm(dim=-1)
@@ -124,9 +129,9 @@ def _chosen(rows: Tensor, images: Tensor, threshold: float, too_many: Tensor) ->
     return Located(outcome.to(torch.int8), faces.to(torch.int16), found, points)
 
 
-def _suppressed(boxes: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
+def _suppressed(boxes: Tensor, candidate: Tensor, most: float) -> tuple[Tensor, Tensor]:
     """Greedy non-maximum suppression of (N, K, 4) boxes by falling score: which stay, (N, K), and for which
-    images that is settled, (N,).
+    images that is settled, (N,). most: what boxes of two faces may overlap.
 
     A box stays if none that stays and has a higher score overlaps it. Begun with all, each round makes one
     more box of every chain right, and what a round leaves as it is, is greedy suppression's result.
@@ -135,7 +140,7 @@ def _suppressed(boxes: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
     area = (high - low).prod(dim=-1)
     shared = torch.minimum(high[:, :, None], high[:, None]) - torch.maximum(low[:, :, None], low[:, None])
     shared = shared.clamp(min=0).prod(dim=-1)
-    overlap = shared / (area[:, :, None] + area[:, None] - shared) > NMS_OVERLAP
+    overlap = shared / (area[:, :, None] + area[:, None] - shared) > most
     rank = _ranks(boxes)
     before = overlap & (rank[:, None] < rank)
     kept, last = candidate, candidate
@@ -150,6 +155,11 @@ def _ranks(boxes: Tensor) -> Tensor:
 
 def _full(boxes: Tensor, value: int) -> Tensor:
     return torch.full_like(boxes[..., :1], value)
+
+
+@cache
+def _column(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device).reshape(3, 1, 1)
 
 
 @cache

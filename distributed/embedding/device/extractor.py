@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distributed.embedding.detector import MEAN, STD, Detector
-from distributed.embedding.device.detection import OK, DeviceDetector, Located
+from distributed.embedding.detector import Detector
+from distributed.embedding.detectors.scrfd import Scrfd
+from distributed.embedding.device.detection import OK, DeviceDetector, Located, letterboxed
 from distributed.embedding.device.recorded import Recorded
 from distributed.embedding.device.warp import align_batch
 from distributed.embedding.recognizer import Recognizer
 from distributed.runtime.torch_model import TorchModel
+from distributed.runtime.torch_ops import UnsupportedGraphError
 
 PROBE_IMAGES = 8
 PROBE_CELLS = 12
@@ -103,9 +105,12 @@ def fixed_location(landmarks: NDArray[np.float64], batch: int, device: str) -> L
 
 def device_detector(detector: Detector, batch: int, device: str) -> DeviceDetector:
     """The detector's graphs in torch. Raises UnsupportedGraphError for what is left to onnxruntime."""
+    if not isinstance(detector.family, Scrfd):
+        raise UnsupportedGraphError(f"{detector.path}, a detector that is no SCRFD")
     graphs = {}
     for size in detector.sizes:
-        probe = (probe_images(size).transpose(0, 3, 1, 2).astype(np.float32) - MEAN) / STD
+        images = torch.from_numpy(probe_images(size).transpose(0, 3, 1, 2).copy())
+        probe = letterboxed(images, size, detector.family.pixels)[0].numpy()
         graphs[size] = TorchModel(
             detector.path,
             detector.graph(),
@@ -114,7 +119,7 @@ def device_detector(detector: Detector, batch: int, device: str) -> DeviceDetect
             reference=detector.raw,
             probe=probe,
         )
-    return DeviceDetector(graphs, detector.maps, detector.threshold)
+    return DeviceDetector(graphs, detector.family, detector.threshold)
 
 
 def probe_images(size: int) -> NDArray[np.uint8]:

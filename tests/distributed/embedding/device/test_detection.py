@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from distributed.embedding import detector as host
 from distributed.embedding.alignment import ARCFACE_TEMPLATE, align
+from distributed.embedding.detectors.scrfd import Scrfd
 from distributed.embedding.device.detection import UNSURE, _chosen, _suppressed, letterboxed
 from distributed.embedding.device.extractor import device_detector
 from distributed.embedding.device.warp import align_batch
@@ -19,7 +20,7 @@ from schemas.run.tables import Outcome
 from tests.support.tiny_models import bright_square_detector, save
 
 NAMES = [Outcome.NO_FACE, Outcome.SEVERAL_FACES, Outcome.OK]
-SIDE, CANDIDATES = 256, 64
+SIDE, CANDIDATES, OVERLAP = 256, 64, Scrfd.overlap
 WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "masked_select", "item", "unique")
 
 
@@ -63,12 +64,13 @@ def test_suppression_and_choice_are_the_hosts() -> None:
         padded(rows),
         torch.zeros(300, 3, SIDE, SIDE, dtype=torch.uint8),
         0.5,
+        OVERLAP,
         torch.zeros(300, dtype=torch.bool),
     )
 
     assert len(set(located.outcome.tolist())) == 3
     for place, some in enumerate(rows):
-        faces = host._merge(some)
+        faces = host._merge(some, OVERLAP)
         expected = _choose(faces, image)
         assert NAMES[located.outcome[place]] == expected.outcome
         assert located.faces[place] == expected.faces
@@ -83,24 +85,30 @@ def test_a_chain_that_is_not_settled_is_unsure() -> None:
     boxes = torch.stack([low, torch.zeros_like(low), low + 9, torch.full_like(low, 9)], dim=1)
     rows = torch.cat([boxes, torch.linspace(1, 0.6, CANDIDATES)[:, None], torch.zeros(CANDIDATES, 10)], dim=1)
 
-    kept, settled = _suppressed(boxes[None], torch.ones(1, CANDIDATES, dtype=torch.bool))
+    kept, settled = _suppressed(boxes[None], torch.ones(1, CANDIDATES, dtype=torch.bool), OVERLAP)
     located = _chosen(
-        rows[None], torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8), 0.5, torch.zeros(1, dtype=torch.bool)
+        rows[None],
+        torch.zeros(1, 3, SIDE, SIDE, dtype=torch.uint8),
+        0.5,
+        OVERLAP,
+        torch.zeros(1, dtype=torch.bool),
     )
 
     assert not settled.any() and located.outcome.item() == UNSURE
     short = slice(0, 6)
-    kept, settled = _suppressed(boxes[None, short], torch.ones(1, 6, dtype=torch.bool))
-    assert settled.all() and kept[0].nonzero().ravel().tolist() == host._suppress(boxes[short].numpy())
+    kept, settled = _suppressed(boxes[None, short], torch.ones(1, 6, dtype=torch.bool), OVERLAP)
+    assert settled.all() and kept[0].nonzero().ravel().tolist() == host._suppress(
+        boxes[short].numpy(), OVERLAP
+    )
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (200, 90), (97, 250), (300, 300)])
 def test_letterboxes_are_opencvs_to_a_level(shape: tuple[int, int]) -> None:
     image = smooth(1, *shape)[0]
     canvas = np.empty((3, 128, 128), np.float32)
-    scale = host._letterbox(np.ascontiguousarray(image.permute(1, 2, 0).numpy()), canvas)
+    scale = host._letterbox(np.ascontiguousarray(image.permute(1, 2, 0).numpy()), canvas, Scrfd.pixels)
 
-    ours, ours_scale = letterboxed(image[None], 128)
+    ours, ours_scale = letterboxed(image[None], 128, Scrfd.pixels)
 
     assert ours_scale == scale
     difference = np.abs(ours[0].numpy() - canvas) * 128
