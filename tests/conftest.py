@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
@@ -92,6 +90,10 @@ def finished_world(finished_template: SmallWorld, tmp_path: Path) -> SmallWorld:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an empty prefix on a real HTTP server that speaks S3."""
+    # Not needed by the tests of a GPU, on machines that have what an audit needs and no more.
+    import boto3
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
