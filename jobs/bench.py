@@ -14,7 +14,19 @@ from jobs.cli.lazy_group import ListedGroup
 from jobs.cli.strict_command import StrictCommand, WordsOption, given_words
 from schemas.spec.load import load_spec
 
-CLAIMS = ("null", "discoveries", "p_values", "power", "hits", "identities", "nights", "exactness", "example")
+CLAIMS = (
+    "null",
+    "discoveries",
+    "p_values",
+    "power",
+    "hits",
+    "identities",
+    "sensitivity",
+    "upper_bounds",
+    "nights",
+    "exactness",
+    "example",
+)
 """The keys of `jobs.benchmarks.worlds.claims.CLAIMS`, which takes seconds to import."""
 POSITIVE = click.IntRange(min=1)
 Bench = TypeVar("Bench", bound=Callable[..., Any])

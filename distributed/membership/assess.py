@@ -18,7 +18,8 @@ from distributed.membership.frame import Frame, calibrate, calibration_frame, id
 from distributed.membership.hits import count_hits
 from distributed.membership.judgement import Judgement, correction_of, decided, judge
 from distributed.membership.lookalikes import with_lookalikes
-from distributed.membership.planted.groups import Planting
+from distributed.membership.planted.ceiling import ceiling_of
+from distributed.membership.planted.groups import Planting, Plantings
 from distributed.membership.scores import Evidence
 from distributed.membership.verdicts import flagged
 from distributed.reduce.margins import Twins
@@ -113,20 +114,27 @@ class _Comparison:
     def evidences(self, partials: Mapping[str, Sequence[Partial]]) -> dict[str, list[Evidence]]:
         return {name: builder.evidence(partials[name]) for name, builder in self.builders.items()}
 
+    def plantings(
+        self,
+        headline: Judgement,
+        partials: Mapping[str, Sequence[Partial]],
+        samples: Mapping[str, SampleTemplates],
+    ) -> dict[str, Plantings]:
+        """By recogniser: people of each group's cohort, planted among the samples."""
+        flagged = headline.flagged()
+        return {
+            name: Planting(
+                self.frame, name, people, self.twins, partials[name], samples[name], flagged
+            ).groups(self.spec.membership)
+            for name, people in self.people.items()
+        }
+
     def reach(
         self,
         judgements: Sequence[Judgement],
         partials: Mapping[str, Sequence[Partial]],
-        samples: Mapping[str, SampleTemplates],
+        plantings: Mapping[str, Plantings],
     ) -> Reach:
-        """What would have been flagged, by planted samples; the first judgement is the headline."""
-        flagged, membership = judgements[0].flagged(), self.spec.membership
-        plantings = {
-            name: Planting(
-                self.frame, name, people, self.twins, partials[name], samples[name], flagged
-            ).groups(membership)
-            for name, people in self.people.items()
-        }
         thresholds = {name: people.thresholds for name, people in self.people.items()}
         return reach_of(self.frame, judgements, self.evidences(partials), thresholds, plantings)
 
@@ -163,7 +171,8 @@ def assess(
     judgements = judge(frame, scores, membership, tails=diagnostics.tails, set_test=diagnostics.set_test)
     judgements = [with_lookalikes(frame, judgement, partials) for judgement in judgements]
     samples = passes.gather(_wanted_samples(spec, frame, partials, judgements[0], diagnostics))
-    reach = comparison.reach(judgements, partials, samples)
+    plantings = comparison.plantings(judgements[0], partials, samples)
+    reach = comparison.reach(judgements, partials, plantings)
     return Assessment(
         frame=frame,
         points=operating_points(gallery, membership.hit_fmr),
@@ -173,6 +182,9 @@ def assess(
         judgements=with_detectability(frame, judgements, reach, membership),
         hits=[count_hits(frame, name, levels, membership.fdr) for name, levels in partials.items()],
         reach=reach,
+        ceilings={
+            name: ceiling_of(frame, name, partials[name], *planting) for name, planting in plantings.items()
+        },
         population=_population(gallery, samples) if diagnostics.population else None,
         prefixes=prefixes,
         drifts=_drifts(frame),

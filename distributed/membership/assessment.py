@@ -14,6 +14,7 @@ from distributed.membership.evidence import PersonScores
 from distributed.membership.frame import Calibrated, Frame
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
+from distributed.membership.planted.ceiling import Ceiling
 from distributed.membership.verdicts import Decision
 from distributed.reduce.partial import Partial
 from distributed.reduce.queries import ComparedPeople
@@ -70,7 +71,8 @@ class Assessment:
 
     points: thresholds for two photos. people: as they were compared. partials: recogniser -> of all samples,
     at each level of the frame.
-    reach: by recogniser and group, what it could have found. samples: the first templates, and those nearest
+    reach: by recogniser, score and group, what it could have found. ceilings: by recogniser, how often people
+    are among the samples at most. samples: the first templates, and those nearest
     to whom the headline flags.
     """
 
@@ -82,6 +84,7 @@ class Assessment:
     judgements: Sequence[Judgement]
     hits: Sequence[HitCounts]
     reach: Reach
+    ceilings: Mapping[str, Ceiling]
     population: Population | None
     prefixes: Sequence[Prefix]
     drifts: Sequence[Drift]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from distributed.membership.frame import Frame
 from distributed.membership.judgement import Judgement
+from distributed.membership.planted.groups import Plantings
 from distributed.membership.planted.likeness import Likeness
-from distributed.membership.planted.people import Planted
 from distributed.membership.planted.sensitivity import first_flagged, planted_scores
 from distributed.membership.scores import Evidence
 from distributed.membership.verdicts import Decision, Detectable
@@ -59,7 +59,7 @@ def reach_of(
     judgements: Iterable[Judgement],
     evidences: Mapping[str, Sequence[Evidence]],
     thresholds: Mapping[str, Sequence[float | None]],
-    plantings: Mapping[str, tuple[Sequence[Planted], Likeness]],
+    plantings: Mapping[str, Plantings],
 ) -> dict[tuple[str, str], list[GroupReach]]:
     """By recogniser: evidences and thresholds of each level, plantings of each group."""
     return {
@@ -85,7 +85,7 @@ def _group_reach(
     index: int,
     evidences: Sequence[Evidence],
     thresholds: Sequence[float | None],
-    planting: tuple[Sequence[Planted], Likeness],
+    planting: Plantings,
 ) -> GroupReach:
     evidence, (groups, likeness) = evidences[level], planting
     scores = planted_scores(evidence, groups[index], judgement.score_name, thresholds[level])

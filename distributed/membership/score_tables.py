@@ -12,6 +12,7 @@ from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.frame import Floats, Frame, Integers
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
+from distributed.membership.planted.ceiling import Ceiling
 from distributed.reduce.partial import EDGES, Partial
 from distributed.statistics.calibration import cohort_p_values
 from schemas.run.tables import NEIGHBOURS_SCHEMA, OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA, Role
@@ -141,12 +142,14 @@ def _nullable(values: Floats) -> pa.Array:
     return pa.array(values, mask=np.isnan(values))
 
 
-def over_representation_table(frame: Frame, counts: Sequence[HitCounts]) -> pa.Table:
+def over_representation_table(
+    frame: Frame, counts: Sequence[HitCounts], ceilings: Mapping[str, Ceiling]
+) -> pa.Table:
     """`over_representation.parquet`: one row per candidate and recogniser."""
-    return pa.concat_tables([_hits_of(frame, count) for count in counts])
+    return pa.concat_tables([_hits_of(frame, count, ceilings[count.recognizer].share) for count in counts])
 
 
-def _hits_of(frame: Frame, hits: HitCounts) -> pa.Table:
+def _hits_of(frame: Frame, hits: HitCounts, at_most: Floats) -> pa.Table:
     groups = [frame.groups[index] for index in frame.group_of]
     finite: NDArray[np.bool_] = np.isfinite(hits.ratio)
     columns = [
@@ -163,5 +166,6 @@ def _hits_of(frame: Frame, hits: HitCounts) -> pa.Table:
         pa.array(np.where(finite, hits.ratio, 0.0), mask=~finite),
         pa.array(hits.p_value),
         pa.array(hits.flagged),
+        pa.array(at_most, mask=at_most >= 1),
     ]
     return pa.Table.from_arrays(columns, schema=OVER_REPRESENTATION_SCHEMA)

@@ -84,7 +84,7 @@ def write_tables(spec: AuditSpec, assessment: Assessment, fingerprint: Fingerpri
     tables = {
         NEIGHBOURS_FILE: neighbours_table(frame, assessment.partials),
         SCORES_FILE: scores_table(frame, assessment.partials, assessment.judgements, assessment.hits),
-        OVER_REPRESENTATION_FILE: over_representation_table(frame, assessment.hits),
+        OVER_REPRESENTATION_FILE: over_representation_table(frame, assessment.hits, assessment.ceilings),
     }
     if assessment.settings:
         tables[SETTINGS_FILE] = settings_table(spec.generator.sweep, assessment)

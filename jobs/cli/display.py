@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 from schemas.printable import printable
-from schemas.run.results import Interval, PopulationResult, PowerResult, ScoreResult
-from schemas.wording import PERCENT, likeness_text, per_million, share, silence_text
+from schemas.run.results import CeilingResult, Interval, PopulationResult, PowerResult, ScoreResult
+from schemas.wording import PERCENT, likeness_text, people, per_million, share, silence_text
 
 Shown = Callable[[str], str]
 """An identity, or a photo, as stored -> as shown."""
@@ -68,6 +68,21 @@ def condition_of(power: PowerResult) -> str:
     if power.likeness is None or power.likeness_source is None:
         return "by the score max and if samples resemble people as their photos do"
     return likeness_text(power.likeness, power.likeness_source)
+
+
+def ceiling_text(ceiling: CeilingResult) -> str:
+    """What nobody of those who are not flagged exceeds."""
+    if ceiling.share is None:
+        return (
+            "it cannot be said how often those who are not flagged are among the samples at most: "
+            f"{printable(ceiling.reason or '')}"
+        )
+    whom = "the one person who is" if ceiling.people == 1 else f"the {people(ceiling.people)} who are"
+    return (
+        f"with 95{PERCENT} confidence none of {whom} not flagged is in more than 1 of "
+        f"{int(1 / ceiling.share + 1e-9):,} compared samples, as recognisably as {share(ceiling.recognised)} "
+        f"of the cohort's people would be, {likeness_text(ceiling.likeness, ceiling.likeness_source)}"
+    )
 
 
 def people_made(population: PopulationResult) -> str:

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.display import condition_of, people_made, short, silence_of
+from jobs.cli.display import ceiling_text, condition_of, people_made, short, silence_of
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.say import cell, say
 from schemas.printable import printable
@@ -105,6 +105,8 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     lines += [f"inconclusive, {n:,}: {reason}" for reason, n in headline.inconclusive_reasons.items()]
     if (silence := silence_of(headline)) is not None:
         lines.append(f"not detected: {plain(silence)}")
+    if results.ceiling is not None:
+        lines.append(plain(ceiling_text(results.ceiling)))
     lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
     lines += [_setting_line(setting) for setting in headline.settings]
     lines += gallery_lines(results)

@@ -38,10 +38,11 @@ def read_neighbours(store: RunStore) -> pa.Table:
 
 
 def read_rates(store: RunStore) -> pa.Table:
-    """`over_representation.parquet`. In version 0.1 a hit was a similarity: `least_margin` is null."""
+    """`over_representation.parquet`. In version 0.1 a hit was a similarity: what that has not is null."""
     table = store.read_table(OVER_REPRESENTATION_FILE)
-    if "least_margin" not in table.schema.names:
-        table = table.append_column("least_margin", pa.nulls(len(table), pa.float64()))
+    for name in ("least_margin", "share_at_most"):
+        if name not in table.schema.names:
+            table = table.append_column(name, pa.nulls(len(table), pa.float64()))
     return table.select(OVER_REPRESENTATION_SCHEMA.names)
 
 

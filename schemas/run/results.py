@@ -157,6 +157,22 @@ class OverRepresentedResult(Record):
     model_p_value: float
 
 
+class CeilingResult(Record):
+    """With 95 % confidence none of `people`, the candidates whom the headline does not flag, is in more than
+    `share` of the compared samples, so that samples show them as recognisably as `recognised` of the cohort's
+    people would be shown. See docs/method.md.
+    """
+
+    recognizer: str
+    people: int
+    share: float | None = Field(description="null: no such share can be given, for `reason`")
+    reason: str | None
+    recognised: float
+    match_rate: float = Field(description="the least of the groups': of a person's samples, those that count")
+    likeness: float
+    likeness_source: str
+
+
 class CrowdResult(Record):
     """Samples that match one of them: perhaps one person, made often."""
 
@@ -325,6 +341,9 @@ class AuditResults(Record):
     headline: int
     scores: list[ScoreResult]
     over_represented: list[OverRepresentedResult]
+    ceiling: CeilingResult | None = Field(
+        None, description="null if all candidates are flagged, and in runs of version 0.1"
+    )
     population: PopulationResult | None
     drift: list[DriftResult]
     evidence: list[EvidenceResult] = Field(description="of the candidates whom the headline flags")

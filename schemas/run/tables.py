@@ -190,5 +190,6 @@ OVER_REPRESENTATION_SCHEMA = pa.schema(
         pa.field("ratio", pa.float64()),
         pa.field("model_p_value", pa.float64(), nullable=False),
         pa.field("over_represented", pa.bool_(), nullable=False),
+        pa.field("share_at_most", pa.float64()),
     ]
 )

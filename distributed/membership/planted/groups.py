@@ -18,6 +18,9 @@ from distributed.reduce.queries import ComparedPeople
 from distributed.reduce.reducer import SampleTemplates
 from schemas.spec.membership import MembershipSpec
 
+Plantings = tuple[Sequence[Planted], Likeness]
+"""What is planted in each group of the frame."""
+
 
 @dataclass(frozen=True)
 class Planting:
@@ -31,7 +34,7 @@ class Planting:
     samples: SampleTemplates
     flagged: NDArray[np.bool_]
 
-    def groups(self, membership: MembershipSpec) -> tuple[list[Planted], Likeness]:
+    def groups(self, membership: MembershipSpec) -> Plantings:
         """The planted samples of each group of the frame, and their likeness, which all groups share."""
         samples = centred(self.samples.templates, self.people.centre)
         kept = [

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from distributed.membership.planted.ceiling import ERROR, RECOGNISED
 from distributed.statistics.allowance import Allowance, GroupAllowance, allowance
 from distributed.statistics.flagging import Correction, level
 from distributed.statistics.matching import EVERYBODY, calibration_groups, photo_choices
 from distributed.statistics.power import DETECTION_POWER, LEAST_PEOPLE, SHARES, Power
 from distributed.statistics.similarity import Integers
+from distributed.statistics.upper_limits import people_needed, samples_to_rule_out
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 from schemas.spec.membership import MembershipSpec
@@ -39,6 +41,7 @@ def forecast_rows(spec: AuditSpec, people: Mapping[Role, Counter[str]]) -> list[
         *_bounds(spec.membership),
         *_share_rows(allowed, spec.samples),
         _detect_row(allowed, spec),
+        _rule_out_row(allowed, spec),
     ]
 
 
@@ -139,6 +142,18 @@ def _detect_row(allowed: Allowance, spec: AuditSpec) -> tuple[str, str]:
         f"is said of who would have been flagged with a chance of {DETECTION_POWER:g} in "
         f"{per_million(share_wanted)} of a million (membership.detect): at least {needed:,} samples and a "
         f"cohort of {cohort:,}, {LEAST_PEOPLE} of them with two photos; {text}",
+    )
+
+
+def _rule_out_row(allowed: Allowance, spec: AuditSpec) -> tuple[str, str]:
+    """What it takes to say that nobody is in more than membership.detect of the samples."""
+    wanted, error = spec.membership.detect, ERROR
+    needed = samples_to_rule_out(allowed.candidates, wanted, error)
+    return (
+        "to rule out",
+        f"with 95 % confidence that any of {allowed.candidates:,} candidates is in more than "
+        f"{per_million(wanted)} of a million takes {needed:,} samples at least, if each sample of a person "
+        f"is recognised, and {people_needed(RECOGNISED, error / 2):,} of the cohort with two photos",
     )
 
 

@@ -19,6 +19,7 @@ from distributed.embedding.fingerprint import recognizer_fields
 from distributed.gallery.labels import read_labels
 from distributed.gallery.quality import GalleryQuality
 from distributed.membership.assessment import Assessment
+from distributed.membership.ceiling_result import ceiling_result
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
 from distributed.membership.power_result import power_result
@@ -136,6 +137,7 @@ def collect_results(
         headline=HEADLINE,
         scores=[_score(spec, assessment, judgement, labels) for judgement in assessment.judgements],
         over_represented=[result for hit in assessment.hits for result in _over_represented(assessment, hit)],
+        ceiling=ceiling_result(assessment),
         population=_population(assessment),
         drift=[_drift(drift) for drift in assessment.drifts],
         evidence=collect_evidence(spec, assessment, headline, device),

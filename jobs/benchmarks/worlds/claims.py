@@ -12,6 +12,7 @@ from jobs.benchmarks.worlds.counts import hit_intervals, identity_counts
 from jobs.benchmarks.worlds.false_flags import false_discoveries, null_p_values, null_worlds
 from jobs.benchmarks.worlds.measures import Bench, Found, Row
 from jobs.benchmarks.worlds.repeats import exactness, nights
+from jobs.benchmarks.worlds.silence import sensitivity, upper_bounds
 from jobs.benchmarks.worlds.strength import example, power
 from jobs.cli.exit_codes import ExitCode
 from schemas.wording import format_seconds
@@ -57,6 +58,8 @@ CLAIMS: dict[str, Callable[[Bench], Found]] = {
     "power": power,
     "hits": hit_intervals,
     "identities": identity_counts,
+    "sensitivity": sensitivity,
+    "upper_bounds": upper_bounds,
     "nights": nights,
     "exactness": exactness,
     "example": example,

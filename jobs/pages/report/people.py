@@ -101,6 +101,8 @@ def _facts(row: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, s
     if hits is not None:
         yield "cohort's mean hits per million", rate(hits["expected_per_million"])
         yield "hits per million samples", between(per_million(hits), rate)
+        if hits["share_at_most"] is not None:
+            yield "in samples per million, at most", rate(hits["share_at_most"] * 1e6)
 
 
 def per_million(hits: Row) -> Interval:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from jobs.cli.display import condition_of, sentence, silence_of
+from jobs.cli.display import ceiling_text, condition_of, sentence, silence_of
 from jobs.cli.overlap import overlap_warnings
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import BAD, GOOD, OPEN, Summary
@@ -83,6 +83,9 @@ def _certainty(run: FinishedRun) -> Iterator[str]:
         yield _least(headline.least_members, power.candidates, flags=bool(headline.flagged))
     if (silence := silence_of(headline)) is not None:
         yield f"Not detected, {headline.verdicts[Verdict.NOT_DETECTED]:,}: {silence}."
+    if run.results.ceiling is not None:
+        text = ceiling_text(run.results.ceiling)
+        yield f"{text[0].upper()}{text[1:]}."
     yield (
         f"The yardstick is a cohort of {people(power.cohort)} who, by the auditor's word, are outside the "
         f"training data. The smallest p-value that it allows is {probability(power.smallest_p_value)}."

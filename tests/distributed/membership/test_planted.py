@@ -10,6 +10,8 @@ import pytest
 
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.assess import VERDICTS_ALONE, assess
+from distributed.membership.ceiling_result import ceiling_result
+from distributed.membership.planted.ceiling import ceiling_of
 from distributed.membership.planted.likeness import ASSUMED, Likeness, likeness_of
 from distributed.membership.planted.people import LEAST_SPARE, VARIANTS, held_out, planted
 from distributed.membership.planted.sensitivity import first_flagged, planted_scores
@@ -27,6 +29,7 @@ from jobs.benchmarks.worlds.simulated import (
     in_process,
     judge_world,
     world_spec,
+    worlds_like,
     write_world,
 )
 
@@ -155,3 +158,40 @@ def test_any_split_of_the_samples_gives_the_same_answer(tmp_path: Path, judged: 
     assert [list(judgement.decisions) for judgement in again.judgements] == [
         list(judgement.decisions) for judgement in judged.judgements
     ]
+
+
+def test_nobody_is_in_more_samples_than_the_upper_limit_says(tmp_path: Path) -> None:
+    """Eight people in 0.5 % of the samples each, and limits that hold for all of them."""
+    world, below = World(7, candidates=40, cohort=400, photos=(4, 4), samples=1500, leaked=8, rate=0.005), 0
+    for number, variant in enumerate(worlds_like(world, 12)):
+        (tmp_path / str(number)).mkdir()
+        result = judge_world(variant, tmp_path / str(number), scores=("margin",), likeness=1.0)
+        ceiling = result.assessment.ceilings[RECOGNIZER]
+        below += bool((ceiling.share[result.leaked()] < world.rate).any())
+        assert ceiling.share[~result.leaked()].max() < 0.01
+    assert below <= 2
+
+
+def test_without_enough_people_no_upper_limit_is_known(tmp_path: Path) -> None:
+    world = World(7, candidates=5, cohort=71, photos=(3, 3), samples=500)
+    result = judge_world(world, tmp_path, scores=("max",), likeness=1.0)
+    assert set(result.assessment.ceilings[RECOGNIZER].share.tolist()) == {1.0}
+    answer = ceiling_result(result.assessment)
+    assert answer is not None and answer.share is None
+    assert answer.reason == "71 of the cohort have two photos, or of one group of it, and 72 are needed"
+
+
+def test_a_candidates_hits_do_not_choose_the_margin_that_counts(tmp_path: Path) -> None:
+    world = World(7, candidates=20, cohort=300, photos=(4, 4), samples=1000)
+    result = judge_world(world, tmp_path, scores=("max",), likeness=1.0)
+    partials, frame = result.assessment.partials[RECOGNIZER], result.frame
+    kept = held_out(frame, RECOGNIZER, frame.groups[0], result.compared.centre)
+    twins = Twins.none(len(result.compared.levels[0]))
+    made = planted(kept, result.compared.levels[0], twins, np.empty((0, 0), np.float32), 1.0)
+    likeness = Likeness(1.0, "spec")
+    before = ceiling_of(frame, RECOGNIZER, partials, [made], likeness)
+    hits = partials[0].margin_hits.copy()
+    hits[:, frame.candidates[0]] = 900
+    after = ceiling_of(frame, RECOGNIZER, [replace(partials[0], margin_hits=hits)], [made], likeness)
+    assert after.margin.tolist() == before.margin.tolist() and after.share[0] > 0.85
+    np.testing.assert_array_equal(after.share[1:], before.share[1:])

@@ -23,7 +23,7 @@ from jobs.report import write_report
 from jobs.schedule.summary import summary as night_lines
 from schemas.run.artefacts import REPORT_FILE, RESULTS_FILE, SCORES_FILE
 from schemas.run.nights import FleetReport
-from schemas.run.results import AuditResults, OverRepresentedResult, PopulationResult
+from schemas.run.results import AuditResults, CeilingResult, OverRepresentedResult, PopulationResult
 from schemas.run.tables import Verdict
 from schemas.wording import plain
 from tests.jobs.pages.test_report import change_results, counts, headline_with
@@ -155,6 +155,30 @@ def test_not_detected_names_a_share_and_its_condition_wherever_it_is_said(finish
         assert "in 72.8 or more of a million compared samples" in text
         assert "by the score max and if samples resemble people as their photos do" in text
     assert "had the power" not in page_of(finished_world)
+
+
+CEILING: dict[str, Any] = {
+    "recognizer": "tiny",
+    "people": CANDIDATES,
+    "share": 1 / 1003.9,
+    "reason": None,
+    "recognised": 0.95,
+    "match_rate": 0.9,
+    "likeness": 0.8,
+    "likeness_source": "assumed",
+}
+
+
+def test_what_nobody_exceeds_is_said_with_its_condition_or_why_not(finished_world: SmallWorld) -> None:
+    change_results(finished_world, ceiling=CeilingResult.model_validate(CEILING))
+    whom = f"none of the {CANDIDATES} people who are not flagged"
+    for text in (terminal(finished_world), first_screen(finished_world)):
+        assert f"{whom} is in more than 1 of 1,003 compared samples, as recognisably as 95 %" in text
+        assert "of the cohort's people would be, if samples show 0.8 or more" in text
+    unknown = CEILING | {"share": None, "reason": "3 have two photos"}
+    change_results(finished_world, ceiling=CeilingResult.model_validate(unknown))
+    for text in (terminal(finished_world), first_screen(finished_world)):
+        assert "among the samples at most: 3 have two photos" in text
 
 
 def test_an_error_rate_has_its_condition(finished_world: SmallWorld) -> None:
