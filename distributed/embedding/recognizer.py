@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from distributed.embedding.batch_probe import BATCH_SIZES, fastest_batch
 from distributed.runtime.onnx_graph import input_shape, make_batch_dynamic, read_model
-from distributed.runtime.onnx_session import BatchedModel
 from distributed.runtime.onnx_surgery import make_float32
+from distributed.runtime.torch_batches import CUDA_BATCH, open_images_model
 from schemas.errors import ModelError
 
-CUDA_BATCH = 64
-"""Not measured."""
 GREY = 127
 
 Float32 = NDArray[np.float32]
@@ -57,7 +55,7 @@ class Recognizer:
         make_float32(model)
         width = self.size - 2 * self.margin
         low, high = (0 - self.mean) / self.std, (255 - self.mean) / self.std
-        self._model = BatchedModel(
+        self._model = open_images_model(
             path,
             model,
             probe=(3, self.size, width) if self.channels_first else (self.size, width, 3),
@@ -84,8 +82,8 @@ class Recognizer:
         return make_batch_dynamic(model) or model
 
     def raw(self, inputs: Float32) -> Float32:
-        """The model's output that is a template, float32 (N, …), for what `prepare` gives."""
-        return self._model.run(inputs)[self.output]
+        """The model's output that is a template, in float32 (N, …), for what `prepare` gives."""
+        return self._model.reference(inputs)[self.output]
 
     @property
     def batched(self) -> bool:

@@ -61,12 +61,12 @@ class TorchModel:
         self._output = output
         probe = probe[: shape[0]]
         expected = reference(probe)
-        filled = torch.from_numpy(np.resize(probe, (shape[0], *probe.shape[1:]))).to(device)
+        filled = torch.from_numpy(np.resize(probe, (shape[0], *probe.shape[1:])))
         worst = {}
         for precision in precisions or PRECISIONS[device]:
             self.precision = precision
             self._graph = TorchGraph(model, shape, device=device, dtype=precision.dtype)
-            worst[precision.name] = _least_cosine(self(filled), expected)
+            worst[precision.name] = _least_cosine(self(filled.to(device)), expected)
             if worst[precision.name] >= LEAST_COSINE:
                 break
         else:
