@@ -23,6 +23,7 @@ CLAIMS = (
     "identities",
     "sensitivity",
     "upper_bounds",
+    "standing",
     "nights",
     "exactness",
     "example",

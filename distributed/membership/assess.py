@@ -180,7 +180,10 @@ def assess(
         partials=partials,
         scores=scores,
         judgements=with_detectability(frame, judgements, reach, membership),
-        hits=[count_hits(frame, name, levels, membership.fdr) for name, levels in partials.items()],
+        hits=[
+            count_hits(frame, name, levels, membership.fdr, judgements[0].flagged())
+            for name, levels in partials.items()
+        ],
         reach=reach,
         ceilings={
             name: ceiling_of(frame, name, partials[name], *planting) for name, planting in plantings.items()

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from distributed.membership.frame import Floats, Frame, Integers
 from distributed.reduce.partial import EDGES, Partial
-from distributed.statistics.over_representation import over_representation, over_represented
+from distributed.statistics.over_representation import more_than_cohort, over_representation, standing
 from schemas.run.tables import Role
 
+ERROR = 0.05
 EXPECTED_HITS = 1.0
 """At least so many of a person outside the training data, among all samples, at the margin that makes a hit.
 With fewer the cohort's counts have no tail to compare with: in simulated worlds one person with 3 % of the
@@ -24,7 +25,10 @@ hits beside a person's own, so the largest one is taken."""
 class HitCounts:
     """How often each candidate is hit, against the cohort; arrays in the order of the frame's candidates.
 
-    margin: by which a sample must fit the person better than anybody else.
+    margin: by which a sample must fit the person better than anybody else. more: who has more hits than the
+    spread of the cohort's explains. flagged: who is over-represented among the leaked. least_times: of those
+    who may be, the lower limit of how many times as often as the median of `others` people they are hit, NaN
+    of all others. among_flagged: these people are flagged too; else they are all other candidates.
     """
 
     recognizer: str
@@ -36,7 +40,11 @@ class HitCounts:
     expected: Floats
     ratio: Floats
     p_value: Floats
+    more: NDArray[np.bool_]
     flagged: NDArray[np.bool_]
+    least_times: Floats
+    others: Integers
+    among_flagged: bool
 
 
 def hit_edge(frame: Frame, partials: Sequence[Partial]) -> int:
@@ -50,8 +58,15 @@ def hit_edge(frame: Frame, partials: Sequence[Partial]) -> int:
     return int(enough[-1]) if len(enough) else 0
 
 
-def count_hits(frame: Frame, recognizer: str, partials: Sequence[Partial], fdr: float) -> HitCounts:
-    """Over-representation of every candidate, at the number of photos of their group. partials: by level."""
+def count_hits(
+    frame: Frame,
+    recognizer: str,
+    partials: Sequence[Partial],
+    fdr: float,
+    leaked: NDArray[np.bool_],
+) -> HitCounts:
+    """How often every candidate is hit, at the number of photos of their group. partials: by level; leaked:
+    bool (m,), whom the headline flags."""
     m, edge = len(frame.candidates), hit_edge(frame, partials)
     hits = np.zeros(m, dtype=np.int64)
     columns = per_million, low, high, expected, ratio, p_value = np.empty((6, m))
@@ -65,5 +80,22 @@ def count_hits(frame: Frame, recognizer: str, partials: Sequence[Partial], fdr: 
         values = (measured.per_million, measured.low, measured.high, rate, measured.ratio, measured.p_value)
         for column, value in zip(columns, values, strict=True):
             column[in_group] = value
-    flagged = over_represented(p_value, fdr)
-    return HitCounts(recognizer, EDGES[edge], hits, per_million, low, high, expected, ratio, p_value, flagged)
+    more = more_than_cohort(p_value, fdr)
+    return HitCounts(
+        *(recognizer, EDGES[edge], hits, per_million, low, high, expected, ratio, p_value, more),
+        *_among(hits, partials[0].samples, leaked | more),
+    )
+
+
+def _among(
+    hits: Integers, samples: int, leaked: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], Floats, Integers, bool]:
+    """Who of the leaked is over-represented among them; against all other candidates if only one leaked."""
+    people = np.flatnonzero(leaked)
+    flagged, times, others = np.zeros(len(hits), np.bool_), np.full(len(hits), np.nan), np.zeros(len(hits))
+    alone = len(people) == 1
+    if len(people) and len(hits) > 1:
+        rest = np.delete(hits, people) if alone else None
+        found = standing(hits[people], samples, rest, ERROR)
+        flagged[people], times[people], others[people] = found.outstanding(), found.least_times, found.others
+    return flagged, times, others.astype(np.int64), not alone

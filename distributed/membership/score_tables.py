@@ -167,5 +167,7 @@ def _hits_of(frame: Frame, hits: HitCounts, at_most: Floats) -> pa.Table:
         pa.array(hits.p_value),
         pa.array(hits.flagged),
         pa.array(at_most, mask=at_most >= 1),
+        pa.array(hits.more),
+        _nullable(hits.least_times),
     ]
     return pa.Table.from_arrays(columns, schema=OVER_REPRESENTATION_SCHEMA)

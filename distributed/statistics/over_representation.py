@@ -12,6 +12,8 @@ from distributed.statistics.calibration import Q_DECIMALS, conformal_p_values, s
 from distributed.statistics.similarity import Floats, Integers
 
 CONFIDENCE = 0.95
+TIMES = 3
+"""So many times as often as others who leak must somebody be hit to be called over-represented."""
 MILLION = 1e6
 # In simulated worlds 5 % found more than 10 % or 20 % did, and its false alarms stayed within the level.
 TAIL_SHARE = 0.05
@@ -71,6 +73,44 @@ def _ratio(rate: Floats, expected: float) -> Floats:
     return np.where(rate > 0, np.inf, np.nan)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How often r people are hit against others, arrays float64 (r,).
+
+    least_times: the lower limit of a person's rate over the upper limit of the median of the others'. others:
+    int64 (r,), how many these are.
+    """
+
+    least_times: Floats
+    others: Integers
+
+    def outstanding(self) -> NDArray[np.bool_]:
+        """Who is hit more than TIMES as often as the median of the others."""
+        flags: NDArray[np.bool_] = self.least_times > TIMES
+        return flags
+
+
+def standing(hits: Integers, samples: int, others: Integers | None, error: float) -> Standing:
+    """Compare r people's hits of `samples`, int64 (r,), with the others' among them, or with `others`.
+
+    others: int64 (o,), hits of other people; None: each is compared with the rest of the r, who must be two
+    or more. Limits are Clopper and Pearson's, one-sided, at error / 2r, so that with r people the chance that
+    anybody's is wrong is at most `error` on the side of the person, and half of it for each other person's.
+    Nothing is assumed of how rates are spread. Raises ValueError if there is nobody to compare with.
+    """
+    r = len(hits)
+    if others is None and r < 2:
+        raise ValueError("one person cannot be compared with the others of one")
+    level = error / 2 / max(1, r)
+    low = np.where(hits > 0, beta.ppf(level, np.maximum(hits, 1), samples - hits + 1), 0.0)
+    rivals = hits if others is None else others
+    high = np.where(rivals < samples, beta.ppf(1 - level, rivals + 1, np.maximum(samples - rivals, 1)), 1.0)
+    if others is not None:
+        return Standing(low / np.median(high), np.full(r, len(others)))
+    medians = np.array([np.median(np.delete(high, place)) for place in range(r)])
+    return Standing(low / medians, np.full(r, r - 1))
+
+
 def tail_p_values_of_hits(hits: Integers, cohort_hits: Integers) -> Floats:
     """P-values, float64 (m,), of "this hit rate comes from the spread of rates outside the training data".
 
@@ -126,7 +166,7 @@ def _log_excess(hits: Integers, floor: int) -> Floats:
     return excess
 
 
-def over_represented(p: Floats, fdr: float) -> NDArray[np.bool_]:
+def more_than_cohort(p: Floats, fdr: float) -> NDArray[np.bool_]:
     """Which of m candidates are flagged, bool (m,): Holm 1979, Scand. J. Statist. 6(2), at level fdr.
 
     It bounds the chance that anybody is flagged wrongly, under any dependence, and so the false discovery

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from math import floor
 
 from schemas.printable import printable
-from schemas.run.results import CeilingResult, Interval, PopulationResult, PowerResult, ScoreResult
+from schemas.run.results import (
+    CeilingResult,
+    Interval,
+    OverRepresentedResult,
+    PopulationResult,
+    PowerResult,
+    ScoreResult,
+)
 from schemas.wording import PERCENT, likeness_text, people, per_million, share, silence_text
 
 Shown = Callable[[str], str]
@@ -68,6 +76,21 @@ def condition_of(power: PowerResult) -> str:
     if power.likeness is None or power.likeness_source is None:
         return "by the score max and if samples resemble people as their photos do"
     return likeness_text(power.likeness, power.likeness_source)
+
+
+def against_others(person: OverRepresentedResult) -> str:
+    """How many times as often as whom somebody is hit."""
+    assert person.least_times is not None and person.others is not None, "known since version 0.2"
+    whom = (
+        "flagged or with more hits than any non-member"
+        if person.among_flagged
+        else "among the candidates, as nobody else is flagged"
+    )
+    times = floor(10 * person.least_times) / 10
+    return (
+        f"with 95{PERCENT} confidence at least {times:,.1f} times as often as the median of "
+        f"{person.others:,} other{'s' if person.others > 1 else ''} {whom}"
+    )
 
 
 def ceiling_text(ceiling: CeilingResult) -> str:

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.display import ceiling_text, condition_of, people_made, short, silence_of
+from jobs.cli.display import against_others, ceiling_text, condition_of, people_made, short, silence_of
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.say import cell, say
 from schemas.printable import printable
@@ -133,8 +133,10 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
 
 def _unnamed_line(results: AuditResults, headline: ScoreResult) -> str:
     over, alike = len(results.over_represented), len(headline.resembles)
+    more = len(results.more_than_cohort)
     return (
-        f"over-represented: {over}; remarked, as their nearest samples fit a flagged person better: {alike}"
+        f"over-represented: {over}; more hits than any non-member: {more}; remarked, as their nearest "
+        f"samples fit a flagged person better: {alike}"
     )
 
 
@@ -142,6 +144,9 @@ def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
     yield from map(_over_represented_line, results.over_represented)
     measured = (person for person in results.over_represented if person.least_margin is not None)
     yield from dict.fromkeys(map(_hit_line, measured))
+    if results.more_than_cohort:
+        names = ", ".join(map(short, results.more_than_cohort))
+        yield f"more hits than any non-member, by a model of the cohort's tail: {names}"
     for name, other in headline.resembles.items():
         yield (
             f"remark: most of the samples nearest to {short(name)}, who is not flagged, fit {short(other)}, "
@@ -151,6 +156,11 @@ def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
 
 def _over_represented_line(person: OverRepresentedResult) -> str:
     rate = person.per_million
+    if person.least_times is not None:
+        return (
+            f"over-represented: {short(person.identity)}, hit by {rate.value:,.0f} per million samples "
+            f"(95 %: {rate.low:,.0f} to {rate.high:,.0f}), {plain(against_others(person))}"
+        )
     times = "" if person.ratio is None else f", {person.ratio:,.0f} times the cohort's mean"
     return (
         f"over-represented: {short(person.identity)}, hit by {rate.value:,.0f} per million samples "

@@ -14,6 +14,10 @@ OF_0_1 = "explained_p_value"
 """A column of `scores.parquet` that only version 0.1 has written."""
 
 
+NOT_IN_EARLIER = {"least_margin", "share_at_most", "more_than_cohort", "least_times"}
+"""Columns of rates that runs of version 0.1 have not."""
+
+
 def read_scores(store: RunStore) -> pa.Table:
     """`scores.parquet`. In version 0.1 `resembles` was a reason of a verdict, and its text named a person."""
     table = store.read_table(SCORES_FILE)
@@ -40,9 +44,9 @@ def read_neighbours(store: RunStore) -> pa.Table:
 def read_rates(store: RunStore) -> pa.Table:
     """`over_representation.parquet`. In version 0.1 a hit was a similarity: what that has not is null."""
     table = store.read_table(OVER_REPRESENTATION_FILE)
-    for name in ("least_margin", "share_at_most"):
-        if name not in table.schema.names:
-            table = table.append_column(name, pa.nulls(len(table), pa.float64()))
+    for field in OVER_REPRESENTATION_SCHEMA:
+        if field.name not in table.schema.names and field.name in NOT_IN_EARLIER:
+            table = table.append_column(field.name, pa.nulls(len(table), field.type))
     return table.select(OVER_REPRESENTATION_SCHEMA.names)
 
 

@@ -142,7 +142,10 @@ class SettingResult(Record):
 
 
 class OverRepresentedResult(Record):
-    """A candidate with more hits than the spread of the cohort's rates explains, by a model of its tail."""
+    """A candidate who leaked and is hit more than three times as often as the median of others.
+
+    In runs of version 0.1: one with more hits than the spread of the cohort's rates explains.
+    """
 
     identity: str
     recognizer: str
@@ -154,7 +157,18 @@ class OverRepresentedResult(Record):
     per_million: Interval
     expected_per_million: float
     ratio: float | None
-    model_p_value: float
+    model_p_value: float = Field(
+        description="that no non-member has so many hits, by a model of the cohort's tail"
+    )
+    least_times: float | None = Field(
+        None,
+        description="with 95 % confidence at least so many times the median of the others; null in runs of "
+        "version 0.1",
+    )
+    others: int | None = Field(None, description="so many other people")
+    among_flagged: bool | None = Field(
+        None, description="the others are flagged or have more hits than any non-member; else all candidates"
+    )
 
 
 class CeilingResult(Record):
@@ -341,6 +355,11 @@ class AuditResults(Record):
     headline: int
     scores: list[ScoreResult]
     over_represented: list[OverRepresentedResult]
+    more_than_cohort: list[str] = Field(
+        [],
+        description="candidates with more hits, by any recogniser, than the spread of the cohort's explains, "
+        "by a model of its tail: a second test of membership",
+    )
     ceiling: CeilingResult | None = Field(
         None, description="null if all candidates are flagged, and in runs of version 0.1"
     )

@@ -191,5 +191,7 @@ OVER_REPRESENTATION_SCHEMA = pa.schema(
         pa.field("model_p_value", pa.float64(), nullable=False),
         pa.field("over_represented", pa.bool_(), nullable=False),
         pa.field("share_at_most", pa.float64()),
+        pa.field("more_than_cohort", pa.bool_()),
+        pa.field("least_times", pa.float64()),
     ]
 )

@@ -137,6 +137,7 @@ def collect_results(
         headline=HEADLINE,
         scores=[_score(spec, assessment, judgement, labels) for judgement in assessment.judgements],
         over_represented=[result for hit in assessment.hits for result in _over_represented(assessment, hit)],
+        more_than_cohort=_more_than_cohort(assessment),
         ceiling=ceiling_result(assessment),
         population=_population(assessment),
         drift=[_drift(drift) for drift in assessment.drifts],
@@ -334,9 +335,17 @@ def _over_represented(assessment: Assessment, hits: HitCounts) -> list[OverRepre
             expected_per_million=float(hits.expected[place]),
             ratio=_finite(float(hits.ratio[place])),
             model_p_value=float(hits.p_value[place]),
+            least_times=float(hits.least_times[place]),
+            others=int(hits.others[place]),
+            among_flagged=hits.among_flagged,
         )
         for place in np.flatnonzero(hits.flagged)
     ]
+
+
+def _more_than_cohort(assessment: Assessment) -> list[str]:
+    more = np.any([hits.more for hits in assessment.hits], axis=0)
+    return [assessment.gallery.names[index] for index in assessment.frame.candidates[more]]
 
 
 def _finite(value: float) -> float | None:

@@ -13,6 +13,7 @@ from jobs.benchmarks.worlds.false_flags import false_discoveries, null_p_values,
 from jobs.benchmarks.worlds.measures import Bench, Found, Row
 from jobs.benchmarks.worlds.repeats import exactness, nights
 from jobs.benchmarks.worlds.silence import sensitivity, upper_bounds
+from jobs.benchmarks.worlds.standing import standing
 from jobs.benchmarks.worlds.strength import example, power
 from jobs.cli.exit_codes import ExitCode
 from schemas.wording import format_seconds
@@ -60,6 +61,7 @@ CLAIMS: dict[str, Callable[[Bench], Found]] = {
     "identities": identity_counts,
     "sensitivity": sensitivity,
     "upper_bounds": upper_bounds,
+    "standing": standing,
     "nights": nights,
     "exactness": exactness,
     "example": example,

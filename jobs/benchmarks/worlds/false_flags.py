@@ -28,13 +28,17 @@ from jobs.benchmarks.worlds.simulated import (
 
 def null_worlds(bench: Bench) -> Found:
     """Worlds in which nobody leaks: how many have a flag."""
-    names, count = [*SCORES, "over-representation"], NULL_FACTOR * bench.worlds
+    names, count = (
+        [*SCORES, "over-representation", "more hits than any non-member"],
+        NULL_FACTOR * bench.worlds,
+    )
     flagged = dict.fromkeys(names, 0)
     world = replace(MIXED, samples=1000, photos=(1, 1))
     for judged in bench.judged(world, count, 1, scores=SCORES):
         for judgement in judged.judgements:
             flagged[judgement.score_name] += bool(judgement.flagged().any())
-        flagged[names[-1]] += bool(judged.hits.flagged.any())
+        flagged[names[-2]] += bool(judged.hits.flagged.any())
+        flagged[names[-1]] += bool(judged.hits.more.any())
     shares = {name: Share(worlds, count) for name, worlds in flagged.items()}
     rows = [
         Row(

@@ -51,7 +51,8 @@ class World:
     drawn with probability `rate`; all other samples are of new people, or of `people` others, each as likely,
     if given. siblings: how many candidates resemble a leaked one. groups: two groups of different looks, one
     more common among candidates than in the cohort. likeness: of samples of leaked people, as of planted ones
-    (`distributed.membership.planted`).
+    (`distributed.membership.planted`). copies: how many times as often as the other leaked the first one is
+    drawn.
     """
 
     seed: int
@@ -68,12 +69,23 @@ class World:
     people: int | None = None
     groups: bool = False
     likeness: float = 1.0
+    copies: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.leaked + self.siblings > self.candidates or self.leaked * self.rate > 1:
+        if self.leaked + self.siblings > self.candidates or self.drawn > 1:
             raise ValueError("there are not so many candidates, or their rates exceed 1")
         if self.siblings and not self.leaked:
             raise ValueError("nobody is leaked whom siblings could resemble")
+
+    @property
+    def drawn(self) -> float:
+        """The share of the samples that show somebody of the leaked."""
+        return self.rate * (self.leaked + (self.copies - 1) * (self.leaked > 0))
+
+    @property
+    def rates(self) -> Floats:
+        """Of each of the leaked."""
+        return np.where(np.arange(self.leaked) == 0, self.copies, 1.0) * self.rate
 
 
 @dataclass(frozen=True)
@@ -134,12 +146,12 @@ class Simulator:
 
     def truth(self) -> Truth:
         world = self.world
-        rest = 1 - world.leaked * world.rate
-        squares = world.leaked * world.rate**2 + (rest**2 / world.people if world.people else 0.0)
+        rest = 1 - world.drawn
+        squares = float((world.rates**2).sum()) + (rest**2 / world.people if world.people else 0.0)
         groups = np.concatenate([self.candidates.group, self.cohort.group])
         names = self.names()
         return Truth(
-            {names[person]: world.rate for person in self.leaked},
+            {names[person]: rate for person, rate in zip(self.leaked, world.rates.tolist(), strict=True)},
             1 / squares if squares else float("inf"),
             frozenset(names[sibling] for sibling in self.siblings),
             {name: "second" if group else "first" for name, group in zip(names, groups, strict=True)},
@@ -166,7 +178,7 @@ class Simulator:
     def draw_samples(self, count: int) -> tuple[NDArray[np.float16], Integers]:
         """Templates of `count` samples, and the leaked candidate of each, or −1."""
         world = self.world
-        rates = np.append(np.full(world.leaked, world.rate), max(0.0, 1 - world.leaked * world.rate))
+        rates = np.append(world.rates, max(0.0, 1 - world.drawn))
         which = self._random.choice(world.leaked + 1, count, p=rates / rates.sum())
         sampled = np.append(self.leaked, -1)[which].astype(np.int64)
         new = self._people(count, 0.3) if self._others is None else self._others

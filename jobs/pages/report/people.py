@@ -13,7 +13,7 @@ from jobs.pages.page import Face, Person, Section
 from jobs.pages.run_tables import read_neighbours
 from schemas.run.results import EvidenceResult, Interval
 from schemas.run.tables import Verdict
-from schemas.wording import probability, rate
+from schemas.wording import PERCENT, probability, rate
 
 LEAST_SHOWN, MOST_SHOWN = 10, 50
 SAMPLES_SHOWN = 5
@@ -117,7 +117,18 @@ def _notes(
     nearest: Mapping[str, Sequence[Row]],
     show: Shown,
 ) -> Iterator[str]:
-    if hits is not None and hits["over_represented"]:
+    if hits is not None and hits["over_represented"] and hits["least_times"] is not None:
+        yield (
+            f"Over-represented: with 95{PERCENT} confidence hit at least {hits['least_times']:,.3g} times as "
+            "often as the median of the others who are flagged or have more hits than any non-member, or of "
+            "all other candidates if there are no such."
+        )
+    if hits is not None and hits["more_than_cohort"]:
+        yield (
+            "More hits than any non-member: more than the spread of the cohort's explains, p "
+            f"{probability(hits['model_p_value'])} by a model of its tail."
+        )
+    elif hits is not None and hits["over_represented"] and hits["least_times"] is None:
         yield (
             f"Over-represented: more hits than the spread of the cohort's explains, p "
             f"{probability(hits['model_p_value'])} by a model of its tail."

@@ -10,8 +10,9 @@ from scipy.stats import binom, binomtest, kstest
 
 from distributed.statistics.calibration import benjamini_hochberg, conformal_p_values
 from distributed.statistics.over_representation import (
+    more_than_cohort,
     over_representation,
-    over_represented,
+    standing,
     tail_p_values_of_hits,
 )
 from distributed.statistics.similarity import Floats, Integers
@@ -53,7 +54,7 @@ def hits_around_hubs(d: int, hubs: int, pull: float, random: np.random.Generator
 
 
 def flagged(hits: Integers) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return over_represented(tail_p_values_of_hits(hits[:CANDIDATES], hits[CANDIDATES:]), FDR)
+    return more_than_cohort(tail_p_values_of_hits(hits[:CANDIDATES], hits[CANDIDATES:]), FDR)
 
 
 def allowed(worlds: int) -> float:
@@ -210,7 +211,7 @@ def test_flags_equal_holms_definition(p: list[float], fdr: float) -> None:
         if round(p[j] * (len(p) - place), 12) > round(fdr, 12):
             break
         expected.add(j)
-    assert set(np.flatnonzero(over_represented(np.array(p), fdr)).tolist()) == expected
+    assert set(np.flatnonzero(more_than_cohort(np.array(p), fdr)).tolist()) == expected
 
 
 def test_bad_arguments_are_refused() -> None:
@@ -227,6 +228,35 @@ def test_bad_arguments_are_refused() -> None:
         with pytest.raises(ValueError, match="between 0 and 5"):
             over_representation(hits, 5, bad)
     with pytest.raises(ValueError, match="false discovery rate"):
-        over_represented(np.array([0.5]), 1.0)
+        more_than_cohort(np.array([0.5]), 1.0)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        over_represented(np.array([np.nan]), 0.05)
+        more_than_cohort(np.array([np.nan]), 0.05)
+
+
+SITUATIONS = {
+    "equal": (np.full(20, 0.004), 0.05),
+    "two equal and few": (np.full(2, 0.0005), 0.05),
+    "three times exactly": (np.array([0.006, 0.002, 0.002, 0.002, 0.002]), 0.05),
+    "ten times": (np.array([0.02, 0.002, 0.002, 0.002, 0.002]), None),
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_who_stands_out_of_the_leaked_is_hit_three_times_as_often(name: str) -> None:
+    random, (rates, most), trials = np.random.default_rng(0), SITUATIONS[name], 400
+    flags = np.array(
+        [standing(random.binomial(20_000, rates), 20_000, None, 0.05).outstanding() for _ in range(trials)]
+    )
+    if most is None:
+        assert flags[:, 0].mean() > 0.95 and flags[:, 1:].mean() == 0
+    else:
+        assert flags.any(axis=1).mean() <= most
+
+
+def test_who_stands_alone_is_held_against_all_candidates() -> None:
+    hits, others = np.array([600]), np.array([0, 0, 1, 0, 3, 0, 0])
+    alone = standing(hits, 20_000, others, 0.05)
+    assert alone.outstanding().tolist() == [True] and alone.others.tolist() == [7]
+    assert not standing(np.array([12]), 20_000, others, 0.05).outstanding().any()
+    with pytest.raises(ValueError, match="one person cannot be compared"):
+        standing(hits, 20_000, None, 0.05)

@@ -132,6 +132,38 @@ def test_what_a_hit_is_stands_once_beside_who_is_over_represented(finished_world
     assert text.count("fits the person better than anybody else by 0.15 or more") == 1
 
 
+@pytest.mark.parametrize(
+    ("among_flagged", "whom"),
+    [(True, "4 others flagged or with more hits than any non-member"), (False, "as nobody else is flagged")],
+)
+def test_whom_the_over_represented_are_held_against(
+    finished_world: SmallWorld, among_flagged: bool, whom: str
+) -> None:
+    name = pseudonym("person-001")
+    person = {
+        "identity": name,
+        "recognizer": "tiny",
+        "hits": 70,
+        "per_million": {"value": 7.0, "low": 5.0, "high": 9.0},
+        "expected_per_million": 1.0,
+        "ratio": 7.0,
+        "model_p_value": 0.001,
+        "least_margin": 0.15,
+        "least_times": 5.29,
+        "others": 4,
+        "among_flagged": among_flagged,
+    }
+    change_results(
+        finished_world,
+        over_represented=[OverRepresentedResult.model_validate(person)],
+        more_than_cohort=[name],
+    )
+    text = terminal(finished_world)
+    assert "with 95 % confidence at least 5.2 times as often as the median of 4 others" in text
+    assert whom in text
+    assert f"more hits than any non-member, by a model of the cohort's tail: {name[:12]}" in text
+
+
 def with_power(world: SmallWorld, **changes: Any) -> None:
     power = read_results(RunStore(str(world.run))).power
     change_results(world, power=power.model_copy(update=changes))
