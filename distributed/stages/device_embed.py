@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Iterator
@@ -113,6 +114,8 @@ class DeviceEmbedder:
         self._extractors: list[DeviceExtractor] = []
         self.detector: DeviceDetector | None = None
         if self._device == "cuda":
+            # Recorded graphs are in cycles; one that is given up while another is recorded breaks that.
+            gc.collect()
             torch.cuda.empty_cache()
         with self._on_stream():
             self.source = open_device_source(self._job, self._host, self.images_at_once)
