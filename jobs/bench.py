@@ -24,6 +24,7 @@ CLAIMS = (
     "sensitivity",
     "upper_bounds",
     "standing",
+    "roles",
     "nights",
     "exactness",
     "example",

@@ -33,6 +33,7 @@ from distributed.statistics.people.population import (
     match_counts,
     match_rates,
 )
+from distributed.statistics.people.roles import RoleTest, role_test
 from distributed.statistics.people.transitivity import transitivity
 from distributed.statistics.similarity import Floats
 from schemas.errors import InvalidSamplesError
@@ -56,13 +57,15 @@ class Diagnostics:
     """What an assessment says beside its verdicts. None of it changes one, and it takes most of the time.
 
     prefixes: rising shares of the samples, for which scores and flags are reported too. tails: extrapolated
-    p-values. set_test: one p-value of all candidates together. population: how many people are made.
+    p-values. set_test: one p-value of all candidates together. population: how many people are made. roles:
+    whether templates tell candidates from the cohort.
     """
 
     prefixes: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
     tails: bool = True
     set_test: bool = True
     population: bool = True
+    roles: bool = True
 
     def cuts(self, samples: int) -> tuple[int, ...]:
         """Rising sample ids, the last one that of all samples."""
@@ -70,7 +73,7 @@ class Diagnostics:
 
 
 ALL = Diagnostics()
-VERDICTS_ALONE = Diagnostics((), tails=False, set_test=False, population=False)
+VERDICTS_ALONE = Diagnostics((), tails=False, set_test=False, population=False, roles=False)
 
 
 class SamplePasses(Protocol):
@@ -191,6 +194,7 @@ def assess(
         population=_population(gallery, samples) if diagnostics.population else None,
         prefixes=prefixes,
         drifts=_drifts(frame),
+        roles=_role_test(frame, people) if diagnostics.roles else None,
         samples=samples,
         settings=list(_settings(comparison, passes)),
     )
@@ -314,6 +318,17 @@ def _population(gallery: EnrolledGallery, samples: Mapping[str, SampleTemplates]
     crowds = densest_clusters(templates, samples[recognizer].sample_id[first], rates.threshold)
     transitive = transitivity(templates, counts, rates)
     return Population(recognizer, identities_of(counts, rates), transitive, crowds)
+
+
+def _role_test(frame: Frame, people: Mapping[str, ComparedPeople]) -> RoleTest | None:
+    """By the first recogniser's templates of the fewest photos; within strata."""
+    names = sorted({group.stratum for group in frame.groups})
+    stratum = np.full(len(frame.gallery.names), -1, dtype=np.int64)
+    for group in frame.groups:
+        stratum[group.candidates] = stratum[group.cohort] = names.index(group.stratum)
+    judged = np.flatnonzero(stratum >= 0)
+    is_candidate = np.isin(judged, frame.candidates)
+    return role_test(next(iter(people.values())).levels[0][judged], is_candidate, stratum[judged])
 
 
 def _drifts(frame: Frame) -> list[Drift]:

@@ -23,6 +23,7 @@ from distributed.statistics.drift import Drift
 from distributed.statistics.people.operating_point import OperatingPoint
 from distributed.statistics.people.population import Cluster as Crowd
 from distributed.statistics.people.population import IdentityCount
+from distributed.statistics.people.roles import RoleTest
 from distributed.statistics.people.transitivity import Transitivity
 
 
@@ -88,6 +89,7 @@ class Assessment:
     population: Population | None
     prefixes: Sequence[Prefix]
     drifts: Sequence[Drift]
+    roles: RoleTest | None
     samples: Mapping[str, SampleTemplates]
     settings: Sequence[SettingScores] = ()
 

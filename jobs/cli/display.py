@@ -13,6 +13,7 @@ from schemas.run.results import (
     OverRepresentedResult,
     PopulationResult,
     PowerResult,
+    RoleTestResult,
     ScoreResult,
 )
 from schemas.wording import PERCENT, likeness_text, people, per_million, share, silence_text
@@ -76,6 +77,15 @@ def condition_of(power: PowerResult) -> str:
     if power.likeness is None or power.likeness_source is None:
         return "by the score max and if samples resemble people as their photos do"
     return likeness_text(power.likeness, power.likeness_source)
+
+
+def roles_text(test: RoleTestResult) -> str:
+    """That candidates and cohort are not exchangeable."""
+    return (
+        "candidates and cohort are told apart by their templates alone, by a linear classifier (AUC "
+        f"{test.auc:.2f} where 0.50 is chance, p {test.p_value:.2g}): they are not exchangeable people, and "
+        "the p-values and error rates hold only if they are; match the cohort, or use strata"
+    )
 
 
 def against_others(person: OverRepresentedResult) -> str:

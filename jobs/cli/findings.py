@@ -13,7 +13,15 @@ from rich.table import Column, Table
 
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.display import against_others, ceiling_text, condition_of, people_made, short, silence_of
+from jobs.cli.display import (
+    against_others,
+    ceiling_text,
+    condition_of,
+    people_made,
+    roles_text,
+    short,
+    silence_of,
+)
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.say import cell, say
 from schemas.printable import printable
@@ -115,6 +123,8 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     if results.population is not None:
         lines.append(_population_line(results.population))
     lines += [_drift_line(drift) for drift in results.drift if drift.warns]
+    if results.roles is not None and results.roles.warns:
+        lines.append(f"warning: {roles_text(results.roles)}")
     lines += overlap_lines(results.overlap, named=named)
     if results.ledger is not None:
         lines.append(

@@ -225,6 +225,18 @@ class DriftResult(Record):
     warns: bool
 
 
+class RoleTestResult(Record):
+    """Whether a linear classifier tells candidates from the cohort by their templates alone.
+
+    auc: of people whom it was not fitted on; 0.5 is chance. p_value: by a permutation test within strata.
+    warns: the sides are not exchangeable.
+    """
+
+    auc: float
+    p_value: float
+    warns: bool
+
+
 class EvidenceResult(Record):
     """What a flag rests on: a copy of one photo, or the person across photos. See docs/method.md."""
 
@@ -365,6 +377,9 @@ class AuditResults(Record):
     )
     population: PopulationResult | None
     drift: list[DriftResult]
+    roles: RoleTestResult | None = Field(
+        None, description="null without a stratum that has both sides, and in runs of version 0.1"
+    )
     evidence: list[EvidenceResult] = Field(description="of the candidates whom the headline flags")
     ledger: LedgerResult | None
     seconds: dict[str, float] = Field(

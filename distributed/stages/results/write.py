@@ -31,7 +31,8 @@ from distributed.stages.results.evaluation import auc, evaluation_of
 from distributed.stages.results.evidence import collect_evidence
 from distributed.stages.results.ledger import enter_audit
 from distributed.stages.shards import ShardsMade
-from distributed.statistics.drift import Drift
+from distributed.statistics.drift import WARN_BELOW, Drift
+from distributed.statistics.people.roles import RoleTest
 from distributed.statistics.power import DETECTION_POWER
 from distributed.storage.authorisation import overrides
 from distributed.storage.store import RunStore
@@ -50,6 +51,7 @@ from schemas.run.results import (
     PopulationResult,
     PrefixResult,
     RecognizerResult,
+    RoleTestResult,
     SampleCounts,
     ScoreResult,
     SettingResult,
@@ -141,10 +143,17 @@ def collect_results(
         ceiling=ceiling_result(assessment),
         population=_population(assessment),
         drift=[_drift(drift) for drift in assessment.drifts],
+        roles=_roles(assessment.roles),
         evidence=collect_evidence(spec, assessment, headline, device),
         ledger=enter_audit(spec, assessment, headline, verdict),
         seconds=dict(seconds) | stages,
     )
+
+
+def _roles(test: RoleTest | None) -> RoleTestResult | None:
+    if test is None:
+        return None
+    return RoleTestResult(auc=test.auc, p_value=test.p_value, warns=test.p_value < WARN_BELOW)
 
 
 def _drift(drift: Drift) -> DriftResult:

@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from jobs.benchmarks.worlds.counts import hit_intervals, identity_counts
+from jobs.benchmarks.worlds.exchangeability import roles
 from jobs.benchmarks.worlds.false_flags import false_discoveries, null_p_values, null_worlds
 from jobs.benchmarks.worlds.measures import Bench, Found, Row
 from jobs.benchmarks.worlds.repeats import exactness, nights
@@ -62,6 +63,7 @@ CLAIMS: dict[str, Callable[[Bench], Found]] = {
     "sensitivity": sensitivity,
     "upper_bounds": upper_bounds,
     "standing": standing,
+    "roles": roles,
     "nights": nights,
     "exactness": exactness,
     "example": example,

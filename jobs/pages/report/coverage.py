@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Section, Table
 from schemas.printable import printable
-from schemas.run.results import DriftResult, GroupResult, SampleCounts
+from schemas.run.results import DriftResult, GroupResult, RoleTestResult, SampleCounts
 from schemas.run.tables import Outcome, Role
 from schemas.wording import probability, share
 
@@ -35,9 +35,8 @@ def coverage_section(run: FinishedRun) -> Section:
             ),
             Table(
                 ("property", "candidates", "cohort", "p", ""),
-                list(map(_drift_row, results.drift)),
-                "Were candidates and cohort photographed alike? The p-values rest on it; only these "
-                "properties are looked at.",
+                [*map(_drift_row, results.drift), *_roles_rows(results.roles)],
+                "Are candidates and cohort alike? The p-values rest on it; only this is looked at.",
             ),
         ],
     )
@@ -87,6 +86,13 @@ def _group_row(group: GroupResult) -> list[str]:
     counts = [f"{count:,}" for count in (group.photos, group.candidates, group.cohort)]
     together = "never" if group.flaggable_from is None else f"{group.flaggable_from:,}"
     return [printable(group.stratum), *counts, probability(group.smallest_p_value), together]
+
+
+def _roles_rows(test: RoleTestResult | None) -> Iterator[list[str]]:
+    if test is not None:
+        conclusion = "tell them apart" if test.warns else "do not tell them apart"
+        name = "templates, by a linear classifier of roles"
+        yield [name, f"AUC {test.auc:.2f}", "0.50 is chance", probability(test.p_value), conclusion]
 
 
 def _drift_row(drift: DriftResult) -> list[str]:

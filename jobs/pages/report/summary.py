@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from jobs.cli.display import ceiling_text, condition_of, sentence, silence_of
+from jobs.cli.display import ceiling_text, condition_of, roles_text, sentence, silence_of
 from jobs.cli.overlap import overlap_warnings
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import BAD, GOOD, OPEN, Summary
@@ -38,13 +38,17 @@ def summary_of(run: FinishedRun, *, with_faces: bool) -> Summary:
     results = run.results
     return Summary(
         verdict=verdict,
-        tone=OPEN if tone == GOOD and results.gallery_warnings else tone,
+        tone=OPEN if tone == GOOD and _in_doubt(results) else tone,
         counts=f"{counts}, at a false-discovery rate of {share(results.power.fdr)}, from "
         f"{results.samples.rows:,} samples",
         certainty=list(_certainty(run)),
         open_questions=list(_open_questions(run)),
         warning=_warning(run, with_faces),
     )
+
+
+def _in_doubt(results: AuditResults) -> bool:
+    return bool(results.gallery_warnings) or (results.roles is not None and results.roles.warns)
 
 
 def _warning(run: FinishedRun, with_faces: bool) -> str:
@@ -137,6 +141,8 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
         for drift in results.drift
         if drift.warns
     )
+    if results.roles is not None and results.roles.warns:
+        yield sentence(roles_text(results.roles))
     if run.headline.verdicts[Verdict.NOT_DETECTED]:
         yield (
             "Not detected does not mean that a person was not used: more samples or another recogniser may "

@@ -17,13 +17,19 @@ from jobs.pages.comparison.content import measures_table
 from jobs.pages.comparison.content import summary_of as comparison_of
 from jobs.pages.comparison.run_comparison import RunComparison, compare_runs
 from jobs.pages.finished_run import FinishedRun, read_finished
-from jobs.pages.page import GOOD
+from jobs.pages.page import GOOD, OPEN
 from jobs.pages.report.summary import summary_of
 from jobs.report import write_report
 from jobs.schedule.summary import summary as night_lines
 from schemas.run.artefacts import REPORT_FILE, RESULTS_FILE, SCORES_FILE
 from schemas.run.nights import FleetReport
-from schemas.run.results import AuditResults, CeilingResult, OverRepresentedResult, PopulationResult
+from schemas.run.results import (
+    AuditResults,
+    CeilingResult,
+    OverRepresentedResult,
+    PopulationResult,
+    RoleTestResult,
+)
 from schemas.run.tables import Verdict
 from schemas.wording import plain
 from tests.jobs.pages.test_report import change_results, counts, headline_with
@@ -211,6 +217,23 @@ def test_what_nobody_exceeds_is_said_with_its_condition_or_why_not(finished_worl
     change_results(finished_world, ceiling=CeilingResult.model_validate(unknown))
     for text in (terminal(finished_world), first_screen(finished_world)):
         assert "among the samples at most: 3 have two photos" in text
+
+
+def test_sides_that_templates_tell_apart_are_told_of(
+    finished_world: SmallWorld,
+) -> None:
+    found = (
+        "told apart by their templates alone, by a linear classifier (AUC 0.63 where 0.50 is chance, p 0.002)"
+    )
+    with_nobody_flagged(finished_world, 0, CANDIDATES, 0)
+    for warns in (False, True):
+        test = RoleTestResult(auc=0.631, p_value=0.002, warns=warns)
+        change_results(finished_world, roles=test)
+        for text in (terminal(finished_world), first_screen(finished_world)):
+            assert (found in text) is warns
+        tone = summary_of(run_of(finished_world), with_faces=False).tone
+        assert tone == (OPEN if warns else GOOD)
+        assert "templates, by a linear classifier of roles AUC 0.63" in page_of(finished_world)
 
 
 def test_an_error_rate_has_its_condition(finished_world: SmallWorld) -> None:
