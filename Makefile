@@ -11,7 +11,7 @@ READY := $(VENV)/.ready-$(DEVICE)
 BUILDS_cpu := onnxruntime faiss-cpu
 BUILDS_gpu := onnxruntime-gpu faiss-gpu
 
-.PHONY: demo test soak check install gpu clean
+.PHONY: demo test soak check docs install gpu clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo/gallery.py examples/demo/gallery
@@ -29,6 +29,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The pages of docs/ as a site, in build/docs; a dead link is an error, unless `--quiet` hides it.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 install: $(READY)
 
