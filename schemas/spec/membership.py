@@ -61,7 +61,7 @@ class MembershipSpec(Frozen):
     likeness: Auto | Annotated[float, Field(gt=0, le=1)] = Field(
         "auto",
         description="how much of what a photo shows of a person a sample shows, for what is said of those "
-        "who are not flagged; auto: as samples of the flagged show, or 0.8 where these are fewer than five",
+        "who are not flagged; auto: as samples of the flagged show, or 0.6 where these are fewer than five",
     )
     photos: Auto | PositiveInt = Field(
         "auto", description="photos used of an identity; fewer make the cohort larger: see `idleak plan`"
