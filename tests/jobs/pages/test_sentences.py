@@ -263,7 +263,7 @@ def test_of_power_no_more_is_said_than_the_cohort_gives(finished_world: SmallWor
     with_power(finished_world, match_rate=0.9, share_for_power={"0.95": 1.2345e-4})
     for text in (terminal(finished_world), first_screen(finished_world)):
         assert "124 of a million compared samples" in text
-        assert "if samples show 0.8 or more of what a photo shows of a person (assumed" in text
+        assert "if samples show 0.6 or more of what a photo shows of a person (assumed" in text
 
 
 @pytest.mark.parametrize(("counted", "interval"), [(COUNTED, True), (MIXED, False)])
