@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import click
 
+from distributed.storage.receipt import require_writable
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
+from distributed.storage.store_faults import store_error
 from distributed.storage.trail import digests, record
-from jobs.cli.arguments import reveal_option, run_argument
+from jobs.cli.arguments import FILE, reveal_option, run_argument
 from jobs.cli.command import guarded
 from jobs.cli.display import Shown, as_stored, displayed
 from jobs.cli.exit_codes import ExitCode
@@ -20,6 +23,7 @@ from jobs.pages.figure_files import FigureFile, files_of
 from jobs.pages.finished_run import FinishedRun, Row, read_finished
 from jobs.pages.looking import device_to_look_with
 from jobs.pages.page import Face, render
+from jobs.pages.report.annex import annex_markdown, annex_section
 from jobs.pages.report.figures import draw_figures
 from jobs.pages.report.people import nearest_of, people_at_risk, people_section
 from jobs.pages.report.provenance import provenance_section
@@ -41,16 +45,29 @@ FaceMaker = Callable[[FinishedRun, Nearest], dict[str, list[Face]]]
     help="show a photo of each person most at risk beside the nearest samples, made again",
 )
 @reveal_option
-def command(run: str, *, with_faces: bool, reveal: bool) -> int:
-    return guarded(lambda: _run(run, with_faces=with_faces, reveal=reveal))
+@click.option(
+    "--annex",
+    type=FILE,
+    metavar="FILE.md",
+    help="write the evidence annex as Markdown too, with a block for a model card; nobody is named in it",
+)
+def command(run: str, *, with_faces: bool, reveal: bool, annex: Path | None) -> int:
+    return guarded(lambda: _run(run, annex, with_faces=with_faces, reveal=reveal))
 
 
-def _run(location: str, *, with_faces: bool, reveal: bool) -> ExitCode:
+def _run(location: str, annex: Path | None, *, with_faces: bool, reveal: bool) -> ExitCode:
+    require_writable(annex, "--annex")
     store, shown = open_to_read(location, "report", reveal=reveal, faces=with_faces)
     deleted = write_report(store, with_faces=with_faces, shown=shown)
     wrote = digests(store, REPORT_FILE, *store.sizes(FIGURES_PREFIX))
     record(store, "reported", wrote=wrote, deleted=deleted)
     say(f"{store.location}/{REPORT_FILE}: {'with' if with_faces else 'without'} faces, figures beside it")
+    if annex is not None:
+        try:
+            annex.write_text(annex_markdown(read_finished(store)), encoding="utf-8")
+        except OSError as error:
+            raise store_error("write", str(annex), error) from error
+        say(f"{annex}: the evidence annex")
     return ExitCode.OK
 
 
@@ -80,7 +97,11 @@ def report_page(
         name=printable(run.results.name),
         created=run.results.created[:10],
         summary=summary_of(run, with_faces=face_maker is not None),
-        sections=[people_section(run, rows, nearest, show, faces), *sections_of(run, figures, show)],
+        sections=[
+            people_section(run, rows, nearest, show, faces),
+            *sections_of(run, figures, show),
+            annex_section(run),
+        ],
         provenance=provenance_section(run),
     )
 

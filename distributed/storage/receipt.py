@@ -46,7 +46,7 @@ def write_receipt(
     return path
 
 
-def require_writable(copy: Path | None) -> None:
-    """Raise UsageError, before anything is deleted, if the copy of a receipt would have no folder."""
+def require_writable(copy: Path | None, option: str = "--receipt") -> None:
+    """Raise UsageError, before anything is done, if the file that an option names would have no folder."""
     if copy is not None and not copy.resolve().parent.is_dir():
-        raise UsageError(f"--receipt {copy}: there is no folder {copy.resolve().parent}; make it")
+        raise UsageError(f"{option} {copy}: there is no folder {copy.resolve().parent}; make it")

@@ -23,7 +23,7 @@ def provenance_section(run: FinishedRun) -> Section:
             "tables on the same kind of CPU. The spec is below, with absolute paths."
         ],
         tables=[
-            _fields(("", "as the spec says"), _permission(results), "On whose word, and on what terms."),
+            _fields(("", "as the spec says"), permission(results), "On whose word, and on what terms."),
             _fields(("what", "sha256"), _digests(results), "Digests."),
             _fields(("field", "value"), results.fingerprint, "What the samples follow from."),
             Table(
@@ -50,7 +50,7 @@ def provenance_section(run: FinishedRun) -> Section:
     )
 
 
-def _permission(results: AuditResults) -> dict[str, str]:
+def permission(results: AuditResults) -> dict[str, str]:
     """The authorisation, what overrode it, and the licences of all models."""
     given = results.authorisation or {"authorisation": "none was given"}
     facts = {name.replace("_", " "): value for name, value in given.items()}

@@ -85,7 +85,7 @@ def test_the_report_is_one_safe_page_that_begins_with_the_verdict(finished_world
     assert "Not detected does not mean" not in page.text, "nobody is"
     results = read_results(RunStore(str(finished_world.run)))
     assert results.verdict_fingerprint_sha256 in page.text
-    spec = html_of(finished_world).split("<pre>")[1].split("</pre>")[0]
+    spec = html_of(finished_world).split("<pre>")[-1].split("</pre>")[0]
     assert yaml.safe_load(html.unescape(spec)) == results.model_dump(mode="json")["spec"]
 
 
