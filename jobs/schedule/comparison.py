@@ -88,7 +88,7 @@ def accept(state: NightState, evidence: NightEvidence, comparison: Comparison, b
         {"by": by, "on": on, "evidence": evidence, "findings": baseline(evidence, comparison)}
     )
     state.accept(accepted)
-    state.tell(state.told() - {finding.identity for finding in accepted.findings})
+    state.tell(state.notified() - {finding.identity for finding in accepted.findings})
     return accepted
 
 

@@ -76,7 +76,7 @@ def _reported(state: NightState, record: NightRecord, status: str) -> ReportEntr
     accepted = state.accepted()
     known = set() if accepted is None else {finding.identity for finding in accepted.findings}
     new = [] if record.comparison is None else [finding.identity for finding in record.comparison.new]
-    unaccepted, hook_knows = [name for name in new if name not in known], state.told()
+    unaccepted, hook_knows = [name for name in new if name not in known], state.notified()
     return ReportEntry.model_validate(
         {
             "key": record.key,

@@ -77,12 +77,12 @@ class NightState:
     def accept(self, accepted: Accepted) -> None:
         self._write(ACCEPTED_FILE, accepted)
 
-    def told(self) -> set[str]:
+    def notified(self) -> set[str]:
         return set(self._read(TOLD_FILE, Told).identities) if self._has(TOLD_FILE) else set()
 
     def tell(self, identities: set[str]) -> None:
         """Keep that the hook was told of just these."""
-        if identities != self.told():
+        if identities != self.notified():
             self._write(TOLD_FILE, Told(identities=sorted(identities)))
 
     def _has(self, path: str) -> bool:

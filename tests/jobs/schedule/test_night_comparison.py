@@ -104,7 +104,7 @@ def test_what_is_pending_stays_in_the_accepted_night_and_what_is_resolved_does_n
     assert kept is not None and {finding.identity for finding in kept.findings} == {"ada", "bob", "dan"}
     # The night of the first finding is kept.
     assert {finding.identity: finding.night for finding in kept.findings}["bob"] == FIRST
-    assert state.told() == {"zoe"}
+    assert state.notified() == {"zoe"}
 
 
 def scores(values: NDArray[np.float64]) -> pa.Table:
@@ -147,7 +147,7 @@ def test_damaged_nights_are_refused(tmp_path: Path) -> None:
 
 def test_nights_are_kept_in_a_bucket_as_in_a_folder(bucket: str) -> None:
     state = NightState(f"{bucket}/gan")
-    assert state.latest() is None and state.accepted() is None and state.told() == set()
+    assert state.latest() is None and state.accepted() is None and state.notified() == set()
     for night in (FIRST, SECOND):
         state.write(NightRecord(key="gan", night=night, outcome="skipped", started="", seconds=0, missed=[]))
     latest = state.latest()

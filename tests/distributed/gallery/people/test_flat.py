@@ -10,7 +10,7 @@ from distributed.gallery.people.adapters import list_source
 from distributed.gallery.people.listing import Listing
 from schemas.errors import SpecError
 from schemas.spec.people.flat import FlatPeople
-from tests.distributed.gallery.people.test_folders import names, save, told
+from tests.distributed.gallery.people.test_folders import names, notices_of, save
 
 
 def listed(root: Path) -> Listing:
@@ -37,7 +37,7 @@ def test_other_names_are_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("who is who")
     listing = listed(tmp_path)
     assert names(listing) == ["Ada/Ada_1.png"]
-    assert told(listing) == {
+    assert notices_of(listing) == {
         "left out: 2 photos whose name does not end in _ and a number": ["_1.png", "group.png"],
         "left out: 1 folder in the folder": ["inner"],
         "left out: 1 file, no image by name or first bytes": ["README.md"],

@@ -29,7 +29,7 @@ def names(listing: Listing) -> list[str]:
     return [f"{photo.identity}/{photo.name}" for photo in listing.photos]
 
 
-def told(listing: Listing) -> dict[str, list[str]]:
+def notices_of(listing: Listing) -> dict[str, list[str]]:
     return {notice.text: list(notice.details) for notice in listing.notices}
 
 
@@ -53,7 +53,7 @@ def test_strays_do_not_stop_the_others_and_are_named(tmp_path: Path) -> None:
     listing = listed(tmp_path)
     # A damaged photo is one that must be refused, and not passed over.
     assert names(listing) == ["a/1.png", "a/broken.jpg", "a/unnamed"]
-    assert told(listing) == {
+    assert notices_of(listing) == {
         "left out: 1 file beside the folders of people": ["beside.png"],
         "left out: 1 folder without a photo": ["empty"],
         "left out: 2 files, no image by name or first bytes": ["a/Thumbs.db", "a/empty.txt"],
@@ -124,7 +124,7 @@ def test_the_choice_of_photos_depends_on_names_and_seed_alone(tmp_path: Path) ->
     save(tmp_path / "other" / "b" / "0.png")
     first, other = listed(tmp_path / "first", at_most=3), listed(tmp_path / "other", at_most=3)
     assert names(first) == names(other)[:3] and names(other)[3:] == ["b/0.png"]
-    assert list(told(first)) == [
+    assert list(notices_of(first)) == [
         "9 photos are left out by at_most: 3 of each person were chosen by the seed 0"
     ]
     assert not any(notice.warns for notice in first.notices)

@@ -13,7 +13,7 @@ from distributed.gallery.people.adapters import list_source
 from distributed.gallery.people.listing import Listing
 from schemas.errors import SpecError
 from schemas.spec.people.image_list import ListPeople
-from tests.distributed.gallery.people.test_folders import names, save, told
+from tests.distributed.gallery.people.test_folders import names, notices_of, save
 from tests.support.people import pseudonym
 from tests.support.small_world import SmallWorld
 
@@ -36,7 +36,7 @@ def test_celebas_list(folder: Path) -> None:
     (folder / "identity_CelebA.txt").write_text("000001.jpg 2880\n000002.jpg 2937\n")
     listing = listed(folder, folder / "identity_CelebA.txt")
     assert names(listing) == ["2880/000001.jpg", "2937/000002.jpg"]
-    assert told(listing) == {
+    assert notices_of(listing) == {
         "identity_CelebA.txt: its columns are separated by spaces": [],
         "identity_CelebA.txt: it has no header, so its columns are taken as image and identity": [],
         "left out: 1 image that the list does not name": ["deep/000003.jpg"],
@@ -64,14 +64,14 @@ def test_a_databases_export_brings_attributes(folder: Path, suffix: str) -> None
     assert listing.attributes == {"group": {"Jo": "x", "Al": "y"}}
     assert (
         f"list{suffix}: columns x: no attributes of people, as photos of one person differ in them"
-        in told(listing)
+        in notices_of(listing)
     )
 
 
 def test_names_without_a_suffix_as_in_vggface2(folder: Path) -> None:
     listing = listed(folder, "NAME_ID,identity\n000001,n1\ndeep/000003,n1\n000002,n2\n", image="NAME_ID")
     assert names(listing) == ["n1/000001.jpg", "n1/deep/000003.jpg", "n2/000002.jpg"]
-    assert list(told(listing)) == ["list.csv: it names images without their suffix, .jpg"]
+    assert list(notices_of(listing)) == ["list.csv: it names images without their suffix, .jpg"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_lists_that_cannot_serve_say_why(folder: Path, table: str, says: str) ->
 def test_a_row_that_is_there_twice_is_counted(folder: Path) -> None:
     listing = listed(folder, "image,identity\n000001.jpg,Jo\n000001.jpg,Jo\n")
     assert names(listing) == ["Jo/000001.jpg"]
-    assert "1 row of the list say again what another one says" in told(listing)
+    assert "1 row of the list say again what another one says" in notices_of(listing)
 
 
 def test_strata_may_be_columns_of_lists(small_world: SmallWorld) -> None:

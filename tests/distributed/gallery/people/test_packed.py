@@ -22,7 +22,7 @@ from schemas.spec.gallery import GallerySpec
 from schemas.spec.people.image_list import ListPeople
 from schemas.spec.people.parquet import ParquetPeople
 from schemas.spec.people.webdataset import WebdatasetPeople
-from tests.distributed.gallery.people.test_folders import names, save, told
+from tests.distributed.gallery.people.test_folders import names, notices_of, save
 
 
 def picture(level: int) -> bytes:
@@ -68,7 +68,7 @@ def test_tars_with_several_images_a_name(tmp_path: Path) -> None:
         in_tars(tmp_path, identity="json", field="id")
     listing = in_tars(tmp_path, member="jpg", identity="json", field="id")
     assert names(listing) == ["3/0.tar/a"] and encoded(listing) == [picture(1)]
-    assert list(told(listing)) == ["left out: 1 image of other suffixes than jpg"]
+    assert list(notices_of(listing)) == ["left out: 1 image of other suffixes than jpg"]
     with pytest.raises(SpecError, match=r"a.json of .* names no identity: it is no JSON object with the key"):
         in_tars(tmp_path, member="jpg", identity="json", field="who")
     with pytest.raises(SpecError, match="has no identity: set `identity`"):
@@ -116,7 +116,9 @@ def test_the_hubs_parquet_with_class_names(tmp_path: Path) -> None:
     assert names(listing) == ["Jo/train-0.parquet/0", "Ada/train-0.parquet/1", "Jo/train-0.parquet/2"]
     assert encoded(listing) == [picture(0), picture(1), picture(2)]
     assert encoded(listing)[::-1] == [picture(2), picture(1), picture(0)]
-    assert list(told(listing)) == ["identities are named as the classes of 'label', which the files declare"]
+    assert list(notices_of(listing)) == [
+        "identities are named as the classes of 'label', which the files declare"
+    ]
     pq.write_table(hub_table([1, 2], ["Ada", "Jo"]), tmp_path / "train-1.parquet")
     with pytest.raises(SpecError, match="row 1: 2 is none of the 2 classes"):
         in_parquet(tmp_path)

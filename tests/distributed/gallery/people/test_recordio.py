@@ -16,7 +16,7 @@ from distributed.sampling.images.places import PlaceReader
 from distributed.sampling.images.recordio import Record, read_record
 from schemas.errors import SpecError
 from schemas.spec.people.recordio import RecordioPeople
-from tests.distributed.gallery.people.test_folders import names, told
+from tests.distributed.gallery.people.test_folders import names, notices_of
 from tests.support.recordio import MAGIC, framed, packed, write, write_insightface
 
 
@@ -36,7 +36,7 @@ def test_insightfaces_files_are_people_by_their_labels(tmp_path: Path, vector: b
     photos = {0: [picture(0), picture(1)], 7: [picture(2)], 11: [picture(3)] * 3}
     listing = listed(write_insightface(tmp_path / "train.rec", photos, vector=vector))
     assert names(listing) == ["0/1", "0/2", "7/3", "11/4", "11/5", "11/6"]
-    assert list(told(listing)) == ["train.rec: by its record 0, 6 records are images, and 4 are not"]
+    assert list(notices_of(listing)) == ["train.rec: by its record 0, 6 records are images, and 4 are not"]
     encoded = [PlaceReader().encoded(photo.place) for photo in listing.photos]
     assert encoded == [*photos[0], *photos[7], *photos[11]]
 
