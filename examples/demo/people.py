@@ -1,145 +1,24 @@
 """Synthetic people: a seed is an identity, a photo number is one photograph of it.
 
 Every face is drawn from geometry. No photograph of anybody was used, so nobody's face can leak.
-Coordinates are in pixels of the ArcFace 112 × 112 template, measured from the point between the eyes:
-x to the right, y down, z towards the camera. Pixel centres are at whole numbers.
+What a person looks like is in person.py, the shape of a head and the coordinates in geometry.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from functools import lru_cache
-
 import cv2
 import numpy as np
+from geometry import HEAD_CENTRE_Y, Points, Pose, band, face_outline, flat, lift, oval, pose_of
 from numpy.typing import NDArray
+from person import Person, Shot, draw_person, draw_shot
 
-Points = NDArray[np.float64]  # N × 2, or N × 3 once lifted
 Image = NDArray[np.uint8]  # height × width × 3, RGB
 Colour = NDArray[np.float64]  # three values of 0..255
 
 SIZE = 112
-TEMPLATE: Points = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
 SUPERSAMPLE = 2
 SUBPIXEL_BITS = 4
-IDENTITY_STREAM, PHOTO_STREAM = 11, 12
-RADII = np.array([45.0, 62.0, 42.0])  # the ellipsoid on which the features lie
-HEAD_CENTRE_Y = 12.0
-
-
-@dataclass(frozen=True)
-class Person:
-    """What stays the same in every photo of somebody. Lengths in template pixels, the rest without unit."""
-
-    face_width: float
-    jaw_width: float
-    chin_length: float
-    jaw_power: float
-    skin_tone: float
-    skin_red: float
-    eye_distance: float
-    eye_width: float
-    eye_height: float
-    eye_slant: float
-    eye_hue: float
-    eye_light: float
-    brow_height: float
-    brow_thickness: float
-    brow_arch: float
-    brow_slant: float
-    nose_length: float
-    nose_width: float
-    nose_bridge: float
-    nose_depth: float
-    mouth_drop: float
-    mouth_width: float
-    lip_upper: float
-    lip_lower: float
-    lip_red: float
-    hair_light: float
-    hair_red: float
-    hair_line: float
-    hair_part: float
-    hair_fringe: float
-    hair_volume: float
-    hair_length: float
-    ear_size: float
-    beard: float
-    moustache: float
-    beard_rise: float
-    mole_x: float
-    mole_y: float
-    mole_size: float
-    second_mole_x: float
-    second_mole_y: float
-    second_mole_size: float
-    glasses: float
-    glasses_width: float
-    glasses_height: float
-    glasses_power: float
-    glasses_dark: float
-    cheeks: float
-
-
-RANGES: dict[str, tuple[float, float]] = {
-    "face_width": (36, 46), "jaw_width": (0.72, 1.0), "chin_length": (54, 68), "jaw_power": (0.55, 1.15),
-    "skin_tone": (0, 1), "skin_red": (-1, 1),
-    "eye_distance": (15, 20), "eye_width": (6.2, 9.5), "eye_height": (2.2, 4.6), "eye_slant": (-0.22, 0.22),
-    "eye_hue": (0, 1), "eye_light": (0, 1),
-    "brow_height": (7.5, 13), "brow_thickness": (0.9, 3.2), "brow_arch": (-0.5, 4), "brow_slant": (-0.2, 0.2),
-    "nose_length": (16, 24), "nose_width": (5, 10.5), "nose_bridge": (1.5, 4), "nose_depth": (8, 17),
-    "mouth_drop": (37, 45), "mouth_width": (10.5, 18.5), "lip_upper": (1.2, 4.5), "lip_lower": (1.8, 6),
-    "lip_red": (0, 1),
-    "hair_light": (0, 1), "hair_red": (0, 1), "hair_line": (-42, -20), "hair_part": (-1, 1),
-    "hair_fringe": (-10, 10), "hair_volume": (1, 13), "hair_length": (-25, 75), "ear_size": (5, 12),
-    "beard": (-1.2, 0.8), "moustache": (-1.2, 0.9), "beard_rise": (0, 1),
-    "mole_x": (-30, 30), "mole_y": (8, 48), "mole_size": (-1.0, 2.2),
-    "second_mole_x": (-30, 30), "second_mole_y": (-28, 40), "second_mole_size": (-1.6, 2.0),
-    "glasses": (-1.6, 1), "glasses_width": (9.5, 14.5), "glasses_height": (7, 12),
-    "glasses_power": (0.35, 1), "glasses_dark": (0, 1), "cheeks": (0, 1),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Shot:
-    """What differs between two photos of somebody. Angles in radians."""
-
-    yaw: float
-    pitch: float
-    roll: float
-    light_x: float
-    light_y: float
-    ambient: float
-    exposure: float
-    warmth: float
-    smile: float
-    mouth_open: float
-    blink: float
-    gaze: float
-    blur: float
-    noise: float
-
-
-def draw_person(seed: int) -> Person:
-    """The identity of `seed`: each parameter uniform in its range, independent of the others."""
-    rng = np.random.default_rng([IDENTITY_STREAM, seed])
-    return Person(**{field.name: float(rng.uniform(*RANGES[field.name])) for field in fields(Person)})
-
-
-def draw_shot(rng: np.random.Generator) -> Shot:
-    """Pose, light, expression and camera of one photo."""
-    normal = rng.standard_normal(6)
-    return Shot(
-        yaw=float(np.clip(0.20 * normal[0], -0.5, 0.5)), pitch=float(np.clip(0.10 * normal[1], -0.25, 0.25)),
-        roll=float(0.05 * normal[2]), light_x=float(rng.uniform(-0.8, 0.8)),
-        light_y=float(rng.uniform(-0.8, 0.3)), ambient=float(rng.uniform(0.55, 0.85)),
-        exposure=float(1 + 0.08 * normal[3]), warmth=float(0.03 * normal[4]),
-        smile=float(rng.uniform(-0.3, 1)), mouth_open=float(max(0.0, rng.uniform(-1, 1))),
-        blink=float(rng.uniform(0.75, 1.05)),
-        gaze=float(0.4 * normal[5]), blur=float(rng.uniform(0, 0.9)), noise=float(rng.uniform(0, 5)),
-    )  # fmt: skip
+PHOTO_STREAM = 12
 
 
 def photograph(seed: int, photo: int) -> Image:
@@ -165,104 +44,6 @@ def draw_face(canvas: Canvas, person: Person, shot: Shot) -> None:
     draw_moles(canvas, person)
     draw_hair(canvas, person)
     draw_glasses(canvas, person)
-
-
-# ---- geometry
-
-
-@dataclass(frozen=True)
-class Pose:
-    """An affine projection: template pixels = matrix @ (x, y, z) + shift."""
-
-    matrix: NDArray[np.float64]
-    shift: NDArray[np.float64]
-
-
-def pose_of(person: Person, shot: Shot) -> Pose:
-    """The head turned as the shot says, then aligned to the template by its five landmarks."""
-    turn = rotation(shot)[:2]
-    seen = landmarks(person) @ turn.T
-    similarity, shift = fit_similarity(seen, TEMPLATE)
-    return Pose(similarity @ turn, shift)
-
-
-def rotation(shot: Shot) -> NDArray[np.float64]:
-    """3 × 3: yaw, then pitch. Roll is left to the alignment, which would undo most of it."""
-    (cy, sy), (cp, sp) = (np.cos(shot.yaw), np.sin(shot.yaw)), (np.cos(shot.pitch), np.sin(shot.pitch))
-    yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-    return np.asarray(roll_matrix(shot.roll * 0.5) @ pitch @ yaw)
-
-
-def roll_matrix(angle: float) -> NDArray[np.float64]:
-    """3 × 3 rotation in the image plane."""
-    return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-
-
-def landmarks(person: Person) -> Points:
-    """5 × 3: eyes, tip of the nose, corners of the mouth."""
-    p = person
-    flat = np.array(
-        [
-            [-p.eye_distance, 0],
-            [p.eye_distance, 0],
-            [0, p.nose_length],
-            [-p.mouth_width, p.mouth_drop],
-            [p.mouth_width, p.mouth_drop],
-        ]
-    )
-    return lift(flat, np.array([0, 0, p.nose_depth, 0, 0]))
-
-
-def fit_similarity(source: Points, target: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least-squares rotation, scale and shift from source to target (Umeyama 1991, without reflection)."""
-    p, q = source @ [1, 1j], target @ [1, 1j]
-    centred = p - p.mean()
-    factor = np.vdot(centred, q - q.mean()) / np.vdot(centred, centred)
-    shift = q.mean() - factor * p.mean()
-    matrix = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
-    return matrix, np.array([shift.real, shift.imag])
-
-
-def lift(points: Points, bulge: float | NDArray[np.float64] = 0.0) -> Points:
-    """N × 2 onto the front of the head: N × 3, raised by `bulge`."""
-    x, y = points[:, 0] / RADII[0], (points[:, 1] - HEAD_CENTRE_Y) / RADII[1]
-    z = RADII[2] * np.sqrt(np.maximum(1 - x**2 - y**2, 0.04))
-    return np.column_stack([points, z + bulge])
-
-
-def flat(points: Points, depth: float = 0.0) -> Points:
-    """N × 2 on a plane through the head: N × 3."""
-    return np.column_stack([points, np.full(len(points), depth)])
-
-
-@lru_cache(maxsize=64)
-def circle(count: int, power: float) -> Points:
-    """`count` points of a unit superellipse; power 1 is round, towards 0 it is square."""
-    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    cos, sin = np.cos(angle), np.sin(angle)
-    return np.column_stack([np.sign(cos) * np.abs(cos) ** power, np.sign(sin) * np.abs(sin) ** power])
-
-
-def oval(x: float, y: float, width: float, height: float, power: float = 1.0, count: int = 20) -> Points:
-    """A superellipse about (x, y) with these half-axes."""
-    return np.asarray(circle(count, round(power, 2)) * np.array([width, height]) + np.array([x, y]))
-
-
-def band(x: NDArray[np.float64], upper: NDArray[np.float64], lower: NDArray[np.float64]) -> Points:
-    """The region between two curves over the same x."""
-    return np.column_stack([np.concatenate([x, x[::-1]]), np.concatenate([upper, lower[::-1]])])
-
-
-def face_outline(person: Person) -> Points:
-    """The edge of the face: half an ellipse above, a jaw of its own shape below."""
-    angle = np.linspace(0, np.pi, 20)
-    cos, sin = np.cos(angle), np.sin(angle)
-    top = np.column_stack([-cos * person.face_width, HEAD_CENTRE_Y - sin * 62])
-    taper = person.jaw_width + (1 - person.jaw_width) * (1 - sin)
-    jaw = np.sign(cos) * np.abs(cos) ** person.jaw_power * person.face_width * taper
-    low = np.column_stack([jaw, HEAD_CENTRE_Y + sin * (person.chin_length - HEAD_CENTRE_Y)])
-    return np.concatenate([top, low])
 
 
 # ---- colours
