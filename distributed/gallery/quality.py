@@ -33,12 +33,12 @@ LEAST_FACES, GOOD_FACES = 0.1, 0.8
 class FaceShare:
     """In how many photos the detector has found a face, of those that it has searched."""
 
-    found: int
+    with_face: int
     searched: int
 
     @property
     def share(self) -> float:
-        return self.found / self.searched
+        return self.with_face / self.searched
 
     @property
     def quality(self) -> Quality:
@@ -92,7 +92,7 @@ def face_share(table: pa.Table) -> FaceShare | None:
 
 
 def face_text(faces: FaceShare) -> str:
-    return f"a face was found in {faces.found:,} of {faces.searched:,} photos ({faces.share:.0%})"
+    return f"a face was found in {faces.with_face:,} of {faces.searched:,} photos ({faces.share:.0%})"
 
 
 def separation_text(separation: Separation) -> str:

@@ -96,6 +96,6 @@ def _among(
     alone = len(people) == 1
     if len(people) and len(hits) > 1:
         rest = np.delete(hits, people) if alone else None
-        found = standing(hits[people], samples, rest, ERROR)
-        flagged[people], times[people], others[people] = found.outstanding(), found.least_times, found.others
+        rates = standing(hits[people], samples, rest, ERROR)
+        flagged[people], times[people], others[people] = rates.outstanding(), rates.least_times, rates.others
     return flagged, times, others.astype(np.int64), not alone

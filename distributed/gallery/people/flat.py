@@ -29,13 +29,13 @@ def list_people(spec: FlatPeople) -> Listing:
             f"{spec.path} holds no photo that is named after somebody, such as Ada_King_0001.jpg; for a "
             "folder per person give the kind folders, for a table of images the kind list: docs/people.md"
         )
-    found = (
+    left_out = (
         (others, "photo", "whose name does not end in _ and a number"),
         (folders, "folder", "in the folder"),
     )
     notices = [
         Notice(f"left out: {counted(len(paths), noun)} {what}", tree.named(paths))
-        for paths, noun, what in found
+        for paths, noun, what in left_out
         if paths
     ]
     return listing_of(photos, [*notices, *tree.notices()])

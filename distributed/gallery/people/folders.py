@@ -41,9 +41,9 @@ def list_folders(root: Path) -> Listing:
 
 
 def _left_out(tree: Tree, beside: list[Path], empty: list[Path]) -> list[Notice]:
-    found = ((beside, "file", "beside the folders of people"), (empty, "folder", "without a photo"))
+    left_out = ((beside, "file", "beside the folders of people"), (empty, "folder", "without a photo"))
     return [
         Notice(f"left out: {counted(len(paths), noun)} {what}", tree.named(paths))
-        for paths, noun, what in found
+        for paths, noun, what in left_out
         if paths
     ]

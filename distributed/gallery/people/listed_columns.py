@@ -40,12 +40,12 @@ def attributes_of(
 
 
 def _notices(table: TextTable, attributes: Collection[str], differing: Collection[str]) -> list[Notice]:
-    found = (
+    columns = (
         (attributes, "taken as attributes of people"),
         (differing, "no attributes of people, as photos of one person differ in them"),
     )
     return [
         Notice(f"{table.path.name}: columns {', '.join(names)}: {what}", warns=False)
-        for names, what in found
+        for names, what in columns
         if names
     ]

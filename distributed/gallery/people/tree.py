@@ -64,13 +64,13 @@ class Tree:
 
     def notices(self) -> list[Notice]:
         """What was left out, by name below the root."""
-        found = (
+        left_out = (
             (self.strays, "file", ", no image by name or first bytes"),
             (self.hidden, "folder", " beginning with a dot"),
         )
         return [
             Notice(f"left out: {counted(len(paths), noun)}{what}", self.named(paths))
-            for paths, noun, what in found
+            for paths, noun, what in left_out
             if paths
         ]
 

@@ -43,8 +43,8 @@ def sensitivity(bench: Bench) -> Found:
         kind = _Kind(name, world)
         named = _named(next(bench.judged(world, 1, 100 + place, **kind.membership)))
         leaky = replace(world, leaked=LEAKED, rate=named.share)
-        found = [_found(judged) for judged in bench.judged(leaky, count, 110 + place, **kind.membership)]
-        shares[name] = share = Share(sum(found), LEAKED * count)
+        detected = [_found(judged) for judged in bench.judged(leaky, count, 110 + place, **kind.membership)]
+        shares[name] = share = Share(sum(detected), LEAKED * count)
         rows.append(
             Row(
                 f"who is in the share of the samples that not detected names is found, {name}",

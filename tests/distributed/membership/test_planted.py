@@ -92,14 +92,14 @@ def test_planted_samples_are_what_the_search_finds_of_them(judged: JudgedWorld, 
         own = dict(enumerate(range(place * VARIANTS, (place + 1) * VARIANTS)))
         near = partial.neighbours
         for variant, row in own.items():
-            (found,) = (
+            (column,) = (
                 np.flatnonzero(near.sample_id[person] == row) if row in near.sample_id[person] else (-1,)
             )
-            if found >= 0:
-                assert near.similarity[person, found] == pytest.approx(
+            if column >= 0:
+                assert near.similarity[person, column] == pytest.approx(
                     made.similarity[place, variant], abs=1e-5
                 )
-                assert near.margin[person, found] == pytest.approx(made.margin[place, variant], abs=1e-5)
+                assert near.margin[person, column] == pytest.approx(made.margin[place, variant], abs=1e-5)
     hits = np.stack([(made.lead >= edge).sum(axis=1) for edge in EDGES])
     others = np.setdiff1d(np.arange(len(people)), kept.person)
     assert np.abs(partial.margin_hits[:, kept.person] - hits).mean() < 0.5

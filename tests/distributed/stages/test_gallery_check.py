@@ -214,7 +214,7 @@ def photos_with(detected: int, missed: int) -> pa.Table:
 )
 def test_the_detectors_share_of_photos_is_judged(detected: int, missed: int, quality: Quality) -> None:
     share = face_share(photos_with(detected, missed))
-    assert share is not None and (share.found, share.searched) == (detected, detected + missed)
+    assert share is not None and (share.with_face, share.searched) == (detected, detected + missed)
     assert share.quality is quality
     warnings = GalleryQuality({}, share).warnings()
     assert len(warnings) == (quality is not Quality.GOOD)

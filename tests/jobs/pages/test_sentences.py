@@ -222,7 +222,7 @@ def test_what_nobody_exceeds_is_said_with_its_condition_or_why_not(finished_worl
 def test_sides_that_templates_tell_apart_are_told_of(
     finished_world: SmallWorld,
 ) -> None:
-    found = (
+    sentence = (
         "told apart by their templates alone, by a linear classifier (AUC 0.63 where 0.50 is chance, p 0.002)"
     )
     with_nobody_flagged(finished_world, 0, CANDIDATES, 0)
@@ -230,7 +230,7 @@ def test_sides_that_templates_tell_apart_are_told_of(
         test = RoleTestResult(auc=0.631, p_value=0.002, warns=warns)
         change_results(finished_world, roles=test)
         for text in (terminal(finished_world), first_screen(finished_world)):
-            assert (found in text) is warns
+            assert (sentence in text) is warns
         tone = summary_of(run_of(finished_world), with_faces=False).tone
         assert tone == (OPEN if warns else GOOD)
         assert "templates, by a linear classifier of roles AUC 0.63" in page_of(finished_world)
