@@ -49,6 +49,11 @@ OF_FILES = {"io", "os", "pathlib", "pyarrow", "shutil", "tempfile"}
 LARGEST_ROOM = 16
 ROOMS_BY_NAME = {"jobs": "one file a command, of which there are as many as there are"}
 """Folders that hold more files than LARGEST_ROOM, with the reason."""
+LONGEST_FILE = 400
+LONG_FILES = {
+    "distributed/statistics/people/population.py": "one estimator of a count, with its rates and limits"
+}
+"""Files of more lines than LONGEST_FILE, with the reason."""
 
 
 def module_name(path: Path) -> str:
@@ -169,6 +174,16 @@ def test_no_room_holds_more_than_a_reader_can() -> None:
     files = [path.relative_to(ROOT).parent.as_posix() for path in MODULES.values() if path.name[0] != "_"]
     crowded = {folder: files.count(folder) for folder in set(files) if files.count(folder) > LARGEST_ROOM}
     assert crowded.keys() == ROOMS_BY_NAME.keys(), crowded
+
+
+def test_no_file_is_longer_than_a_reader_can_hold() -> None:
+    others = [path for folder in ("examples", "deploy", "tests") for path in (ROOT / folder).rglob("*.py")]
+    lines = {
+        path.relative_to(ROOT).as_posix(): len(path.read_bytes().splitlines())
+        for path in [*MODULES.values(), *others]
+    }
+    long = {name for name, count in lines.items() if count > LONGEST_FILE}
+    assert long == LONG_FILES.keys()
 
 
 def test_jobs_holds_the_commands_and_no_other_file() -> None:
