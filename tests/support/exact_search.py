@@ -72,18 +72,18 @@ def _are_twins(a: int, b: int, twins: PairsOfPeople) -> bool:
     return (a, b) in twins or (b, a) in twins
 
 
-def require_equal(found: Partial, expected: Partial) -> None:
+def require_equal(actual: Partial, expected: Partial) -> None:
     """Equal to the last bit, but for margins, which are equal to within MARGIN_ERROR."""
     for name in ("similarity", "sample_id", "best_other"):
         np.testing.assert_array_equal(
-            getattr(found.neighbours, name), getattr(expected.neighbours, name), err_msg=name
+            getattr(actual.neighbours, name), getattr(expected.neighbours, name), err_msg=name
         )
     np.testing.assert_allclose(
-        found.neighbours.margin, expected.neighbours.margin, rtol=0, atol=MARGIN_ERROR, err_msg="margin"
+        actual.neighbours.margin, expected.neighbours.margin, rtol=0, atol=MARGIN_ERROR, err_msg="margin"
     )
-    np.testing.assert_array_equal(found.margin_hits, expected.margin_hits, err_msg="margin_hits")
-    np.testing.assert_array_equal(found.hits, expected.hits, err_msg="hits")
-    assert found.samples == expected.samples
+    np.testing.assert_array_equal(actual.margin_hits, expected.margin_hits, err_msg="margin_hits")
+    np.testing.assert_array_equal(actual.hits, expected.hits, err_msg="hits")
+    assert actual.samples == expected.samples
 
 
 def as_bytes(partial: Partial) -> tuple[bytes, ...]:

@@ -43,7 +43,9 @@ def sensitivity(bench: Bench) -> Found:
         kind = _Kind(name, world)
         named = _named(next(bench.judged(world, 1, 100 + place, **kind.membership)))
         leaky = replace(world, leaked=LEAKED, rate=named.share)
-        detected = [_found(judged) for judged in bench.judged(leaky, count, 110 + place, **kind.membership)]
+        detected = [
+            _detected(judged) for judged in bench.judged(leaky, count, 110 + place, **kind.membership)
+        ]
         shares[name] = share = Share(sum(detected), LEAKED * count)
         rows.append(
             Row(
@@ -64,7 +66,7 @@ def _named(judged: JudgedWorld) -> Detectable:
     return largest
 
 
-def _found(judged: JudgedWorld) -> int:
+def _detected(judged: JudgedWorld) -> int:
     """How many of the leaked have the smallest p-value, which flags one alone."""
     calibrated = judged.judgements[0].calibrated
     return int((calibrated.p_value <= calibrated.floor)[judged.leaked()].sum())
