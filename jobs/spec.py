@@ -1,4 +1,5 @@
-"""`idleak spec`: print the reference of its keys, of generators, people, a fleet or commands, as Markdown."""
+"""`idleak spec`: print the reference of its keys, of generators, people, a fleet or commands, as Markdown;
+or a JSON Schema."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import click
 from jobs.cli.arguments import require_at_most_one
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.strict_command import StrictCommand
+from schemas.json_schema import DESCRIBED, json_schema
 from schemas.spec.reference import fleet_reference, generator_reference, people_reference, spec_reference
 
 HEAD = ("| word | what it is |", "|---|---|")
@@ -19,8 +21,12 @@ HEAD = ("| word | what it is |", "|---|---|")
 @click.option("--people", is_flag=True, help="the keys of each kind of source of people")
 @click.option("--fleet", is_flag=True, help="the keys of a fleet of nightly audits")
 @click.option("--commands", is_flag=True, help="the commands of idleak, with their options")
-def command(**wanted: bool) -> int:
-    require_at_most_one({f"--{name}": given for name, given in wanted.items()})
+@click.option("--schema", type=click.Choice(list(DESCRIBED)), help="the JSON Schema of this file of a run")
+def command(schema: str | None, **wanted: bool) -> int:
+    require_at_most_one({f"--{name}": given for name, given in wanted.items()} | {"--schema": schema})
+    if schema is not None:
+        print(json_schema(schema), end="")
+        return ExitCode.OK
     name = next((name for name, given in wanted.items() if given), "")
     print(REFERENCES.get(name, spec_reference)(), end="")
     return ExitCode.OK
