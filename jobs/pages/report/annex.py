@@ -184,13 +184,13 @@ def _false_flags(run: FinishedRun) -> str:
 def _exchangeability(results: AuditResults) -> str:
     warned = [printable(drift.property) for drift in results.drift if drift.warns]
     roles = results.roles
-    told = (
+    separation = (
         "Not tested on templates, by an earlier version"
         if roles is None
         else f"Candidates told from the cohort by templates: AUC {roles.auc:.2f}, p {roles.p_value:.2g}"
     )
     differ = f"; they differ in {', '.join(warned)}" if warned else ""
-    return f"{told}{differ}. All error rates rest on it, and no test shows that it holds."
+    return f"{separation}{differ}. All error rates rest on it, and no test shows that it holds."
 
 
 def _markdown_table(table: Table) -> str:
