@@ -154,8 +154,13 @@ def _fits(height: int, width: int) -> bool:
 
 
 def _read_output(path: Path, trial: Sequence[Float32]) -> int:
-    """The number of the output that is a template. Some models give its norm, one number, besides."""
-    vectors = [i for i, output in enumerate(trial) if output.size > 1]
+    """The number of the output that is a template, or the only output.
+
+    AdaFace gives its norm besides, one number, and CurricularFace the feature map that it is made of.
+    """
+    vectors = [i for i, output in enumerate(trial) if 1 < output.size == max(output.shape)]
+    if len(trial) == 1 and trial[0].size > 1:
+        return 0
     if len(vectors) != 1:
         raise ModelError(
             f"{path} is not a face recogniser: expected one output with a template per face,"

@@ -177,6 +177,9 @@ def exported_as(kind: str, shape: Shape = ("n", 3, 112, 112)) -> onnx.ModelProto
     if kind == "norm":
         nodes.append(helper.make_node("ReduceL2", ["e"], ["norm"], axes=[1]))
         outputs["norm"] = ("n", 1)
+    if kind == "feature map":
+        nodes.append(helper.make_node("Relu", ["x"], ["map"]))
+        outputs["map"] = ("n", 3, 112, 112)
     model = make_model(nodes, shape=shape, outputs=outputs, constants={"axes": [2, 3]})
     if kind == "float16":
         model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
@@ -187,7 +190,7 @@ def exported_as(kind: str, shape: Shape = ("n", 3, 112, 112)) -> onnx.ModelProto
 FACES = np.random.default_rng(3).integers(0, 256, (11, 112, 112, 3), np.uint8)
 
 
-@pytest.mark.parametrize("kind", ["four axes", "norm", "float16", "batch of four"])
+@pytest.mark.parametrize("kind", ["four axes", "norm", "feature map", "float16", "batch of four"])
 def test_recognisers_of_every_export_give_the_same_templates(tmp_path: Path, kind: str) -> None:
     plain = open_tiny(save(exported_as("plain"), tmp_path / "plain.onnx"), std=(255, 255, 255)).embed(FACES)
     shape: Shape = (4, 3, 112, 112) if kind == "batch of four" else ("n", 3, 112, 112)
