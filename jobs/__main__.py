@@ -23,6 +23,7 @@ JOBS = {
     "sample": "draw the samples and embed their faces",
     "enroll": "embed the gallery's photos",
     "reduce": "neighbours, scores, verdicts, results.json",
+    "init": "write a spec from a generator, people and the models that are there",
     "plan": "what an audit would cost and could find, without running it",
     "submit": "run an audit as a job of a Ray cluster, follow it, stop it",
     "nightly": "repeat the audits of a fleet, and tell what is new",

@@ -88,7 +88,7 @@ def _put_in_place(source: Path, folder: Path) -> None:
 def _find(folder: Path, task: Task) -> Path:
     # Some packs hold a folder of their own name; macOS leaves files `._name.onnx` that are no models.
     for path in sorted(folder.rglob("*.onnx")):
-        if not path.name.startswith(".") and _task_of(path) == task:
+        if not path.name.startswith(".") and task_of(path) == task:
             return path
     raise ModelError(
         f"{folder} holds no {task} model: give the path of an ONNX file, or delete the folder of a pack to "
@@ -96,7 +96,7 @@ def _find(folder: Path, task: Task) -> Path:
     )
 
 
-def _task_of(path: Path) -> Task | None:
+def task_of(path: Path) -> Task | None:
     """What a model of a pack is for, by the rules of insightface.model_zoo.ModelRouter.
 
     That begins detectors at five outputs. RetinaFace has three, and no recogniser has.
@@ -107,5 +107,7 @@ def _task_of(path: Path) -> Task | None:
     match input_shape(model):
         # Crops of 192 belong to landmarks, of 96 to attributes.
         case (_, _, int(height), int(width)) if height == width >= 112 and height != 192 and height % 16 == 0:
+            return "recognition"
+        case (_, 3, 112, 96) | (_, 112, 96, 3):
             return "recognition"
     return None

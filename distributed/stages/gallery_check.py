@@ -12,7 +12,7 @@ from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Executor
 from distributed.gallery.photos import Photo
 from distributed.gallery.quality import GalleryQuality, face_text, measure_gallery, separation_text
-from distributed.stages.input_trial import Trial, few_photos, try_inputs
+from distributed.stages.input_trial import Trial, few_photos, other_inputs, try_inputs
 from distributed.statistics.people.separation import FMR, MatedRate, Quality, Separation
 from schemas.errors import RecognizerError
 from schemas.run.results import Interval, MatedResult, SeparationResult
@@ -107,15 +107,16 @@ def _cause(spec: AuditSpec, recognizer: RecognizerSpec, photos: Sequence[Photo],
         extra={"event": "trying"},
     )
     threads = capacity.threads if capacity.device != "cpu" else os.cpu_count() or 1
-    trials = try_inputs(spec, recognizer, chosen, capacity.device, threads)
+    trials = try_inputs(spec, recognizer, chosen, capacity.device, threads, other_inputs(recognizer))
     working = [trial for trial in trials if trial.separation.quality is Quality.GOOD]
     if working:
-        named = ", ".join(map(_trial_text, working[:MOST_NAMED]))
+        named = ", ".join(map(trial_text, working[:MOST_NAMED]))
         return f"on {len(chosen)} of its photos, {named}: correct faces.recognizers.input"
     return _other_cause(spec, recognizer, trials)
 
 
-def _trial_text(trial: Trial) -> str:
+def trial_text(trial: Trial) -> str:
+    """Its preprocessing, and what it separates."""
     mated = trial.separation.mated
     figure = f"the mean cosine is {trial.separation.mean:.2f}" if mated is None else f"TAR is {mated.tar:.2f}"
     return f"with {input_text(trial.input)} {figure}"
@@ -133,7 +134,7 @@ def _numbers(values: Sequence[float]) -> str:
 
 
 def _other_cause(spec: AuditSpec, recognizer: RecognizerSpec, trials: Sequence[Trial]) -> str:
-    best = f" (best: {_trial_text(trials[0])})" if trials else ""
+    best = f" (best: {trial_text(trials[0])})" if trials else ""
     if spec.gallery.detector:
         likely = (
             "the model file, a preprocessing that is none of these, or the same people under two names is "

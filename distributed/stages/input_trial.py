@@ -34,10 +34,20 @@ def few_photos(photos: Sequence[Photo]) -> list[Photo]:
     return [photos[row] for row in chosen_photos(people.astype(np.int64), TRIED_PEOPLE, TRIED_PHOTOS)]
 
 
+def other_inputs(recognizer: RecognizerSpec) -> list[RecognizerInput]:
+    """The usual preprocessings, without the spec's own."""
+    return [chosen for chosen in usual_inputs() if chosen != recognizer.input]
+
+
 def try_inputs(
-    spec: AuditSpec, recognizer: RecognizerSpec, photos: Sequence[Photo], device: str, threads: int
+    spec: AuditSpec,
+    recognizer: RecognizerSpec,
+    photos: Sequence[Photo],
+    device: str,
+    threads: int,
+    inputs: Sequence[RecognizerInput],
 ) -> list[Trial]:
-    """The usual preprocessings that give templates, best first, and the spec's own not among them.
+    """Those of the preprocessings that give templates, best first.
 
     photos: of the gallery, from `few_photos`. Empty if fewer than two people have a usable photo. Raises
     ModelError or DeviceError if a model cannot be loaded.
@@ -50,16 +60,14 @@ def try_inputs(
     if len(np.unique(people)) < 2:
         return []
     trials = []
-    for chosen in usual_inputs():
-        if chosen == recognizer.input:
-            continue
+    for chosen in inputs:
         templates = embed_under(chosen, path, crops, device=device, threads=threads)
         if templates is not None:
             trials.append(Trial(chosen, measure_separation(templates, people)))
-    return sorted(trials, key=_merit, reverse=True)
+    return sorted(trials, key=merit, reverse=True)
 
 
-def _merit(trial: Trial) -> tuple[float, float]:
+def merit(trial: Trial) -> tuple[float, float]:
     mated = trial.separation.mated
     # Of two that differ by a pair or so, the one that keeps people further apart.
     return (0.0 if mated is None else round(mated.tar, 1), trial.separation.decidability)

@@ -9,6 +9,7 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import helper
 
+from distributed.embedding.alignment import ARCFACE_TEMPLATE
 from tests.support.tiny_models import Shape, make_model
 
 STRIDES = (8, 16, 32)
@@ -92,3 +93,27 @@ def retinaface(
         heads.nodes.append(helper.make_node("Add", ["plain", "zeros"], [names["loc"]]))
     side = fixed or 640
     return make_model(heads.nodes, shape=(1, 3, side, side), outputs=outputs, constants=heads.constants)
+
+
+def centre_detector(side: int) -> onnx.ModelProto:
+    """An SCRFD for inputs of side × side that sees one face, in the middle of every image."""
+    seen = {"score": [0.9], "box": [1.5] * 4, "landmarks": ((ARCFACE_TEMPLATE - 56) / 32).ravel().tolist()}
+    rows = {stride: (side // stride) ** 2 * 2 for stride in STRIDES}
+    constants: dict[str, ArrayLike] = {"to": np.array([-1, 1, 1]), "zero": np.array([0.0])}
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Reshape", ["nothing", "to"], ["none"]),
+    ]
+    outputs: dict[str, Shape] = {}
+    for kind, row in seen.items():
+        for stride in STRIDES:
+            values = np.zeros((1, rows[stride], len(row)))
+            if stride == 16:
+                cells = side // stride
+                values[0, 2 * (cells * cells // 2 + cells // 2)] = row
+            name = f"{kind}{stride}"
+            constants[f"{name}_values"] = values
+            nodes.append(helper.make_node("Add", [f"{name}_values", "none"], [name]))
+            outputs[name] = ("n", rows[stride], len(row))
+    return make_model(nodes, shape=("n", 3, side, side), outputs=outputs, constants=constants)

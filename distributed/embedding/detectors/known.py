@@ -34,6 +34,6 @@ def detector_text(path: Path) -> str:
     model = read_model(path)
     family = family_of(path, model)
     return (
-        f"the detector is a {family.name} by its {len(model.graph.output)} outputs: it is given "
+        f"the detector's family is {family.name}, by its {len(model.graph.output)} outputs: it is given "
         f"{family.pixels.text}, and boxes that overlap by more than {family.overlap:g} are of one face"
     )

@@ -44,7 +44,7 @@ class OnnxImageGenerator:
                 device=device,
                 threads=threads,
             )
-        if problem := output_problem(self._run(np.zeros(1, np.int64)), spec.output):
+        if problem := output_problem(self.outputs(np.zeros(1, np.int64)), spec.output):
             raise ModelError(f"{path} {problem}")
 
     @property
@@ -55,14 +55,15 @@ class OnnxImageGenerator:
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """The images of `ids`; one that cannot be an image is invalid."""
-        return to_images(self._run(ids), self._spec.output)
+        return to_images(self.outputs(ids), self._spec.output)
 
     def _feeds(self, ids: NDArray[np.int64]) -> dict[str, Any]:
         others = self._inputs.others(ids)
         named = {given: others[name] for name, given in self._form.others.items()}
         return {self._form.latent: self._inputs.latents(ids)} | named
 
-    def _run(self, ids: NDArray[np.int64]) -> Float32:
+    def outputs(self, ids: NDArray[np.int64]) -> Float32:
+        """What the network gives for `ids`, N first, in its own range and layout."""
         if self._one is not None:
             return self._one.run(self._inputs.latents(ids))[self._form.output]
         return self._many.run(self._feeds(ids))[self._form.output]

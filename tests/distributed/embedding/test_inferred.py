@@ -28,8 +28,8 @@ def test_the_record_says_which_family_a_detector_is_of(small_world: SmallWorld) 
     assert main(["sample", str(with_detector(small_world, sizes=[64]))]) == ExitCode.OK
     (text,) = RunRecord.model_validate_json((small_world.run / "run.json").read_bytes()).faces
     assert text == (
-        "the detector is a YuNet by its 12 outputs: it is given bgr mean (0, 0, 0) std 1, and boxes that "
-        "overlap by more than 0.3 are of one face"
+        "the detector's family is YuNet, by its 12 outputs: it is given bgr mean (0, 0, 0) std 1, and boxes "
+        "that overlap by more than 0.3 are of one face"
     )
 
 

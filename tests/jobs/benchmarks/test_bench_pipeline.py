@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import helper
 
-from distributed.embedding.alignment import ARCFACE_TEMPLATE
 from distributed.stages.embed import ShardEmbedder, ShardJob
 from jobs.__main__ import main
 from jobs.benchmarks.peers import Peer, PlainOnnxruntime, open_stock, stints_of
@@ -23,44 +21,20 @@ from schemas.spec.load import load_spec
 from tests.jobs.benchmarks.test_bench_reduce import numbers_of, rows_of
 from tests.support.assets import needs_assets
 from tests.support.small_world import SmallWorld
-from tests.support.tiny_models import make_model, save
+from tests.support.tiny_detectors import centre_detector
+from tests.support.tiny_models import save
 
 SIDE = 64
-STRIDES = (8, 16, 32)
 STAGES = [
     f"{stage}, batches of {batch}" for batch in (1, 32) for stage in ("generate", "detect", "align and embed")
 ]
 RAY_ROWS = ["whole, Ray, 1 × 1 thread", "whole, Ray, 2 × 1 thread"]
 
 
-def tiny_detector(path: Path) -> Path:
-    """An SCRFD for inputs of SIDE × SIDE that sees one face, in the middle of every image."""
-    seen = {"score": [0.9], "box": [1.5] * 4, "landmarks": ((ARCFACE_TEMPLATE - 56) / 32).ravel().tolist()}
-    rows = {stride: (SIDE // stride) ** 2 * 2 for stride in STRIDES}
-    constants: dict[str, np.ndarray] = {"to": np.array([-1, 1, 1]), "zero": np.array([0.0])}
-    nodes = [
-        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1, 2, 3], keepdims=0),
-        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-        helper.make_node("Reshape", ["nothing", "to"], ["none"]),
-    ]
-    outputs = {}
-    for kind, row in seen.items():
-        for stride in STRIDES:
-            values = np.zeros((1, rows[stride], len(row)))
-            if stride == 16:
-                values[0, 2 * (2 * 4 + 2)] = row
-            name = f"{kind}{stride}"
-            constants[f"{name}_values"] = values
-            nodes.append(helper.make_node("Add", [f"{name}_values", "none"], [name]))
-            outputs[name] = ("n", rows[stride], len(row))
-    model = make_model(nodes, shape=("n", 3, SIDE, SIDE), outputs=outputs, constants=constants)
-    return save(model, path)
-
-
 @pytest.fixture
 def detected(small_world: SmallWorld) -> Path:
     """A spec whose samples go through a detector."""
-    tiny_detector(small_world.folder / "detector.onnx")
+    save(centre_detector(SIDE), small_world.folder / "detector.onnx")
     faces = {
         "detector": {"path": "detector.onnx", "sizes": [SIDE], "threshold": 0.5},
         "recognizers": [{"name": "tiny", "path": "recognizer.onnx"}],

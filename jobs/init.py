@@ -1,0 +1,102 @@
+"""`idleak init GENERATOR PEOPLE [COHORT]`: write a whole spec from what is there; says what it inferred."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+
+from jobs.cli.arguments import FILE
+from jobs.cli.command import guarded
+from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import say
+from jobs.cli.strict_command import StrictCommand
+from schemas.errors import SpecError
+from schemas.spec.load import load_spec
+
+if TYPE_CHECKING:
+    from distributed.stages.proposing.proposal import Proposal
+
+AUTHORISATION = """\
+# Nobody but you knows who has allowed this; without it `idleak audit` refuses.
+# authorisation:
+#   purpose: find out whom our generator leaks
+#   legal_basis: GDPR Art. 6(1)(f) and 9(2)(j)
+#   controller: Example GmbH
+#   approver: the data protection officer
+#   expires: 2027-12-31
+"""
+MODELS = "models"
+PATHS = frozenset({"path", "images", "parquet", "list", "labels", "code", "weights"})
+"""Keys whose values are files or folders."""
+
+
+@click.command("init", cls=StrictCommand, help=__doc__)
+@click.argument(
+    "generator", type=FILE, metavar="GENERATOR", help="a model file, or a folder of images or code"
+)
+@click.argument(
+    "people", type=FILE, metavar="PEOPLE", help="the candidates, or a folder of `candidates` and `cohort`"
+)
+@click.argument(
+    "cohort",
+    type=FILE,
+    required=False,
+    metavar="[COHORT]",
+    help="people who were certainly not in the training data",
+)
+@click.option(
+    "--models",
+    type=FILE,
+    metavar="FOLDER",
+    help="where detectors and recognisers lie; else `models`, and the generator's own folder",
+)
+@click.option("--output", type=FILE, default=Path("audit.yaml"), metavar="SPEC", help="the spec to write")
+def command(generator: Path, people: Path, cohort: Path | None, models: Path | None, output: Path) -> int:
+    return guarded(lambda: _run(generator, (people, cohort), models, output))
+
+
+def _run(generator: Path, people: tuple[Path, Path | None], models: Path | None, output: Path) -> ExitCode:
+    # Torch and onnxruntime, which take seconds to import.
+    from distributed.stages.proposing.proposal import propose
+
+    if output.exists():
+        raise SpecError(f"{output} is there already: give another --output, or move it away")
+    if models is not None and not models.is_dir():
+        raise SpecError(f"{models} is not a folder: give the folder of the models by --models")
+    proposal = propose(generator, people, [models] if models is not None else _usual_folders(generator))
+    output.write_text(spec_text(proposal, output.parent), encoding="utf-8")
+    load_spec(output)
+    say(*proposal.inferred, "", f"{output} is written.")
+    say(*(f"  to be checked by you: {key}" for key in proposal.undecided))
+    if "IDLEAK_KEY" not in os.environ:
+        say("  to be set, for pseudonyms: export IDLEAK_KEY=$(openssl rand -base64 32)")
+    say(f"Next: idleak plan {output}")
+    return ExitCode.OK
+
+
+def _usual_folders(generator: Path) -> list[Path]:
+    folders = [Path(MODELS), generator.parent]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def spec_text(proposal: Proposal, folder: Path) -> str:
+    """The spec's file, its paths relative to its own folder where they lie in it."""
+    document = {key: _relative(value, folder) for key, value in proposal.spec.items()}
+    body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+    head = [f"# {line}" for line in ("Written by `idleak init`, which inferred:", *proposal.inferred)]
+    return "\n".join([*head, body.rstrip(), AUTHORISATION])
+
+
+def _relative(value: Any, folder: Path, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _relative(part, folder, name) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_relative(part, folder) for part in value]
+    if key not in PATHS or not isinstance(value, str):
+        return value
+    absolute, root = Path(value).resolve(), folder.resolve()
+    return str(absolute.relative_to(root)) if absolute.is_relative_to(root) else str(absolute)
