@@ -33,7 +33,10 @@ def test_no_photo_of_a_first_audit_is_seen_by_git(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", clone / "examples", ignore=shutil.ignore_patterns("gallery"))
     shutil.copy(ROOT / ".gitignore", clone)
     (clone / ".venv" / "bin").mkdir(parents=True)
-    (clone / ".venv" / "bin" / "idleak").touch(0o755)
+    # What `idleak init` writes is tested in tests/jobs/test_init.py; here, where it lands.
+    installed = clone / ".venv" / "bin" / "idleak"
+    installed.write_text('#!/bin/sh\n[ "$1" != init ] || touch audit.yaml\n', encoding="utf-8")
+    installed.chmod(0o755)
     (tmp_path / "generator.onnx").touch()
     git(clone, "init", "--quiet")
     git(clone, "add", ".")
@@ -47,7 +50,7 @@ def test_no_photo_of_a_first_audit_is_seen_by_git(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     program, folder = done.stdout.splitlines()[-2:]
-    assert program == str(clone / ".venv" / "bin" / "idleak")
+    assert program == str(installed)
     assert (Path(folder) / "audit.yaml").exists() and (Path(folder) / "models" / "generator.onnx").exists()
     assert clone not in Path(folder).parents
     # As if they had been followed in the clone all the same.
