@@ -70,13 +70,13 @@ class TorchModel:
             if worst[precision.name] >= LEAST_COSINE:
                 break
         else:
-            raise UnsupportedGraphError(f"{path}, which gives something else in torch ({_told(worst)})")
+            raise UnsupportedGraphError(f"{path}, which gives something else in torch ({_described(worst)})")
         if len(worst) > 1:
             LOG.warning(
                 "%s runs in %s, which is slower: the least cosine with its float32 outputs is %s",
                 path,
                 self.precision.name,
-                _told(worst),
+                _described(worst),
             )
 
     def __call__(self, batch: Tensor) -> list[Tensor]:
@@ -114,5 +114,5 @@ def _least_cosine(outputs: Sequence[Tensor], expected: Sequence[Float32]) -> flo
     return least
 
 
-def _told(worst: dict[str, float]) -> str:
+def _described(worst: dict[str, float]) -> str:
     return ", ".join(f"{cosine:.5f} in {name}" for name, cosine in worst.items())

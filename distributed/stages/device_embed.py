@@ -199,8 +199,8 @@ class DeviceEmbedder:
         for templates in rows.templates.values():
             templates[~embedded] = np.nan
         outcome = [
-            OUTCOMES.get(int(found), Outcome.NO_FACE).value if good else STATES[state].value
-            for state, found, good in zip(rows.state, rows.outcome, images, strict=True)
+            OUTCOMES.get(int(searched), Outcome.NO_FACE).value if good else STATES[state].value
+            for state, searched, good in zip(rows.state, rows.outcome, images, strict=True)
         ]
         for place in np.flatnonzero(~images):
             rows.reasons.setdefault(int(place), REASONS.get(STATES[rows.state[place]], ""))

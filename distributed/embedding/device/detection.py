@@ -125,8 +125,8 @@ def _chosen(rows: Tensor, images: Tensor, threshold: float, overlap: float, too_
     outcome = torch.where(too_many | ~settled, UNSURE, outcome)
     points = rows[..., 5:].gather(1, chosen[..., None].expand(-1, -1, 10)).reshape(-1, 5, 2)
     points = torch.where((outcome == OK)[:, None, None], points, _usual(height, width, images.device))
-    found = torch.where(faces > 0, score.gather(1, chosen)[:, 0], torch.nan)
-    return Located(outcome.to(torch.int8), faces.to(torch.int16), found, points)
+    best_score = torch.where(faces > 0, score.gather(1, chosen)[:, 0], torch.nan)
+    return Located(outcome.to(torch.int8), faces.to(torch.int16), best_score, points)
 
 
 def _suppressed(boxes: Tensor, candidate: Tensor, most: float) -> tuple[Tensor, Tensor]:
