@@ -16,12 +16,9 @@ from distributed.embedding.device.detection import OK, DeviceDetector, Located, 
 from distributed.embedding.device.recorded import Recorded
 from distributed.embedding.device.warp import align_batch
 from distributed.embedding.recognizer import Recognizer
+from distributed.runtime.torch_batches import smooth_probe
 from distributed.runtime.torch_model import TorchModel
 from distributed.runtime.torch_ops import UnsupportedGraphError
-
-PROBE_IMAGES = 8
-PROBE_CELLS = 12
-"""Probes are smooth noise of so many cells a side: a network answers to it as to an image."""
 
 Locate = Callable[[Tensor], Located]
 
@@ -123,11 +120,5 @@ def device_detector(detector: Detector, batch: int, device: str) -> DeviceDetect
 
 
 def probe_images(size: int) -> NDArray[np.uint8]:
-    """PROBE_IMAGES smooth images, uint8 N×size×size×3."""
-    cells = torch.from_numpy(
-        np.random.default_rng(0)
-        .normal(128, 64, (PROBE_IMAGES, 3, PROBE_CELLS, PROBE_CELLS))
-        .astype(np.float32)
-    )
-    images = torch.nn.functional.interpolate(cells, (size, size), mode="bicubic", align_corners=False)
-    return np.ascontiguousarray(images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
+    """A few smooth images, uint8 N×size×size×3."""
+    return smooth_probe((size, size, 3), (0, 255)).round().astype(np.uint8)
