@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
     ("jobs",),
+    ("jobs.api",),
     ("jobs.schedule", "jobs.benchmarks", "jobs.pages"),
     ("jobs.cli",),
     ("distributed.stages",),
@@ -31,7 +32,7 @@ LAYERS = (
 
 EXECUTION = "distributed.execution"
 """Imports schemas alone; these import it."""
-EXECUTION_IS_FOR = {"distributed.stages", "jobs.cli", "jobs.benchmarks", "jobs"}
+EXECUTION_IS_FOR = {"distributed.stages", "jobs.cli", "jobs.benchmarks", "jobs.api", "jobs"}
 
 RAY_MODULES = {
     "distributed.execution.cluster",

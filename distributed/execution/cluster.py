@@ -116,8 +116,12 @@ class RayExecutor:
         return result
 
     def _connect(self) -> None:
-        """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; keep one that is up here."""
+        """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; take one that this process
+        has joined or started already as it is."""
         if ray.is_initialized():
+            if not self._mine and not self._joined:
+                require_authentication(ray.get_runtime_context().gcs_address)
+                self._joined = True
             return
         address = os.environ.get("RAY_ADDRESS") or "local"
         self._mine = True

@@ -28,7 +28,7 @@ def stop_signals() -> list[signal.Signals]:
 
 @contextmanager
 def stop_signals_handled() -> Iterator[None]:
-    """Take the signals over; at the end they are as they were."""
+    """Take the signals over; at the end they are as they were, and what was asked to stop has stopped."""
     before = {stop_signal: signal.getsignal(stop_signal) for stop_signal in stop_signals()}
     handle_stop_signals()
     try:
@@ -37,6 +37,7 @@ def stop_signals_handled() -> Iterator[None]:
         if _in_main_thread():
             for stop_signal, handler in before.items():
                 signal.signal(stop_signal, handler or signal.SIG_DFL)
+            _requested.clear()
 
 
 def handle_stop_signals() -> None:

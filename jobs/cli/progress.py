@@ -37,11 +37,14 @@ class ProgressBar:
     Without a terminal a line is written every PLAIN_SECONDS, also while nothing gets done.
     """
 
-    def __init__(self, title: str, total: int, unit: str, fields: Mapping[str, Any]) -> None:
+    def __init__(
+        self, title: str, total: int, unit: str, fields: Mapping[str, Any], *, drawn: bool = True
+    ) -> None:
+        """drawn: if there is a terminal."""
         self._title, self._total, self._unit, self._fields = title, total, unit, fields
         self._done, self._note, self._all_told = 0, "", False
         self._start = self._shown = time.monotonic()
-        self._bar = _bar(title, total) if sys.stderr.isatty() and not is_json() else None
+        self._bar = _bar(title, total) if drawn and sys.stderr.isatty() and not is_json() else None
         self._lock, self._end = threading.Lock(), threading.Event()
         self._clock = threading.Thread(target=self._keep_telling, name="progress", daemon=True)
 
@@ -126,11 +129,14 @@ def note(progress: StageProgress) -> str:
 class Stage:
     """What people, logs, metrics and `idleak status` are told of a stage of a run. A context manager."""
 
-    def __init__(self, title: str, store: RunStore, spec: AuditSpec, unit: str = "images") -> None:
+    def __init__(
+        self, title: str, store: RunStore, spec: AuditSpec, unit: str = "images", *, bar: bool = True
+    ) -> None:
+        """bar: progress may be drawn on a terminal."""
         # Ray's, which a command that only looks at a run does without.
         from distributed.execution.metrics import RunMetrics
 
-        self._title, self._store, self._unit = title, store, unit
+        self._title, self._store, self._unit, self._is_drawn = title, store, unit, bar
         run = hashlib.sha256(store.location.encode()).hexdigest()[:12]
         self._fields = {"run": run, "stage": title}
         recognizers = [recognizer.name for recognizer in spec.faces.recognizers]
@@ -162,7 +168,7 @@ class Stage:
             where = f"{capacity.workers} workers × {capacity.threads} threads on {capacity.device}"
             text = f"{self._title}: {todo:,} {self._unit} to do, {done:,} there already; {where}"
             self._tell("begin", text, todo=todo, there=done, **asdict(capacity))
-        bar = ProgressBar(self._title, todo, self._unit, self._fields)
+        bar = ProgressBar(self._title, todo, self._unit, self._fields, drawn=self._is_drawn)
         self._bar = self._stack.enter_context(bar)
         self._record = ProgressRecord(self._store, self._title, done, todo)
         self._metrics.begin(done, todo)
@@ -222,6 +228,6 @@ def _text(event: WorkEvent) -> str:
             return f"shard {event.shard} is done"
 
 
-def watching(store: RunStore, spec: AuditSpec) -> Watch:
-    """What opens the observers of a run's stages."""
-    return lambda title, unit="images": Stage(title, store, spec, unit)
+def watching(store: RunStore, spec: AuditSpec, *, bar: bool = True) -> Watch:
+    """What opens the observers of a run's stages. bar: progress may be drawn on a terminal."""
+    return lambda title, unit="images": Stage(title, store, spec, unit, bar=bar)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 
 import matplotlib
-
-matplotlib.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -33,6 +33,15 @@ class FigureFile:
     caption: str
     png: bytes
     svg: bytes
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        source = base64.b64encode(self.png).decode()
+        title, caption = escape(self.title), escape(self.caption)
+        return (
+            f'<figure><img src="data:image/png;base64,{source}" alt="{title}" style="max-width: 40em">'
+            f"<figcaption><strong>{title}</strong> {caption}</figcaption></figure>"
+        )
 
 
 def files_of(figures: Iterable[FigureFile], prefix: str) -> dict[str, bytes]:

@@ -27,12 +27,21 @@ def planned_correction(membership: MembershipSpec) -> Correction:
     return "by" if membership.correction == "by" else "bh"
 
 
-def forecast_rows(spec: AuditSpec, people: Mapping[Role, Counter[str]]) -> list[tuple[str, str]]:
-    """people: photos per identity on each side, as given. Without strata, so that no cohort is larger."""
+def planned_allowance(membership: MembershipSpec, people: Mapping[Role, Counter[str]]) -> Allowance:
+    """What the sizes of both sides allow. people: photos per identity on each side, as given.
+
+    Without strata, so that no cohort is larger.
+    """
     photos, in_cohort = _counts(people)
-    wanted = None if spec.membership.photos == "auto" else spec.membership.photos
+    wanted = None if membership.photos == "auto" else membership.photos
     groups = calibration_groups(photos, in_cohort, [EVERYBODY] * len(photos), wanted)
-    allowed = allowance(groups, fdr=spec.membership.fdr, correction=planned_correction(spec.membership))
+    return allowance(groups, fdr=membership.fdr, correction=planned_correction(membership))
+
+
+def forecast_rows(spec: AuditSpec, people: Mapping[Role, Counter[str]]) -> list[tuple[str, str]]:
+    """people: as for `planned_allowance`."""
+    photos, in_cohort = _counts(people)
+    allowed = planned_allowance(spec.membership, people)
     return [
         ("people", f"{allowed.candidates:,} candidates, {int(in_cohort.sum()):,} in the cohort, as given"),
         *(_group_row(group, allowed, spec.membership.fdr) for group in allowed.groups),

@@ -16,7 +16,7 @@ import pytest
 from ray.exceptions import RaySystemError, RayTaskError
 
 from distributed.execution.capacity import Capacity, size_pool
-from distributed.execution.cluster import RayExecutor, closed_ray, is_loopback
+from distributed.execution.cluster import WITHOUT_TOKEN, RayExecutor, closed_ray, is_loopback
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import ClusterError, ClusterLostError, DeviceError, SpecError
@@ -153,7 +153,8 @@ def standing_cluster(script: str) -> Iterator[tuple[subprocess.Popen[str], str]]
 @pytest.mark.slow
 def test_a_running_ray_is_joined_and_left_running(small_world: SmallWorld) -> None:
     with standing_cluster(HEAD) as (cluster, address):
-        code, output = finish(start_job("audit", small_world.spec_path(), RAY_ADDRESS=address))
+        variables = {"RAY_ADDRESS": address, WITHOUT_TOKEN: "1"}
+        code, output = finish(start_job("audit", small_world.spec_path(), **variables))
         assert code == ExitCode.OK, output
         assert "5 leaked" in output
         assert cluster.poll() is None
@@ -189,7 +190,7 @@ def test_what_needs_the_gpu_is_done_where_one_is(tmp_path: Path) -> None:
     with standing_cluster(HEAD.replace('"num_cpus": 2', '"num_cpus": 2, "num_gpus": 1')) as (_, address):
         done = subprocess.run(
             [sys.executable, "-c", CALL, str(tmp_path / "none.yaml")],
-            env=inherited_environment() | {"RAY_ADDRESS": address},
+            env=inherited_environment() | {"RAY_ADDRESS": address, WITHOUT_TOKEN: "1"},
             cwd=ROOT,
             text=True,
             capture_output=True,
@@ -198,6 +199,37 @@ def test_what_needs_the_gpu_is_done_where_one_is(tmp_path: Path) -> None:
         )
     assert "schemas.errors.SpecError: cannot read the spec" in done.stderr, done.stderr
     assert "AssertionError" not in done.stderr
+
+
+GIVEN = """
+import os
+import ray
+from distributed.execution.cluster import RayExecutor
+from schemas.errors import ClusterError
+from schemas.spec.resources import ResourcesSpec
+ray.init(address="local", num_cpus=3, include_dashboard=False)
+with RayExecutor() as cluster:
+    try:
+        print(cluster.capacity(ResourcesSpec(device="cpu")))
+    except ClusterError as error:
+        print(error)
+assert ray.is_initialized(), "who started it ends it"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("closed", "says"), [("", "asks for no token"), ("1", "workers=3")])
+def test_a_ray_that_the_caller_has_started_is_taken_if_it_asks_for_a_token(closed: str, says: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GIVEN],
+        env=inherited_environment() | {WITHOUT_TOKEN: closed, "RAY_AUTH_MODE": "disabled"},
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0 and says in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("address", ["10.0.0.7:6379", "ray://head.example:10001", "[2001:db8::1]:6379"])

@@ -25,6 +25,7 @@ from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries
 from jobs.__main__ import main
+from jobs.api.reporting import write_report
 from jobs.cli.exit_codes import ExitCode
 from jobs.pages.finished_run import read_finished
 from jobs.pages.page import BAD, GOOD, OPEN
@@ -32,7 +33,6 @@ from jobs.pages.report.coverage import coverage_section
 from jobs.pages.report.faces import PIXELS
 from jobs.pages.report.people import LEAST_SHOWN, nearest_of, people_at_risk
 from jobs.pages.report.summary import summary_of, verdict_sentence
-from jobs.report import write_report
 from schemas.run.artefacts import (
     FIGURES_PREFIX,
     GALLERY_FILE,

@@ -11,6 +11,7 @@ import pytest
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
+from jobs.api.reporting import write_report
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import summary_lines
 from jobs.pages.comparison.content import measures_table
@@ -19,7 +20,6 @@ from jobs.pages.comparison.run_comparison import RunComparison, compare_runs
 from jobs.pages.finished_run import FinishedRun, read_finished
 from jobs.pages.page import GOOD, OPEN
 from jobs.pages.report.summary import summary_of
-from jobs.report import write_report
 from jobs.schedule.summary import summary as night_lines
 from schemas.run.artefacts import REPORT_FILE, RESULTS_FILE, SCORES_FILE
 from schemas.run.nights import FleetReport

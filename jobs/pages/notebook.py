@@ -1,0 +1,43 @@
+"""How a run and a plan look in a notebook: a piece of HTML without scripts and styles of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.cli.display import Shown, displayed
+from jobs.pages.finished_run import FinishedRun, Row
+from jobs.pages.page import render
+from jobs.pages.report.people import people_at_risk
+from jobs.pages.report.summary import summary_of
+from schemas.printable import printable
+from schemas.wording import probability
+
+TEMPLATE = "notebook.html"
+MOST_SHOWN = 10
+COLUMNS = ("person", "verdict", "p", "q", "score", "hits")
+
+
+def table_html(title: str, rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows of text, the first cell of each being its name."""
+    shown = [[printable(cell) for cell in row] for row in rows]
+    return render(TEMPLATE, title=title, lines=(), columns=(), rows=shown, note="").decode()
+
+
+def run_html(run: FinishedRun, shown: Shown) -> str:
+    """The verdict, the people with the smallest p-values, and what could not be concluded."""
+    summary, show = summary_of(run, with_faces=False), displayed(shown)
+    people = people_at_risk(run)[:MOST_SHOWN]
+    return render(
+        TEMPLATE,
+        title=f"{printable(run.results.name)}: {summary.verdict}",
+        lines=[summary.counts, *summary.open_questions],
+        columns=COLUMNS,
+        rows=[_cells(row, show(row["identity"])) for row in people],
+        note=f"{len(people)} of {run.results.power.candidates:,} candidates. {summary.warning}",
+    ).decode()
+
+
+def _cells(row: Row, name: str) -> list[str]:
+    hits = "" if row["hits"] is None else f"{row['hits']:,}"
+    figures = (probability(row["p_value"]), probability(row["q_value"]), f"{row['score']:.3g}", hits)
+    return [name, row["verdict"], *figures]
