@@ -62,20 +62,27 @@ def per_million(share: float) -> str:
 
 def silence_text(share: float, chance: float, likeness: float | None, source: str | None) -> str:
     """What `not detected` says, with the share that it names. likeness: None in runs of version 0.1."""
-    if likeness is None or source is None:
+    verdict = "" if likeness is None else "not found; "
+    return f"{verdict}{noticed_text(share, chance, likeness)}, {likeness_text(likeness, source)}"
+
+
+def noticed_text(share: float, chance: float, likeness: float | None) -> str:
+    """The same without what it holds for."""
+    if likeness is None:
         return (
             f"had this person been in {per_million(share)} or more of a million compared samples, the "
-            f"estimated chance to flag them was {chance:g} or more, by the score max and if samples resemble "
-            "people as their photos do"
+            f"estimated chance to flag them was {chance:g} or more"
         )
     return (
-        f"not found; a person in {per_million(share)} or more of a million compared samples would have been "
-        f"flagged with an estimated chance of {chance:g}, {likeness_text(likeness, source)}"
+        f"a person in {per_million(share)} or more of a million compared samples would have been "
+        f"flagged with an estimated chance of {chance:g}"
     )
 
 
-def likeness_text(likeness: float, source: str) -> str:
-    """Of which samples a chance holds. source: `planted.likeness.Source`."""
+def likeness_text(likeness: float | None, source: str | None) -> str:
+    """Of which samples a chance holds. source: `planted.likeness.Source`. Both None: a run of version 0.1."""
+    if likeness is None or source is None:
+        return "by the score max and if samples resemble people as their photos do"
     origin = {
         "spec": "as the spec says",
         "measured": "as samples of the flagged show them",

@@ -11,9 +11,8 @@ from distributed.storage.store import RunStore
 from jobs.api.run import Run
 from jobs.api.spec_source import SpecSource, spec_of
 from jobs.api.telling import Tell, at_work
-from jobs.cli.command import acting
+from jobs.cli.command import acting, system_errors_named
 from jobs.cli.findings import refused_lines
-from jobs.cli.os_errors import os_errors_told
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.ray import ray_executor
 from jobs.cli.say import notice_lines
@@ -84,7 +83,7 @@ def _tell_refused(tell: Tell, lines: Sequence[str], *, named: bool) -> None:
 def _unnamed(store: RunStore) -> Iterator[None]:
     """Keep an error whose message may name somebody in the run's folder, and tell where it is."""
     try:
-        with os_errors_told():
+        with system_errors_named():
             yield
     except IdleakError as error:
         if not error.may_name_people:

@@ -20,6 +20,7 @@ from jobs.pages.report.sections import sections_of
 from jobs.pages.report.summary import summary_of
 from schemas.printable import printable
 from schemas.run.artefacts import FIGURES_PREFIX, REPORT_FILE
+from schemas.wording import share
 
 TEMPLATE = "report.html"
 Nearest = dict[str, list[Row]]
@@ -63,6 +64,7 @@ def report_page(
         name=printable(run.results.name),
         created=run.results.created[:10],
         summary=summary_of(run, with_faces=face_maker is not None),
+        chance=share(run.headline.detectable_chance),
         sections=[
             people_section(run, rows, nearest, show, faces),
             *sections_of(run, figures, show),

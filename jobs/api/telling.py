@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from distributed.execution.stopping import stop_signals_handled
+from jobs.cli.command import system_errors_named
 from jobs.cli.log import LOGGERS
-from jobs.cli.os_errors import os_errors_told
 from schemas.printable import printable
 
 Tell = Callable[[str], object]
@@ -25,7 +25,7 @@ def at_work(tell: Tell | None) -> Iterator[Tell]:
     """
     # Without a handler, Python would print the warnings of loggers to stderr.
     logged = _handled_by(logging.NullHandler()) if tell is None else _handled_by(_Lines(tell), logging.INFO)
-    with logged, _without_advice(), stop_signals_handled(), os_errors_told():
+    with logged, _without_advice(), stop_signals_handled(), system_errors_named():
         yield lambda line: None if tell is None else tell(printable(line))
 
 

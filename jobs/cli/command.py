@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,21 +14,33 @@ from distributed.storage.authorisation import permit
 from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run, under_key
+from distributed.storage.store_faults import store_error
 from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import record
 from jobs.cli.exit_codes import ExitCode, code_of
 from jobs.cli.log import configure_log, tell_end
-from jobs.cli.os_errors import os_errors_told
 from jobs.cli.output import OutputLostError
 from jobs.cli.say import print_error
-from schemas.errors import (
-    IdleakError,
-    UsageError,
-)
+from schemas.errors import IdleakError, UsageError
+from schemas.file_names import require_file_name
 from schemas.run.artefacts import RECORD_FILE
 from schemas.spec.audit import AuditSpec
 from schemas.spec.load import load_spec
 from schemas.spec.locations import is_remote
+
+OF_THE_SYSTEM = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+)
+"""What is no fault of the code: a file that is missing, or there already, may be one."""
 
 
 def act_on(
@@ -72,7 +87,7 @@ def guarded(run: Callable[[], ExitCode | int]) -> int:
     """
     try:
         configure_log()
-        with stop_signals_handled(), os_errors_told():
+        with stop_signals_handled(), system_errors_named():
             code = run()
         tell_end(code)
     except IdleakError as error:
@@ -87,3 +102,21 @@ def guarded(run: Callable[[], ExitCode | int]) -> int:
         tell_end(error.exit_code, OutputLostError.__name__)
         raise
     return code
+
+
+@contextmanager
+def system_errors_named() -> Iterator[None]:
+    """Raise StoreError, or SpecError, that names the file in place of what the system refused.
+
+    All other errors stay as they are, with their traceback.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in OF_THE_SYSTEM or not isinstance(error.filename, str | bytes):
+            raise
+        raise store_error("use", os.fsdecode(error.filename), error) from error
+    except UnicodeEncodeError as error:
+        if error.encoding == sys.getfilesystemencoding():
+            require_file_name(error.object)
+        raise

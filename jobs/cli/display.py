@@ -7,16 +7,8 @@ from collections.abc import Callable
 from math import floor
 
 from schemas.printable import printable
-from schemas.run.results import (
-    CeilingResult,
-    Interval,
-    OverRepresentedResult,
-    PopulationResult,
-    PowerResult,
-    RoleTestResult,
-    ScoreResult,
-)
-from schemas.wording import PERCENT, likeness_text, people, per_million, share, silence_text
+from schemas.run.results import Interval, OverRepresentedResult, PopulationResult, RoleTestResult
+from schemas.wording import PERCENT, share
 
 Shown = Callable[[str], str]
 """An identity, or a photo, as stored -> as shown."""
@@ -59,26 +51,6 @@ def effective_number(value: float) -> str:
     return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
 
 
-def silence_of(score: ScoreResult) -> str | None:
-    """What `not detected` says; None if nobody is."""
-    share = score.detectable_share
-    if share is None:
-        return None
-    text = silence_text(share, score.detectable_chance, score.likeness, score.likeness_source)
-    if score.detectable_low is None:
-        return text
-    high = "no upper limit" if score.detectable_high is None else per_million(score.detectable_high)
-    low = per_million(score.detectable_low) if score.detectable_low else "0"
-    return f"{text}; 95{PERCENT} interval of that share: {low} to {high} of a million"
-
-
-def condition_of(power: PowerResult) -> str:
-    """What the estimated power holds for."""
-    if power.likeness is None or power.likeness_source is None:
-        return "by the score max and if samples resemble people as their photos do"
-    return likeness_text(power.likeness, power.likeness_source)
-
-
 def roles_text(test: RoleTestResult) -> str:
     """That candidates and cohort are not exchangeable."""
     return (
@@ -100,21 +72,6 @@ def against_others(person: OverRepresentedResult) -> str:
     return (
         f"with 95{PERCENT} confidence at least {times:,.1f} times as often as the median of "
         f"{person.others:,} other{'s' if person.others > 1 else ''} {whom}"
-    )
-
-
-def ceiling_text(ceiling: CeilingResult) -> str:
-    """What nobody of those who are not flagged exceeds."""
-    if ceiling.share is None:
-        return (
-            "it cannot be said how often those who are not flagged are among the samples at most: "
-            f"{printable(ceiling.reason or '')}"
-        )
-    whom = "the one person who is" if ceiling.people == 1 else f"the {people(ceiling.people)} who are"
-    return (
-        f"with 95{PERCENT} confidence none of {whom} not flagged is in more than 1 of "
-        f"{int(1 / ceiling.share + 1e-9):,} compared samples, as recognisably as {share(ceiling.recognised)} "
-        f"of the cohort's people would be, {likeness_text(ceiling.likeness, ceiling.likeness_source)}"
     )
 
 

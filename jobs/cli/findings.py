@@ -13,17 +13,10 @@ from rich.table import Column, Table
 
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.display import (
-    against_others,
-    ceiling_text,
-    condition_of,
-    people_made,
-    roles_text,
-    short,
-    silence_of,
-)
+from jobs.cli.display import against_others, people_made, roles_text, short
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.say import cell, say
+from jobs.cli.statements import alone_of, statement_lines, statements_of
 from schemas.printable import printable
 from schemas.run.artefacts import SCORES_FILE
 from schemas.run.results import (
@@ -36,7 +29,7 @@ from schemas.run.results import (
     SettingResult,
 )
 from schemas.run.tables import Outcome, Role, Verdict
-from schemas.wording import per_million, plain
+from schemas.wording import plain
 
 MOST_AT_RISK = 10
 EVIDENCE = {
@@ -96,30 +89,15 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     power = results.power
     lines = [
         f"verdicts at FDR {power.fdr:g}: {counts}, of {power.candidates} candidates",
-        f"cohort of {power.cohort}: smallest p-value {power.smallest_p_value:.2g}; all candidates together: "
-        f"p {headline.set_p_value:.2g}",
+        f"cohort of {power.cohort}: smallest p-value {power.smallest_p_value:.2g}",
     ]
-    if headline.flagged_fdp_bound is not None:
-        lines.append(
-            f"with 95 % confidence at most {headline.flagged_fdp_bound:.0%} of the flagged are false, if "
-            "candidates who did not leak are exchangeable with the cohort"
-        )
-    if headline.least_members:
-        lines.append(
-            f"with 95 % confidence at least {headline.least_members:,} of {power.candidates:,} candidates "
-            f"leaked, {'flagged or not' if headline.flagged else 'whoever they are'}, if those who did not "
-            "are exchangeable with the cohort"
-        )
     lines += [f"inconclusive, {n:,}: {reason}" for reason, n in headline.inconclusive_reasons.items()]
-    if (silence := silence_of(headline)) is not None:
-        lines.append(f"not detected: {plain(silence)}")
-    if results.ceiling is not None:
-        lines.append(plain(ceiling_text(results.ceiling)))
+    alone = alone_of(results)
+    lines += statement_lines([*statements_of(results), *([] if alone is None else [alone])])
     lines += _named_lines(results, headline) if named else [_unnamed_line(results, headline)]
     lines += [_setting_line(setting) for setting in headline.settings]
     lines += gallery_lines(results)
     lines += _evidence_lines(results)
-    lines += _power_lines(results)
     if results.population is not None:
         lines.append(_population_line(results.population))
     lines += [_drift_line(drift) for drift in results.drift if drift.warns]
@@ -198,16 +176,6 @@ def _evidence_lines(results: AuditResults) -> list[str]:
         if counts
         else []
     )
-
-
-def _power_lines(results: AuditResults) -> list[str]:
-    share = results.power.share_for_power.get("0.95")
-    if share is None:
-        return []
-    return [
-        f"a person in {per_million(share)} of a million compared samples would be flagged alone with an "
-        f"estimated chance of 0.95, {condition_of(results.power)}"
-    ]
 
 
 def _population_line(population: PopulationResult) -> str:

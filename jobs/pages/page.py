@@ -11,6 +11,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from jobs.cli.statements import Statement, conditions_of
+
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 BAD, GOOD, OPEN = "bad", "good", "open"
 """The tone of a verdict: somebody is flagged; nobody was detected; it cannot be said."""
@@ -67,14 +69,24 @@ class Section:
 
 @dataclass(frozen=True)
 class Summary:
-    """The first screen: the verdict in one sentence, how sure it is, and what could not be concluded."""
+    """The first screen: the verdict in one sentence, how sure it is, and what could not be concluded.
+
+    audited: what it is about, name and value; terms: words that a reader needs, and what they mean here.
+    """
 
     verdict: str
     tone: str
     counts: str
-    certainty: Sequence[str]
+    certainty: Sequence[Statement]
     open_questions: Sequence[str]
     warning: str
+    audited: Sequence[tuple[str, str]] = ()
+    terms: Sequence[tuple[str, str]] = ()
+
+    @property
+    def conditions(self) -> list[str]:
+        """What the statements hold for, each once."""
+        return conditions_of(self.certainty)
 
 
 def render(template: str, **content: Any) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from jobs.cli.display import Shown, between, people_made, silence_of
+from jobs.cli.display import Shown, between, people_made
+from jobs.cli.statements import EXCHANGEABLE, Statement, silence_of
 from jobs.pages.comparison.comparability import source_differences
 from jobs.pages.comparison.run_comparison import NAMES, PersonPair, RunComparison, hits_text
 from jobs.pages.figure_files import FigureFile
@@ -64,21 +66,23 @@ def named(run: FinishedRun) -> str:
     return printable(f"{run.results.name}, {run.results.created[:10]}, {run.store.location}")
 
 
-def _certainty(comparison: RunComparison) -> Iterator[str]:
+def _certainty(comparison: RunComparison) -> Iterator[Statement]:
     power, headline = comparison.first.results.power, comparison.first.headline
-    yield (
-        f"Both are judged by {headline.score_name} of {headline.recognizer}, against one cohort of "
-        f"{people(power.cohort)}, at a false-discovery rate of {share(power.fdr)} each."
+    yield Statement(
+        "Judged",
+        f"both by {headline.score_name} of {headline.recognizer}, against one cohort of "
+        f"{people(power.cohort)}, at a false-discovery rate of {share(power.fdr)} each",
     )
     for name, run in zip(NAMES, (comparison.first, comparison.second), strict=True):
         bound = run.headline.flagged_fdp_bound
         if bound is not None:
-            yield (
-                f"Of the flags of {name}, with 95{PERCENT} confidence at most {share(bound)} are by chance, "
-                "if candidates who did not leak are exchangeable with the cohort."
+            yield Statement(
+                f"False flags of {name}",
+                f"with 95{PERCENT} confidence at most {share(bound)} are by chance",
+                EXCHANGEABLE,
             )
         if (silence := silence_of(run.headline)) is not None:
-            yield f"Not detected by {name}: {silence}."
+            yield replace(silence, label=f"Not detected by {name}")
 
 
 def _open_questions(comparison: RunComparison) -> Iterator[str]:

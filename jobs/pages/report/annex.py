@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from jobs.cli.display import ceiling_text, silence_of
+from jobs.cli.statements import EXCHANGEABLE, ceiling_of, silence_of
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Section, Table
 from jobs.pages.report.provenance import permission
@@ -155,12 +155,12 @@ def _figures(run: FinishedRun) -> Iterator[tuple[str, str]]:
     yield "Verdicts", f"{counts}, of {people(results.power.candidates)}."
     yield "False flags", _false_flags(run)
     if (silence := silence_of(headline)) is not None:
-        yield "Sensitivity", f"Not detected: {silence}."
+        yield "Sensitivity", f"{silence.label}: {silence.whole}."
     else:
         yield "Sensitivity", "Nobody is said to be not detected, so nothing is said of smaller leaks."
     if results.ceiling is not None:
-        text = ceiling_text(results.ceiling)
-        yield "Upper limit", f"{text[0].upper()}{text[1:]}."
+        ceiling = ceiling_of(results.ceiling)
+        yield "Upper limit", f"{ceiling.label}: {ceiling.whole}."
     yield "All together", f"That no candidate leaked: p {probability(headline.set_p_value)}, by permutations."
     persons = {person.identity for person in results.over_represented}
     yield "Over-representation", f"{people(len(persons))} over-represented among the leaked."
@@ -173,8 +173,7 @@ def _figures(run: FinishedRun) -> Iterator[tuple[str, str]]:
 
 
 def _false_flags(run: FinishedRun) -> str:
-    condition = "if candidates who did not leak are exchangeable with the cohort"
-    text = f"On average at most {share(run.results.power.fdr)} of flags are false, {condition}"
+    text = f"On average at most {share(run.results.power.fdr)} of flags are false, {EXCHANGEABLE}"
     bound = run.headline.flagged_fdp_bound
     if bound is None:
         return f"{text}."

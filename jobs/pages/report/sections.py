@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from jobs.cli.display import Shown, between, condition_of, people_made
+from jobs.cli.display import Shown, between, people_made
+from jobs.cli.statements import power_condition
 from jobs.pages.figure_files import FigureFile
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Picture, Section, Table, data_uri
@@ -98,7 +99,7 @@ def _power_caption(power: PowerResult) -> str:
         return "The cohort is too small to flag one person alone."
     return (
         "Estimated power to flag one person alone, as a mean over the cohort's people, "
-        f"{condition_of(power)}. Of samples that could be compared."
+        f"{power_condition(power)}. Of samples that could be compared."
     )
 
 

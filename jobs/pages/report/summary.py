@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import PurePath
+from urllib.parse import urlsplit
 
-from jobs.cli.display import ceiling_text, condition_of, roles_text, sentence, silence_of
+from jobs.cli.display import roles_text, sentence
 from jobs.cli.overlap import overlap_warnings
+from jobs.cli.statements import Statement, alone_of, by_labels, power_condition, statements_of
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import BAD, GOOD, OPEN, Summary
 from schemas.printable import printable
 from schemas.run.results import AuditResults, PeopleCounts, PowerResult
 from schemas.run.tables import Outcome, Verdict
-from schemas.wording import PERCENT, people, per_million, probability, share
+from schemas.wording import PERCENT, people, probability, share
 
 STOREYS = (
     " This is counted by Benjamini and Hochberg's procedure; Storey's, which was used, may flag fewer people "
@@ -41,10 +44,49 @@ def summary_of(run: FinishedRun, *, with_faces: bool) -> Summary:
         tone=OPEN if tone == GOOD and _in_doubt(results) else tone,
         counts=f"{counts}, at a false-discovery rate of {share(results.power.fdr)}, from "
         f"{results.samples.rows:,} samples",
-        certainty=list(_certainty(run)),
+        certainty=list(_certainty(results)),
         open_questions=list(_open_questions(run)),
         warning=_warning(run, with_faces),
+        audited=list(_audited(results)),
+        terms=_terms(results.power),
     )
+
+
+def _certainty(results: AuditResults) -> Iterator[Statement]:
+    yield from statements_of(results)
+    evaluation = results.scores[results.headline].evaluation
+    if evaluation is not None:
+        yield by_labels(evaluation)
+
+
+def _audited(results: AuditResults) -> Iterator[tuple[str, str]]:
+    generator = results.spec["generator"]
+    # An address may carry a token in its query, a path somebody's name in its folders.
+    named = PurePath(str(generator.get("path", ""))).name or urlsplit(str(generator.get("url", ""))).hostname
+    yield "generator", printable(f"{generator['kind']} {named}" if named else str(generator["kind"]))
+    recognizers = [recognizer.name for recognizer in results.recognizers]
+    yield "recogniser" if len(recognizers) == 1 else "recognisers", printable(", ".join(recognizers))
+    given = results.authorisation or {}
+    yield "controller", printable(given.get("controller", "no authorisation was given"))
+    if "purpose" in given:
+        yield "purpose", printable(given["purpose"])
+
+
+def _terms(power: PowerResult) -> list[tuple[str, str]]:
+    return [
+        ("candidates", f"the {people(power.candidates)} whom the audit is about"),
+        (
+            "cohort",
+            f"{people(power.cohort)} who, by the auditor's word, are outside the training data, and say how "
+            "large a score gets without it",
+        ),
+        (
+            "p-value",
+            "the share of the cohort, the candidate counted in, that scores at least as high as the "
+            f"candidate; this cohort can give none smaller than {probability(power.smallest_p_value)}",
+        ),
+        ("false-discovery rate", "the share of false flags among all flags, on average over such audits"),
+    ]
 
 
 def _in_doubt(results: AuditResults) -> bool:
@@ -74,55 +116,6 @@ def verdict_sentence(run: FinishedRun) -> tuple[str, str]:
     return f"Nobody of {people(all_)} was detected.", GOOD
 
 
-def _certainty(run: FinishedRun) -> Iterator[str]:
-    power, headline = run.results.power, run.headline
-    if headline.flagged:
-        yield (
-            f"On average over such audits, at most {share(power.fdr)} of those whom one flags are flagged "
-            "by chance, if candidates who did not leak are exchangeable with the cohort."
-        )
-    if headline.flagged_fdp_bound is not None:
-        yield _bound(len(headline.flagged), headline.flagged_fdp_bound)
-    if headline.least_members:
-        yield _least(headline.least_members, power.candidates, flags=bool(headline.flagged))
-    if (silence := silence_of(headline)) is not None:
-        yield f"Not detected, {headline.verdicts[Verdict.NOT_DETECTED]:,}: {silence}."
-    if run.results.ceiling is not None:
-        text = ceiling_text(run.results.ceiling)
-        yield f"{text[0].upper()}{text[1:]}."
-    yield (
-        f"The yardstick is a cohort of {people(power.cohort)} who, by the auditor's word, are outside the "
-        f"training data. The smallest p-value that it allows is {probability(power.smallest_p_value)}."
-    )
-    yield (
-        f"That no candidate leaked is tested for all together as well: p {probability(headline.set_p_value)}."
-    )
-    if headline.evaluation is not None:
-        evaluation = headline.evaluation
-        yield (
-            f"By the labels of {evaluation.members:,} members and {evaluation.non_members:,} others, the "
-            f"score puts a member before another person in {share(evaluation.roc_auc.value)} of pairs (ROC "
-            "AUC: a tie is half a pair)."
-        )
-
-
-def _bound(flagged: int, bound: float) -> str:
-    false = int(bound * flagged + 1e-9)
-    least = f"at most {false:,} of the {flagged:,} flagged ({share(bound)}) are" if false else "no flag is"
-    return (
-        f"With 95{PERCENT} confidence, {least} by chance, if candidates who did not leak are exchangeable "
-        "with the cohort. Lookalikes of leaked people are not."
-    )
-
-
-def _least(members: int, candidates: int, *, flags: bool) -> str:
-    who = "whether flagged or not" if flags else "although this audit cannot say who"
-    return (
-        f"With 95{PERCENT} confidence, at least {members:,} of {people(candidates)} leaked, {who}, if "
-        "candidates who did not are exchangeable with the cohort."
-    )
-
-
 def _open_questions(run: FinishedRun) -> Iterator[str]:
     results = run.results
     yield from map(sentence, results.gallery_warnings)
@@ -131,7 +124,7 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
         for overlap_warning in overlap_warnings(results.overlap)
     )
     yield from _verdicts_missing(run)
-    yield from _power(run)
+    yield from _power(results)
     yield from _cohort_too_small(results.power, run.headline.correction)
     yield from _photos_missing(results)
     yield _detection(results)
@@ -157,9 +150,11 @@ def _cohort_too_small(power: PowerResult, correction: str) -> Iterator[str]:
     if enough == 1:
         return
     whom = "anybody" if enough is None else f"fewer than {enough:,} people"
+    missing = power.cohort_needed_for_one - power.cohort
     yield (
-        f"A cohort of this size cannot flag {whom}, however strong the evidence; one person alone takes a "
-        f"cohort of {power.cohort_needed_for_one:,}.{STOREYS if correction == 'storey' else ''}"
+        f"A cohort of this size cannot flag {whom}, however strong the evidence. To flag one person alone it "
+        f"takes a cohort of {power.cohort_needed_for_one:,}: add {missing:,}."
+        f"{STOREYS if correction == 'storey' else ''}"
     )
 
 
@@ -172,25 +167,25 @@ def _verdicts_missing(run: FinishedRun) -> Iterator[str]:
         yield f"{people(count)}: no verdict. {sentence(reason)}"
 
 
-def _power(run: FinishedRun) -> Iterator[str]:
-    power = run.results.power
-    least = power.share_for_power.get("0.95")
-    if power.match_rate is None:
+def _power(results: AuditResults) -> Iterator[str]:
+    """Of one person alone: where somebody is not detected, the statement of that says more."""
+    power = results.power
+    if (alone := alone_of(results)) is not None:
+        yield f"{alone.label} {alone.whole}."
+    elif power.match_rate is None:
         yield (
             "Too few of the cohort have two photos to say how often the recogniser matches a person: how "
             "often somebody must appear to be noticed is not known."
         )
-    elif least is not None:
-        yield (
-            f"Who appears in fewer than {per_million(least)} of a million compared samples may well be "
-            f"missed: at that share one person alone is flagged with an estimated chance of 95{PERCENT}, "
-            f"{condition_of(power)}."
-        )
-    elif power.flaggable_from == 1:
+    elif power.flaggable_from == 1 and power.share_for_power.get("0.95") is None and not _says_share(results):
         yield (
             f"One person alone would not be flagged with a chance of 95{PERCENT}, however often the "
-            f"generator shows the person: an estimate, {condition_of(power)}."
+            f"generator shows the person: an estimate, {power_condition(power)}."
         )
+
+
+def _says_share(results: AuditResults) -> bool:
+    return results.scores[results.headline].detectable_share is not None
 
 
 def _photos_missing(results: AuditResults) -> Iterator[str]:

@@ -18,7 +18,7 @@ from jobs.pages.comparison.content import measures_table
 from jobs.pages.comparison.content import summary_of as comparison_of
 from jobs.pages.comparison.run_comparison import RunComparison, compare_runs
 from jobs.pages.finished_run import FinishedRun, read_finished
-from jobs.pages.page import GOOD, OPEN
+from jobs.pages.page import GOOD, OPEN, Summary
 from jobs.pages.report.summary import summary_of
 from jobs.schedule.summary import summary as night_lines
 from schemas.run.artefacts import REPORT_FILE, RESULTS_FILE, SCORES_FILE
@@ -66,10 +66,13 @@ def terminal(world: SmallWorld) -> str:
 def first_screen(world: SmallWorld) -> str:
     summary = summary_of(run_of(world), with_faces=False)
     return plain(
-        "\n".join(
-            [summary.verdict, summary.counts, *summary.certainty, *summary.open_questions, summary.warning]
-        )
+        "\n".join([summary.verdict, summary.counts, *said(summary), *summary.open_questions, summary.warning])
     )
+
+
+def said(summary: Summary) -> list[str]:
+    """Each statement with what it holds for."""
+    return [f"{statement.label}: {statement.whole}" for statement in summary.certainty]
 
 
 def page_of(world: SmallWorld) -> str:
@@ -110,13 +113,14 @@ def test_how_many_leaked_at_least_is_said_also_where_nobody_is_flagged(finished_
     assert headline.least_members is not None and 1 <= headline.least_members <= MEMBERS
     least = f"at least {headline.least_members} of {CANDIDATES}"
     assert f"{least} people leaked, whether flagged or not, if" in first_screen(finished_world)
-    assert f"{least} candidates leaked, flagged or not, if" in terminal(finished_world)
+    assert f"{least} people leaked, whether flagged or not [1]" in terminal(finished_world)
     with_nobody_flagged(finished_world, 0, 0, CANDIDATES)
     assert "people leaked" not in first_screen(finished_world)
     headline_with(finished_world, least_members=2, flagged=[])
     text = terminal(finished_world) + first_screen(finished_world)
     assert "at least 2 of 20 people leaked, although this audit cannot say who, if" in text
-    assert "at least 2 of 20 candidates leaked, whoever they are, if" in text and "flagged or not" not in text
+    assert text.count("at least 2 of 20 people leaked, although this audit cannot say who") == 2
+    assert "flagged or not" not in text
 
 
 def test_what_a_hit_is_stands_once_beside_who_is_over_represented(finished_world: SmallWorld) -> None:
@@ -212,7 +216,7 @@ def test_what_nobody_exceeds_is_said_with_its_condition_or_why_not(finished_worl
     whom = f"none of the {CANDIDATES} people who are not flagged"
     for text in (terminal(finished_world), first_screen(finished_world)):
         assert f"{whom} is in more than 1 of 1,003 compared samples, as recognisably as 95 %" in text
-        assert "of the cohort's people would be, if samples show 0.8 or more" in text
+        assert "if samples show 0.8 or more" in text
     unknown = CEILING | {"share": None, "reason": "3 have two photos"}
     change_results(finished_world, ceiling=CeilingResult.model_validate(unknown))
     for text in (terminal(finished_world), first_screen(finished_world)):
@@ -238,8 +242,13 @@ def test_sides_that_templates_tell_apart_are_told_of(
 
 def test_an_error_rate_has_its_condition(finished_world: SmallWorld) -> None:
     condition = "if candidates who did not leak are exchangeable with the cohort"
-    assert f"of the flagged are false, {condition}" in terminal(finished_world)
-    assert first_screen(finished_world).count(condition) == 2
+    labels = ("False flags, on average over such audits", "False flags here", "How many at least")
+    *marked, last = [line for line in terminal(finished_world).splitlines() if "[1]" in line]
+    assert [line.split(":")[0].lower() for line in marked] == [label.lower() for label in labels]
+    assert last == f"[1] {condition}"
+    conditional = [statement for statement in said(summary_of(run_of(finished_world), with_faces=False))]
+    assert sum(condition in statement for statement in conditional) == len(labels)
+    assert page_of(finished_world).count(condition[3:]) >= 1
 
 
 def test_of_power_no_more_is_said_than_the_cohort_gives(finished_world: SmallWorld) -> None:
@@ -310,7 +319,7 @@ def test_a_comparison_says_no_more_than_the_runs_do(
 ) -> None:
     comparison = comparison_of(compared(finished_world, tmp_path, verdicts))
     assert comparison.verdict == f"Of {CANDIDATES} people, A flags 5, with no verdict on 15; {sentence}"
-    statements = " ".join([*comparison.certainty, *comparison.open_questions])
+    statements = " ".join([*said(comparison), *comparison.open_questions])
     assert "if candidates who did not leak are exchangeable with the cohort" in statements
     assert ("Not detected by B: had this person been in 72.8" in statements) == (verdicts[1] > 0)
 
@@ -322,7 +331,7 @@ def test_a_comparison_without_a_flag_says_nothing_of_flags(
     comparison = comparison_of(compare_runs(silent, silent))
     sides = "A reaches no verdict on anybody; B reaches no verdict on anybody"
     assert comparison.verdict == f"Of {CANDIDATES} people, {sides}."
-    statements = " ".join([*comparison.certainty, *comparison.open_questions, comparison.warning])
+    statements = " ".join([*said(comparison), *comparison.open_questions, comparison.warning])
     assert "Flagged in one run only" not in statements and "Neither run flags anybody" in statements
 
 

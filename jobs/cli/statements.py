@@ -1,0 +1,163 @@
+"""What an audit says of all its candidates together: how sure its flags are, and what silence means.
+
+The report's first screen, its annex and the terminal say it in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from schemas.printable import printable
+from schemas.run.results import AuditResults, CeilingResult, EvaluationResult, PowerResult, ScoreResult
+from schemas.run.tables import Verdict
+from schemas.wording import (
+    PERCENT,
+    likeness_text,
+    noticed_text,
+    people,
+    per_million,
+    plain,
+    probability,
+    share,
+)
+
+EXCHANGEABLE = "if candidates who did not leak are exchangeable with the cohort"
+"""What the p-values, and all that is counted with them, hold for."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """label: what it is about; text, condition: what is said, and what it holds for, without an end mark."""
+
+    label: str
+    text: str
+    condition: str = ""
+
+    @property
+    def whole(self) -> str:
+        return f"{self.text}, {self.condition}" if self.condition else self.text
+
+
+def statements_of(results: AuditResults) -> Iterator[Statement]:
+    """In the order in which a reader needs them: flags, all who leaked, those who are not flagged."""
+    headline, power = results.scores[results.headline], results.power
+    if headline.flagged:
+        yield Statement(
+            "False flags, on average over such audits",
+            f"at most {share(power.fdr)} of those who are flagged",
+            EXCHANGEABLE,
+        )
+    if headline.flagged_fdp_bound is not None:
+        yield false_flags(len(headline.flagged), headline.flagged_fdp_bound)
+    if headline.least_members:
+        yield _least(headline.least_members, power.candidates, flags=bool(headline.flagged))
+    if (silence := silence_of(headline)) is not None:
+        yield silence
+    if results.ceiling is not None:
+        yield ceiling_of(results.ceiling)
+    yield Statement(
+        "All candidates together", f"that nobody of them leaked has p {probability(headline.set_p_value)}"
+    )
+
+
+def conditions_of(statements: Iterable[Statement]) -> list[str]:
+    """Each once, in the order of the statements."""
+    return list(dict.fromkeys(statement.condition for statement in statements if statement.condition))
+
+
+def statement_lines(statements: Sequence[Statement]) -> Iterator[str]:
+    """For a terminal: a line each, then the conditions, to which the numbers in brackets point."""
+    conditions = conditions_of(statements)
+    for statement in statements:
+        mark = f" [{conditions.index(statement.condition) + 1}]" if statement.condition else ""
+        yield plain(f"{statement.label[0].lower()}{statement.label[1:]}: {statement.text}{mark}")
+    yield from (plain(f"[{number}] {condition}") for number, condition in enumerate(conditions, start=1))
+
+
+def false_flags(flagged: int, bound: float) -> Statement:
+    """bound: the largest share of false flags, with 95 % confidence."""
+    false = int(bound * flagged + 1e-9)
+    least = f"at most {false:,} of the {flagged:,} flagged ({share(bound)}) are" if false else "no flag is"
+    return Statement(
+        "False flags here",
+        f"with 95{PERCENT} confidence {least} by chance; people who look like a leaked person may be flagged "
+        "besides",
+        EXCHANGEABLE,
+    )
+
+
+def _least(members: int, candidates: int, *, flags: bool) -> Statement:
+    who = "whether flagged or not" if flags else "although this audit cannot say who"
+    return Statement(
+        "How many at least",
+        f"with 95{PERCENT} confidence at least {members:,} of {people(candidates)} leaked, {who}",
+        EXCHANGEABLE,
+    )
+
+
+def silence_of(score: ScoreResult) -> Statement | None:
+    """What `not detected` says; None if nobody is."""
+    detectable = score.detectable_share
+    if detectable is None:
+        return None
+    text = noticed_text(detectable, score.detectable_chance, score.likeness)
+    if score.detectable_low is not None:
+        low = per_million(score.detectable_low) if score.detectable_low else "0"
+        high = "no upper limit" if score.detectable_high is None else per_million(score.detectable_high)
+        text += f" (95{PERCENT} interval of that number: {low} to {high})"
+    return Statement(
+        f"Not detected, {score.verdicts[Verdict.NOT_DETECTED]:,}",
+        text,
+        likeness_text(score.likeness, score.likeness_source),
+    )
+
+
+def ceiling_of(ceiling: CeilingResult) -> Statement:
+    """What nobody of those who are not flagged exceeds."""
+    label = "What nobody exceeds"
+    if ceiling.share is None:
+        return Statement(
+            label,
+            "it cannot be said how often those who are not flagged are among the samples at most: "
+            f"{printable(ceiling.reason or '')}",
+        )
+    whom = "the one person who is" if ceiling.people == 1 else f"the {people(ceiling.people)} who are"
+    return Statement(
+        label,
+        f"with 95{PERCENT} confidence none of {whom} not flagged is in more than 1 of "
+        f"{int(1 / ceiling.share + 1e-9):,} compared samples, as recognisably as {share(ceiling.recognised)} "
+        "of the cohort's people would be",
+        likeness_text(ceiling.likeness, ceiling.likeness_source),
+    )
+
+
+def alone_of(results: AuditResults) -> Statement | None:
+    """From which share of the samples on one person alone is flagged.
+
+    None where somebody is `not detected`: that says it better, as it counts on all who are flagged.
+    """
+    power = results.power
+    least = power.share_for_power.get("0.95")
+    if least is None or results.scores[results.headline].detectable_share is not None:
+        return None
+    return Statement(
+        "One person alone",
+        f"is flagged with an estimated chance of 95{PERCENT} from {per_million(least)} of a million compared "
+        "samples on, and may well be missed in fewer",
+        power_condition(power),
+    )
+
+
+def power_condition(power: PowerResult) -> str:
+    """What the estimated power holds for."""
+    return likeness_text(power.likeness, power.likeness_source)
+
+
+def by_labels(evaluation: EvaluationResult) -> Statement:
+    return Statement(
+        "Against the labels",
+        f"of all pairs of one of {evaluation.members:,} members and one of {evaluation.non_members:,} others "
+        f"the score puts the member first in {share(evaluation.roc_auc.value)} (ROC AUC; a tie is half a "
+        "pair)",
+    )
