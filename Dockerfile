@@ -14,18 +14,19 @@ RUN apt-get update \
     && echo '{}' > /home/idleak/ray_bootstrap_config.yaml
 WORKDIR /opt/idleak
 COPY pyproject.toml constraints.txt Makefile README.md ./
+COPY locks locks
 COPY distributed distributed
 COPY jobs jobs
 COPY schemas schemas
 
 FROM base AS cpu
-RUN make install VENV=/opt/venv EXTRAS=cpu,diffusers
+RUN make install VENV=/opt/venv LOCK=cpu
 ENV PATH=/opt/venv/bin:$PATH
 USER idleak
 ENTRYPOINT ["idleak"]
 
 FROM base AS gpu
-RUN make install VENV=/opt/venv EXTRAS=gpu,diffusers
+RUN make install VENV=/opt/venv LOCK=gpu
 ENV PATH=/opt/venv/bin:$PATH NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER idleak
 ENTRYPOINT ["idleak"]

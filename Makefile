@@ -2,16 +2,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 GPU_VENV ?= .venv-gpu
-EXTRAS ?= cpu,diffusers,dev
+TOOLS_VENV ?= .venv-tools
+# What is installed, to the byte: locks/dev.txt, or cpu or gpu, without what only tests and checks need.
+LOCK ?= dev
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+TOOLS := $(TOOLS_VENV)/bin
 # The CPU's and the GPU's builds of onnxruntime and faiss overwrite each other's files, so an environment is for one device.
-DEVICE := $(if $(findstring gpu,$(EXTRAS)),gpu,cpu)
-READY := $(VENV)/.ready-$(DEVICE)
-BUILDS_cpu := onnxruntime faiss-cpu
-BUILDS_gpu := onnxruntime-gpu faiss-gpu
+READY := $(VENV)/.ready-$(if $(filter gpu,$(LOCK)),gpu,cpu)
+OVERLAPPING := opencv-python opencv-python-headless onnxruntime onnxruntime-gpu faiss-cpu faiss-gpu
 
-.PHONY: demo test soak check docs install gpu clean
+.PHONY: demo test soak check docs install gpu lock sbom vulnerabilities clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo/gallery.py examples/demo/gallery
@@ -22,7 +23,7 @@ test: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # What is too slow for every change.
-soak: $(READY)
+soak: $(READY) vulnerabilities
 	$(BIN)/python -m pytest -m slow
 
 check: $(READY)
@@ -36,20 +37,47 @@ docs: $(READY)
 
 install: $(READY)
 
-# insightface asks for the CPU's onnxruntime, and for opencv-python, which wants a desktop's libGL; the headless build is the same
-# without it. Packages that share their files go together, and the right ones are put back.
-$(READY): pyproject.toml constraints.txt
+# Every file is one whose digest is in the lock. Packages that share their files are never there together, even in an older environment.
+$(READY): pyproject.toml locks/$(LOCK).txt locks/cuda.txt locks/torch-cpu.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "idleak needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 	rm -f $(VENV)/.ready-*
-	$(PIP) install --quiet -c constraints.txt -e '.[$(EXTRAS)]'
-	$(PIP) uninstall --quiet --yes opencv-python opencv-python-headless $(BUILDS_cpu) $(BUILDS_gpu)
-	$(PIP) install --quiet --no-deps -c constraints.txt opencv-python-headless $(BUILDS_$(DEVICE))
+	$(PIP) uninstall -qq --yes $(OVERLAPPING)
+	$(if $(filter gpu,$(LOCK)),,$(PIP) install -qqq --require-hashes --no-deps -r locks/torch-cpu.txt \
+		|| echo "pip's index has no CPU build of torch here: PyPI's build is taken, on Linux with 3 GB of CUDA's libraries.")
+	$(PIP) install --quiet --require-hashes --no-deps -r locks/$(LOCK).txt
+	! $(BIN)/python locks/wants_cuda.py || $(PIP) install --quiet --require-hashes --no-deps -r locks/cuda.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 # In an environment of its own.
 gpu:
-	$(MAKE) install VENV=$(GPU_VENV) EXTRAS=gpu,diffusers
+	$(MAKE) install VENV=$(GPU_VENV) LOCK=gpu
+
+# The locks anew, from pyproject.toml and constraints.txt; what is locked stays as it is, but with UPGRADE=--upgrade.
+RESOLVE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-annotate --no-header \
+	-c constraints.txt $(UPGRADE)
+
+lock: $(TOOLS)/.ready
+	$(RESOLVE) --config-file locks/uv-cpu.toml --extra cpu --extra diffusers --extra dev pyproject.toml -o locks/dev.txt
+	$(RESOLVE) --config-file locks/uv-cpu.toml -c locks/dev.txt --extra cpu --extra diffusers --extra heic --extra lmdb pyproject.toml -o locks/cpu.txt
+	$(RESOLVE) --config-file locks/uv-gpu.toml -c locks/dev.txt --extra gpu --extra diffusers --extra heic --extra lmdb pyproject.toml -o locks/gpu.txt
+	echo torch | $(RESOLVE) -c locks/gpu.txt $$(sed -n 's/^\([a-z][^=]*\)==.*/--no-emit-package \1/p' locks/cpu.txt) - -o locks/cuda.txt
+	$(RESOLVE) --group tools -o locks/tools.txt
+
+# A bill of materials of the environment, with licences: CycloneDX, JSON. The digests are in locks/.
+sbom: $(READY) $(TOOLS)/.ready
+	mkdir -p build
+	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible -o build/sbom.json $(BIN)/python
+
+# Known vulnerabilities of what is locked. It asks PyPI's database: without the network that is said, and nothing is checked.
+vulnerabilities: $(TOOLS)/.ready
+	$(TOOLS)/python locks/vulnerabilities.py locks/dev.txt locks/gpu.txt
+
+$(TOOLS)/.ready: locks/tools.txt
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/tools.txt
+	touch $@
 
 clean:
-	rm -rf $(VENV) $(GPU_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(GPU_VENV) $(TOOLS_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

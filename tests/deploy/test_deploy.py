@@ -79,7 +79,7 @@ def test_a_cluster_of_the_launcher_is_small_spot_pinned_and_closed(path: Path) -
     assert gpu["min_workers"] == 0 and gpu["max_workers"] == config["max_workers"] == 8
     assert "spot" in str(gpu["node_config"]) or "'preemptible': True" in str(gpu["node_config"])
     assert config["docker"]["image"] == f"rayproject/ray:{RAY}-py311-gpu"
-    assert any("make install EXTRAS=gpu," in line for line in config["worker_setup_commands"])
+    assert any("make install LOCK=gpu" in line for line in config["worker_setup_commands"])
     starts = [
         line
         for line in config["head_start_ray_commands"] + config["worker_start_ray_commands"]
@@ -237,7 +237,7 @@ def test_the_images_are_built_from_pinned_parts_and_run_as_nobody_special() -> N
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
     assert bases == ["python:3.11-slim-bookworm", "base", "base"]
-    assert text.count("USER idleak") == 2 and "EXTRAS=gpu," in text
+    assert text.count("USER idleak") == 2 and "LOCK=gpu" in text
     copied = re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE)
     allowed = (ROOT / ".dockerignore").read_text(encoding="utf-8")
     for name in " ".join(copied).split():
