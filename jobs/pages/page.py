@@ -57,7 +57,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page, in this order: text, people, pictures, tables, preformatted text."""
+    """A part of the page, in this order: text, people, pictures, tables, preformatted text.
+
+    folded: if not empty, the last two are shown in print, and on a screen under these words when asked for.
+    """
 
     title: str
     text: Sequence[str] = ()
@@ -65,6 +68,7 @@ class Section:
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     preformatted: str = ""
+    folded: str = ""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def provenance_section(run: FinishedRun) -> Section:
             ),
         ],
         preformatted=yaml.safe_dump(results.spec, sort_keys=False, allow_unicode=False),
+        folded="Authorisation, digests, versions, times and the whole spec",
     )
 
 

@@ -335,3 +335,13 @@ def test_detection_and_rejection_are_told_by_group(finished_world: SmallWorld) -
     row = rows["all", "candidate"]
     assert row[2:] == ["20", "40", "97.5\u00a0%", "3", "7.5\u00a0%", str(MEMBERS)]
     assert rows["all", "cohort"][4:] == ["100\u00a0%", "0", "0\u00a0%", ""]
+
+
+def test_digests_and_versions_are_folded_away_on_a_screen(finished_world: SmallWorld) -> None:
+    write_report(RunStore(str(finished_world.run)))
+    _, _, provenance = html_of(finished_world).partition("<h2>How to make it again</h2>")
+    before, _, folded = provenance.partition("<details>")
+    results = read_results(RunStore(str(finished_world.run)))
+    assert results.fingerprint_sha256 not in before and results.versions["numpy"] not in before
+    assert results.fingerprint_sha256 in folded.partition("</details>")[0]
+    assert html_of(finished_world).count("<details>") == 1
