@@ -19,6 +19,7 @@ from distributed.membership.hits import count_hits
 from distributed.membership.judgement import Judgement, correction_of, decided, judge
 from distributed.membership.lookalikes import with_lookalikes
 from distributed.membership.planted.ceiling import ceiling_of
+from distributed.membership.planted.clearance import with_clearance
 from distributed.membership.planted.groups import Planting, Plantings
 from distributed.membership.scores import Evidence
 from distributed.membership.verdicts import flagged
@@ -176,6 +177,7 @@ def assess(
     samples = passes.gather(_wanted_samples(spec, frame, partials, judgements[0], diagnostics))
     plantings = comparison.plantings(judgements[0], partials, samples)
     reach = comparison.reach(judgements, partials, plantings)
+    judgements = with_clearance(frame, judgements, reach, membership)
     return Assessment(
         frame=frame,
         points=operating_points(gallery, membership.hit_fmr),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from distributed.membership.frame import Frame
 from distributed.membership.judgement import Judgement
 from distributed.membership.planted.groups import Plantings
@@ -32,11 +34,13 @@ class GroupReach:
     """What one recogniser and score would have made of a group's people, had samples shown them.
 
     samples: how many were compared. cohort: the scores of the group's cohort, (n,). planted: with planted
-    samples, of k of them, float64 (k, DRAWS, STEPS): see `planted.sensitivity`. likeness: of these samples.
+    samples, of k of them, float64 (k, DRAWS, STEPS): see `planted.sensitivity`; own: without, (k,). likeness:
+    of these samples.
     """
 
     samples: int
     cohort: Floats
+    own: Floats
     planted: Floats
     likeness: Likeness
 
@@ -65,14 +69,14 @@ def reach_of(
     return {
         (judgement.recognizer, judgement.score_name): [
             _group_reach(
-                frame.level_of(group),
+                frame,
                 judgement,
                 index,
                 evidences[judgement.recognizer],
                 thresholds[judgement.recognizer],
                 plantings[judgement.recognizer],
             )
-            for index, group in enumerate(frame.groups)
+            for index in range(len(frame.groups))
         ]
         for judgement in judgements
         if judgement.recognizer in plantings
@@ -80,16 +84,19 @@ def reach_of(
 
 
 def _group_reach(
-    level: int,
+    frame: Frame,
     judgement: Judgement,
     index: int,
     evidences: Sequence[Evidence],
     thresholds: Sequence[float | None],
     planting: Plantings,
 ) -> GroupReach:
+    level = frame.level_of(frame.groups[index])
     evidence, (groups, likeness) = evidences[level], planting
-    scores = planted_scores(evidence, groups[index], judgement.score_name, thresholds[level])
-    return GroupReach(evidence.partial.samples, judgement.calibrated.cohort[index], scores, likeness)
+    made, cohort = groups[index], judgement.calibrated.cohort[index]
+    own = cohort[np.searchsorted(frame.groups[index].cohort, made.person)]
+    scores = planted_scores(evidence, made, judgement.score_name, thresholds[level])
+    return GroupReach(evidence.partial.samples, cohort, own, scores, likeness)
 
 
 def power_alone(reach: Sequence[GroupReach], allowed: Allowance, rate: float) -> Power | None:

@@ -99,6 +99,7 @@ def _candidates_of(frame: Frame, count: HitCounts | None, judgement: Judgement) 
         "stratum": pa.array([group.stratum for group in groups]),
         "photos": pa.array([group.photos for group in groups], pa.int32()),
         "hits": pa.nulls(len(groups), pa.int64()) if count is None else pa.array(count.hits),
+        "cleared_at": pa.array([decision.cleared_at for decision in judgement.decisions], pa.float64()),
     }
     return _score_rows(judgement, columns)
 

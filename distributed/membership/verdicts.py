@@ -34,7 +34,8 @@ class Decision:
     """One candidate's verdict. fdp_bound: see `fdp_bounds`. reason: what it rests on; None if leaked.
 
     detectable: from which share of the samples on the person would have been flagged; None unless that is
-    known (`distributed.membership.detectability`) and the verdict is not detected.
+    known (`distributed.membership.detectability`) and the verdict is not detected. cleared_at: the smallest
+    share of the samples that the candidate's score is too low for (`planted.clearance`); None at none.
     """
 
     q_value: float
@@ -42,6 +43,7 @@ class Decision:
     verdict: Verdict
     reason: str | None = None
     detectable: Detectable | None = None
+    cleared_at: float | None = None
 
 
 def flagged(p: Floats, floor: Floats, *, fdr: float, correction: Correction) -> NDArray[np.bool_]:

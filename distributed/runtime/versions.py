@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 ALGORITHM_VERSION = "3"
 """Raised whenever our own code changes a byte of what it writes."""
 
-VERDICT_VERSION = "4"
+VERDICT_VERSION = "5"
 """Raised by every change of our own code that changes a verdict, of the same shards and gallery."""
 
 VERSIONED_PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "pyarrow", "scipy")

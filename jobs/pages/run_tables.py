@@ -12,7 +12,8 @@ from schemas.run.tables import NEIGHBOURS_SCHEMA, OVER_REPRESENTATION_SCHEMA, SC
 FITS_ANOTHER = "the samples that resemble this person fit another candidate better, by a rule of version 0.1"
 OF_0_1 = "explained_p_value"
 """A column of `scores.parquet` that only version 0.1 has written."""
-
+CLEARED = "cleared_at"
+"""A column that version 0.1 has not."""
 
 NOT_IN_EARLIER = {"least_margin", "share_at_most", "more_than_cohort", "least_times"}
 """Columns of rates that runs of version 0.1 have not."""
@@ -21,6 +22,8 @@ NOT_IN_EARLIER = {"least_margin", "share_at_most", "more_than_cohort", "least_ti
 def read_scores(store: RunStore) -> pa.Table:
     """`scores.parquet`. In version 0.1 `resembles` was a reason of a verdict, and its text named a person."""
     table = store.read_table(SCORES_FILE)
+    if CLEARED not in table.schema.names:
+        table = table.append_column(CLEARED, pa.nulls(len(table), SCORES_SCHEMA.field(CLEARED).type))
     if OF_0_1 not in table.schema.names:
         return table
     reason = pc.if_else(pc.is_valid(table["resembles"]), FITS_ANOTHER, table["reason"])

@@ -153,6 +153,7 @@ SCORES_SCHEMA = pa.schema(
         pa.field("stratum", pa.string(), nullable=False),
         pa.field("photos", pa.int32(), nullable=False),
         pa.field("hits", pa.int64()),
+        pa.field("cleared_at", pa.float64()),
     ]
 )
 

@@ -150,5 +150,5 @@ def test_a_cohort_too_small_to_flag_one_has_no_power_at_all(tmp_path: Path) -> N
 @pytest.mark.parametrize(("people", "known"), [(LEAST_PEOPLE - 1, False), (LEAST_PEOPLE, True)])
 def test_few_people_with_two_photos_say_nothing_of_power(people: int, known: bool) -> None:
     planted = np.ones((people, DRAWS, len(STEPS)))
-    reach = GroupReach(1000, np.zeros(999), planted, AS_PHOTOS)
+    reach = GroupReach(1000, np.zeros(999), np.zeros(people), planted, AS_PHOTOS)
     assert (reach.power(0.05) is not None) == known
