@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from distributed.execution.capacity import Capacity
-from distributed.execution.schedule import Task
+from distributed.execution.task_queue import Task
 from schemas.events import WorkEvent
 from schemas.run.shard import LostShard, ShardReport
 from schemas.spec.resources import ResourcesSpec
@@ -40,8 +41,12 @@ class TaskLimits:
 class Maker(Protocol[TaskT_contra]):
     """A job that has been opened: models are loaded, files are read."""
 
-    def make(self, task: TaskT_contra, /) -> ShardReport:
-        """Do a task and commit what it gives; idempotent. Raises DeadDeviceError if its process must end."""
+    def start(self, task: TaskT_contra, /) -> Future[ShardReport]:
+        """Do a task, all but committing what it gives, which may go on behind the next task; idempotent.
+
+        The future is done once it is committed, and holds what fails of that. At most one task is uncommitted
+        when this returns. Raises DeadDeviceError if its process must end, and what else fails before.
+        """
 
 
 class Job(Protocol[TaskT_contra]):

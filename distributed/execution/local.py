@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import TypeVar
 
 from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Job, Observer, TaskT
 from distributed.execution.stopping import stop_requested
 from schemas.errors import StoppedError
-from schemas.run.shard import LostShard
+from schemas.run.shard import LostShard, ShardReport
 from schemas.spec.resources import ResourcesSpec
 
 T = TypeVar("T")
@@ -23,12 +25,18 @@ class LocalExecutor:
         return Capacity("cpu", 1, 1 if threads == "auto" else threads)
 
     def run(self, job: Job[TaskT], tasks: Sequence[TaskT], observer: Observer) -> list[LostShard]:
-        maker = job.open()
-        for done, task in enumerate(tasks):
-            if stop_requested():
-                left = len(tasks) - done
-                raise StoppedError(f"stopped with {left:,} shards to do; run the same command to go on")
-            observer.report(maker.make(task))
+        maker, writing = job.open(), deque[Future[ShardReport]]()
+        try:
+            for done, task in enumerate(tasks):
+                if stop_requested():
+                    left = len(tasks) - done
+                    raise StoppedError(f"stopped with {left:,} shards to do; run the same command to go on")
+                writing.append(maker.start(task))
+                while writing and (len(writing) > 1 or writing[0].done()):
+                    observer.report(writing.popleft().result())
+        finally:
+            for future in writing:
+                observer.report(future.result())
         return []
 
     def call(self, capacity: Capacity, function: Callable[..., T], *arguments: object) -> T:

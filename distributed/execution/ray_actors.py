@@ -21,8 +21,8 @@ from distributed.execution.schedule import (
     NodeLostError,
     Schedule,
     TaskFailedError,
-    TaskT,
 )
+from distributed.execution.task_queue import TaskT
 from schemas.errors import IdleakError
 from schemas.events import WorkEvent
 from schemas.run.shard import LostShard
@@ -42,6 +42,7 @@ class RayActors(Generic[TaskT]):
     def __init__(self, spawn: Callable[[], ActorHandle[Any]]) -> None:
         self._spawn = spawn
         self._latest: dict[ActorHandle[Any], Any] = {}
+        self._written: dict[ActorHandle[Any], Any] = {}
 
     def now(self) -> float:
         return time.monotonic()
@@ -60,6 +61,10 @@ class RayActors(Generic[TaskT]):
     def submit(self, actor: Any, task: TaskT) -> Any:
         self._latest[actor] = actor.run.remote(task)
         return self._latest[actor]
+
+    def written(self, actor: Any, task: TaskT) -> Any:
+        self._written[actor] = actor.written.remote(task.index)
+        return self._written[actor]
 
     def wait(self, handles: Collection[Any], timeout: float) -> Sequence[Any]:
         if not handles:
@@ -85,7 +90,8 @@ class RayActors(Generic[TaskT]):
 
     def end(self, actors: Collection[ActorHandle[Any]]) -> None:
         """Waits until Ray counts them as dead: who writes the same files next must not be overtaken."""
-        latest = [self._latest.pop(actor) for actor in actors if actor in self._latest]
+        handles = (self._latest, self._written)
+        latest = [known.pop(actor) for actor in actors for known in handles if actor in known]
         for actor in actors:
             ray.kill(actor)
         if latest:
@@ -106,7 +112,8 @@ def run_tasks(
     """Have actors `run` each task once; report each result; the tasks lost after `max_attempts`.
 
     There are at most `workers()` actors, which is asked again and again: a cluster may grow and shrink. What
-    happens is told to `on_event`. One task is in flight per actor. An actor that dies is replaced, its task
+    happens is told to `on_event`. One task is being made per actor; where `run` returns WRITING, what it has
+    made is committed meanwhile, and its result is that of `written`. An actor that dies is replaced, its task
     charged one attempt; one whose task takes longer than `deadline` seconds is ended, and that is the same. A
     failed task is done again next, by another actor if there is one. Tasks must be idempotent: at the run's
     end, one that takes much longer than others is given to an idle actor too; the first result is reported.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Generic, Protocol, TypeVar
 
 from distributed.execution.stopping import stop_requested
+from distributed.execution.task_queue import ActorT, Task, TaskQueue, TaskT
 from schemas.errors import StoppedError
 from schemas.events import EventKind, WorkEvent
 from schemas.run.shard import LostShard
@@ -36,17 +37,12 @@ ROOM_SECONDS = 900.0
 """How long a run waits for a machine with room for a worker, when it has none."""
 
 
-class Task(Protocol):
-    """What the pool needs to know of a unit of work."""
-
-    @property
-    def index(self) -> int: ...
-
-
-TaskT = TypeVar("TaskT", bound=Task)
 TaskT_contra = TypeVar("TaskT_contra", bound=Task, contravariant=True)
-ActorT = TypeVar("ActorT", bound=Hashable)
 HandleT = TypeVar("HandleT", bound=Hashable)
+
+
+WRITING = "writing"
+"""What a task returns that is made and not committed yet."""
 
 
 class TaskFailedError(Exception):
@@ -80,6 +76,9 @@ class Actors(Protocol[TaskT_contra, ActorT, HandleT]):
     def submit(self, actor: ActorT, task: TaskT_contra) -> HandleT:
         """Have an actor run a task, the only one in flight on it."""
 
+    def written(self, actor: ActorT, task: TaskT_contra) -> HandleT:
+        """Of a task whose `result` was WRITING: the handle ends once what it has made is committed."""
+
     def probe(self, actor: ActorT) -> HandleT:
         """Find out whether an actor is alive; the handle ends with ActorDiedError if it is not."""
 
@@ -87,51 +86,13 @@ class Actors(Protocol[TaskT_contra, ActorT, HandleT]):
         """Some of `handles` whose tasks have ended; none if none has ended after `timeout` seconds."""
 
     def result(self, handle: HandleT) -> Any:
-        """What the ended task returned.
+        """What the ended task returned; WRITING: its actor commits it, and can take the next one.
 
         Raises TaskFailedError, ActorDiedError, ActorUnreachableError, or the task's IdleakError.
         """
 
     def end(self, actors: Collection[ActorT]) -> None:
         """End actors, and with them what they are doing."""
-
-
-@dataclass
-class _Queue(Generic[TaskT, ActorT]):
-    """Tasks to do, how often each has failed, and those given up. Failed ones come first."""
-
-    fresh: deque[TaskT]
-    max_attempts: int
-    again: OrderedDict[ActorT, deque[TaskT]] = field(default_factory=OrderedDict)
-    failures: dict[int, int] = field(default_factory=dict)
-    lost: list[LostShard] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.fresh) + sum(map(len, self.again.values()))
-
-    def suits(self, actor: ActorT) -> bool:
-        """Is there a task that this very actor has not just failed?"""
-        return bool(self.fresh) or len(self.again) > (actor in self.again)
-
-    def take(self, actor: ActorT) -> TaskT:
-        """The next task for an actor: one that another has failed, a fresh one, else one of its own."""
-        failed_by = next((other for other in self.again if other != actor), None)
-        if failed_by is None:
-            if self.fresh:
-                return self.fresh.popleft()
-            failed_by = actor
-        task = self.again[failed_by].popleft()
-        if not self.again[failed_by]:
-            del self.again[failed_by]
-        return task
-
-    def failed(self, task: TaskT, actor: ActorT, reason: str) -> None:
-        """Have the task done again soon, or give it up once its attempts are spent."""
-        failures = self.failures[task.index] = self.failures.get(task.index, 0) + 1
-        if failures < self.max_attempts:
-            self.again.setdefault(actor, deque()).append(task)
-        else:
-            self.lost.append(LostShard(task.index, failures, reason))
 
 
 @dataclass(frozen=True)
@@ -144,6 +105,10 @@ class _Attempt(Generic[TaskT, ActorT, HandleT]):
     start: float
     in_doubt: bool = False
     """Its actor could not be reached; the handle is that of the question whether it is alive."""
+    alone: bool = False
+    """Its actor takes no other task before it is committed."""
+    made_in: float | None = None
+    """Seconds; since then it is being written, and its actor is at another task, or idle."""
 
 
 class Schedule(Generic[TaskT, ActorT, HandleT]):
@@ -151,6 +116,9 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
 
     Actors for which no task waits run the longest running tasks a second time, each at most once and only if
     it has run longer than `copy_after` medians; the first result counts, and the other attempt is ended.
+    While what a task has made is written, its actor makes the next one: an actor has two tasks at most. If it
+    dies then, both are charged, and a task that has failed before is done alone: so none is charged twice for
+    another's fault.
     """
 
     def __init__(
@@ -167,7 +135,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         room_seconds: float = ROOM_SECONDS,
         stop: Callable[[], bool] = stop_requested,
     ) -> None:
-        self._queue: _Queue[TaskT, ActorT] = _Queue(deque(tasks), max_attempts)
+        self._queue: TaskQueue[TaskT, ActorT] = TaskQueue(deque(tasks), max_attempts)
         self._actors, self._workers = actors, workers
         self._on_report, self._on_event = on_report, on_event
         self._copy_after, self._deadline, self._stop = copy_after, deadline, stop
@@ -219,10 +187,13 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         """An idle actor for a waiting task. None where it is better to wait: a failed task goes to the actor
         that failed it only if no other is at work, or starting, that it could be given to next.
         """
-        if self._idle and not self._queue.suits(self._idle[-1]):
+        writing = {attempt.actor for attempt in self._running.values() if attempt.made_in is not None}
+        for _ in range(len(self._idle)):
+            actor = self._idle[-1]
+            suits = self._queue.suits(actor) and not (self._queue.again and actor in writing)
+            if suits or not (self._running or self._another_soon()):
+                return self._idle.pop()
             self._idle.rotate()
-        if self._idle and (self._queue.suits(self._idle[-1]) or not (self._running or self._another_soon())):
-            return self._idle.pop()
         return None
 
     def _another_soon(self) -> bool:
@@ -256,8 +227,18 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
             self._tell(EventKind.UP, actor)
 
     def _gone(self, *actors: ActorT) -> None:
+        """End actors. What else they had in hand is done again, and not charged for it."""
         self._alive.difference_update(actors)
+        self._idle = deque(actor for actor in self._idle if actor not in actors)
         self._actors.end(actors)
+        for attempt in [attempt for attempt in self._running.values() if attempt.actor in actors]:
+            self._drop(attempt)
+            if not self._handles[attempt.task.index]:
+                self._queue.put_back(attempt.task)
+
+    def _drop(self, attempt: _Attempt[TaskT, ActorT, HandleT]) -> None:
+        del self._running[attempt.handle]
+        self._handles[attempt.task.index].remove(attempt.handle)
 
     def _awaited(self) -> Collection[HandleT]:
         return self._running.keys() | self._starting.keys() if self._starting else self._running.keys()
@@ -277,7 +258,8 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
 
     def _submit(self, actor: ActorT, task: TaskT) -> _Attempt[TaskT, ActorT, HandleT]:
         handle = self._actors.submit(actor, task)
-        attempt = _Attempt(task, actor, handle, self._actors.now())
+        alone = task.index in self._queue.failures
+        attempt = _Attempt(task, actor, handle, self._actors.now(), alone=alone)
         self._running[handle] = attempt
         self._handles.setdefault(task.index, []).append(handle)
         return attempt
@@ -300,8 +282,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
             attempt = next(iter(self._running.values()))
             if self._actors.now() - attempt.start <= self._deadline:
                 return
-            del self._running[attempt.handle]
-            self._handles[attempt.task.index].remove(attempt.handle)
+            self._drop(attempt)
             self._gone(attempt.actor)
             self._failed(attempt, TimeoutError(f"not done after {self._deadline:g} s, its worker was ended"))
 
@@ -313,29 +294,58 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         return max(self._copy_after * usual, usual + LEAST_COPY_SECONDS)
 
     def _collect(self, handle: HandleT) -> None:
-        attempt = self._running.pop(handle)
-        others = self._handles[attempt.task.index]
-        others.remove(handle)
+        attempt = self._running[handle]
+        self._drop(attempt)
         try:
-            report = self._actors.result(handle)
+            result = self._actors.result(handle)
             if attempt.in_doubt:
                 raise TaskFailedError("its worker could not be reached for a while")
         except ActorUnreachableError:
             self._doubt(attempt)
         except ActorDiedError as error:
-            self._gone(attempt.actor)
-            self._failed(attempt, error)
+            self._has_died(attempt, error)
         except TaskFailedError as error:
-            self._idle.append(attempt.actor)
+            self._release(attempt)
             self._failed(attempt, error)
         else:
+            if result == WRITING:
+                self._await_writing(attempt)
+            else:
+                self._release(attempt)
+                self._done(attempt, result)
+
+    def _release(self, attempt: _Attempt[TaskT, ActorT, HandleT]) -> None:
+        """The attempt's actor can take a task, if it could not already."""
+        if attempt.made_in is None or attempt.alone:
             self._idle.append(attempt.actor)
-            seconds = self._actors.now() - attempt.start
+
+    def _await_writing(self, attempt: _Attempt[TaskT, ActorT, HandleT]) -> None:
+        now = self._actors.now()
+        self._recent.append(now - attempt.start)
+        if not attempt.alone:
+            self._idle.append(attempt.actor)
+        handle = self._actors.written(attempt.actor, attempt.task)
+        self._running[handle] = replace(attempt, handle=handle, start=now, made_in=now - attempt.start)
+        self._handles[attempt.task.index].append(handle)
+
+    def _done(self, attempt: _Attempt[TaskT, ActorT, HandleT], report: Any) -> None:
+        seconds = self._actors.now() - attempt.start
+        if attempt.made_in is None:
             self._recent.append(seconds)
-            attempts = self._queue.failures.get(attempt.task.index, 0)
-            self._tell(EventKind.DONE, attempt.actor, attempt.task, attempts=attempts, seconds=seconds)
-            self._settle(attempt.task)
-            self._on_report(report)
+        attempts = self._queue.failures.get(attempt.task.index, 0)
+        seconds += attempt.made_in or 0.0
+        self._tell(EventKind.DONE, attempt.actor, attempt.task, attempts=attempts, seconds=seconds)
+        self._settle(attempt.task)
+        self._on_report(report)
+
+    def _has_died(self, attempt: _Attempt[TaskT, ActorT, HandleT], error: ActorDiedError) -> None:
+        """Charge what the actor was making and what it was writing: either may have ended it."""
+        others = [other for other in self._running.values() if other.actor == attempt.actor]
+        for other in others:
+            self._drop(other)
+        self._gone(attempt.actor)
+        for charged in (attempt, *others):
+            self._failed(charged, error)
 
     def _doubt(self, attempt: _Attempt[TaskT, ActorT, HandleT]) -> None:
         """Ask after the actor, and leave it until then what the task is charged."""
@@ -349,7 +359,7 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
             return
         seconds = self._actors.now() - attempt.start
         if isinstance(error, NodeLostError):
-            self._queue.fresh.appendleft(attempt.task)
+            self._queue.put_back(attempt.task)
             self._tell(EventKind.MACHINE_LOST, attempt.actor, attempt.task, seconds=seconds)
         else:
             self._charge(attempt.task, attempt.actor, error, seconds)
@@ -368,8 +378,10 @@ class Schedule(Generic[TaskT, ActorT, HandleT]):
         self._on_event(WorkEvent(what, up, len(self._queue), shard=shard, worker=name, **details))
 
     def _settle(self, task: TaskT) -> None:
-        """The task is done: whoever else is at it is ended, since an actor cannot drop a task."""
-        self._gone(*[self._running.pop(handle).actor for handle in self._handles.pop(task.index)])
+        """The task is done: whoever else makes it is ended, since an actor cannot drop a task."""
+        others = [self._running.pop(handle) for handle in self._handles.pop(task.index)]
+        if making := [attempt.actor for attempt in others if attempt.made_in is None]:
+            self._gone(*making)
 
 
 def kind_of(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Protocol
@@ -63,6 +64,12 @@ class Reducer:
         self._store = open_run(query.spec)
         self._samples = open_run(query.samples) if isinstance(query, SearchQuery) else self._store
         self._finder = _finder(query)
+
+    def start(self, group: ShardGroup | MergeGroup) -> Future[ShardReport]:
+        """As `make`: a partial result is written before the next one is begun."""
+        future: Future[ShardReport] = Future()
+        future.set_result(self.make(group))
+        return future
 
     def make(self, group: ShardGroup | MergeGroup) -> ShardReport:
         """Reduce one group of shards, or of partial results, into one file of partial results."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -185,7 +186,7 @@ class Embedder(Protocol):
 
 
 class ShardMaker:
-    """Embeds shards of one job and commits them to its store."""
+    """Embeds shards of one job and commits them to its store, by a thread, while the next one is embedded."""
 
     def __init__(self, job: ShardJob, embedder: Embedder | None = None) -> None:
         """embedder: of the job; None: a `ShardEmbedder`, opened here. Raises ModelError or DeviceError."""
@@ -193,21 +194,38 @@ class ShardMaker:
         self._store = open_run(job.spec)
         self._embedder: Embedder = ShardEmbedder(job) if embedder is None else embedder
         self._factors = job.spec.generator.sweep if job.photos is None else {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="shard-writer")
+        self._writing: list[Future[ShardReport]] = []
 
     def make(self, shard: Shard) -> ShardReport:
         """Make and commit one shard. Doing it again gives the same bytes in the same place.
 
+        Raises as `start`, and what fails of the writing."""
+        return self.start(shard).result()
+
+    def start(self, shard: Shard) -> Future[ShardReport]:
+        """Make one shard; the thread commits it. Waits for the one before to be committed, which may fail.
+
         Raises DeadDeviceError if the device is lost to this process.
         """
         try:
-            return self._make(shard)
+            embedded = self._embedder.embed(shard)
         except Exception as error:
             if is_dead_device(error):
                 raise DeadDeviceError(str(error)) from error
             raise
+        wait(self._writing)
+        batches, at_once = self._embedder.batches, self._embedder.images_at_once
+        future = self._writer.submit(self._commit, shard, embedded, batches, at_once)
+        self._writing = [future]
+        if self._embedder.answering is not None:
+            # Paid answers are let go of, and their spending is noted, before more are asked for.
+            wait(self._writing)
+        return future
 
-    def _make(self, shard: Shard) -> ShardReport:
-        embedded = self._embedder.embed(shard)
+    def _commit(
+        self, shard: Shard, embedded: EmbeddedShard, batches: Mapping[str, int], images_at_once: int
+    ) -> ShardReport:
         start = time.perf_counter()
         path = f"{self._job.prefix}/{shard.file_name}"
         table = samples_table(shard, embedded.faces, self._factors, embedded.digests)
@@ -224,8 +242,8 @@ class ShardMaker:
             size,
             seconds,
             example,
-            self._embedder.batches,
-            self._embedder.images_at_once,
+            batches,
+            images_at_once,
         )
 
     def _footer(self, shard: Shard, faces: FaceBatch) -> Footer:

@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from distributed.execution.schedule import COPY_AFTER, ActorDiedError, Schedule, TaskFailedError
+from distributed.execution.schedule import COPY_AFTER, WRITING, ActorDiedError, Schedule, TaskFailedError
 from jobs.cli.exit_codes import ExitCode
 
 TRIALS = 5
@@ -29,13 +29,19 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of one attempt: seconds of work, then a result, an exception, or the end of its actor."""
+    """What becomes of one attempt: seconds of work, then a result, an exception, or the end of its actor.
+
+    writes: seconds for which its result is written, while its actor can do other work; then the same choice.
+    """
 
     seconds: float
     fails: bool = False
     kills: bool = False
     slow: float = 0.0
     """Of the seconds, those that a straggler took beyond what its shard takes."""
+    writes: float = 0.0
+    write_fails: bool = False
+    write_kills: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class SimulatedCluster:
     dying: float = 0.001
     start_seconds: float = 20.0
     round_trip: float = 0.005
+    write_seconds: float = 0.0
 
     def fate(self, seed: int, index: int, attempt: int) -> Fate:
         """A function of its arguments alone: two schedules of one seed have the same luck."""
@@ -61,7 +68,11 @@ class SimulatedCluster:
         fails = luck < self.failing
         kills = self.failing <= luck < self.failing + self.dying
         seconds = (usual + slow) / (2 if fails or kills else 1)
-        return Fate(seconds, fails, kills, slow)
+        if not self.write_seconds:
+            return Fate(seconds, fails, kills, slow)
+        rest = luck - self.failing - self.dying
+        write_fails, write_kills = 0 <= rest < self.failing, 0 <= rest - self.failing < self.dying
+        return Fate(seconds, fails, kills, slow, self.write_seconds, write_fails, write_kills)
 
 
 @dataclass
@@ -83,6 +94,10 @@ class Life:
     start: float
     up: float
     stop: float = math.inf
+
+
+FIRST_WRITE = 2**40
+"""Handles of works begin at 0, of actors at -1, and of what a work has written here."""
 
 
 class SimulatedActors:
@@ -136,6 +151,14 @@ class SimulatedActors:
         heapq.heappush(self._ends, (work.stop + self._one_way, len(self.works) - 1))
         return len(self.works) - 1
 
+    def written(self, actor: int, task: Numbered) -> int:
+        place = max(place for place, work in enumerate(self.works) if work.actor == actor)
+        while self.works[place].index != task.index:
+            place -= 1
+        handle = FIRST_WRITE + place
+        heapq.heappush(self._ends, (self._now + 2 * self._one_way + self.works[place].fate.writes, handle))
+        return handle
+
     def wait(self, handles: Collection[int], timeout: float) -> Sequence[int]:
         """Moves the clock to the next end of a task, or on by `timeout`."""
         while self._ends and self._ends[0][1] not in handles:
@@ -146,15 +169,30 @@ class SimulatedActors:
         self._now, handle = heapq.heappop(self._ends)
         return [handle]
 
-    def result(self, handle: int) -> int:
+    def result(self, handle: int) -> int | str:
         if handle < 0:
             return handle
+        if handle >= FIRST_WRITE:
+            return self._write_result(self.works[handle - FIRST_WRITE])
         work = self.works[handle]
+        if self.lives[work.actor].stop <= work.stop:
+            raise ActorDiedError("killed before")
         if work.fate.kills:
             self.lives[work.actor].stop = work.stop
             raise ActorDiedError("killed")
         if work.fate.fails:
             raise TaskFailedError("failed")
+        if work.fate.writes:
+            return WRITING
+        work.useful = True
+        return work.index
+
+    def _write_result(self, work: Work) -> int:
+        if work.fate.write_kills:
+            self.end([work.actor])
+            raise ActorDiedError("killed while it wrote")
+        if work.fate.write_fails:
+            raise TaskFailedError("not written")
         work.useful = True
         return work.index
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,21 +83,29 @@ class ClockedJob(ShardJob):
 
 
 class ClockedMaker(ShardMaker):
-    """The audit's own maker of shards, warmed up, with a clock around each shard."""
+    """The audit's own maker of shards, warmed up, with a clock from each shard's start to its commit."""
 
     def __init__(self, meeting: Meeting, maker: ShardMaker) -> None:
         self._meeting, self._maker, self._is_warm = meeting, maker, False
 
-    def make(self, shard: Shard) -> ClockedReport:
+    def start(self, shard: Shard) -> Future[ShardReport]:
         if not self._is_warm:
             # A part of the same shard, which is then made whole.
             self._maker.make(replace(shard, stop_id=min(shard.stop_id, shard.first_id + BATCH_IMAGES)))
             self._meeting.wait()
             self._is_warm = True
         start = time.perf_counter()
-        report = self._maker.make(shard)
-        stint = Stint(os.getpid(), start, time.perf_counter(), shard.rows)
-        return ClockedReport(**vars(report), stint=stint)
+        clocked: Future[ShardReport] = Future()
+
+        def stop(writing: Future[ShardReport]) -> None:
+            if (error := writing.exception()) is not None:
+                clocked.set_exception(error)
+            else:
+                stint = Stint(os.getpid(), start, time.perf_counter(), shard.rows)
+                clocked.set_result(ClockedReport(**vars(writing.result()), stint=stint))
+
+        self._maker.start(shard).add_done_callback(stop)
+        return clocked
 
 
 def bench_shards(images: int, workers: int = 1) -> list[Shard]:

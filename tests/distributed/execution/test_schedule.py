@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pytest
@@ -99,6 +99,65 @@ def test_every_task_is_reported_once_or_lost_after_three_attempts(
     for actor in range(len(lives)):
         spans = [(work.start, work.stop) for work in ran.actors.works if work.actor == actor]
         assert most_at_once(spans) <= 1
+
+
+WRITING_TOO = replace(HARSH, write_seconds=70.0)
+"""Writing takes about as long as making: actors have two tasks most of the time."""
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), shards=st.integers(0, 40), workers=st.integers(1, 6))
+def test_tasks_that_are_written_while_others_are_made_are_reported_once_or_lost(
+    seed: int, shards: int, workers: int
+) -> None:
+    ran = carry_out(
+        Ran(SimulatedActors(partial(WRITING_TOO.fate, seed), start_seconds=20.0, round_trip=0.005)),
+        shards=shards,
+        workers=workers,
+    )
+    assert all(task.attempts == 3 for task in ran.lost)
+    assert ran.reports + Counter(task.index for task in ran.lost) == Counter(range(shards))
+    lives = ran.actors.lives
+    assert most_at_once([(life.start, life.stop) for life in lives]) <= workers
+    for actor in range(len(lives)):
+        spans = [(work.start, work.stop) for work in ran.actors.works if work.actor == actor]
+        assert most_at_once(spans) <= 1
+
+
+def test_a_task_is_made_while_the_one_before_is_written() -> None:
+    ran = simulated({(index, 0): Fate(60.0, writes=20.0) for index in range(4)}, shards=4, workers=1)
+    assert ran.reports == Counter(range(4)) and 260 <= ran.actors.now() < 261
+
+
+def test_a_failed_write_is_charged_to_its_own_task() -> None:
+    fates = {(1, attempt): Fate(60.0, writes=20.0, write_fails=True) for attempt in range(3)}
+    ran = simulated(fates, shards=6, workers=2)
+    assert ran.lost == [LostShard(1, 3, "not written")] and len(ran.actors.lives) == 2
+    assert ran.reports == Counter([0, 2, 3, 4, 5])
+    assert all(len(ran.tries(index)) == 1 for index in (0, 2, 3, 4, 5))
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_the_end_of_an_actor_is_charged_to_both_of_its_tasks_once_and_then_to_the_guilty_one(
+    writes: bool,
+) -> None:
+    guilty = Fate(60.0, writes=20.0, write_kills=writes, kills=not writes)
+    fates = {
+        (index, attempt): Fate(60.0, writes=20.0 if writes else 90.0)
+        for index in range(6)
+        for attempt in range(4)
+    }
+    ran = simulated(fates | {(2, attempt): guilty for attempt in range(3)}, shards=6, workers=1)
+    assert [(lost.index, lost.attempts) for lost in ran.lost] == [(2, 3)]
+    assert ran.reports == Counter([0, 1, 3, 4, 5])
+    failed = [event.shard for event in ran.events if event.what is EventKind.FAILED]
+    assert sorted(failed) == ([2, 2, 3] if writes else [1, 2, 2])
+
+
+def test_a_write_that_ends_its_idle_actor_is_charged() -> None:
+    fates = {(0, attempt): Fate(60.0, writes=20.0, write_kills=True) for attempt in range(3)}
+    ran = simulated(fates, shards=1, workers=1)
+    assert ran.lost == [LostShard(0, 3, "killed while it wrote")] and len(ran.actors.lives) == 3
 
 
 def test_the_copy_of_a_straggler_wins() -> None:
@@ -202,7 +261,7 @@ def test_a_failed_task_is_not_held_up_by_an_actor_that_hangs() -> None:
 class Broken(SimulatedActors):
     """Task 5 raises an error that ends the whole run."""
 
-    def result(self, handle: int) -> int:
+    def result(self, handle: int) -> int | str:
         if handle >= 0 and self.works[handle].index == 5:
             raise ModelError("the model is broken")
         return super().result(handle)
@@ -247,7 +306,7 @@ def test_a_report_that_cannot_be_taken_ends_everything() -> None:
 class Spot(SimulatedActors):
     """Actors that die do so with their machine."""
 
-    def result(self, handle: int) -> int:
+    def result(self, handle: int) -> int | str:
         try:
             return super().result(handle)
         except ActorDiedError as error:
@@ -319,7 +378,7 @@ class OutOfReach(SimulatedActors):
         self._asked[handle] = actor
         return handle
 
-    def result(self, handle: int) -> int:
+    def result(self, handle: int) -> int | str:
         first_try = handle >= 0 and self.works[handle].index == 3 and self.doubts == 0
         if first_try or (handle in self._asked and self.doubts < 2):
             self.doubts += 1
