@@ -9,12 +9,10 @@ from typing import Any
 import click
 
 from jobs.api.auditing import carry_out
-from jobs.cli.arguments import FILE, override_option, spec_argument
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.arguments import FILE, StrictCommand, override_option, spec_argument
+from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.findings import print_findings
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 from jobs.pages.finished_run import read_finished
 from jobs.pages.gate.gate import Finding, judge
 from jobs.pages.gate.outputs import GateOutputs, prepare, write

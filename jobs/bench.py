@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from jobs.cli.arguments import FILE, spec_argument
-from jobs.cli.command import guarded
+from jobs.cli.arguments import FILE, StrictCommand, WordsOption, given_words, spec_argument
+from jobs.cli.exit_codes import guarded
 from jobs.cli.lazy_group import ListedGroup
-from jobs.cli.strict_command import StrictCommand, WordsOption, given_words
 from schemas.spec.load import load_spec
 
 CLAIMS = (

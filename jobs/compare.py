@@ -11,13 +11,11 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import LOCATION, reveal_option
-from jobs.cli.command import guarded
+from jobs.cli.arguments import LOCATION, StrictCommand, reveal_option
 from jobs.cli.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.reading import open_to_read
+from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.runs import open_to_read
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 from jobs.pages.comparison.content import sections_of, summary_of
 from jobs.pages.comparison.figures import draw_comparison
 from jobs.pages.comparison.result import comparison_result

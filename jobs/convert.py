@@ -14,11 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from distributed.sampling.conversion import Conversion, Format, convert
 from distributed.sampling.inspection import inspect
-from jobs.cli.arguments import FILE
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.arguments import FILE, StrictCommand
+from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 from schemas.errors import SpecError, UsageError
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.generators.base import Generator

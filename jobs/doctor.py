@@ -22,8 +22,8 @@ from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.runtime.offline import VARIABLES, still_on
 from distributed.runtime.versions import GPU_BUILDS
 from distributed.sampling.sandbox.landlock import landlock_version
+from jobs.cli.arguments import StrictCommand
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.strict_command import StrictCommand
 from schemas.errors import SpecError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,16 +8,14 @@ from pathlib import Path
 import click
 
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import override_option, reveal_option, spec_argument
-from jobs.cli.command import act_on
+from jobs.cli.arguments import StrictCommand, override_option, reveal_option, spec_argument
 from jobs.cli.display import as_stored, displayed, with_names
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import refused_lines
 from jobs.cli.overlap import overlap_lines
-from jobs.cli.ray import ray_executor
-from jobs.cli.reading import naming_people, shown_by_name
+from jobs.cli.runs import act_on, naming_people, shown_by_name
 from jobs.cli.say import notice_lines, say
-from jobs.cli.strict_command import StrictCommand
+from jobs.cli.work import ray_executor, watching
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.spec.audit import AuditSpec
 
@@ -35,7 +33,6 @@ def _run(spec: AuditSpec, store: RunStore, *, reveal: bool) -> ExitCode:
     from distributed.gallery.enrolled import accepted
     from distributed.stages.enroll import enroll
     from distributed.stages.gallery_check import measured_lines
-    from jobs.cli.progress import watching
 
     with naming_people(store) if reveal else nullcontext():
         with ray_executor() as executor:

@@ -15,12 +15,10 @@ import click
 
 from distributed.execution.stopping import stop_requested, stop_signals
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import reveal_option, run_argument
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.reading import open_to_read
+from jobs.cli.arguments import StrictCommand, reveal_option, run_argument
+from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.runs import open_to_read
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 from jobs.pages.explorer.gate import Gate
 from jobs.pages.explorer.server import ExplorerServer, listening, serving
 from jobs.pages.explorer.tables import Explorer

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from jobs.cli.arguments import FILE
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.arguments import FILE, StrictCommand
+from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 from schemas.errors import SpecError
 from schemas.spec.load import load_spec
 

@@ -9,11 +9,9 @@ import yaml
 
 from distributed.sampling.inspected import Inspection
 from distributed.sampling.inspection import inspect
-from jobs.cli.arguments import FILE
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.arguments import FILE, StrictCommand
+from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 
 
 @click.command("inspect", cls=StrictCommand, help=__doc__)

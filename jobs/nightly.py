@@ -13,12 +13,10 @@ import click
 
 from distributed.execution.stopping import stop_requested
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import FILE, require_at_most_one
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.ray import ray_executor
+from jobs.cli.arguments import FILE, StrictCommand, require_at_most_one
+from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.say import print_error, say
-from jobs.cli.strict_command import StrictCommand
+from jobs.cli.work import ray_executor, watching
 from jobs.schedule.hook import require_hook, tell_hook
 from jobs.schedule.night import accept_last, do_night
 from jobs.schedule.summary import summary
@@ -108,7 +106,6 @@ class Auditor:
         # A night that skips all needs no Ray, no models and no FAISS.
         from distributed.stages.audit import audit
         from distributed.stages.enroll import drop_other_gallery
-        from jobs.cli.progress import watching
 
         if self._executor is None:
             self._executor = self._stack.enter_context(ray_executor())

@@ -9,11 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.api.planning import plan_of
-from jobs.cli.arguments import spec_argument
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.arguments import StrictCommand, spec_argument
+from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.say import cell, say
-from jobs.cli.strict_command import StrictCommand
 from schemas.spec.audit import AuditSpec
 from schemas.spec.load import load_spec
 

@@ -16,12 +16,11 @@ from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.tombstone import left_of
 from distributed.storage.trail import actor, head, record
-from jobs.cli.arguments import FILE, require_at_most_one, run_argument
-from jobs.cli.command import existing_run, guarded
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.ray import ray_executor
+from jobs.cli.arguments import FILE, StrictCommand, require_at_most_one, run_argument
+from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.runs import existing_run
 from jobs.cli.say import print_error, say
-from jobs.cli.strict_command import StrictCommand
+from jobs.cli.work import ray_executor, watching
 from schemas.errors import StoreError, UsageError
 from schemas.printable import printable
 from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
@@ -86,7 +85,6 @@ def _run(
 def _erase(store: RunStore, who: str, copy: Path | None, consent: Consent) -> ExitCode:
     # Torch and FAISS, which only judging anew needs.
     from distributed.stages.erase import erase, planned_erasure
-    from jobs.cli.progress import watching
 
     plan = planned_erasure(store, who)
     if consent.dry_run:

@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import override_option, spec_argument
-from jobs.cli.command import act_on
+from jobs.cli.arguments import StrictCommand, override_option, spec_argument
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import print_findings
-from jobs.cli.ray import ray_executor
-from jobs.cli.strict_command import StrictCommand
+from jobs.cli.runs import act_on
+from jobs.cli.work import ray_executor, watching
 from schemas.spec.audit import AuditSpec
 
 
@@ -31,7 +30,6 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     from distributed.stages.gallery_check import require_usable_gallery
     from distributed.stages.reduce import committed, reduce
     from distributed.stages.results.write import write_results
-    from jobs.cli.progress import watching
 
     with ray_executor() as executor:
         made, enrolment = committed(spec, store)

@@ -8,12 +8,11 @@ from distributed.stages.verify import advice, can_be_repaired, find_problems
 from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import run_argument
-from jobs.cli.command import existing_run, guarded
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.ray import ray_executor
+from jobs.cli.arguments import StrictCommand, run_argument
+from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.runs import existing_run
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
+from jobs.cli.work import ray_executor, watching
 
 
 @click.command("repair", cls=StrictCommand, help=__doc__)
@@ -25,7 +24,6 @@ def command(run: str) -> int:
 def _run(store: RunStore) -> ExitCode:
     # onnxruntime, which takes seconds to import.
     from distributed.stages.sample import sample
-    from jobs.cli.progress import watching
 
     record = read_record(store)
     with run_lock(store), ray_executor() as executor:

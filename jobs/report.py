@@ -8,12 +8,10 @@ import click
 
 from distributed.storage.receipt import require_writable
 from distributed.storage.store_faults import store_error
-from jobs.cli.arguments import FILE, reveal_option, run_argument
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.reading import open_to_read
+from jobs.cli.arguments import FILE, StrictCommand, reveal_option, run_argument
+from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.runs import open_to_read
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 from jobs.pages.finished_run import read_finished
 from jobs.pages.report.annex import annex_markdown
 

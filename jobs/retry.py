@@ -8,11 +8,10 @@ from distributed.storage.lock import run_lock
 from distributed.storage.lost_shards import read_lost_shards
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import run_argument
-from jobs.cli.command import existing_run, guarded
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.ray import ray_executor
-from jobs.cli.strict_command import StrictCommand
+from jobs.cli.arguments import StrictCommand, run_argument
+from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.runs import existing_run
+from jobs.cli.work import ray_executor, watching
 from schemas.errors import UsageError
 from schemas.run.artefacts import SAMPLES_PREFIX
 
@@ -26,7 +25,6 @@ def command(run: str) -> int:
 def _run(store: RunStore) -> ExitCode:
     # onnxruntime, which takes seconds to import.
     from distributed.stages.sample import sample
-    from jobs.cli.progress import watching
 
     lost = read_lost_shards(store, SAMPLES_PREFIX)
     if not lost:

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import click
 
 from distributed.gallery.names import read_names
-from jobs.cli.arguments import run_argument
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.reading import open_to_read
+from jobs.cli.arguments import StrictCommand, run_argument
+from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.runs import open_to_read
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 from schemas.errors import UsageError
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import override_option, spec_argument
-from jobs.cli.command import act_on
+from jobs.cli.arguments import StrictCommand, override_option, spec_argument
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.ray import ray_executor
+from jobs.cli.runs import act_on
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
+from jobs.cli.work import ray_executor, watching
 from schemas.spec.audit import AuditSpec
 
 
@@ -26,7 +25,6 @@ def command(spec: Path, *, override: str | None) -> int:
 def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     # onnxruntime, which takes seconds to import.
     from distributed.stages.sample import sample
-    from jobs.cli.progress import watching
 
     with ray_executor() as executor:
         made = sample(spec, store, executor, watching(store, spec))

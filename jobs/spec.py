@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from jobs.cli.arguments import require_at_most_one
+from jobs.cli.arguments import StrictCommand, require_at_most_one
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.strict_command import StrictCommand
 from schemas.json_schema import DESCRIBED, json_schema
 from schemas.spec.reference import fleet_reference, generator_reference, people_reference, spec_reference
 

@@ -15,11 +15,10 @@ from distributed.storage.run_record import read_record
 from distributed.storage.shard_index import ShardRun, committed_outcomes
 from distributed.storage.store import RunStore
 from distributed.storage.tombstone import read_tombstone
-from jobs.cli.arguments import run_argument
-from jobs.cli.command import existing_run, guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.arguments import StrictCommand, run_argument
+from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.runs import existing_run
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 from schemas.errors import UsageError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX

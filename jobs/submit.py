@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import distributed
-from jobs.cli.arguments import optional_spec_argument, require_exactly_one
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.arguments import StrictCommand, optional_spec_argument, require_exactly_one
+from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.say import print_error, say
-from jobs.cli.strict_command import StrictCommand
 from schemas.errors import SpecError
 from schemas.printable import printable_lines
 from schemas.spec.load import parse_spec, read_keys

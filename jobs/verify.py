@@ -9,11 +9,10 @@ from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.tombstone import left_of, read_tombstone
 from distributed.storage.trail import entries, head, replay
-from jobs.cli.arguments import run_argument
-from jobs.cli.command import existing_run, guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.arguments import StrictCommand, run_argument
+from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.runs import existing_run
 from jobs.cli.say import say
-from jobs.cli.strict_command import StrictCommand
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.run.erasures import Tombstone
 from schemas.run.shard import plan_shards

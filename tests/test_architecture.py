@@ -163,7 +163,7 @@ def test_statistics_open_no_file() -> None:
 
 @pytest.mark.parametrize("command", JOBS)
 def test_a_command_loads_what_does_the_work_only_when_it_runs(command: str) -> None:
-    """So that `--help` and completion take no seconds; jobs.cli.ray gives an executor once one is needed."""
+    """So that `--help` and completion take no seconds; jobs.cli.work gives an executor once one is needed."""
     assert not loads(f"jobs.{command}") & WORKING
 
 

@@ -11,11 +11,12 @@ from distributed.storage.store import RunStore
 from jobs.api.run import Run
 from jobs.api.spec_source import SpecSource, spec_of
 from jobs.api.telling import Tell, at_work
-from jobs.cli.command import acting, system_errors_named
+from jobs.cli.exit_codes import system_errors_named
 from jobs.cli.findings import refused_lines
 from jobs.cli.overlap import overlap_lines
-from jobs.cli.ray import ray_executor
+from jobs.cli.runs import acting
 from jobs.cli.say import notice_lines
+from jobs.cli.work import ray_executor, watching
 from jobs.pages.finished_run import read_finished
 from schemas.errors import IdleakError
 from schemas.run.artefacts import ERROR_FILE, GALLERY_FILE
@@ -59,7 +60,6 @@ def carry_out(spec: AuditSpec, override: str | None, tell: Tell, *, named: bool,
 def _do(spec: AuditSpec, store: RunStore, tell: Tell, *, named: bool, bar: bool) -> None:
     # Imported only here: a finished audit needs no Ray, no models and no FAISS, and is told in a second.
     from distributed.stages.audit import audit as audit_stages
-    from jobs.cli.progress import watching
 
     def on_enrolled(enrolment: Enrolment) -> None:
         _tell_all(tell, notice_lines(enrolment.notices, named=False))

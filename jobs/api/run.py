@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from jobs.api.telling import at_work
 from jobs.cli.display import Shown, as_stored, with_names
-from jobs.cli.reading import open_to_read
+from jobs.cli.runs import open_to_read
 from jobs.pages.finished_run import FinishedRun, read_finished
 from jobs.pages.gate.gate import Finding, Gate, judge
 from jobs.pages.run_tables import read_neighbours

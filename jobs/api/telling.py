@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from distributed.execution.stopping import stop_signals_handled
-from jobs.cli.command import system_errors_named
+from jobs.cli.exit_codes import system_errors_named
 from jobs.cli.log import LOGGERS
 from schemas.printable import printable
 

@@ -22,7 +22,7 @@ from distributed.stages.enroll import enroll
 from distributed.storage.store import open_run
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.progress import watching
+from jobs.cli.work import watching
 from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX
 from schemas.run.shard import Shard, plan_shards
 from schemas.spec.audit import AuditSpec

@@ -1,9 +1,18 @@
-"""What a job's exit code says."""
+"""How a command ends: what its exit code says, and how an expected error becomes one line and a code."""
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
+from distributed.execution.stopping import stop_signals_handled
+from distributed.storage.store_faults import store_error
+from jobs.cli.log import configure_log, tell_end
+from jobs.cli.say import print_error
 from schemas.errors import (
     DamagedError,
     IdleakError,
@@ -16,6 +25,21 @@ from schemas.errors import (
     UnusableStoreError,
     WrongRunError,
 )
+from schemas.file_names import require_file_name
+
+OF_THE_SYSTEM = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+)
+"""What is no fault of the code: a file that is missing, or there already, may be one."""
 
 
 class ExitCode(IntEnum):
@@ -47,3 +71,66 @@ _CODES: list[tuple[type[IdleakError] | tuple[type[IdleakError], ...], ExitCode]]
 def code_of(error: IdleakError) -> ExitCode:
     """The exit code of an expected error."""
     return next((code for kinds, code in _CODES if isinstance(error, kinds)), ExitCode.FAILED)
+
+
+class OutputLostError(BaseException):
+    """stdout cannot be written any more.
+
+    No Exception, as KeyboardInterrupt is none: nobody must take this for an OSError of another file.
+    """
+
+    def __init__(self, reason: OSError, is_closed: bool) -> None:
+        super().__init__(str(reason))
+        self._reason, self._is_closed = reason, is_closed
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """As a shell tells the end by SIGPIPE; a full disk is a failure."""
+        return ExitCode.OUTPUT_CLOSED if self._is_closed else ExitCode.FAILED
+
+    def tell(self) -> None:
+        """Say it on stderr, unless a reader has just read enough."""
+        if self.exit_code is not ExitCode.OUTPUT_CLOSED:
+            print_error(f"idleak: cannot write to stdout: {self._reason.strerror}")
+
+
+def guarded(run: Callable[[], ExitCode | int]) -> int:
+    """Turn an expected error into one line on stderr, and into its exit code.
+
+    A log for machines gets the kind of the error alone: its message may name a photo, and so a person.
+    """
+    try:
+        configure_log()
+        with stop_signals_handled(), system_errors_named():
+            code = run()
+        tell_end(code)
+    except IdleakError as error:
+        code = code_of(error)
+        tell_end(code, type(error).__name__)
+        print_error(f"idleak: {error}")
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+        tell_end(code, KeyboardInterrupt.__name__)
+        print_error("idleak: interrupted; finished shards are kept, run the same command to go on")
+    except OutputLostError as error:
+        tell_end(error.exit_code, OutputLostError.__name__)
+        raise
+    return code
+
+
+@contextmanager
+def system_errors_named() -> Iterator[None]:
+    """Raise StoreError, or SpecError, that names the file in place of what the system refused.
+
+    All other errors stay as they are, with their traceback.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in OF_THE_SYSTEM or not isinstance(error.filename, str | bytes):
+            raise
+        raise store_error("use", os.fsdecode(error.filename), error) from error
+    except UnicodeEncodeError as error:
+        if error.encoding == sys.getfilesystemencoding():
+            require_file_name(error.object)
+        raise

@@ -15,8 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jobs.cli.exit_codes import ExitCode
-from jobs.cli.say import print_error
+from jobs.cli.exit_codes import OutputLostError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -26,27 +25,6 @@ CLOSED = (errno.EPIPE, errno.ECONNRESET)
 """Refusals of a pipe or socket that nobody reads."""
 ESCAPE = "backslashreplace"
 """What a terminal has no sign for is escaped: it must end no job."""
-
-
-class OutputLostError(BaseException):
-    """stdout cannot be written any more.
-
-    No Exception, as KeyboardInterrupt is none: nobody must take this for an OSError of another file.
-    """
-
-    def __init__(self, reason: OSError, is_closed: bool) -> None:
-        super().__init__(str(reason))
-        self._reason, self._is_closed = reason, is_closed
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """As a shell tells the end by SIGPIPE; a full disk is a failure."""
-        return ExitCode.OUTPUT_CLOSED if self._is_closed else ExitCode.FAILED
-
-    def tell(self) -> None:
-        """Say it on stderr, unless a reader has just read enough."""
-        if self.exit_code is not ExitCode.OUTPUT_CLOSED:
-            print_error(f"idleak: cannot write to stdout: {self._reason.strerror}")
 
 
 class _Descriptor(io.FileIO):

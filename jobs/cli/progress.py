@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from distributed.execution.capacity import Capacity
-from distributed.execution.executor import Watch
 from distributed.storage.progress_record import ProgressRecord
 from distributed.storage.store import RunStore
 from jobs.cli.log import is_json, tell
@@ -226,8 +225,3 @@ def _text(event: WorkEvent) -> str:
             return f"shard {event.shard} takes long; another worker makes it too"
         case EventKind.DONE:
             return f"shard {event.shard} is done"
-
-
-def watching(store: RunStore, spec: AuditSpec, *, bar: bool = True) -> Watch:
-    """What opens the observers of a run's stages. bar: progress may be drawn on a terminal."""
-    return lambda title, unit="images": Stage(title, store, spec, unit, bar=bar)

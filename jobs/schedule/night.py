@@ -13,8 +13,8 @@ from distributed.statistics.spending import night_level
 from distributed.storage.lock import run_lock
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.command import acting
 from jobs.cli.exit_codes import ExitCode, code_of
+from jobs.cli.runs import acting
 from jobs.schedule.comparison import accept, compare, compare_findings, headline_scores, nameless
 from jobs.schedule.plan import NightPlan, key_location, missed_nights, plan_night
 from jobs.schedule.state import NightState

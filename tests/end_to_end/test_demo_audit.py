@@ -17,7 +17,7 @@ from distributed.stages.audit import audit
 from distributed.storage.results import read_results
 from distributed.storage.store import open_run
 from jobs.cli.findings import most_at_risk
-from jobs.cli.progress import watching
+from jobs.cli.work import watching
 from schemas.spec.audit import AuditSpec
 from schemas.spec.gallery import GallerySpec
 from schemas.spec.load import load_spec

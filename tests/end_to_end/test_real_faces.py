@@ -15,7 +15,7 @@ from distributed.stages.audit import audit
 from distributed.stages.enroll import enroll
 from distributed.storage.results import read_results
 from distributed.storage.store import RunStore, open_run
-from jobs.cli.progress import watching
+from jobs.cli.work import watching
 from schemas.run.artefacts import GALLERY_FILE, SCORES_FILE
 from schemas.run.names import NameMap
 from schemas.run.results import AuditResults

@@ -16,8 +16,7 @@ from obstore.exceptions import GenericError, PermissionDeniedError
 from distributed.storage.store import RunStore
 from distributed.storage.store_faults import store_error
 from jobs.__main__ import main
-from jobs.cli.command import guarded
-from jobs.cli.exit_codes import ExitCode
+from jobs.cli.exit_codes import ExitCode, guarded
 from schemas.errors import UnusableStoreError
 from tests.support.processes import ROOT, inherited_environment
 from tests.support.small_world import SmallWorld

@@ -14,9 +14,8 @@ import click
 import pytest
 
 from jobs.__main__ import JOBS, main
-from jobs.cli.arguments import require_exactly_one
+from jobs.cli.arguments import StrictCommand, WordsOption, given_words, require_exactly_one
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.strict_command import StrictCommand, WordsOption, given_words
 from tests.support.processes import ROOT, inherited_environment
 
 BENCHES = ("worlds", "pipeline", "generators", "reduce", "restart", "encryption", "scheduler")

@@ -1,20 +1,62 @@
-"""Look into a finished run: not past its day, and never unseen."""
+"""The run that a command works on, or looks into: not past its day, and never unseen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from distributed.gallery.names import read_names
-from distributed.storage.authorisation import require_retained
+from distributed.storage.authorisation import permit, require_retained
+from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
-from distributed.storage.store import RunStore
+from distributed.storage.store import RunStore, open_run, under_key
 from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import record
-from jobs.cli.command import existing_run
 from jobs.cli.display import Shown, as_stored, with_names
+from jobs.cli.exit_codes import ExitCode, guarded
 from schemas.errors import SpecError, UsageError
 from schemas.run.artefacts import RECORD_FILE
+from schemas.spec.audit import AuditSpec
+from schemas.spec.load import load_spec
+from schemas.spec.locations import is_remote
+
+
+def act_on(
+    spec_path: Path, action: str, override: str | None, run: Callable[[AuditSpec, RunStore], ExitCode]
+) -> int:
+    """Run a job that works on a spec's run: by somebody's word, alone, and recorded in the run's trail."""
+
+    def act() -> ExitCode:
+        spec = load_spec(spec_path)
+        with acting(action, spec, override) as store:
+            return run(spec, store)
+
+    return guarded(act)
+
+
+@contextmanager
+def acting(action: str, spec: AuditSpec, override: str | None) -> Iterator[RunStore]:
+    """The files of a spec's run, locked. Raises AuthorisationError before anything is made or read."""
+    permission = permit(spec, override)
+    store = open_run(spec)
+    require_not_purged(store)
+    with run_lock(store):
+        record(store, action, **permission, samples=spec.samples)
+        yield store
+
+
+def existing_run(location: str) -> RunStore:
+    """The run at a folder or bucket address, under the key that its record names.
+
+    Raises UsageError if there is no such folder.
+    """
+    if not is_remote(location) and not Path(location).is_dir():
+        raise UsageError(f"{location} is not a folder; give the `output` of a spec")
+    store = RunStore(location)
+    if not store.exists(RECORD_FILE):
+        return store
+    return under_key(store, read_record(store).spec.protection)
 
 
 def open_to_read(
