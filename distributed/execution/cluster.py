@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -71,9 +72,8 @@ class RayExecutor:
     def capacity(self, resources: ResourcesSpec) -> Capacity:
         """Turn `auto` into numbers, from what the cluster has. Connects to Ray if that has not been done.
 
-        One thread per worker is the default, and the fastest. Raises SpecError if more workers are asked for
-        than the cluster has room for, DeviceError if CUDA is asked for and no node has a GPU; neither on a
-        joined cluster that may grow.
+        Raises SpecError if more workers are asked for than the cluster has room for, DeviceError if CUDA is
+        asked for and no node has a GPU; neither on a joined cluster that may grow.
         """
         self._connect()
         return size_pool(resources, machines(), grows=self._joined)
@@ -82,7 +82,10 @@ class RayExecutor:
         """How many workers a run may have when this is called; `auto`: what the cluster has room for."""
         grows = resources.grow_to if self._joined else None
         most = resources.workers if isinstance(resources.workers, int) else grows
-        return _Room(device, threads, most, asked=grows, is_own=not self._joined)
+        machine_room = partial(
+            room_on, device=device, threads=threads, workers_per_gpu=resources.workers_per_gpu
+        )
+        return _Room(machine_room, most, asked=grows, is_own=not self._joined)
 
     def run(self, job: Job[TaskT], tasks: Sequence[TaskT], observer: Observer) -> list[LostShard]:
         """Do the tasks on actors, each of which opens the job once; see `run_tasks`."""
@@ -186,12 +189,19 @@ def _start_local(folder: Path) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 _node_ip_address="127.0.0.1",
+                num_gpus=_mig_slices(),
             )
         except Exception as error:
             # Ray raises bare exceptions where one of its processes does not come up.
             raise ClusterLostError(
                 f"Ray did not start ({_first_line(error)}); run the same command to try again"
             ) from error
+
+
+def _mig_slices() -> int | None:
+    """How many slices of GPUs this process is given, each a GPU to Ray; None: Ray counts cards itself."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return sum(name.startswith("MIG-") for name in given) or None
 
 
 def _first_line(error: BaseException) -> str:
@@ -254,9 +264,14 @@ class _Room:
     """
 
     def __init__(
-        self, device: str, threads: int, most: int | None, *, asked: int | None, is_own: bool
+        self,
+        room_on_machines: Callable[[Sequence[Machine]], int],
+        most: int | None,
+        *,
+        asked: int | None,
+        is_own: bool,
     ) -> None:
-        self._device, self._threads = device, threads
+        self._room_on_machines = room_on_machines
         self._most, self._asked, self._is_own = most, asked, is_own
         self._looked = -math.inf
         self._room = 0
@@ -267,7 +282,7 @@ class _Room:
             there = machines()
             if self._is_own and not there:
                 raise ClusterLostError("Ray has ended on this machine; run the same command to go on")
-            self._room = room_on(there, self._device, self._threads)
+            self._room = self._room_on_machines(there)
             self._looked = time.monotonic()
         room = self._room if self._asked is None else self._asked
         return room if self._most is None else min(room, self._most)

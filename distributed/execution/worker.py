@@ -42,14 +42,15 @@ class Worker:
 
 
 def spawner(job: Job[TaskT]) -> Callable[[], ActorHandle[Any]]:
-    """Starts actors that hold the job's threads, and one GPU each where the job runs on CUDA.
+    """Starts actors that hold the job's threads, and their share of a GPU where the job runs on CUDA.
 
     The job is put in the object store once: arrays in it are shared by all workers of a machine, read-only.
     """
     shared = ray.put(job)
     remote: Any = ray.remote
     worker = remote(concurrency_groups={COMMITS: 1})(Worker)
-    actor = worker.options(num_cpus=job.threads, num_gpus=int(job.device == "cuda"), max_restarts=0)
+    gpus = job.resources.gpus_per_worker if job.device == "cuda" else 0
+    actor = worker.options(num_cpus=job.threads, num_gpus=gpus, max_restarts=0)
 
     def spawn() -> ActorHandle[Any]:
         spawned: ActorHandle[Any] = actor.remote(shared)

@@ -31,7 +31,17 @@ class ResourcesSpec(Frozen):
     wait_seconds: float = Field(
         900, gt=0, description="how long a run without any machine waits for one before it stops"
     )
-    threads_per_worker: Auto | PositiveInt = Field("auto", description="CPU threads of one actor; auto: 1")
+    threads_per_worker: Auto | PositiveInt = Field(
+        "auto",
+        description="CPU threads of one actor; auto: 1, on CUDA the cores of a machine divided by its actors",
+    )
+    gpus_per_worker: float = Field(
+        1,
+        gt=0,
+        le=1,
+        description="share of a GPU that one actor takes on CUDA: at 0.25 four actors work on each card, or "
+        "on each MIG slice",
+    )
     batch: Auto | PositiveInt = Field(
         "auto",
         description="crops a recogniser takes at once; auto: the fastest of a probe that changes no bit",
@@ -42,6 +52,19 @@ class ResourcesSpec(Frozen):
         if self.grow_to is not None and (self.device == "auto" or self.workers != "auto"):
             raise ValueError("resources.grow_to needs resources.device, cpu or cuda, and workers: auto")
         return self
+
+    @model_validator(mode="after")
+    def _shares_are_of_a_gpu(self) -> Self:
+        if self.gpus_per_worker != 1 and self.device == "cpu":
+            raise ValueError("resources.gpus_per_worker is of CUDA, and resources.device is cpu: drop one")
+        if round(self.gpus_per_worker, 4) != self.gpus_per_worker:
+            raise ValueError("resources.gpus_per_worker has four digits at most, as Ray counts: 0.3333")
+        return self
+
+    @property
+    def workers_per_gpu(self) -> int:
+        """Actors that one card, or MIG slice, has room for."""
+        return round(1e4) // round(self.gpus_per_worker * 1e4)
 
     def device_with(self, gpus: int) -> str:
         """`cpu` or `cuda`, where there are so many GPUs. Raises DeviceError for `cuda` without any."""

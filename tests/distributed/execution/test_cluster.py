@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import ValidationError
 from ray.exceptions import RaySystemError, RayTaskError
 
 from distributed.execution.capacity import Capacity, size_pool
@@ -46,7 +47,7 @@ def test_auto_is_one_thread_a_worker_and_all_cores() -> None:
 
 
 def test_auto_takes_the_gpus_where_there_are_any() -> None:
-    assert size_pool(resources(), [{"CPU": 16.0, "GPU": 4.0}]) == Capacity("cuda", 4, 1)
+    assert size_pool(resources(), [{"CPU": 16.0, "GPU": 4.0}]) == Capacity("cuda", 4, 4)
     assert size_pool(resources(device="cpu"), [{"CPU": 16.0, "GPU": 4.0}]) == Capacity("cpu", 16, 1)
 
 
@@ -65,10 +66,80 @@ def test_a_worker_is_on_one_machine() -> None:
     assert size_pool(resources(threads_per_worker=2), machines) == Capacity("cuda", 1, 2)
 
 
+def test_on_cuda_the_cores_of_a_machine_are_divided_by_its_workers() -> None:
+    machines = [{"CPU": 32.0, "GPU": 4.0}, {"CPU": 12.0, "GPU": 2.0}, {"CPU": 64.0}]
+    assert size_pool(resources(), machines) == Capacity("cuda", 6, 6)
+    assert size_pool(resources(threads_per_worker=2), machines) == Capacity("cuda", 6, 2)
+    assert size_pool(resources(gpus_per_worker=0.5), machines) == Capacity("cuda", 12, 3)
+    assert size_pool(resources(), [{"CPU": 2.0, "GPU": 8.0}]) == Capacity("cuda", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("share", "workers"), [(1, 1), (0.5, 2), (0.3, 3), (0.25, 4), (0.1429, 6), (0.14, 7)]
+)
+def test_workers_share_a_card(share: float, workers: int) -> None:
+    assert resources(gpus_per_worker=share).workers_per_gpu == workers
+    machine = {"CPU": 64.0, "GPU": 2.0}
+    assert size_pool(resources(gpus_per_worker=share), [machine]).workers == 2 * workers
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"gpus_per_worker": 2}, "less than or equal to 1"),
+        ({"gpus_per_worker": 0}, "greater than 0"),
+        ({"gpus_per_worker": 1 / 3}, "four digits at most"),
+        ({"gpus_per_worker": 0.5, "device": "cpu"}, "is of CUDA"),
+    ],
+)
+def test_shares_that_cannot_work_are_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        resources(**given)
+
+
+SHARED = """
+import os, time
+import ray
+from collections import Counter
+from types import SimpleNamespace
+from distributed.execution.worker import spawner
+from schemas.spec.resources import ResourcesSpec
+ray.init(address="local", num_cpus=4, num_gpus=2, include_dashboard=False)
+class Where:
+    def start(self, task):
+        from concurrent.futures import Future
+        future = Future()
+        future.set_result(os.environ["CUDA_VISIBLE_DEVICES"])
+        return future
+class Job:
+    device, threads, resources = "cuda", 1, ResourcesSpec(gpus_per_worker=0.5)
+    def open(self):
+        return Where()
+spawn = spawner(Job())
+actors = [spawn() for _ in range(4)]
+print(sorted(Counter(ray.get([actor.run.remote(SimpleNamespace(index=0)) for actor in actors])).items()))
+"""
+
+
+@pytest.mark.slow
+def test_workers_share_the_mig_slices_that_ray_is_given() -> None:
+    """The slices exist only among Ray's resources."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHARED],
+        env=inherited_environment() | {"CUDA_VISIBLE_DEVICES": "MIG-a,MIG-b"},
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert "[('MIG-a', 2), ('MIG-b', 2)]" in done.stdout, done.stderr
+
+
 def test_a_cluster_that_grows_may_begin_with_nothing() -> None:
     asked = resources(device="cuda", grow_to=8)
     assert size_pool(asked, [], grows=True) == Capacity("cuda", 1, 1)
-    assert size_pool(asked, [{"CPU": 4.0, "GPU": 2.0}] * 2, grows=True) == Capacity("cuda", 4, 1)
+    assert size_pool(asked, [{"CPU": 4.0, "GPU": 2.0}] * 2, grows=True) == Capacity("cuda", 4, 2)
     with pytest.raises(DeviceError, match="no GPU was found"):
         size_pool(asked, [{"CPU": 4.0}])
 
@@ -174,7 +245,7 @@ def pid():
     return os.getpid()
 with RayExecutor() as cluster:
     capacity = cluster.capacity(ResourcesSpec(device="cuda"))
-    assert capacity == Capacity("cuda", 1, 1), capacity
+    assert capacity == Capacity("cuda", 1, 2), capacity
     here = os.getpid()
     assert cluster.call(capacity, pid) != here
     assert cluster.call(Capacity("cpu", 1, 1), pid) == here
