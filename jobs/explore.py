@@ -9,7 +9,7 @@ import socket
 import sys
 import webbrowser
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,12 +20,15 @@ from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import open_to_read
 from jobs.cli.say import say
 from jobs.pages.explorer.gate import Gate
+from jobs.pages.explorer.judge import Judge
 from jobs.pages.explorer.server import ExplorerServer, listening, serving
 from jobs.pages.explorer.tables import Explorer
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from jobs.pages.explorer.faces import Faces
+
+PAIRS = 30
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Window:
     with_faces: bool
     reveal: bool
     open_browser: bool
+    reviewer: str | None
+    pairs: int
 
 
 @click.command("explore", cls=StrictCommand, help=__doc__)
@@ -44,17 +49,38 @@ class Window:
 @click.option("--with-faces", is_flag=True, help="show photos, and samples made again; kept in the audit log")
 @click.option("--no-browser", is_flag=True, help="print the address, open no browser")
 @reveal_option
-def command(run: str, *, port: int, with_faces: bool, no_browser: bool, reveal: bool) -> int:
-    window = Window(port, with_faces, reveal, open_browser=not no_browser)
-    return guarded(lambda: _run(run, window))
+@click.option(
+    "--judge",
+    metavar="REVIEWER",
+    help="show pairs of a person and a sample, blind to names and verdicts, and keep what REVIEWER says of "
+    "each: same, different or unsure; `idleak report` counts it",
+)
+@click.option("--pairs", type=click.IntRange(1, 10_000), default=PAIRS, show_default=True, help="of --judge")
+def command(run: str, *, judge: str | None, pairs: int, **options: Any) -> int:
+    return guarded(lambda: _run(run, _window(judge, pairs, **options)))
+
+
+def _window(
+    reviewer: str | None, pairs: int, *, port: int, with_faces: bool, no_browser: bool, reveal: bool
+) -> Window:
+    if reviewer is not None and not reviewer.strip():
+        raise UsageError("--judge: give the reviewer's name, by which their judgements are kept")
+    if reviewer is not None and reveal:
+        raise UsageError("--judge with --reveal: a reviewer must not know whom they judge; leave one out")
+    with_faces = with_faces or reviewer is not None
+    return Window(port, with_faces, reveal, not no_browser, reviewer, pairs)
 
 
 def _run(location: str, window: Window) -> ExitCode:
     with _listening(window.port) as at:
         gate = Gate(at.getsockname()[1])
-        store, shown = open_to_read(location, "explore", reveal=window.reveal, faces=window.with_faces)
+        judging = {} if window.reviewer is None else {"reviewer": window.reviewer}
+        store, shown = open_to_read(
+            location, "explore", reveal=window.reveal, faces=window.with_faces, **judging
+        )
         explorer = Explorer(store, shown)
-        server = ExplorerServer(explorer, gate, _faces(store) if window.with_faces else None)
+        judge = None if window.reviewer is None else Judge(store, explorer, window.reviewer, window.pairs)
+        server = ExplorerServer(explorer, gate, _faces(store) if window.with_faces else None, judge)
         if not stop_requested():
             asyncio.run(_serve(server, gate, at, open_browser=window.open_browser))
     return ExitCode.OK

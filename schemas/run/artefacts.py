@@ -29,6 +29,7 @@ COMPARISON_FILE = "comparison.html"
 COMPARISON_RESULT_FILE = "comparison.json"
 COMPARISON_FIGURES_PREFIX = "comparison_figures"
 FIGURES_PREFIX = "figures"
+JUDGEMENTS_PREFIX = "judgements"
 ANSWERS_PREFIX = "answers"
 SPENDING_PREFIX = "spending"
 
@@ -69,6 +70,8 @@ ARTEFACTS = (
     Artefact(ERROR_FILE, personal=True, derived=True, transient=True),
     Artefact(REPORT_FILE, personal=True, derived=True),
     Artefact(f"{FIGURES_PREFIX}/", personal=True, derived=True),
+    # The pairs that were judged follow from verdicts, which an erasure makes anew.
+    Artefact(f"{JUDGEMENTS_PREFIX}/", personal=True, derived=True),
     Artefact(COMPARISON_FILE, personal=True),
     Artefact(COMPARISON_RESULT_FILE, personal=True),
     Artefact(f"{COMPARISON_FIGURES_PREFIX}/", personal=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Sequence
 
 
 class Gate:
@@ -13,6 +14,7 @@ class Gate:
         self.port = port
         self.cookie_name = f"idleak_{port}"
         self.cookie = secrets.token_urlsafe()
+        self.form_token = secrets.token_urlsafe()
         self._token = secrets.token_urlsafe()
         self._invitations: set[str] = set()
 
@@ -42,6 +44,11 @@ class Gate:
     def knows(self, cookie: str) -> bool:
         """Whether a browser has been admitted before."""
         return _same(cookie, self.cookie)
+
+    def is_own_form(self, origins: Sequence[str], token: str) -> bool:
+        """Whether a form was on a page of this server: another site has another origin, and no token."""
+        own = (f"http://127.0.0.1:{self.port}", f"http://localhost:{self.port}")
+        return len(origins) == 1 and origins[0] in own and _same(token, self.form_token)
 
     def _address(self, token: str) -> str:
         return f"http://127.0.0.1:{self.port}/?token={token}"

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from schemas.errors import QuestionError
 from schemas.frozen import Frozen
+from schemas.judgements import Decision
 
 Sort = Literal[
     "identity",
@@ -64,9 +65,32 @@ class IdentityQuestion(Frozen):
 
 
 class SampleQuestion(Frozen):
-    """One sample."""
+    """One sample; of: a person to set it beside."""
 
     id: int = Field(ge=0, lt=1 << 63)
+    of: str = Field("", max_length=64)
+    recognizer: str | None = None
+
+
+class PairQuestion(Frozen):
+    """One pair to judge; None is the first that is not judged yet."""
+
+    pair: int | None = Field(None, ge=1, le=LAST_PAGE)
+
+
+class PairPhotoQuestion(Frozen):
+    """One of the photos of a pair's person, counted from 0."""
+
+    pair: int = Field(ge=1, le=LAST_PAGE)
+    photo: int = Field(0, ge=0, le=LAST_PAGE)
+
+
+class Answer(Frozen):
+    """What the form of a pair sends."""
+
+    pair: int = Field(ge=1, le=LAST_PAGE)
+    decision: Decision
+    token: str = Field(max_length=100)
 
 
 class PhotoQuestion(Frozen):

@@ -1,4 +1,4 @@
-"""The explorer's pages over HTTP: for one visitor on this machine, read only, without scripts."""
+"""The explorer's pages over HTTP: for one visitor here, without scripts; only judgements are written."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from jinja2 import Environment
 
 from jobs.cli.display import sentence
 from jobs.pages.explorer.gate import Gate
+from jobs.pages.explorer.judge import Judge
 from jobs.pages.explorer.question import (
+    Answer,
     IdentityQuestion,
     ListQuestion,
+    PairPhotoQuestion,
+    PairQuestion,
     PhotoQuestion,
     Question,
     SampleQuestion,
@@ -28,8 +32,9 @@ from jobs.pages.explorer.tables import Explorer
 from jobs.pages.page import TEMPLATES, page_environment
 from jobs.pages.report.people import copy_or_person
 from schemas.errors import QuestionError
+from schemas.judgements import Decision
 from schemas.printable import printable
-from schemas.wording import probability, rate
+from schemas.wording import probability, rate, share
 
 if TYPE_CHECKING:
     from jobs.pages.explorer.faces import Faces
@@ -38,13 +43,14 @@ LOG = logging.getLogger(__name__)
 STYLES = ("page.css", "explore.css")
 LOOPBACK = "127.0.0.1"
 END_SECONDS = 1.0
-PHOTOS_SHOWN = 12
+PHOTOS_SHOWN, PHOTOS_BESIDE = 12, 3
+LARGEST_FORM = 4096
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -56,35 +62,40 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ExplorerServer:
-    """The routes. faces: None shows no pictures, and has no addresses for them."""
+    """The routes. faces: None shows no pictures, and has no addresses for them. judge: its pairs are shown
+    instead of people, names and verdicts, and with faces alone."""
 
     def __init__(
         self,
         explorer: Explorer,
         gate: Gate,
         faces: Faces | None = None,
+        judge: Judge | None = None,
     ) -> None:
-        self._explorer, self._gate, self._faces = explorer, gate, faces
+        self._explorer, self._gate, self._faces, self._judge = explorer, gate, faces, judge
         self._painter = ThreadPoolExecutor(1, "faces")
         self._css = b"".join((TEMPLATES / name).read_bytes() for name in STYLES)
         self._pages = _environment(explorer, with_faces=faces is not None)
-        self.application = web.Application(middlewares=[self._guard])
+        self.application = web.Application(middlewares=[self._guard], client_max_size=LARGEST_FORM)
         self.application.on_response_prepare.append(_set_headers)
         for path, handler in self._routes().items():
             self.application.router.add_get(path, handler, allow_head=False)
+        if judge is not None:
+            self.application.router.add_post("/", self._keep)
 
     def close(self) -> None:
         """Begin no more pictures."""
         self._painter.shutdown(wait=False, cancel_futures=True)
 
     def _routes(self) -> dict[str, Handler]:
-        routes: dict[str, Handler] = {
-            "/": self._list,
-            "/identity": self._identity,
-            "/sample": self._sample,
-            "/style.css": self._style,
-            "/favicon.ico": self._no_icon,
-        }
+        routes: dict[str, Handler] = {"/style.css": self._style, "/favicon.ico": self._no_icon}
+        if self._judge is not None:
+            return routes | {
+                "/": self._pair,
+                "/pair/photo.png": self._pair_photo,
+                "/pair/sample.png": self._pair_sample,
+            }
+        routes |= {"/": self._list, "/identity": self._identity, "/sample": self._sample}
         if self._faces is not None:
             routes |= {"/sample.png": self._sample_picture, "/photo.png": self._photo_picture}
         return routes
@@ -95,9 +106,9 @@ class ExplorerServer:
         hosts = request.headers.getall("Host", [])
         if len(hosts) != 1 or not self._gate.is_own_host(hosts[0]):
             return _refusal()
-        if request.method != "GET":
+        if request.method != "GET" and (self._judge is None or request.method != "POST"):
             return web.Response(status=405, text="only GET is answered", headers={"Allow": "GET"})
-        if "token" in request.query:
+        if "token" in request.query and request.method == "GET":
             return self._admission(request.query["token"])
         if not self._gate.knows(request.cookies.get(self._gate.cookie_name, "")):
             return _refusal()
@@ -141,6 +152,8 @@ class ExplorerServer:
             evidence=self._explorer.evidence(question.id),
             photos=self._explorer.photos(question.id)[:PHOTOS_SHOWN],
             page=page,
+            threshold=self._explorer.threshold(recognizer),
+            beside=await asyncio.to_thread(self._explorer.beside, question.id),
         )
 
     async def _sample(self, request: web.Request) -> web.Response:
@@ -148,7 +161,50 @@ class ExplorerServer:
         people = await asyncio.to_thread(self._explorer.near_sample, question.id)
         if not people:
             raise web.HTTPNotFound(text="this sample is among nobody's nearest")
-        return self._page("sample", sample_id=question.id, people=people)
+        recognizer = self._explorer.comparing(question.recognizer)
+        beside = self._explorer.samples_beside(question.of, question.id, recognizer)
+        return self._page(
+            "sample",
+            question=question,
+            people=people,
+            recognizer=recognizer,
+            compared=beside,
+            photos=self._explorer.photos(question.of)[:PHOTOS_BESIDE],
+        )
+
+    async def _pair(self, request: web.Request) -> web.Response:
+        assert self._judge is not None, "routed only for a judge"
+        question = _asked(PairQuestion, request)
+        pair = await asyncio.to_thread(self._judge.shown, question.pair, photos_at_most=PHOTOS_BESIDE)
+        return self._page("pair", pair=pair, form_token=self._gate.form_token, decisions=list(Decision))
+
+    async def _keep(self, request: web.Request) -> web.Response:
+        """Keep a decision that a page of this server sends, and show the next pair."""
+        assert self._judge is not None, "routed only for a judge"
+        form = await request.post()
+        answer = asked(Answer, [(name, value) for name, value in form.items() if isinstance(value, str)])
+        if not self._gate.is_own_form(request.headers.getall("Origin", []), answer.token):
+            raise web.HTTPForbidden(text="this was sent by another page than this server's: nothing was kept")
+        await asyncio.to_thread(self._judge.keep, answer.pair, answer.decision)
+        return web.Response(status=303, headers={"Location": self._after(answer.pair)})
+
+    def _after(self, number: int) -> str:
+        assert self._judge is not None, "routed only for a judge"
+        following = self._judge.shown(number, photos_at_most=0).next_pair
+        return address("/", {"pair": following if following is not None else number})
+
+    async def _pair_photo(self, request: web.Request) -> web.Response:
+        assert self._judge is not None and self._faces is not None, "routed only for a judge, who sees faces"
+        question = _asked(PairPhotoQuestion, request)
+        photo = self._judge.photo_of(question.pair, question.photo)
+        if photo is None:
+            raise web.HTTPNotFound(text="there is no such picture")
+        return await self._picture(self._faces.photo, *photo)
+
+    async def _pair_sample(self, request: web.Request) -> web.Response:
+        assert self._judge is not None and self._faces is not None, "routed only for a judge, who sees faces"
+        question = _asked(PairPhotoQuestion, request)
+        return await self._picture(self._faces.sample, self._judge.pair(question.pair).sample_id)
 
     async def _sample_picture(self, request: web.Request) -> web.Response:
         question = _asked(SampleQuestion, request)
@@ -229,7 +285,10 @@ def _environment(explorer: Explorer, *, with_faces: bool) -> Environment:
         "with_faces": with_faces,
         "pairs": lambda values: [("", "all"), *((value, printable(value)) for value in values)],
         "identity_link": lambda identity: IdentityQuestion(id=identity).link(),
-        "sample_link": lambda sample_id: address("/sample", {"id": sample_id}),
+        "sample_link": lambda sample_id, **of: address("/sample", {"id": sample_id, **of}),
+        "bar_threshold": lambda recognizer: explorer.threshold(recognizer),
+        "first_photo": lambda identity: next(iter(explorer.photos(identity)), None),
+        "address": address,
         "picture_link": lambda sample_id: address("/sample.png", {"id": sample_id}),
         "photo_link": lambda identity, photo: address("/photo.png", {"identity": identity, "photo": photo}),
         "rests_on": lambda evidence: copy_or_person(evidence, explorer.show),
@@ -248,4 +307,5 @@ FORMATS: dict[str, Callable[..., str]] = {
     "similarity": _absent_or("{:.3f}".format),
     "margin": _absent_or("{:+.3f}".format),
     "least": _absent_or("{:g}".format),
+    "share": share,
 }

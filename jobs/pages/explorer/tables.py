@@ -17,7 +17,7 @@ from jobs.pages.explorer.question import IdentityQuestion, ListQuestion, Sort
 from jobs.pages.finished_run import require_results
 from jobs.pages.run_tables import compared_photos, read_neighbours, read_photos, read_rates, read_scores
 from schemas.errors import QuestionError
-from schemas.run.results import EvidenceResult
+from schemas.run.results import EvidenceResult, OperatingPointResult
 
 PAGE_ROWS, PAGE_SAMPLES = 50, 24
 Row = Mapping[str, Any]
@@ -67,6 +67,23 @@ class Page:
     total: int
     number: int
     pages: int
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What comes before and after, in an order; None at its ends."""
+
+    previous: str | int | None
+    following: str | int | None
+
+
+@dataclass(frozen=True)
+class SampleOfPerson:
+    """How a sample compares with a person, and the person's samples that are next nearest."""
+
+    similarity: float
+    margin: float | None
+    beside: Beside
 
 
 class Explorer:
@@ -174,6 +191,50 @@ class Explorer:
                 "score_name": self.headline.score_name,
             },
         )
+
+    def beside(self, identity: str) -> Beside:
+        """Who comes before and after a person in the list of their side, most at risk first."""
+        sql = """
+            WITH listed AS (
+                SELECT identity, lag(identity) OVER by_risk AS previous,
+                    lead(identity) OVER by_risk AS following
+                FROM scores WHERE recognizer = $recognizer AND score_name = $score_name
+                WINDOW by_risk AS (PARTITION BY role ORDER BY p_value NULLS LAST, score DESC, identity))
+            FROM listed WHERE identity = $identity"""
+        rows = self._ask(sql, {"identity": identity, **self._headline_names()})
+        return Beside(rows[0]["previous"], rows[0]["following"]) if rows else Beside(None, None)
+
+    def samples_beside(self, identity: str, sample_id: int, recognizer: str | None) -> SampleOfPerson | None:
+        """A sample among those near a person, and what is beside it in that list; None if it is not there."""
+        sql = """
+            WITH near AS (
+                SELECT *, lag(sample_id) OVER nearest AS previous, lead(sample_id) OVER nearest AS following
+                FROM neighbours WHERE identity = $identity AND recognizer = $recognizer
+                WINDOW nearest AS (ORDER BY similarity DESC, sample_id))
+            FROM near WHERE sample_id = $sample_id"""
+        rows = self._ask(sql, {"identity": identity, "sample_id": sample_id, "recognizer": recognizer})
+        if not rows:
+            return None
+        row = rows[0]
+        return SampleOfPerson(row["similarity"], row["margin"], Beside(row["previous"], row["following"]))
+
+    def most_similar(self) -> list[Row]:
+        """Each person whom samples were compared with, their verdict, and the sample most similar to them."""
+        sql = """
+            SELECT s.identity, s.role, s.verdict, n.sample_id
+            FROM scores AS s JOIN neighbours AS n USING (identity)
+            WHERE s.recognizer = $recognizer AND s.score_name = $score_name AND n.recognizer = $compared_by
+            QUALIFY row_number() OVER (PARTITION BY s.identity ORDER BY similarity DESC, sample_id) = 1
+            ORDER BY s.identity"""
+        return self._ask(sql, {**self._headline_names(), "compared_by": self.comparing(None)})
+
+    def threshold(self, recognizer: str | None) -> OperatingPointResult | None:
+        """The similarity that photos of two people seldom reach; None if the run does not know it."""
+        named = (each for each in self.results.recognizers if each.name == recognizer)
+        return next((each.operating_point for each in named), None)
+
+    def _headline_names(self) -> dict[str, str]:
+        return {"recognizer": self.headline.recognizer, "score_name": self.headline.score_name}
 
     def is_near(self, sample_id: int) -> bool:
         """Whether anybody's neighbours name this sample."""

@@ -8,8 +8,10 @@ from jobs.cli.display import Shown, between, people_made
 from jobs.cli.statements import power_condition
 from jobs.pages.figure_files import FigureFile
 from jobs.pages.finished_run import FinishedRun
+from jobs.pages.judgements import read_judgements
 from jobs.pages.page import Picture, Section, Table, data_uri
 from jobs.pages.report.coverage import coverage_section
+from jobs.pages.report.judgements import judgements_section
 from jobs.pages.report.overlap import overlap_section
 from jobs.pages.report.recognizer_agreement import RecognizerPair, recognizer_pairs
 from schemas.printable import printable
@@ -23,6 +25,8 @@ CORRECTIONS = {"storey": "Storey", "bh": "Benjamini-Hochberg", "by": "Benjamini-
 def sections_of(run: FinishedRun, figures: Sequence[FigureFile], show: Shown) -> Iterator[Section]:
     """In the order of the page. show: identity as stored -> as on the page."""
     pictures = {figure.name: _picture(figure) for figure in figures}
+    if reviewers := read_judgements(run.store):
+        yield judgements_section(reviewers)
     yield _scores(run, _some(pictures, "scores", "calibration"))
     yield _samples(run, _some(pictures, "samples"))
     if run.headline.evaluation is not None:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
 import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -25,22 +19,17 @@ from selenium.webdriver.support.wait import WebDriverWait
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries
 from jobs.__main__ import main
-from jobs.cli.display import Shown, as_stored
 from jobs.cli.exit_codes import ExitCode
-from jobs.pages.explorer.faces import Faces, faces_of
-from jobs.pages.explorer.gate import Gate
+from jobs.pages.explorer.faces import faces_of
 from jobs.pages.explorer.question import IdentityQuestion, ListQuestion, asked
-from jobs.pages.explorer.server import HEADERS, ExplorerServer, listening, serving
+from jobs.pages.explorer.server import HEADERS, listening
 from jobs.pages.explorer.tables import Explorer
 from schemas.errors import QuestionError
 from schemas.run.artefacts import GALLERY_FILE, NEIGHBOURS_FILE, SCORES_FILE
+from tests.support.exploring import exploring, served, visitor
 from tests.support.pages import HOSTILE, Page
 from tests.support.people import pseudonym
-from tests.support.processes import ROOT, inherited_environment
 from tests.support.small_world import CANDIDATES, MEMBERS, PHOTOS, TOPK, SmallWorld
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
 
 
 @pytest.fixture
@@ -48,39 +37,6 @@ def explorer(finished_world: SmallWorld) -> Iterator[Explorer]:
     run_explorer = Explorer(RunStore(str(finished_world.run)))
     yield run_explorer
     run_explorer.close()
-
-
-@contextmanager
-def served(run: Path, shown: Shown = as_stored, faces: Faces | None = None) -> Iterator[Gate]:
-    """The pages of a run, on a thread of this process."""
-    at = listening(0)
-    gate, explorer = Gate(at.getsockname()[1]), Explorer(RunStore(str(run)), shown)
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-    end = asyncio.Event()
-
-    async def serve() -> None:
-        async with serving(ExplorerServer(explorer, gate, faces), at):
-            ready.set()
-            await end.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    assert ready.wait(20)
-    try:
-        yield gate
-    finally:
-        loop.call_soon_threadsafe(end.set)
-        thread.join(20)
-        loop.close()
-        explorer.close()
-
-
-@contextmanager
-def visitor(gate: Gate) -> Iterator[httpx.Client]:
-    """Whoever has opened the printed address."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{gate.port}", follow_redirects=True) as client:
-        assert client.get(gate.url).status_code == 200
-        yield client
 
 
 def listed(explorer: Explorer, **question: object) -> list[dict[str, object]]:
@@ -283,40 +239,6 @@ def test_a_run_that_is_not_over_and_a_port_in_use_are_told(
     assert main(["explore", str(finished_world.run), "--port", "70000"]) == ExitCode.BAD_SPEC
     err = capsys.readouterr().err
     assert err.count("\n") == 3 and "give another, or 0" in err
-
-
-@contextmanager
-def exploring(run: Path, *options: str) -> Iterator[str]:
-    """The address that `idleak explore` prints; at the end it is interrupted, and must end well."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jobs", "explore", str(run), "--no-browser", *options],
-        cwd=ROOT,
-        env=inherited_environment(),
-        text=True,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        assert process.wait(30) == ExitCode.OK
-        process.stdout.close()
-
-
-@pytest.fixture
-def browser() -> Iterator[webdriver.Chrome]:
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.implicitly_wait(5)
-    yield driver
-    driver.quit()
 
 
 def rows_of(browser: webdriver.Chrome) -> list[str]:
