@@ -5,26 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from distributed.storage.lock import run_lock
-from distributed.storage.receipt import require_writable, write_receipt
-from distributed.storage.run_record import read_record
+from distributed.stages.upkeep.purge import is_due, purge, require_run
+from distributed.storage.erasures import left_of, require_writable
 from distributed.storage.store import RunStore
-from distributed.storage.tombstone import left_of
-from distributed.storage.trail import actor, head, record
 from jobs.cli.arguments import FILE, StrictCommand, require_at_most_one, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import existing_run
-from jobs.cli.say import print_error, say
+from jobs.cli.say import ask, print_error, say
 from jobs.cli.work import ray_executor, watching
-from schemas.errors import StoreError, UsageError
-from schemas.printable import printable
-from schemas.run.artefacts import RECORD_FILE, TOMBSTONE_FILE
-from schemas.run.erasures import Tombstone
+from schemas.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -64,12 +58,11 @@ def _run(
 ) -> ExitCode:
     require_writable(receipt)
     store = existing_run(location)
-    if not store.exists(RECORD_FILE) and not store.exists(TOMBSTONE_FILE):
-        raise UsageError(f"{store.location} holds no run: give the `output` of a spec")
+    require_run(store)
     if identity is not None:
         who = sys.stdin.readline().strip() if identity == "-" else identity
         return _erase(store, who, receipt, consent)
-    if if_due and not _is_due(store, datetime.now(UTC).date()):
+    if if_due and not is_due(store, datetime.now(UTC).date()):
         say(f"{store.location}: not due yet, nothing was deleted")
         return ExitCode.OK
     there = left_of(store)
@@ -79,12 +72,14 @@ def _run(
         return ExitCode.OK
     if not consent.given(f"Erase the run in {store.location}, {total}?"):
         return ExitCode.FAILED
-    return purge(store, receipt)
+    purged = purge(store, receipt)
+    say(f"{store.location}: {purged.files} files, {purged.bytes:,} bytes deleted; receipt: {purged.receipt}")
+    return ExitCode.OK
 
 
 def _erase(store: RunStore, who: str, copy: Path | None, consent: Consent) -> ExitCode:
     # Torch and FAISS, which only judging anew needs.
-    from distributed.stages.erase import erase, planned_erasure
+    from distributed.stages.upkeep.erase import erase, planned_erasure
 
     plan = planned_erasure(store, who)
     if consent.dry_run:
@@ -117,49 +112,6 @@ def _staying(store: RunStore, matching: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _is_due(store: RunStore, today: date) -> bool:
-    if not store.exists(RECORD_FILE):
-        return True
-    until = read_record(store).spec.protection.retain_until
-    if until is None:
-        raise UsageError(f"{store.location} has no protection.retain_until: purge it without --if-due")
-    return until < today
-
-
-def purge(store: RunStore, copy: Path | None = None) -> ExitCode:
-    """Delete all of a run but its trail, with a tombstone first, so that nothing makes it anew."""
-    with run_lock(store):
-        deleted = left_of(store)
-        store.require_inside(*deleted)
-        if not store.exists(TOMBSTONE_FILE):
-            store.write(TOMBSTONE_FILE, _tombstone(store, deleted))
-        for path in deleted:
-            store.delete(path)
-        store.drop_empty_folders()
-        # The key may be gone already, and that is no reason to keep what it protected.
-        keyless = RunStore(store.location)
-        record(keyless, "purged", deleted=sorted(deleted), bytes=sum(deleted.values()))
-        receipt = write_receipt(keyless, None, deleted, [], copy)
-    if left := left_of(store):
-        raise StoreError(f"{len(left)} files of {store.location} are still there: purge it again")
-    say(
-        f"{store.location}: {len(deleted)} files, {sum(deleted.values()):,} bytes deleted; receipt: {receipt}"
-    )
-    return ExitCode.OK
-
-
-def _tombstone(store: RunStore, deleted: dict[str, int]) -> bytes:
-    stone = Tombstone(
-        run=store.location,
-        purged=datetime.now(UTC).isoformat(timespec="seconds"),
-        who=actor(),
-        files=len(deleted),
-        bytes=sum(deleted.values()),
-        trail=head(store),
-    )
-    return (stone.model_dump_json(indent=2) + "\n").encode()
-
-
 def _agreed(question: str) -> bool:
     """Whether the person at the terminal answers yes. Raises UsageError where nobody is at one."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -167,6 +119,4 @@ def _agreed(question: str) -> bool:
             "nothing was erased, as nobody is here to be asked: give --yes to erase without a question, or "
             "--dry-run to see what would go"
         )
-    sys.stderr.write(f"{printable(question)} [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return ask(question)

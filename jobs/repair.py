@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import click
 
-from distributed.stages.verify import advice, can_be_repaired, find_problems
-from distributed.storage.lock import run_lock
-from distributed.storage.run_record import read_record
+from distributed.stages.upkeep.verify import advice
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
@@ -23,24 +21,21 @@ def command(run: str) -> int:
 
 def _run(store: RunStore) -> ExitCode:
     # onnxruntime, which takes seconds to import.
-    from distributed.stages.sample import sample
+    from distributed.stages.upkeep.repair import repair
 
-    record = read_record(store)
-    with run_lock(store), ray_executor() as executor:
-        repairable = [problem for problem in find_problems(store, record) if can_be_repaired(problem)]
-        for problem in repairable:
-            say(f"{problem}; it is made again")
-            store.delete(problem.path)
-        if repairable:
-            sample(record.spec, store, executor, watching(store, record.spec))
-        left = list(find_problems(store, record))
-    for problem in left:
-        say(str(problem))
-    if left:
-        say(f"{len(left)} problems are left; {advice(left, store.location)}")
+    with ray_executor() as executor:
+        repaired = repair(
+            store,
+            executor,
+            lambda spec: watching(store, spec),
+            lambda problem: say(f"{problem}; it is made again"),
+        )
+    if repaired.left:
+        say(*map(str, repaired.left))
+        say(f"{len(repaired.left)} problems are left; {advice(repaired.left, store.location)}")
         return ExitCode.DAMAGED
     say(
-        f"{store.location}: {len(repairable)} shards made again; all shards and the gallery match their "
+        f"{store.location}: {repaired.made} shards made again; all shards and the gallery match their "
         "checksums; `idleak verify` checks the files that were made of them"
     )
     return ExitCode.OK

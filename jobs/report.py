@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from distributed.storage.receipt import require_writable
+from distributed.storage.erasures import require_writable
 from distributed.storage.store_faults import store_error
 from jobs.cli.arguments import FILE, StrictCommand, reveal_option, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded

@@ -7,24 +7,14 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from distributed.storage.lock import Holder, lock_holder
-from distributed.storage.lost_shards import read_lost_shards
-from distributed.storage.progress_record import read_progress
-from distributed.storage.results import read_results
-from distributed.storage.run_record import read_record
-from distributed.storage.shard_index import ShardRun, committed_outcomes
+from distributed.storage.lock import Holder
+from distributed.storage.run_state import RunState, SamplesState, job_seconds, read_state
 from distributed.storage.store import RunStore
-from distributed.storage.tombstone import read_tombstone
 from jobs.cli.arguments import StrictCommand, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import existing_run
 from jobs.cli.say import say
-from schemas.errors import UsageError
-from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
 from schemas.run.progress import StageProgress
-from schemas.run.shard import count_outcomes, plan_shards
-from schemas.run.tables import invalid_count
 from schemas.wording import format_seconds, format_shares
 
 
@@ -35,32 +25,25 @@ def command(run: str) -> int:
 
 
 def _run(store: RunStore) -> ExitCode:
-    if (stone := read_tombstone(store)) is not None:
-        say(f"{store.location}: purged {stone.purged} by {stone.who}; nothing of the run is left")
+    state = read_state(store)
+    if not isinstance(state, RunState):
+        say(f"{store.location}: purged {state.purged} by {state.who}; nothing of the run is left")
         return ExitCode.OK
-    holder, progress = lock_holder(store), read_progress(store)
-    recorded, finished = store.exists(RECORD_FILE), store.exists(RESULTS_FILE)
-    if not (holder or progress or recorded):
-        raise UsageError(f"{store.location} holds no run: give the `output` of a spec")
-    say(f"{store.location}: {_state(holder, finished)}")
-    if recorded:
-        say(*_sample_lines(store))
-        for shard in read_lost_shards(store, SAMPLES_PREFIX):
-            say(f"  shard {shard.index} failed {shard.attempts} attempts: {shard.reason}")
-    if progress is not None:
-        say(*_stage_lines(progress, is_running=holder is not None and not holder.has_ended))
-    if finished:
-        say(f"  results.json was made in: {_jobs_times(read_results(store).seconds)}")
+    say(f"{store.location}: {_activity(state.holder, state.is_finished)}")
+    if state.samples is not None:
+        say(*_sample_lines(state.samples))
+    for shard in state.lost:
+        say(f"  shard {shard.index} failed {shard.attempts} attempts: {shard.reason}")
+    if state.progress is not None:
+        is_running = state.holder is not None and not state.holder.has_ended
+        say(*_stage_lines(state.progress, is_running=is_running))
+    if state.is_finished:
+        times = (f"{name} {format_seconds(spent)}" for name, spent in job_seconds(store).items())
+        say(f"  results.json was made in: {', '.join(times)}")
     return ExitCode.OK
 
 
-def _jobs_times(seconds: Mapping[str, float]) -> str:
-    """Of the jobs; the stages of their shards overlap, and are left out."""
-    jobs = {name: spent for name, spent in seconds.items() if "." not in name}
-    return ", ".join(f"{name} {format_seconds(spent)}" for name, spent in jobs.items())
-
-
-def _state(holder: Holder | None, finished: bool) -> str:
+def _activity(holder: Holder | None, finished: bool) -> str:
     if holder is None:
         return "finished" if finished else "stopped; run the same command to go on"
     if holder.has_ended:
@@ -68,18 +51,13 @@ def _state(holder: Holder | None, finished: bool) -> str:
     return f"process {holder.pid} on {holder.host} works on it"
 
 
-def _sample_lines(store: RunStore) -> Iterator[str]:
+def _sample_lines(samples: SamplesState) -> Iterator[str]:
     """What is there, by the files themselves."""
-    record = read_record(store)
-    shards = plan_shards(record.spec.samples, record.spec.shard_size)
-    made = committed_outcomes(
-        ShardRun(record.spec, Fingerprint(record.fingerprint), SAMPLES_PREFIX, shards), store
-    )
-    outcomes = count_outcomes(list(made.values()))
-    done, all_ = sum(outcomes.values()), record.spec.samples
-    yield f"  samples: {done:,} of {all_:,} ({done / all_:.0%}), {len(made):,} of {len(shards):,} shards"
-    if outcomes:
-        yield f"  outcomes: {_counts(outcomes)}; {invalid_count(outcomes):,} are no images"
+    done, planned = samples.there, samples.planned
+    shards = f"{samples.shards:,} of {samples.planned_shards:,} shards"
+    yield f"  samples: {done:,} of {planned:,} ({done / planned:.0%}), {shards}"
+    if samples.outcomes:
+        yield f"  outcomes: {_counts(samples.outcomes)}; {samples.invalid:,} are no images"
 
 
 def _counts(outcomes: Mapping[str, int]) -> str:

@@ -9,8 +9,7 @@ import onnx
 from google.protobuf.message import Message
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
-from distributed.runtime.links import in_hub
-from distributed.runtime.pointers import pointer_in
+from distributed.runtime.pointers import in_hub, pointer_in
 from schemas.errors import ModelError
 
 

@@ -22,9 +22,8 @@ from google.protobuf.message import DecodeError
 from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
 
 from distributed.runtime.digests import digest_code
-from distributed.runtime.links import in_hub
 from distributed.runtime.pointers import MOST_BYTES as MOST_POINTER
-from distributed.runtime.pointers import pointer_problem
+from distributed.runtime.pointers import in_hub, pointer_problem
 from distributed.sampling.images.decode import IMAGE_SUFFIXES
 from distributed.sampling.images.recordio import MAGIC, index_beside, record_index
 from distributed.sampling.images.tar_members import GZIP, is_image, split_name

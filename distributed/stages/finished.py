@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from distributed.gallery.source import gallery_source
 from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
-from distributed.storage.results import read_results
+from distributed.storage.run_record import read_results
 from distributed.storage.shard_index import ShardRun, indexed_outcomes
 from distributed.storage.store import RunStore
-from schemas.run.artefacts import GALLERY_FILE, RESULTS_FILE, SAMPLES_PREFIX
-from schemas.run.shard import plan_shards
+from schemas.run.artefacts import GALLERY_FILE, RESULTS_FILE
 from schemas.spec.audit import AuditSpec
 
 
@@ -26,6 +25,5 @@ def is_finished(spec: AuditSpec, store: RunStore) -> bool:
         return False
     if store.read_footer(GALLERY_FILE).fingerprint != gallery.fields:
         return False
-    shards = plan_shards(spec.samples, spec.shard_size)
-    run = ShardRun(spec, sampling_fingerprint(spec), SAMPLES_PREFIX, shards)
+    run = ShardRun.of_samples(spec, sampling_fingerprint(spec))
     return indexed_outcomes(run, store) is not None

@@ -10,8 +10,13 @@ from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Executor, Observer
 from distributed.sampling.adapters import prepare_generator
 from distributed.stages.embed import ShardJob
-from distributed.storage.lost_shards import record_lost_shards
-from distributed.storage.shard_index import ShardRun, committed_footers, indexed_outcomes, write_index
+from distributed.storage.shard_index import (
+    ShardRun,
+    committed_footers,
+    indexed_outcomes,
+    record_lost_shards,
+    write_index,
+)
 from distributed.storage.store import RunStore
 from schemas.errors import ShardsLostError, WrongRunError
 from schemas.run.shard import LostShard, Shard, ShardReport, count_outcomes

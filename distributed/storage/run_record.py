@@ -1,4 +1,4 @@
-"""`run.json`: which spec a run's folder belongs to, for whoever finds it later."""
+"""What a run says of itself: `run.json`, which spec its folder belongs to; `results.json`, read back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
 from schemas.errors import DamagedError, MissingFileError, SpecError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import RECORD_FILE
+from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE
 from schemas.run.record import RunRecord
+from schemas.run.results import AuditResults
 from schemas.spec.audit import AuditSpec
 
 
@@ -62,4 +63,15 @@ def read_record(store: RunStore) -> RunRecord:
         raise DamagedError(
             f"{store.location}/{RECORD_FILE} is not a run's record: give the `output` of a spec, or restore "
             "the file from a copy"
+        ) from error
+
+
+def read_results(store: RunStore) -> AuditResults:
+    """`results.json`. Raises DamagedError if it does not fit its model."""
+    try:
+        return AuditResults.model_validate_json(store.read(RESULTS_FILE))
+    except ValidationError as error:
+        raise DamagedError(
+            f"{store.location}/{RESULTS_FILE} is damaged, or of another version of idleak: delete it, then "
+            "run `idleak reduce` again"
         ) from error

@@ -1,21 +1,22 @@
-"""Which shards of a run are there: by one listing, and their footers or an index of what these said."""
+"""Which shards of a run are there, by one listing, and their footers or an index of these; which failed."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from distributed.storage.store import RunStore
 from schemas.errors import WrongRunError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import INDEX_FILE, SAMPLES_PREFIX
+from schemas.run.artefacts import INDEX_FILE, LOST_SUFFIX, SAMPLES_PREFIX
 from schemas.run.index import ShardIndex
-from schemas.run.shard import Footer, Shard
+from schemas.run.shard import Footer, LostShard, Shard, plan_shards
 from schemas.spec.audit import AuditSpec
 
 FOOTERS_AT_ONCE = 64
@@ -34,6 +35,11 @@ class ShardRun:
     prefix: str
     shards: Sequence[Shard]
     photos: tuple[Any, ...] | None = None
+
+    @classmethod
+    def of_samples(cls, spec: AuditSpec, fingerprint: Fingerprint) -> ShardRun:
+        """Those that the spec plans for its samples."""
+        return cls(spec, fingerprint, SAMPLES_PREFIX, plan_shards(spec.samples, spec.shard_size))
 
     def path(self, shard: Shard) -> str:
         return f"{self.prefix}/{shard.file_name}"
@@ -107,3 +113,21 @@ def _of_run(run: ShardRun, shard: Shard, footer: Footer) -> Footer:
             "the spec another `output`"
         )
     return footer
+
+
+LOST = TypeAdapter(list[LostShard])
+
+
+def record_lost_shards(store: RunStore, prefix: str, lost: Sequence[LostShard]) -> None:
+    """Write down which shards could not be made and why, in place of what was written before."""
+    path = prefix + LOST_SUFFIX
+    if lost:
+        store.write(path, json.dumps([asdict(shard) for shard in lost], indent=2).encode())
+    else:
+        store.delete(path)
+
+
+def read_lost_shards(store: RunStore, prefix: str) -> list[LostShard]:
+    """The shards that the last attempt could not make. Raises DamagedError."""
+    path = prefix + LOST_SUFFIX
+    return store.read_as(LOST, path) if store.exists(path) else []

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Column, Table
 
-from distributed.storage.results import read_results
+from distributed.storage.run_record import read_results
 from distributed.storage.store import RunStore
 from jobs.cli.display import against_others, people_made, roles_text, short
 from jobs.cli.overlap import overlap_lines

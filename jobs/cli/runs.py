@@ -8,10 +8,10 @@ from pathlib import Path
 
 from distributed.gallery.names import read_names
 from distributed.storage.authorisation import permit, require_retained
+from distributed.storage.erasures import require_not_purged
 from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run, under_key
-from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import record
 from jobs.cli.display import Shown, as_stored, with_names
 from jobs.cli.exit_codes import ExitCode, guarded

@@ -28,6 +28,13 @@ def print_error(line: str) -> None:
     print(printable(line), file=sys.stderr)
 
 
+def ask(question: str) -> bool:
+    """Whether the person at the terminal answers yes; anything else is no."""
+    sys.stderr.write(f"{printable(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def cell(text: str, style: str = "") -> Text:
     """For a table of rich: neither markup nor emoji codes nor control characters in it count."""
     return Text(printable(text), style=style)

@@ -1,4 +1,4 @@
-"""`erasures.json` and `tombstone.json`: who was erased from a run, and that all of it was."""
+"""`erasures.json`, `tombstone.json` and receipts: who was erased from a run, and that all of it was."""
 
 from __future__ import annotations
 
@@ -27,3 +27,23 @@ class Tombstone(Record):
     files: int
     bytes: int
     trail: str
+
+
+class Receipt(Record):
+    """identity: pseudonym of the person who was erased; null if the whole run was. deleted: files and their
+    bytes. rewritten: files that no longer hold anything of the person. trail: sha256 of the trail's last
+    entry. signature: HMAC-SHA256 of all else under the run's key; null where that was not available."""
+
+    run: str
+    when: str
+    who: str
+    identity: str | None
+    deleted: dict[str, int]
+    rewritten: list[str]
+    trail: str
+    signature: str | None = None
+
+    @property
+    def unsigned(self) -> bytes:
+        """What the signature is of."""
+        return self.model_dump_json(exclude={"signature"}).encode()

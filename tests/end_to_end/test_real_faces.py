@@ -13,7 +13,7 @@ from distributed.gallery.overlap import gallery_overlap
 from distributed.gallery.source import gallery_source
 from distributed.stages.audit import audit
 from distributed.stages.enroll import enroll
-from distributed.storage.results import read_results
+from distributed.storage.run_record import read_results
 from distributed.storage.store import RunStore, open_run
 from jobs.cli.work import watching
 from schemas.run.artefacts import GALLERY_FILE, SCORES_FILE

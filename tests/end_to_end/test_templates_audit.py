@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distributed.gallery.enrolled import template_rows
-from distributed.storage.results import read_results
+from distributed.storage.run_record import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode

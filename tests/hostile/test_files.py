@@ -13,15 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from distributed.sampling.api.answers import requests_sent
-from distributed.storage.erasures import erased_identities
+from distributed.storage.erasures import erased_identities, require_not_purged
 from distributed.storage.ledger import read_ledger
 from distributed.storage.lock import lock_holder
-from distributed.storage.lost_shards import read_lost_shards
 from distributed.storage.progress_record import read_progress
-from distributed.storage.results import read_results
-from distributed.storage.run_record import read_record
+from distributed.storage.run_record import read_record, read_results
+from distributed.storage.shard_index import read_lost_shards
 from distributed.storage.store import FOOTER_KEY, RunStore
-from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import entries
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode

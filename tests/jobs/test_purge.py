@@ -14,12 +14,12 @@ import pytest
 from distributed.gallery.names import read_names
 from distributed.storage.erasures import erased_identities
 from distributed.storage.ledger import read_ledger
-from distributed.storage.results import read_results
+from distributed.storage.run_record import read_results
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries, replay
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from schemas.run.receipts import Receipt
+from schemas.run.erasures import Receipt
 from tests.support.people import pseudonym, vault
 from tests.support.processes import on_a_terminal
 from tests.support.small_world import CANDIDATES, SmallWorld, file_bytes

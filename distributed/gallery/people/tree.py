@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distributed.gallery.people.listing import Notice, counted
-from distributed.runtime.links import home_of, require_inside
+from distributed.runtime.pointers import home_of, require_inside
 from distributed.sampling.images.image_files import is_image_file
 from schemas.errors import SpecError
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distributed.runtime.digests import digest_files
-from distributed.runtime.links import home_of, require_inside
+from distributed.runtime.pointers import home_of, require_inside
 from distributed.sampling.generator import ImageSource, Loading
 from distributed.sampling.images.decode import HEAD_BYTES, IMAGE_SUFFIXES, looks_like_image
 from distributed.sampling.images.places import PlacedImages

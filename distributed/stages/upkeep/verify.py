@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from distributed.storage.erasures import left_of, read_tombstone
+from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
+from distributed.storage.trail import entries, head, replay
 from schemas.errors import DamagedError, StoreError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX, TRAIL_PREFIX
-from schemas.run.record import RunRecord
+from schemas.run.erasures import Tombstone
 from schemas.run.shard import Footer, Shard, count_outcomes, plan_shards
 
 
@@ -28,10 +31,44 @@ class Problem:
         return f"{self.path}: {self.what}"
 
 
-def find_problems(store: RunStore, record: RunRecord) -> Iterator[Problem]:
-    """Each file that is missing, damaged, unexpected, or of another spec."""
-    shards = plan_shards(record.spec.samples, record.spec.shard_size)
-    planned = {f"{SAMPLES_PREFIX}/{shard.file_name}": shard for shard in shards}
+@dataclass(frozen=True)
+class Verification:
+    """What is wrong with a run, and what its audit log says of it.
+
+    shards: planned for its samples; 0 of a purged run. entries, head: of the audit log, how many, and the
+    sha256 of the last one. tombstone: of a purged run.
+    """
+
+    problems: Sequence[Problem]
+    shards: int
+    entries: int
+    head: str
+    tombstone: Tombstone | None = None
+
+
+def verify(store: RunStore) -> Verification:
+    """Check every file of a run, or that nothing is left of one that was purged. Raises SpecError if there is
+    no run, DamagedError if its record or its tombstone cannot be read."""
+    stone = read_tombstone(store)
+    if stone is not None:
+        problems = [
+            *_log_problems(store),
+            *(Problem(path, "is left of a purged run") for path in left_of(store)),
+        ]
+    else:
+        problems = [*find_problems(store), *_log_problems(store)]
+    shards = 0 if stone is not None else len(_planned_shards(store))
+    return Verification(problems, shards, sum(1 for _ in entries(store)), head(store), stone)
+
+
+def _log_problems(store: RunStore) -> list[Problem]:
+    return [Problem(path, what, is_foreign=True) for path, what in replay(store)]
+
+
+def find_problems(store: RunStore) -> Iterator[Problem]:
+    """Each file of samples or gallery that is missing, damaged, unexpected, or of another spec."""
+    record = read_record(store)
+    planned = {f"{SAMPLES_PREFIX}/{shard.file_name}": shard for shard in _planned_shards(store)}
     there = store.sizes(SAMPLES_PREFIX)
     for path, shard in planned.items():
         if path not in there:
@@ -42,6 +79,11 @@ def find_problems(store: RunStore, record: RunRecord) -> Iterator[Problem]:
         yield Problem(path, "not part of this run's plan", is_foreign=True)
     if what := _gallery_problem(store):
         yield Problem(GALLERY_FILE, what)
+
+
+def _planned_shards(store: RunStore) -> list[Shard]:
+    spec = read_record(store).spec
+    return plan_shards(spec.samples, spec.shard_size)
 
 
 def _shard_problem(store: RunStore, path: str, shard: Shard, fingerprint: Fingerprint) -> Problem | None:

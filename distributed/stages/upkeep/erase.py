@@ -16,14 +16,11 @@ from distributed.stages.enroll import commit_gallery, require_both_sides
 from distributed.stages.fingerprints import verdict_fingerprint
 from distributed.stages.reduce import committed, reduce
 from distributed.stages.results.write import write_results
-from distributed.storage.erasures import erased_identities, record_erasure
+from distributed.storage.erasures import erased_identities, record_erasure, require_not_purged, write_receipt
 from distributed.storage.ledger import erase_from_ledger
 from distributed.storage.lock import run_lock
-from distributed.storage.receipt import write_receipt
-from distributed.storage.results import read_results
-from distributed.storage.run_record import read_record
+from distributed.storage.run_record import read_record, read_results
 from distributed.storage.store import RunStore, open_run
-from distributed.storage.tombstone import require_not_purged
 from distributed.storage.trail import digests, record
 from distributed.storage.vault import Vault
 from schemas.errors import IdleakError, SpecError, UsageError
