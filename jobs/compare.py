@@ -20,15 +20,18 @@ from jobs.pages.comparison.content import sections_of, summary_of
 from jobs.pages.comparison.figures import draw_comparison
 from jobs.pages.comparison.result import comparison_result
 from jobs.pages.comparison.run_comparison import PersonPair, RunComparison, compare_runs
+from jobs.pages.comparison.unlearned import with_unlearned
 from jobs.pages.figure_files import files_of
 from jobs.pages.finished_run import read_finished
 from jobs.pages.page import render
 from schemas.printable import printable
 from schemas.run.artefacts import COMPARISON_FIGURES_PREFIX, COMPARISON_FILE, COMPARISON_RESULT_FILE
+from schemas.run.tables import Verdict
 from schemas.wording import probability, rate
 
 TEMPLATE = "comparison.html"
 LEAST_PRINTED = 10
+WIDEST_VERDICT = max(map(len, Verdict))
 
 
 @click.command("compare", cls=StrictCommand, help=__doc__)
@@ -41,14 +44,21 @@ LEAST_PRINTED = 10
     default=".",
     help=f"where {COMPARISON_FILE}, {COMPARISON_RESULT_FILE} and {COMPARISON_FIGURES_PREFIX}/ are put",
 )
+@click.option(
+    "--unlearned",
+    metavar="PSEUDONYM",
+    multiple=True,
+    help="a candidate who was to be removed after RUN_A: whether RUN_B still shows them; may be given again",
+)
 @reveal_option
-def command(first: str, second: str, *, output: str, reveal: bool) -> int:
-    return guarded(lambda: _run(first, second, output, reveal=reveal))
+def command(first: str, second: str, *, output: str, unlearned: Sequence[str], reveal: bool) -> int:
+    return guarded(lambda: _run(first, second, output, unlearned, reveal=reveal))
 
 
-def _run(first: str, second: str, output: str, *, reveal: bool) -> ExitCode:
+def _run(first: str, second: str, output: str, unlearned: Sequence[str], *, reveal: bool) -> ExitCode:
     opened = [open_to_read(location, "compare", reveal=reveal) for location in (first, second)]
     comparison = compare_runs(*(read_finished(store) for store, _ in opened))
+    comparison = with_unlearned(comparison, unlearned)
     shown = opened[0][1]
     print_comparison(comparison, shown=shown)
     write_comparison(comparison, RunStore(output), shown=shown)
@@ -74,7 +84,8 @@ def print_comparison(comparison: RunComparison, *, shown: Shown = as_stored) -> 
     """Print whom a run flags, and at least LEAST_PRINTED of those most at risk."""
     show, summary = displayed(shown), summary_of(comparison)
     identity = Column("identity", min_width=PSEUDONYM_SHOWN)
-    table = Table(identity, "verdict A", "verdict B", "p A", "p B", "hits/M A", "hits/M B", box=SIMPLE)
+    verdicts = [Column(name, min_width=WIDEST_VERDICT) for name in ("verdict A", "verdict B")]
+    table = Table(identity, *verdicts, "p A", "p B", "hits/M A", "hits/M B", box=SIMPLE)
     flagged = sum(any(pair.is_leaked) for pair in comparison.pairs)
     for pair in comparison.pairs[: max(LEAST_PRINTED, flagged)]:
         table.add_row(*map(escape, (show(pair.identity), *_cells(pair))))

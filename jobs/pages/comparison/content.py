@@ -8,6 +8,7 @@ from dataclasses import replace
 from jobs.cli.display import Shown, between, people_made
 from jobs.cli.statements import EXCHANGEABLE, Statement, silence_of
 from jobs.pages.comparison.comparability import source_differences
+from jobs.pages.comparison.removal import removal_notes, removal_section, removal_text, removal_tone
 from jobs.pages.comparison.run_comparison import NAMES, PersonPair, RunComparison, hits_text
 from jobs.pages.figure_files import FigureFile
 from jobs.pages.finished_run import FinishedRun
@@ -41,15 +42,25 @@ def summary_of(comparison: RunComparison) -> Summary:
         _concluded(name, count, missing, len(comparison.pairs)) for name, count, missing in sides
     )
     changed = sum(pair.has_changed for pair in comparison.pairs)
+    verdict, tone = f"Of {people(len(comparison.pairs))}, {conclusions}.", _tone(flagged, open_)
+    counts = (
+        f"Flagged: {both:,} by both, {only_first:,} by A only, {only_second:,} by B only; the verdict "
+        f"on {people(changed)} differs. A: {named(comparison.first)}. B: {named(comparison.second)}."
+    )
+    if (unlearned := comparison.unlearned) is not None:
+        verdict, tone, counts = removal_text(unlearned), removal_tone(unlearned), f"{verdict} {counts}"
     return Summary(
-        verdict=f"Of {people(len(comparison.pairs))}, {conclusions}.",
-        tone=BAD if any(flagged) else OPEN if any(open_) else GOOD,
-        counts=f"Flagged: {both:,} by both, {only_first:,} by A only, {only_second:,} by B only; the verdict "
-        f"on {people(changed)} differs. A: {named(comparison.first)}. B: {named(comparison.second)}.",
+        verdict=verdict,
+        tone=tone,
+        counts=counts,
         certainty=list(_certainty(comparison)),
         open_questions=[*comparison.warnings, *_open_questions(comparison)],
         warning=PRIVATE if any(flagged) else PRIVATE_NOBODY,
     )
+
+
+def _tone(flagged: Sequence[int], inconclusive: Sequence[int]) -> str:
+    return BAD if any(flagged) else OPEN if any(inconclusive) else GOOD
 
 
 def _concluded(name: str, flagged: int, inconclusive: int, candidates: int) -> str:
@@ -86,6 +97,8 @@ def _certainty(comparison: RunComparison) -> Iterator[Statement]:
 
 
 def _open_questions(comparison: RunComparison) -> Iterator[str]:
+    if comparison.unlearned is not None:
+        yield from removal_notes(comparison.unlearned)
     if comparison.leaked(True, False) or comparison.leaked(False, True):
         yield (
             "Flagged in one run only does not mean that the other generator does not leak the person: a "
@@ -100,7 +113,9 @@ def sections_of(comparison: RunComparison, figures: Iterable[FigureFile], show: 
         Picture(figure.title, figure.caption, data_uri("image/svg+xml", figure.svg)) for figure in figures
     ]
     differences = source_differences(comparison.first, comparison.second)
+    removal = [] if comparison.unlearned is None else [removal_section(comparison, show)]
     return [
+        *removal,
         Section("People", pictures=pictures, tables=[people_table(comparison, show)]),
         Section("The runs", tables=[measures_table(comparison)]),
         Section(

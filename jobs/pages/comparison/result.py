@@ -27,6 +27,7 @@ def comparison_result(comparison: RunComparison) -> ComparisonResult:
             )
             for pair in comparison.pairs
         ],
+        unlearned=comparison.unlearned,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jobs.pages.comparison.comparability import refusal, require_comparable, warnings_about
 from jobs.pages.finished_run import FinishedRun, Row
 from schemas.errors import WrongRunError
+from schemas.run.comparison import UnlearnedResult
 from schemas.run.tables import Verdict
 from schemas.wording import rate
 
@@ -45,12 +46,16 @@ class PersonPair:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """pairs: flagged by both, then by one, then other changes of verdict, then the rest by smallest p."""
+    """pairs: flagged by both, then by one, then other changes of verdict, then the rest by smallest p.
+
+    unlearned: what became of people who were to be removed; None if nobody was.
+    """
 
     first: FinishedRun
     second: FinishedRun
     pairs: list[PersonPair]
     warnings: list[str]
+    unlearned: UnlearnedResult | None = None
 
     def leaked(self, first: bool, second: bool) -> list[PersonPair]:
         """Who is flagged by the runs so marked, and not by the other."""
