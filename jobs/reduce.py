@@ -30,7 +30,9 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     from distributed.stages.gallery_check import require_usable_gallery
     from distributed.stages.reduce import committed, reduce
     from distributed.stages.results.write import write_results
+    from distributed.storage.run_record import with_recorded_shards
 
+    spec = with_recorded_shards(spec, store)
     with ray_executor() as executor:
         made, enrolment = committed(spec, store)
         require_usable_gallery(spec, enrolment.compared, gallery_source(spec, store).photos, executor)

@@ -13,6 +13,7 @@ from distributed.sampling.api.evidence import drop_answers
 from distributed.stages.enroll import Enrolment, enroll
 from distributed.stages.fingerprints import verdict_fingerprint
 from distributed.stages.finished import is_finished
+from distributed.stages.planning.shard_size import settle_shards
 from distributed.stages.reduce import reduce
 from distributed.stages.results.ledger import require_same_ledger
 from distributed.stages.results.write import write_results
@@ -42,6 +43,7 @@ def audit(
         enrolment = enroll(spec, store, executor, watch)
     on_enrolled(enrolment)
     require_usable_labels(spec, enrolment.table)
+    spec = settle_shards(spec, store, executor)
     with _timed(seconds, "sample"):
         made = sample(spec, store, executor, watch)
     if made.made_now == 0 and is_finished(spec, store):

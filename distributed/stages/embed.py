@@ -74,7 +74,7 @@ class ShardJob:
         """
         keep_freed_memory()
         cv2.setNumThreads(self.threads)
-        return ShardMaker(self, _open_embedder(self))
+        return ShardMaker(self, open_embedder(self))
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class ShardMaker:
         """embedder: of the job; None: a `ShardEmbedder`, opened here. Raises ModelError or DeviceError."""
         self._job = job
         self._store = open_run(job.spec)
-        self._embedder: Embedder = ShardEmbedder(job) if embedder is None else embedder
+        self.embedder: Embedder = ShardEmbedder(job) if embedder is None else embedder
         self._factors = job.spec.generator.sweep if job.photos is None else {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="shard-writer")
         self._writing: list[Future[ShardReport]] = []
@@ -209,16 +209,16 @@ class ShardMaker:
         Raises DeadDeviceError if the device is lost to this process.
         """
         try:
-            embedded = self._embedder.embed(shard)
+            embedded = self.embedder.embed(shard)
         except Exception as error:
             if is_dead_device(error):
                 raise DeadDeviceError(str(error)) from error
             raise
         wait(self._writing)
-        batches, at_once = self._embedder.batches, self._embedder.images_at_once
+        batches, at_once = self.embedder.batches, self.embedder.images_at_once
         future = self._writer.submit(self._commit, shard, embedded, batches, at_once)
         self._writing = [future]
-        if self._embedder.answering is not None:
+        if self.embedder.answering is not None:
             # Paid answers are let go of, and their spending is noted, before more are asked for.
             wait(self._writing)
         return future
@@ -231,8 +231,8 @@ class ShardMaker:
         table = samples_table(shard, embedded.faces, self._factors, embedded.digests)
         footer = self._footer(shard, embedded.faces)
         size = self._store.write_table(path, table, footer)
-        if self._embedder.answering is not None:
-            self._embedder.answering.release(shard.ids)
+        if self.embedder.answering is not None:
+            self.embedder.answering.release(shard.ids)
         seconds = embedded.seconds | {"write": time.perf_counter() - start}
         example = next(iter(embedded.reasons), None)
         return ShardReport(
@@ -323,7 +323,7 @@ def template_array(rows: NDArray[np.float32]) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), rows.shape[1], mask=pa.array(missing))
 
 
-def _open_embedder(job: ShardJob) -> Embedder:
+def open_embedder(job: ShardJob) -> Embedder:
     """On CUDA, one that leaves the images on the device, where the samples and the models allow it."""
     host = ShardEmbedder(job)
     if job.device == "cpu" or job.photos is not None or not _is_uniform(job.spec.generator):

@@ -17,7 +17,7 @@ from schemas.spec.audit import AuditSpec
 
 def sampling_fingerprint(spec: AuditSpec) -> Fingerprint:
     """Everything that changes a byte of `samples/`. Raises ModelError or SpecError for missing files."""
-    fields = {"seed": str(spec.seed), "shard_size": str(spec.shard_size)}
+    fields = {"seed": str(spec.seed), "shard_size": str(spec.samples_per_shard)}
     fields |= generator_fields(spec.generator)
     search = "all" if spec.faces.detector is None else spec.faces.detector.search
     fields |= faces_fields(spec.faces, detector=spec.faces.landmarks is None, search=search)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from distributed.gallery.source import gallery_source
 from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
-from distributed.storage.run_record import read_results
+from distributed.storage.run_record import read_results, with_recorded_shards
 from distributed.storage.shard_index import ShardRun, indexed_outcomes
 from distributed.storage.store import RunStore
 from schemas.run.artefacts import GALLERY_FILE, RESULTS_FILE
@@ -15,6 +15,7 @@ def is_finished(spec: AuditSpec, store: RunStore) -> bool:
     """True if the run's results are there and rest on just these samples, gallery and settings."""
     if not all(store.exists(path) for path in (RESULTS_FILE, GALLERY_FILE)):
         return False
+    spec = with_recorded_shards(spec, store)
     results = read_results(store)
     if spec.ledger is not None and results.ledger is None:
         return False

@@ -132,7 +132,7 @@ class Passes:
         if not this one; its ids from the last cut on do not count."""
         source, capacity = self.spec if reference is None else reference, self._capacity()
         query = SearchQuery(self.spec, source, people, twins, cuts, capacity.device, capacity.threads)
-        planned = plan_shards(source.samples, source.shard_size)
+        planned = plan_shards(source.samples, source.samples_per_shard)
         shards = [shard for shard in planned if shard.first_id < cuts[-1]]
         return self._found(query, shards, capacity)
 
@@ -190,7 +190,7 @@ class Passes:
         return {name: _joined(found_parts) for name, found_parts in parts.items()}
 
     def _shards(self) -> list[Shard]:
-        return plan_shards(self.spec.samples, self.spec.shard_size)
+        return plan_shards(self.spec.samples, self.spec.samples_per_shard)
 
     def _capacity(self) -> Capacity:
         return self.executor.capacity(self.spec.resources)

@@ -39,7 +39,7 @@ from schemas.spec.audit import AuditSpec
 
 def committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
     """What `sample` and `enroll` have left. Raises SpecError if one of them has not been run to its end."""
-    shards = plan_shards(spec.samples, spec.shard_size)
+    shards = plan_shards(spec.samples, spec.samples_per_shard)
     run = ShardRun(spec, sampling_fingerprint(spec), SAMPLES_PREFIX, shards)
     outcomes = committed_outcomes(run, store)
     if len(outcomes) < len(shards):

@@ -31,7 +31,7 @@ def read_reference(spec: AuditSpec) -> AuditSpec:
         )
     wanted = {
         f"{SAMPLES_PREFIX}/{shard.file_name}"
-        for shard in plan_shards(reference.samples, reference.shard_size)
+        for shard in plan_shards(reference.samples, reference.samples_per_shard)
     }
     missing = len(wanted - store.sizes(SAMPLES_PREFIX).keys())
     if missing:

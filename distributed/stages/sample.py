@@ -9,6 +9,7 @@ from distributed.execution.executor import Executor, Observer, Watch
 from distributed.sampling.adapters import generator_notices, image_count
 from distributed.sampling.sandbox.trust import require_trust
 from distributed.stages.fingerprints import sampling_fingerprint
+from distributed.stages.planning.shard_size import settle_shards
 from distributed.stages.shards import ShardsMade, make_missing
 from distributed.storage.run_record import record_run
 from distributed.storage.shard_index import ShardRun
@@ -29,12 +30,13 @@ def sample(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     belongs to another spec, ShardsLostError, and InvalidSamplesError past `limits.invalid_samples`.
     """
     require_usable_generator(spec)
+    spec = settle_shards(spec, store, executor)
     fingerprint = sampling_fingerprint(spec)
     notices = generator_notices(spec.generator)
     for notice in notices:
         log.warning("generator: %s", notice)
     record_run(store, spec, fingerprint, notices, faces_notices(spec.faces))
-    shards = plan_shards(spec.samples, spec.shard_size)
+    shards = plan_shards(spec.samples, spec.samples_per_shard)
     with watch("sampling") as observer:
         limit = _InvalidLimit(spec, observer)
         made = make_missing(ShardRun(spec, fingerprint, SAMPLES_PREFIX, shards), store, executor, limit)

@@ -38,6 +38,13 @@ def record_run(
     _write(store, RunRecord(spec=spec, fingerprint=fields, **inferred))
 
 
+def with_recorded_shards(spec: AuditSpec, store: RunStore) -> AuditSpec:
+    """The spec; where its shard size is `auto` and a run has been begun, with that run's."""
+    if spec.shard_size != "auto" or not store.exists(RECORD_FILE):
+        return spec
+    return spec.model_copy(update={"shard_size": read_record(store).spec.samples_per_shard})
+
+
 def record_gallery(store: RunStore, lines: Sequence[str]) -> None:
     """Keep in the record, if there is one, what the sources of people inferred and left out."""
     if store.exists(RECORD_FILE):

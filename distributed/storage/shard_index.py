@@ -39,7 +39,7 @@ class ShardRun:
     @classmethod
     def of_samples(cls, spec: AuditSpec, fingerprint: Fingerprint) -> ShardRun:
         """Those that the spec plans for its samples."""
-        return cls(spec, fingerprint, SAMPLES_PREFIX, plan_shards(spec.samples, spec.shard_size))
+        return cls(spec, fingerprint, SAMPLES_PREFIX, plan_shards(spec.samples, spec.samples_per_shard))
 
     def path(self, shard: Shard) -> str:
         return f"{self.prefix}/{shard.file_name}"

@@ -58,12 +58,16 @@ def bench_encryption(
 
 def _variant(spec: AuditSpec, images: int, folder: Path, name: str) -> AuditSpec:
     protection = spec.protection.model_copy(update={"encrypt": name == ENCRYPTED})
-    changes = {"samples": images, "shard_size": min(images, spec.shard_size), "protection": protection}
+    changes = {
+        "samples": images,
+        "shard_size": images if spec.shard_size == "auto" else min(images, spec.shard_size),
+        "protection": protection,
+    }
     return spec.model_copy(update=changes | {"output": str(folder / name), "ledger": None})
 
 
 def _shards(spec: AuditSpec) -> list[Shard]:
-    return plan_shards(spec.samples, spec.shard_size)
+    return plan_shards(spec.samples, spec.samples_per_shard)
 
 
 def _maker(spec: AuditSpec) -> Callable[[], float]:

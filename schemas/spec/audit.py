@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, PrivateAttr, model_validator
 
+from schemas.errors import SpecError
 from schemas.frozen import Frozen
 from schemas.spec.faces import NAME_PATTERN, FacesSpec
 from schemas.spec.gallery import GallerySpec
@@ -15,7 +16,7 @@ from schemas.spec.generators.http import HttpGenerator
 from schemas.spec.locations import Location, locations_by_key
 from schemas.spec.membership import QUALITY, MembershipSpec
 from schemas.spec.protection import AuthorisationSpec, ProtectionSpec
-from schemas.spec.resources import LimitsSpec, ResourcesSpec
+from schemas.spec.resources import Auto, LimitsSpec, ResourcesSpec
 
 MOST_SHARD, MOST_SHARDS = 1_000_000, 1_000_000
 """A shard is held in memory, a list of all shards too, and their names have six digits."""
@@ -28,8 +29,10 @@ class AuditSpec(Frozen):
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the samples")
     generator: GeneratorSpec = Field(description="the generator under audit: docs/generators.md")
     samples: PositiveInt = Field(description="how many samples are drawn")
-    shard_size: int = Field(
-        2000, ge=1, le=MOST_SHARD, description="samples per shard, the unit of work and of resuming"
+    shard_size: Auto | Annotated[int, Field(ge=1, le=MOST_SHARD)] = Field(
+        2000,
+        description="samples per shard, the unit of work and of resuming; auto: about a minute of a worker's "
+        "work, by a probe when the run begins, and kept by the run",
     )
     faces: FacesSpec = Field(description="how an image becomes templates")
     gallery: GallerySpec = Field(description="the people that the samples are compared with")
@@ -59,8 +62,17 @@ class AuditSpec(Frozen):
         self._as_written.update(locations_by_key(spec))
         return self
 
+    @property
+    def samples_per_shard(self) -> int:
+        """`shard_size`. Raises SpecError where it is `auto`, and no run has settled it."""
+        if self.shard_size == "auto":
+            raise SpecError(f"shard_size is auto and {self.output} has no samples: run `idleak sample` first")
+        return self.shard_size
+
     @model_validator(mode="after")
     def _few_shards(self) -> Self:
+        if self.shard_size == "auto":
+            return self
         if self.samples > MOST_SHARDS * self.shard_size:
             least = math.ceil(self.samples / MOST_SHARDS)
             raise ValueError(
@@ -83,7 +95,7 @@ class AuditSpec(Frozen):
         listed = any(side.has_attributes for side in self.gallery.sides)
         if set(self.membership.strata) - {QUALITY} and self.gallery.attributes is None and not listed:
             raise ValueError("membership.strata names columns, so gallery.attributes must be given")
-        if isinstance(self.generator, HttpGenerator):
+        if isinstance(self.generator, HttpGenerator) and self.shard_size != "auto":
             least = math.ceil(self.shard_size / self.generator.batch) / self.generator.rate
             if least > self.limits.shard_seconds / 2:
                 raise ValueError(

@@ -165,7 +165,13 @@ def _require_whole_shards(entry: Entry, source: str) -> None:
     size, samples, maximum = entry.spec.shard_size, entry.spec.samples, entry.maximum
     if maximum is not None and maximum < samples:
         raise SpecError(f"{source}: maximum, {maximum}, is below samples, {samples}: raise it")
-    if entry.per_night and any(count % size for count in (samples, entry.per_night, maximum or 0)):
+    if entry.per_night and size == "auto":
+        raise SpecError(f"{source}: an audit that grows does so by whole shards: give shard_size a number")
+    if (
+        size != "auto"
+        and entry.per_night
+        and any(count % size for count in (samples, entry.per_night, maximum or 0))
+    ):
         raise SpecError(
             f"{source}: samples, per_night and maximum must be multiples of shard_size, {size}, as a "
             "shard is never made twice"

@@ -61,6 +61,10 @@ def test_samples_grow_to_the_maximum_and_never_shrink(tmp_path: Path) -> None:
     [
         ({"per_night": 200}, "per_night needs a maximum"),
         ({"per_night": 150, "maximum": 1000}, "multiples of shard_size, 100"),
+        (
+            {"per_night": 100, "maximum": 1000, "overrides": {"shard_size": "auto"}},
+            "give shard_size a number",
+        ),
         ({"maximum": 500}, "maximum, 500, is below samples, 600"),
         ({"key": "A/B"}, "audits.0.key"),
         ({"spec": None}, "give spec"),

@@ -15,6 +15,7 @@ from distributed.gallery.enrolled import accepted, read_gallery
 from distributed.gallery.photos import list_photos
 from distributed.gallery.template_sides import template_sides
 from distributed.stages.planning.sample_probe import SampleProbe, probe_rows, probe_samples
+from distributed.stages.planning.shard_size import shard_size
 from distributed.storage.vault import Vault
 from schemas.run.shard import plan_shards
 from schemas.run.tables import Role
@@ -52,12 +53,15 @@ def work_rows(spec: AuditSpec, capacity: Capacity, probe: SampleProbe | None = N
     """What there is to do, what it costs and what becomes of the samples, by a probe of one worker."""
     if isinstance(spec.generator, HttpGenerator):
         return _bill_rows(spec.samples, spec.generator)
-    shards = plan_shards(spec.samples, spec.shard_size)
     probe = probe_samples(spec, capacity) if probe is None else probe
+    rows = spec.shard_size
+    if rows == "auto":
+        rows = shard_size(spec, capacity, 1 / probe.seconds_per_sample)
+    shards = plan_shards(spec.samples, rows)
     seconds = spec.samples * probe.seconds_per_sample / capacity.workers
     size = spec.samples * probe.bytes_per_sample
     return [
-        ("shards", f"{len(shards):,} of up to {spec.shard_size:,} samples; {spec.samples:,} samples"),
+        ("shards", f"{len(shards):,} of up to {rows:,} samples; {spec.samples:,} samples"),
         ("disk", f"{size / 1e6:,.1f} MB of templates"),
         ("workers", f"{capacity.workers} × {capacity.threads} threads on {capacity.device}, this machine"),
         (

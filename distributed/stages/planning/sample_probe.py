@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from distributed.execution.capacity import Capacity
 from distributed.gallery.quality import GOOD_FACES
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
-from distributed.stages.embed import ShardEmbedder, ShardJob, open_source, samples_table
+from distributed.stages.embed import ShardEmbedder, ShardJob, open_embedder, open_source, samples_table
+from distributed.stages.planning.shard_size import samples_per_second
 from distributed.statistics.people.separation import clopper_pearson
 from distributed.storage.store import encode_table
 from schemas.errors import InvalidSamplesError
@@ -77,13 +78,16 @@ def probe_samples(spec: AuditSpec, capacity: Capacity) -> SampleProbe:
     shard = Shard(0, 0, min(PROBE_SAMPLES, spec.samples))
     start = time.perf_counter()
     embedded = embedder.embed(shard)
-    seconds = time.perf_counter() - start
+    seconds_per_sample = (time.perf_counter() - start) / shard.rows
+    if capacity.device != "cpu":
+        # What was timed went through the host's memory, as a worker's samples do not.
+        seconds_per_sample = 1 / samples_per_second(open_embedder(job), spec.samples)
     footer = Footer(table="samples", fingerprint={}, stop_id=0, rows=0)
     table = samples_table(shard, embedded.faces)
     size = len(encode_table(table, footer)) - len(encode_table(table.slice(0, 0), footer))
     return SampleProbe(
         samples=shard.rows,
-        seconds_per_sample=seconds / shard.rows,
+        seconds_per_sample=seconds_per_sample,
         bytes_per_sample=size / shard.rows,
         outcomes=Counter(str(outcome) for outcome in embedded.faces.outcome),
         reason=next(iter(embedded.reasons), None),

@@ -83,7 +83,7 @@ def find_problems(store: RunStore) -> Iterator[Problem]:
 
 def _planned_shards(store: RunStore) -> list[Shard]:
     spec = read_record(store).spec
-    return plan_shards(spec.samples, spec.shard_size)
+    return plan_shards(spec.samples, spec.samples_per_shard)
 
 
 def _shard_problem(store: RunStore, path: str, shard: Shard, fingerprint: Fingerprint) -> Problem | None:

@@ -296,7 +296,7 @@ def write_world(spec: AuditSpec, simulator: Simulator, drawn: Drawn) -> pa.Table
     table = gallery_table(simulator, drawn)
     rows = table.num_rows
     store.write_table(GALLERY_FILE, table, Footer(table="gallery", fingerprint={}, stop_id=rows, rows=rows))
-    for shard in plan_shards(spec.samples, spec.shard_size):
+    for shard in plan_shards(spec.samples, spec.samples_per_shard):
         write_samples(store, shard, drawn.samples[shard.first_id : shard.stop_id])
     return table
 

@@ -27,7 +27,7 @@ HEAVY = ("ray", "torch", "faiss", "cv2", "onnxruntime", "sklearn", "matplotlib",
 
 
 def shard_run(spec: AuditSpec) -> ShardRun:
-    shards = plan_shards(spec.samples, spec.shard_size)
+    shards = plan_shards(spec.samples, spec.samples_per_shard)
     return ShardRun(spec, sampling_fingerprint(spec), SAMPLES_PREFIX, shards)
 
 
@@ -117,7 +117,7 @@ def test_an_index_of_fewer_samples_or_another_seed_does_not_count(finished_world
     spec, store = finished_world.spec(), RunStore(str(finished_world.run))
     assert main(["audit", str(finished_world.spec_path())]) == ExitCode.OK
     assert indexed_outcomes(shard_run(spec), store) is not None
-    more = spec.model_copy(update={"samples": spec.samples + spec.shard_size})
+    more = spec.model_copy(update={"samples": spec.samples + spec.samples_per_shard})
     assert indexed_outcomes(shard_run(more), store) is None
     assert indexed_outcomes(shard_run(spec.model_copy(update={"seed": 8})), store) is None
 
