@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from distributed.gallery.photos import list_gallery
-from distributed.gallery.text_tables import read_table
 from distributed.runtime.digests import digest_lines
+from distributed.sampling.templates.text_tables import read_table
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
 from schemas.spec.audit import AuditSpec

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.gallery.enrolled import accepted
-from distributed.gallery.text_tables import read_table
+from distributed.sampling.templates.text_tables import read_table
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
 from schemas.run.tables import Role

@@ -36,6 +36,7 @@ MODULES = {
     "webdataset": "distributed.sampling.images.webdataset",
     "parquet": "distributed.sampling.images.parquet_images",
     "recordio": "distributed.sampling.images.recordio_images",
+    "templates": "distributed.sampling.templates.template_rows",
     "http": "distributed.sampling.api.http_source",
 }
 

@@ -29,13 +29,14 @@ from distributed.sampling.images.recordio import MAGIC, index_beside, record_ind
 from distributed.sampling.images.tar_members import GZIP, is_image, split_name
 from distributed.sampling.inspected import Inspection, of_file, shape_text
 from distributed.sampling.onnx_inspection import inspect_onnx
+from distributed.sampling.templates.vectors import Keys, VectorFiles, is_vectors
 from distributed.sampling.weights_inspection import (
     inspect_legacy,
     inspect_safetensors,
     inspect_zipped,
     is_legacy,
 )
-from schemas.errors import ModelError
+from schemas.errors import ModelError, SpecError
 
 MOST_BYTES = 1 << 28
 """Of one member of an archive that is looked into."""
@@ -77,8 +78,13 @@ def _folder(path: Path) -> Inspection:
     names = [entry.name for entry in path.iterdir() if not entry.name.startswith("._")]
     if "model_index.json" in names:
         return _diffusers(path)
+    if any(name.endswith(".npy") for name in names) or (path / "img_emb").is_dir():
+        return _templates("a folder of arrays", path)
     for suffix, kind in ((".tar", "webdataset"), (".parquet", "parquet")):
-        if any(name.endswith(suffix) for name in names):
+        of_kind = sorted(name for name in names if name.endswith(suffix))
+        if of_kind and kind == "parquet" and (vectors := _vector_columns(path / of_kind[0])):
+            return _templates("a folder of .parquet files", path, column=vectors[0])
+        if of_kind:
             return _data(f"a folder of {suffix} files", kind, path)
     if next(path.rglob("*.py"), None) is not None:
         return _code(path)
@@ -101,6 +107,7 @@ def _file(path: Path) -> Inspection:
     readers: tuple[tuple[bool, Callable[[Path], Inspection]], ...] = (
         (head[:4] == b"PK\x03\x04", _archive),
         (head[:4] == b"PAR1", _parquet),
+        (head[:6] == b"\x93NUMPY", _array),
         (head[:4] == MAGIC.to_bytes(4, "little"), _recordio),
         (head[:1] == b"\x80" and len(head) > 2 and head[1] <= 5, _pickle),
         (head[8:9] == b"{", inspect_safetensors),
@@ -252,6 +259,23 @@ def _is_whole(content: bytes) -> bool:
         return False
 
 
+def _array(path: Path) -> Inspection:
+    return _templates("an array", path, of_file(path))
+
+
+def _templates(what: str, path: Path, digest: str = "", column: str = "template") -> Inspection:
+    """Vectors, one a row. Raises ModelError for files that hold others."""
+    try:
+        index = VectorFiles(str(path), column, Keys("the path", "the column")).index()
+    except SpecError as error:
+        raise ModelError(str(error)) from error
+    facts = [("templates", f"{index.stop:,}"), ("numbers in each", str(index.dimension))]
+    block = {"kind": "templates", "path": str(path)}
+    block |= {} if index.parts[0].dtype else {"template": column}
+    risks = ["nothing tells which recogniser made the templates, nor that they are of faces"]
+    return Inspection(f"{what} of templates", False, digest, facts, risks, block, ["recognizer"])
+
+
 def _parquet(path: Path) -> Inspection:
     try:
         file = pq.ParquetFile(path)
@@ -259,9 +283,22 @@ def _parquet(path: Path) -> Inspection:
         raise ModelError(f"{path} is no whole Parquet file: fetch it again") from error
     facts = [("rows", f"{file.metadata.num_rows:,}"), ("columns", ", ".join(file.schema_arrow.names))]
     names = file.schema_arrow.names
+    if vectors := _vector_columns(path):
+        return _templates("a Parquet file", path, of_file(path), vectors[0])
     column = "image" if "image" in names else names[0]
     block = {"kind": "parquet", "path": str(path), "column": column}
     return Inspection("a Parquet file", False, of_file(path), facts, (), block, ["column"])
+
+
+def _vector_columns(path: Path) -> list[str]:
+    """Of a Parquet file without a column `image`: those that have a vector in each row."""
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return []
+    if "image" in schema.names:
+        return []
+    return [field.name for field in schema if is_vectors(field.type)]
 
 
 def _tar(path: Path) -> Inspection:

@@ -301,12 +301,11 @@ def samples_table(
     ids, factors = shard.ids, factors or {}
     dimensions = {name: rows.shape[1] for name, rows in faces.templates.items()}
     schema = samples_schema(dimensions, factors, digests=digests is not None)
-    scores = pa.array(faces.detection_score, mask=np.isnan(faces.detection_score))
     columns = {
         "sample_id": pa.array(ids),
         "outcome": pa.array([str(outcome) for outcome in faces.outcome]),
         "faces": pa.array(faces.faces),
-        "detection_score": scores,
+        "detection_score": pa.array(faces.detection_score, mask=np.isnan(faces.detection_score)),
     }
     sweep = Sweep(factors)
     columns |= {factor_column(name): pa.array(sweep.column(name, ids)) for name in factors}
@@ -325,6 +324,10 @@ def template_array(rows: NDArray[np.float32]) -> pa.FixedSizeListArray:
 
 def open_embedder(job: ShardJob) -> Embedder:
     """On CUDA, one that leaves the images on the device, where the samples and the models allow it."""
+    if job.photos is None and not job.spec.generator.has_images:
+        from distributed.stages.given_templates import TemplateEmbedder
+
+        return TemplateEmbedder(job)
     host = ShardEmbedder(job)
     if job.device == "cpu" or job.photos is not None or not _is_uniform(job.spec.generator):
         return host

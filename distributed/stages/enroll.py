@@ -12,8 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.embedding.fingerprint import recognizer_fields
-from distributed.embedding.usual_inputs import open_under
-from distributed.embedding.zoo import resolve_model
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import accepted, read_gallery, without_people
@@ -24,8 +22,9 @@ from distributed.gallery.people.listing import Notice
 from distributed.gallery.photos import Photo
 from distributed.gallery.refusals import PhotoKey, refusal_reasons
 from distributed.gallery.source import GallerySource, gallery_source
-from distributed.gallery.template_sides import template_names, template_sides, template_tables
+from distributed.gallery.template_sides import template_names, template_tables
 from distributed.stages.gallery_check import require_usable_gallery
+from distributed.stages.given_templates import require_templates_dimension
 from distributed.stages.shards import make_missing
 from distributed.storage.shard_index import ShardRun
 from distributed.storage.store import RunStore
@@ -183,28 +182,6 @@ def _schema(table: pa.Table) -> pa.Schema:
 def galleries_without_photos(spec: AuditSpec) -> list[pa.Table]:
     """The sides that are given as templates, from wherever."""
     return [*earlier_galleries(spec), *template_tables(spec, Vault(spec.protection))]
-
-
-def require_templates_dimension(spec: AuditSpec, executor: Executor) -> None:
-    """Raise SpecError for templates of another length than the recogniser's."""
-    sides = list(template_sides(spec.gallery))
-    if not sides:
-        return
-    capacity = executor.capacity(spec.resources)
-    dim = executor.call(capacity, recognizer_dimension, spec, capacity.device)
-    for role, listed in sides:
-        if listed.templates.shape[1] != dim:
-            raise SpecError(
-                f"templates of the gallery's {role} side have {listed.templates.shape[1]} numbers, and "
-                f"recogniser {spec.faces.recognizers[0].name} makes {dim}: give its own templates, or photos"
-            )
-
-
-def recognizer_dimension(spec: AuditSpec, device: str) -> int:
-    """Of the first recogniser's templates."""
-    (recognizer, *_) = spec.faces.recognizers
-    path = resolve_model(recognizer.path, task="recognition")
-    return open_under(recognizer.input, path, device=device, threads=1).dim
 
 
 def earlier_galleries(spec: AuditSpec) -> list[pa.Table]:

@@ -20,8 +20,9 @@ def sampling_fingerprint(spec: AuditSpec) -> Fingerprint:
     fields = {"seed": str(spec.seed), "shard_size": str(spec.samples_per_shard)}
     fields |= generator_fields(spec.generator)
     search = "all" if spec.faces.detector is None else spec.faces.detector.search
-    fields |= faces_fields(spec.faces, detector=spec.faces.landmarks is None, search=search)
-    if spec.faces.landmarks is not None:
+    has_images, landmarks = spec.generator.has_images, spec.faces.landmarks
+    fields |= faces_fields(spec.faces, detector=has_images and landmarks is None, search=search)
+    if has_images and landmarks is not None:
         fields["faces.landmarks"] = repr(spec.faces.landmarks)
     return Fingerprint(fields | version_fields())
 

@@ -9,6 +9,7 @@ from distributed.execution.executor import Executor, Observer, Watch
 from distributed.sampling.adapters import generator_notices, image_count
 from distributed.sampling.sandbox.trust import require_trust
 from distributed.stages.fingerprints import sampling_fingerprint
+from distributed.stages.given_templates import require_same_recognizer, require_templates_dimension
 from distributed.stages.planning.shard_size import settle_shards
 from distributed.stages.shards import ShardsMade, make_missing
 from distributed.storage.run_record import record_run
@@ -30,6 +31,8 @@ def sample(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     belongs to another spec, ShardsLostError, and InvalidSamplesError past `limits.invalid_samples`.
     """
     require_usable_generator(spec)
+    if not spec.generator.has_images:
+        require_templates_dimension(spec, executor)
     spec = settle_shards(spec, store, executor)
     fingerprint = sampling_fingerprint(spec)
     notices = generator_notices(spec.generator)
@@ -46,12 +49,14 @@ def sample(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
 
 def require_usable_generator(spec: AuditSpec) -> None:
     """Raise TrustError for code that the spec does not name, SpecError if the generator has an end, and more
-    samples are asked for."""
+    samples are asked for, or if it is templates of another recogniser."""
     if spec.generator.is_code:
         require_trust(spec.generator)
+    require_same_recognizer(spec)
     there = image_count(spec.generator)
     if there is not None and there < spec.samples:
-        raise SpecError(f"the generator has {there} images: lower samples from {spec.samples}")
+        what = "images" if spec.generator.has_images else "templates"
+        raise SpecError(f"the generator has {there} {what}: lower samples from {spec.samples}")
 
 
 class _InvalidLimit:
@@ -72,7 +77,15 @@ def require_few_invalid(invalid: int, spec: AuditSpec, example: str | None = Non
     """Raise InvalidSamplesError if more than `limits.invalid_samples` of the samples are not images."""
     limit = spec.limits.invalid_samples
     if invalid > limit * spec.samples:
+        what, advice = invalid_wording(spec)
         raise InvalidSamplesError(
-            f"{invalid} of {spec.samples} samples are no images ({example or 'see their outcome'}), more "
-            f"than limits.invalid_samples, {limit:.2%}: fix the generator, or its `output` in the spec"
+            f"{invalid} of {spec.samples} samples are no {what} ({example or 'see their outcome'}), more "
+            f"than limits.invalid_samples, {limit:.2%}: {advice}"
         )
+
+
+def invalid_wording(spec: AuditSpec) -> tuple[str, str]:
+    """What invalid samples are none of, and what helps."""
+    if spec.generator.has_images:
+        return "images", "fix the generator, or its `output` in the spec"
+    return "templates", "leave these rows out of generator.path"

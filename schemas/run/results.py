@@ -19,7 +19,7 @@ class SampleCounts(Record):
     planned: int
     rows: int
     outcomes: dict[str, int]
-    detection_rate: float | None = Field(description="null where samples get a fixed crop")
+    detection_rate: float | None = Field(description="null where samples get a fixed crop, or are templates")
     shards: int
     shards_made_now: int
 

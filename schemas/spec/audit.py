@@ -83,8 +83,17 @@ class AuditSpec(Frozen):
 
     @model_validator(mode="after")
     def _one_recognizer_of_templates(self) -> Self:
-        if any(side.has_templates for side in self.gallery.sides) and len(self.faces.recognizers) > 1:
-            raise ValueError("templates in place of photos are of one recogniser: give one faces.recognizers")
+        given = not self.generator.has_images or any(side.has_templates for side in self.gallery.sides)
+        if given and len(self.faces.recognizers) > 1:
+            raise ValueError(
+                "templates in place of images or photos are of one recogniser: give one faces.recognizers"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _faces_of_samples(self) -> Self:
+        if self.generator.has_images and self.faces.detector is None and self.faces.landmarks is None:
+            raise ValueError("faces: give a detector, or the landmarks of the generator's frame")
         return self
 
     @model_validator(mode="after")

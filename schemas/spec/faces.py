@@ -120,6 +120,4 @@ class FacesSpec(Frozen):
         names = [recognizer.name for recognizer in self.recognizers]
         if len(set(names)) < len(names):
             raise ValueError(f"recognizers must have different names, got {names}")
-        if self.detector is None and self.landmarks is None:
-            raise ValueError("give a detector, or the landmarks of the generator's frame")
         return self

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from distributed.gallery.people.adapters import list_source
 from distributed.gallery.people.templates import read_templates
-from distributed.gallery.text_tables import read_table
 from distributed.sampling.images.places import PlaceReader
+from distributed.sampling.templates.text_tables import read_table
 from schemas.errors import SpecError
 from schemas.spec.people.parquet import ParquetPeople
 from schemas.spec.people.recordio import RecordioPeople

@@ -142,6 +142,15 @@ def test_images_of_a_generator_and_one_folder_of_flat_sides(
     assert spec["gallery"] == gallery
 
 
+def test_templates_of_a_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_models(tmp_path / "models")
+    np.save(tmp_path / "served.npy", np.random.default_rng(0).normal(size=(40, 64)))
+    folders(tmp_path / "candidates", 0)
+    folders(tmp_path / "cohort", 50)
+    spec = init(tmp_path, ["served.npy", "candidates", "cohort"], monkeypatch)
+    assert spec["generator"] == {"kind": "templates", "path": "served.npy"} and spec["samples"] == 40
+
+
 def test_a_list_a_recordio_and_a_spec_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_models(tmp_path / "models")
     tiny_generator(tmp_path / "g.onnx")

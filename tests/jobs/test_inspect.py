@@ -55,6 +55,18 @@ def pictures(path: Path) -> Path:
     return path
 
 
+def array(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.ones((3, 4), np.float16))
+    return path
+
+
+def vectors(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"id": [1, 2], "vector": [[0.0, 1.0], [1.0, 0.0]]}), path)
+    return path
+
+
 def weights(path: Path) -> Path:
     save_file({"a": torch.zeros(2)}, path)
     return path
@@ -72,6 +84,10 @@ FILES: dict[str, tuple[Callable[[Path], Path], str, bool]] = {
     "a.parquet": (table, "parquet", False),
     "a.rec": (lambda path: write_insightface(path, {7: [b"image"]}), "recordio", False),
     "folder": (pictures, "images", False),
+    "t.npy": (array, "templates", False),
+    "v.parquet": (vectors, "templates", False),
+    "clip": (lambda path: array(path / "img_emb" / "img_emb_0.npy").parents[1], "templates", False),
+    "vectors": (lambda path: vectors(path / "v.parquet").parent, "templates", False),
     "code": (package, "module", True),
 }
 KNOWN = {get_args(kind.model_fields["kind"].annotation)[0] for kind in KINDS}
@@ -185,7 +201,19 @@ def test_what_is_nothing_is_told_in_one_line(tmp_path: Path, capsys: pytest.Capt
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize(
-    "name", ["g.pt", "s.pth", "o.pth", "g.pt2", "g.onnx", "w.safetensors", "a.parquet", "a.tar"]
+    "name",
+    [
+        "g.pt",
+        "s.pth",
+        "o.pth",
+        "g.pt2",
+        "g.onnx",
+        "w.safetensors",
+        "a.parquet",
+        "a.tar",
+        "t.npy",
+        "v.parquet",
+    ],
 )
 def test_damaged_files_end_in_a_line(tmp_path_factory: pytest.TempPathFactory, name: str, data: Any) -> None:
     whole = _whole(tmp_path_factory, name)

@@ -14,8 +14,8 @@ from distributed.gallery.people.listing import (
     listing_of,
 )
 from distributed.gallery.people.tree import Tree
-from distributed.gallery.text_tables import TextTable, read_table
 from distributed.sampling.images.decode import IMAGE_SUFFIXES
+from distributed.sampling.templates.text_tables import TextTable, read_table
 from schemas.errors import SpecError
 from schemas.spec.people.image_list import ListPeople
 

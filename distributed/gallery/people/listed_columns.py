@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from distributed.gallery.people.listing import Notice
-from distributed.gallery.text_tables import TextTable
+from distributed.sampling.templates.text_tables import TextTable
 from schemas.errors import SpecError
 
 

@@ -9,18 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from distributed.gallery.people.listed_columns import require_identities
 from distributed.gallery.people.listing import Listing, Notice, chosen_rows, counted, left_out_by_choice
-from distributed.gallery.text_tables import TextTable, read_table
+from distributed.sampling.templates.text_tables import TextTable, read_table
+from distributed.sampling.templates.vectors import UNIT, Keys, VectorFiles, Vectors, unit_rows
 from schemas.errors import SpecError
 from schemas.spec.people.templates import TemplatesPeople
-
-UNIT = 1e-3
-"""Lengths that differ from 1 by less are due to rounding, as float16 rounds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +56,7 @@ def _read(spec: TemplatesPeople, stamps: tuple[tuple[int, int], ...]) -> ListedT
     )
     keys = list(zip(identities, names, strict=True))
     _require_different(path, keys)
-    raw = _array(Path(spec.path)) if spec.list else _parquet(Path(spec.path), spec.template)
+    raw = _vectors(spec)
     if len(raw) != len(keys):
         raise SpecError(f"{spec.path} has {len(raw):,} rows, and {path} {len(keys):,}: they do not fit")
     templates, changed = _unit(spec.path, raw)
@@ -72,6 +68,13 @@ def _read(spec: TemplatesPeople, stamps: tuple[tuple[int, int], ...]) -> ListedT
     return ListedTemplates(
         [identities[row] for row in rows], [names[row] for row in rows], templates[rows], notices
     )
+
+
+def _vectors(spec: TemplatesPeople) -> Vectors:
+    """All rows of the file."""
+    files = VectorFiles(spec.path, spec.template, Keys("`path` of this source", "`template` of this source"))
+    index = files.index()
+    return files.read(index, 0, index.stop)
 
 
 def _no_photos(rows: int) -> Notice:
@@ -95,49 +98,12 @@ def _require_different(path: Path, keys: Sequence[tuple[str, str]]) -> None:
         raise SpecError(f"{path} names the photo {key[1]!r} of {key[0]!r} {count:,} times: name each once")
 
 
-def _array(path: Path) -> NDArray[np.float32]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:
-        # numpy promises no kinds of errors for damaged headers: SyntaxError and TokenError are among them.
-        raise SpecError(f"{path} is no .npy file of numbers: fetch it again, or save it anew") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind != "f":
-        shape = getattr(array, "shape", "several arrays")
-        raise SpecError(
-            f"{path} holds {shape} of {getattr(array, 'dtype', '?')}: give N × d floating-point numbers"
-        )
-    return np.asarray(array, np.float32)
-
-
-def _parquet(path: Path, column: str) -> NDArray[np.float32]:
-    try:
-        schema = pq.read_schema(path)
-        values = pq.read_table(path, columns=[column])[column] if column in schema.names else None
-    except (pa.ArrowException, OSError) as error:
-        raise SpecError(f"{path} is no readable Parquet file: fetch it again") from error
-    if values is None:
-        raise SpecError(
-            f"{path} has no column {column!r}, it has {schema.names}: set `template` of this source"
-        )
-    lists = values.combine_chunks()
-    is_list = pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)
-    is_fixed = pa.types.is_fixed_size_list(lists.type)
-    if not (is_list or is_fixed) or not pa.types.is_floating(lists.type.value_type) or lists.null_count:
-        raise SpecError(
-            f"{path}: {column!r} holds {lists.type}, not a list of floating-point numbers in each row"
-        )
-    lengths = np.unique(lists.value_lengths().to_numpy()) if is_list else np.array([lists.type.list_size])
-    if len(lengths) != 1:
-        raise SpecError(f"{path}: templates of {column!r} have lengths from {lengths[0]} to {lengths[-1]}")
-    return np.asarray(lists.flatten().to_numpy(zero_copy_only=False), np.float32).reshape(len(lists), -1)
-
-
-def _unit(path: str, raw: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+def _unit(path: str, raw: Vectors) -> tuple[Vectors, int]:
     """The rows at unit length, and how many had another."""
-    lengths = np.linalg.norm(raw.astype(np.float64), axis=1)
-    wrong = ~np.isfinite(lengths) | (lengths == 0)
+    rows, lengths = unit_rows(raw)
+    wrong = np.isnan(rows[:, 0])
     if wrong.any():
         raise SpecError(
             f"{path}, row {int(np.argmax(wrong))}: the template is zero or not finite; remove the row"
         )
-    return (raw / lengths[:, None]).astype(np.float32), int((np.abs(lengths - 1) > UNIT).sum())
+    return rows, int((np.abs(lengths - 1) > UNIT).sum())

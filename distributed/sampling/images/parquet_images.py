@@ -84,7 +84,7 @@ def _row_groups(location: str, column: str, stamps: tuple[str, ...]) -> RowGroup
 def open_parquet(files: ObjectFiles, name: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(files.open(name))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{name} of {files.location} is no whole Parquet file: fetch it again") from error
 
 

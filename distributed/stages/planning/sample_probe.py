@@ -11,10 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distributed.execution.capacity import Capacity
+from distributed.execution.local import LocalExecutor
 from distributed.gallery.quality import GOOD_FACES
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
-from distributed.stages.embed import ShardEmbedder, ShardJob, open_embedder, open_source, samples_table
+from distributed.stages.embed import (
+    Embedder,
+    ShardEmbedder,
+    ShardJob,
+    open_embedder,
+    open_source,
+    samples_table,
+)
+from distributed.stages.given_templates import TemplateEmbedder, require_templates_dimension
 from distributed.stages.planning.shard_size import samples_per_second
+from distributed.stages.sample import invalid_wording
 from distributed.statistics.people.separation import clopper_pearson
 from distributed.storage.store import encode_table
 from schemas.errors import InvalidSamplesError
@@ -71,17 +81,25 @@ class SampleProbe:
 def probe_samples(spec: AuditSpec, capacity: Capacity) -> SampleProbe:
     """Sample and embed a few images as one worker would, after one batch to warm up. Writes nothing."""
     job = ShardJob(spec, {}, "", capacity.device, capacity.threads)
+    if not spec.generator.has_images:
+        require_templates_dimension(spec, LocalExecutor())
+        return _probed(job, TemplateEmbedder(job), np.zeros(LEVELS, np.int64))
     source = WatchedSource(open_source(job))
-    embedder = ShardEmbedder(job, source)
-    embedder.embed(Shard(0, 0, min(BATCH_IMAGES, spec.samples)))
-    source.levels[:] = 0
-    shard = Shard(0, 0, min(PROBE_SAMPLES, spec.samples))
+    return _probed(job, ShardEmbedder(job, source), source.levels)
+
+
+def _probed(job: ShardJob, embedder: Embedder, levels: NDArray[np.int64]) -> SampleProbe:
+    """levels: counts the values of the pixels that the embedder sees; from 0 on again once it is warm."""
+    samples = job.spec.samples
+    embedder.embed(Shard(0, 0, min(BATCH_IMAGES, samples)))
+    levels[:] = 0
+    shard = Shard(0, 0, min(PROBE_SAMPLES, samples))
     start = time.perf_counter()
     embedded = embedder.embed(shard)
     seconds_per_sample = (time.perf_counter() - start) / shard.rows
-    if capacity.device != "cpu":
+    if job.device != "cpu":
         # What was timed went through the host's memory, as a worker's samples do not.
-        seconds_per_sample = 1 / samples_per_second(open_embedder(job), spec.samples)
+        seconds_per_sample = 1 / samples_per_second(open_embedder(job), samples)
     footer = Footer(table="samples", fingerprint={}, stop_id=0, rows=0)
     table = samples_table(shard, embedded.faces)
     size = len(encode_table(table, footer)) - len(encode_table(table.slice(0, 0), footer))
@@ -91,7 +109,7 @@ def probe_samples(spec: AuditSpec, capacity: Capacity) -> SampleProbe:
         bytes_per_sample=size / shard.rows,
         outcomes=Counter(str(outcome) for outcome in embedded.faces.outcome),
         reason=next(iter(embedded.reasons), None),
-        levels=source.levels,
+        levels=levels,
     )
 
 
@@ -99,8 +117,13 @@ def probe_rows(spec: AuditSpec, probe: SampleProbe) -> Iterator[tuple[str, str]]
     """What the probe says of the samples, for a table."""
     if probe.invalid:
         share = f"{probe.invalid} of {probe.samples} probed ({probe.invalid / probe.samples:.0%})"
-        yield "no images", f"{share}: {probe.reason}; limits.invalid_samples is {_limit(spec)}"
-    if images := probe.samples - probe.invalid:
+        yield (
+            "no images" if spec.generator.has_images else "no templates",
+            f"{share}: {probe.reason}; limits.invalid_samples is {_limit(spec)}",
+        )
+    if not spec.generator.has_images:
+        yield "faces in samples", "not searched for: the samples are templates already"
+    elif images := probe.samples - probe.invalid:
         yield "faces in samples", _faces(spec, probe, images)
         yield "pixel values", _values(spec, probe)
 
@@ -146,9 +169,10 @@ def require_usable_samples(spec: AuditSpec, probe: SampleProbe) -> None:
     """Raise InvalidSamplesError if the probe shows that an audit would end without verdicts."""
     low, _ = clopper_pearson(probe.invalid / probe.samples, probe.samples)
     if low > spec.limits.invalid_samples:
+        what, advice = invalid_wording(spec)
         raise InvalidSamplesError(
-            f"{probe.invalid} of {probe.samples} probed samples are no images ({probe.reason}), more than "
-            f"limits.invalid_samples, {_limit(spec)}: fix the generator, or its `output` in the spec"
+            f"{probe.invalid} of {probe.samples} probed samples are no {what} ({probe.reason}), more than "
+            f"limits.invalid_samples, {_limit(spec)}: {advice}"
         )
     if not probe.outcomes.get(Outcome.OK):
         outcomes = ", ".join(f"{count} {name}" for name, count in sorted(probe.outcomes.items()))

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from distributed.gallery.text_tables import TextTable, read_table
 from distributed.sampling.images.decode import IMAGE_SUFFIXES
 from distributed.sampling.images.image_files import is_image_file
+from distributed.sampling.templates.text_tables import TextTable, read_table
 from schemas.errors import SpecError
 
 SIDES = ("candidates", "cohort")

@@ -51,7 +51,7 @@ def collect_evidence(
     mated = largest_mated(gallery.templates[recognizer], gallery.identity, gallery.members_of(Role.COHORT))
     pairs = {person: _closest(assessment, recognizer, person, mated) for person in flagged}
     suspected = [person for person, pair in pairs.items() if pair.suggests_copy]
-    pictures = _Pictures(spec, assessment, device) if suspected else None
+    pictures = _Pictures(spec, assessment, device) if suspected and spec.generator.has_images else None
     return [
         _result(assessment, person, pair, pictures.compare(pair) if pictures and pair.suggests_copy else None)
         for person, pair in pairs.items()

@@ -196,10 +196,15 @@ def _sample_counts(spec: AuditSpec, made: ShardsMade) -> SampleCounts:
         planned=spec.samples,
         rows=rows,
         outcomes=dict(made.outcomes),
-        detection_rate=None if spec.faces.landmarks else with_face / rows,
+        detection_rate=with_face / rows if _is_searched(spec) else None,
         shards=made.shards,
         shards_made_now=made.made_now,
     )
+
+
+def _is_searched(spec: AuditSpec) -> bool:
+    """Whether samples are searched for faces."""
+    return spec.generator.has_images and not spec.faces.landmarks
 
 
 def _people(table: pa.Table, role: Role) -> PeopleCounts:

@@ -283,6 +283,7 @@ def _environment(explorer: Explorer, *, with_faces: bool) -> Environment:
         "results": explorer.results,
         "headline": explorer.headline,
         "with_faces": with_faces,
+        "samples_shown": with_faces and explorer.results.spec["generator"]["kind"] != "templates",
         "pairs": lambda values: [("", "all"), *((value, printable(value)) for value in values)],
         "identity_link": lambda identity: IdentityQuestion(id=identity).link(),
         "sample_link": lambda sample_id, **of: address("/sample", {"id": sample_id, **of}),

@@ -204,6 +204,8 @@ def _photos_missing(results: AuditResults) -> Iterator[str]:
 
 def _detection(results: AuditResults) -> str:
     detection_rate = results.samples.detection_rate
+    if results.spec["generator"]["kind"] == "templates":
+        return "Faces in samples were not searched for: the samples were given as templates, without images."
     if detection_rate is None:
         return (
             "Faces in samples were not searched for: each sample was cropped where the spec says a face is."

@@ -14,6 +14,7 @@ from schemas.spec.generators.onnx import OnnxGenerator
 from schemas.spec.generators.parquet import ParquetGenerator
 from schemas.spec.generators.recordio import RecordioGenerator
 from schemas.spec.generators.stylegan import StyleganGenerator
+from schemas.spec.generators.templates import TemplatesGenerator
 from schemas.spec.generators.torch import ModuleGenerator, TorchExportGenerator, TorchscriptGenerator
 from schemas.spec.generators.webdataset import WebdatasetGenerator
 
@@ -28,6 +29,7 @@ GeneratorSpec = Annotated[
     | WebdatasetGenerator
     | ParquetGenerator
     | RecordioGenerator
+    | TemplatesGenerator
     | HttpGenerator,
     Field(discriminator="kind"),
 ]
@@ -42,6 +44,7 @@ KINDS: tuple[type[Generator], ...] = (
     WebdatasetGenerator,
     ParquetGenerator,
     RecordioGenerator,
+    TemplatesGenerator,
     HttpGenerator,
 )
 """In the order of docs/generators.md."""

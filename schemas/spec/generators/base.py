@@ -72,6 +72,9 @@ class Generator(Frozen):
     is_code: ClassVar[bool] = False
     """Does loading it run code that came with it?"""
 
+    has_images: ClassVar[bool] = True
+    """Does it give images? Else it gives templates."""
+
     @property
     def sweep(self) -> Mapping[str, tuple[FactorValue, ...]]:
         """The factors that are crossed with the samples; none for most kinds."""

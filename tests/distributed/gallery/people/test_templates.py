@@ -89,7 +89,7 @@ def test_arrays_that_cannot_serve_say_why(tmp_path: Path, values: Any, who: str,
         ([[1.0], [1.0, 2.0]], "templates of 'template' have lengths from 1 to 2"),
         ([1.0, 2.0], "holds double, not a list"),
         ([["a"], ["b"]], "not a list of floating-point numbers in each row"),
-        ([[1.0], None], "not a list of floating-point numbers in each row"),
+        ([[1.0], None], "row 1: the template is zero or not finite"),
     ],
 )
 def test_parquet_that_cannot_serve_says_why(tmp_path: Path, column: Any, says: str) -> None:
@@ -126,5 +126,5 @@ def test_templates_are_of_one_recognizer(small_world: SmallWorld) -> None:
     faces = default_spec()["faces"]
     two = faces | {"recognizers": [*faces["recognizers"], faces["recognizers"][0] | {"name": "other"}]}
     gallery = default_spec()["gallery"] | {"candidates": {"kind": "templates", "path": "t.parquet"}}
-    with pytest.raises(SpecError, match=r"templates in place of photos are of one recogniser"):
+    with pytest.raises(SpecError, match=r"templates in place of images or photos are of one recogniser"):
         small_world.spec(gallery=gallery, faces=two)

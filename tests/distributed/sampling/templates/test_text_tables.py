@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from distributed.gallery.text_tables import TextTable, read_table
+from distributed.sampling.templates.text_tables import TextTable, read_table
 from schemas.errors import SpecError
 
 ROWS = [["identity", "image"], ["Zoë", "1.jpg"], ["Doe, Jo", "2.jpg"]]
