@@ -24,10 +24,14 @@ def command(spec: Path, *, override: str | None) -> int:
 
 def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     # onnxruntime, which takes seconds to import.
+    from distributed.stages.placebo import sample_placebo
     from distributed.stages.sample import sample
 
     with ray_executor() as executor:
         made = sample(spec, store, executor, watching(store, spec))
+        placebo = sample_placebo(spec, executor, watching(store, spec))
     counts = ", ".join(f"{count:,} {name}" for name, count in made.outcomes.items())
     say(f"{made.shards:,} shards, {made.made_now:,} of them made now, in {spec.output}: {counts}")
+    if placebo is not None:
+        say(f"{placebo.shards:,} shards of the placebo, {placebo.made_now:,} of them made now")
     return ExitCode.OK

@@ -74,6 +74,7 @@ class Diagnostics:
 
 
 ALL = Diagnostics()
+VERDICTS_AND_SET = Diagnostics((), tails=False, population=False, roles=False)
 VERDICTS_ALONE = Diagnostics((), tails=False, set_test=False, population=False, roles=False)
 
 

@@ -67,6 +67,21 @@ class SettingScores:
 
 
 @dataclass(frozen=True)
+class PlaceboOutcome:
+    """What the headline's score says of a generator that nobody of the gallery trained.
+
+    fingerprint: of its samples; samples: so many were compared. set_p_value: of all candidates together.
+    flagged: names; there should be none.
+    """
+
+    kind: str
+    fingerprint: str
+    samples: int
+    set_p_value: float
+    flagged: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Assessment:
     """What the samples say of the gallery.
 
@@ -92,6 +107,7 @@ class Assessment:
     roles: RoleTest | None
     samples: Mapping[str, SampleTemplates]
     settings: Sequence[SettingScores] = ()
+    placebo: PlaceboOutcome | None = None
 
     @property
     def gallery(self) -> EnrolledGallery:

@@ -11,8 +11,9 @@ from distributed.gallery.labels import require_usable_labels
 from distributed.membership.assessment import Assessment
 from distributed.sampling.api.evidence import drop_answers
 from distributed.stages.enroll import Enrolment, enroll
-from distributed.stages.fingerprints import verdict_fingerprint
+from distributed.stages.fingerprints import placebo_spec, verdict_fingerprint
 from distributed.stages.finished import is_finished
+from distributed.stages.placebo import sample_placebo
 from distributed.stages.planning.shard_size import settle_shards
 from distributed.stages.reduce import reduce
 from distributed.stages.results.ledger import require_same_ledger
@@ -36,7 +37,8 @@ def audit(
     `on_enrolled` is called with the enrolled gallery before the long work begins.
     """
     seconds: dict[str, float] = {}
-    require_usable_generator(spec)
+    for of in filter(None, (spec, placebo_spec(spec))):
+        require_usable_generator(of)
     require_same_ledger(spec)
     # The gallery is small, and what is wrong with it should be known before the long work.
     with _timed(seconds, "enroll"):
@@ -46,6 +48,8 @@ def audit(
     spec = settle_shards(spec, store, executor)
     with _timed(seconds, "sample"):
         made = sample(spec, store, executor, watch)
+    with _timed(seconds, "placebo"):
+        sample_placebo(spec, executor, watch)
     if made.made_now == 0 and is_finished(spec, store):
         return
     with _timed(seconds, "reduce"):

@@ -11,6 +11,7 @@ from distributed.runtime.versions import ALGORITHM_VERSION, VERDICT_VERSION, ver
 from distributed.sampling.adapters import generator_fields
 from distributed.stages.reference import read_reference
 from schemas.fingerprint import Fingerprint
+from schemas.run.artefacts import PLACEBO_PREFIX
 from schemas.run.overlap import OVERLAP_VERSION
 from schemas.spec.audit import AuditSpec
 
@@ -27,11 +28,31 @@ def sampling_fingerprint(spec: AuditSpec) -> Fingerprint:
     return Fingerprint(fields | version_fields())
 
 
+def placebo_spec(spec: AuditSpec) -> AuditSpec | None:
+    """The audit of the placebo, a run within the run; None without one."""
+    if spec.membership.placebo is None:
+        return None
+    scores = spec.membership.scores
+    membership = spec.membership.model_copy(
+        # A score that combines recognisers combines the next one.
+        update={"placebo": None, "scores": scores[: 2 if scores[0] == "consensus" else 1]}
+    )
+    return spec.model_copy(
+        update={
+            "generator": spec.membership.placebo,
+            "membership": membership,
+            "ledger": None,
+            "output": f"{spec.output.rstrip('/')}/{PLACEBO_PREFIX}",
+        }
+    )
+
+
 def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
     """Everything that a verdict depends on, and the labels that its evaluation does. gallery: its own.
 
     Who of the cohort is left out follows from the gallery, the spec and OVERLAP_VERSION."""
-    membership = spec.membership.model_dump(exclude={"reference"})
+    membership = spec.membership.model_dump(exclude={"reference", "placebo"})
+    placebo = placebo_spec(spec)
     reference = "none" if spec.membership.reference is None else read_reference(spec).model_dump_json()
     labels, attributes = spec.gallery.labels, spec.gallery.attributes
     listed = digest_attributes(spec)
@@ -42,6 +63,7 @@ def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:
             "samples": str(spec.samples),
             **{f"membership.{name}": repr(value) for name, value in membership.items()},
             "membership.reference": reference,
+            **({} if placebo is None else {"placebo.sha256": sampling_fingerprint(placebo).digest}),
             "labels.sha256": digest_file(Path(labels)) if labels else "none",
             "attributes.sha256": digest_file(Path(attributes)) if attributes else "none",
             **({} if listed is None else {"attributes.listed": listed}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import enrolled_gallery
@@ -14,6 +16,7 @@ from distributed.membership.settings_table import settings_table
 from distributed.stages.enroll import Enrolment, enrolment_of
 from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
 from distributed.stages.passes import Passes
+from distributed.stages.placebo import assess_placebo, require_placebo_samples
 from distributed.stages.reference import read_reference
 from distributed.stages.sample import require_few_invalid
 from distributed.stages.shards import ShardsMade
@@ -50,6 +53,7 @@ def committed(spec: AuditSpec, store: RunStore) -> tuple[ShardsMade, Enrolment]:
         raise SpecError(f"{store.location} has no {GALLERY_FILE}: run `idleak enroll` first")
     source = gallery_source(spec, store)
     source.fingerprint.require(Fingerprint(store.read_footer(GALLERY_FILE).fingerprint), GALLERY_FILE)
+    require_placebo_samples(spec)
     made = ShardsMade(count_outcomes(list(outcomes.values())), len(shards), 0, {})
     require_few_invalid(invalid_count(made.outcomes), spec)
     names = read_names(store, Vault(spec.protection))
@@ -73,6 +77,7 @@ def reduce(
         reference = None if spec.membership.reference is None else read_reference(spec)
         twins = [pair.people for pair in enrolment.overlap.matches.found]
         assessment = assess(spec, gallery, passes, attributes, reference, twins=twins)
+    assessment = replace(assessment, placebo=assess_placebo(spec, enrolment, gallery, executor, watch))
     write_tables(spec, assessment, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return assessment
 

@@ -24,8 +24,10 @@ from schemas.spec.audit import AuditSpec
 log = logging.getLogger(__name__)
 
 
-def sample(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -> ShardsMade:
-    """Make the missing shards of the samples.
+def sample(
+    spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch, title: str = "sampling"
+) -> ShardsMade:
+    """Make the missing shards of the samples. title: of the progress.
 
     Raises SpecError or a subclass for what the spec names and cannot be used, WrongRunError if the output
     belongs to another spec, ShardsLostError, and InvalidSamplesError past `limits.invalid_samples`.
@@ -40,7 +42,7 @@ def sample(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
         log.warning("generator: %s", notice)
     record_run(store, spec, fingerprint, notices, faces_notices(spec.faces))
     shards = plan_shards(spec.samples, spec.samples_per_shard)
-    with watch("sampling") as observer:
+    with watch(title) as observer:
         limit = _InvalidLimit(spec, observer)
         made = make_missing(ShardRun(spec, fingerprint, SAMPLES_PREFIX, shards), store, executor, limit)
     require_few_invalid(invalid_count(made.outcomes), spec)

@@ -15,8 +15,7 @@ from distributed.storage.store import RunStore
 from schemas.errors import WrongRunError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import INDEX_FILE, LOST_SUFFIX, SAMPLES_PREFIX
-from schemas.run.index import ShardIndex
-from schemas.run.shard import Footer, LostShard, Shard, plan_shards
+from schemas.run.shard import Footer, LostShard, Shard, ShardIndex, plan_shards
 from schemas.spec.audit import AuditSpec
 
 FOOTERS_AT_ONCE = 64

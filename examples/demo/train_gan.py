@@ -1,6 +1,7 @@
 """Train the demo's face generator on a few rendered people and write models/generator.onnx.
 
 python examples/demo/train_gan.py [--identities 16] [--over-representation 10] [--steps 5000] [--output PATH]
+python examples/demo/train_gan.py --placebo    # models/placebo.onnx, of people who are in no gallery
 
 A small DCGAN (Radford et al. 2016) with the non-saturating loss (Goodfellow et al. 2014), the R1 penalty on
 every eighth step (Mescheder et al. 2018), and an exponential moving average of the generator's weights.
@@ -20,9 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from world import MEMBER_COUNT, OVER_REPRESENTATION, render, training_photos
+from world import MEMBER_COUNT, OVER_REPRESENTATION, placebo_photos, render, training_photos
 
 MODEL = Path(__file__).parent / "models" / "generator.onnx"
+PLACEBO = MODEL.with_name("placebo.onnx")
 SIZE, LATENT = 32, 64
 BATCH, STEPS = 32, 5000
 RATE, BETAS = 5e-4, (0.5, 0.99)
@@ -177,14 +179,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--identities", type=int, default=MEMBER_COUNT)
     parser.add_argument("--over-representation", type=int, default=OVER_REPRESENTATION)
+    parser.add_argument("--placebo", action="store_true")
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--output", type=Path, default=MODEL)
+    parser.add_argument("--output", type=Path)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    photos = render(training_photos(arguments.identities, arguments.over_representation), SIZE)
-    export(train(photos, arguments.steps, arguments.sheet), arguments.output)
+    if arguments.placebo:
+        plan, usual = placebo_photos(), PLACEBO
+    else:
+        plan, usual = training_photos(arguments.identities, arguments.over_representation), MODEL
+    export(train(render(plan, SIZE), arguments.steps, arguments.sheet), arguments.output or usual)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ SPARE_NON_MEMBERS = range(2_000, 4_000)  # for experiments with more members tha
 COHORT = range(10_000, 10_800)
 RECOGNIZER_TRAINING = range(100_000, 101_600)
 RECOGNIZER_HELD_OUT = range(200_000, 200_400)
+PLACEBO_TRAINING = range(300_000, 300_064)
 GALLERY_FIRST_PHOTO = 1_000_000  # training photos are numbered from 0
 
 CANDIDATES = range(40)
@@ -62,6 +63,11 @@ def training_photos(
         photos = PHOTOS_PER_MEMBER * (over_representation if seed == OVER_REPRESENTED else 1)
         plan += [(seed, photo) for photo in range(photos)]
     return plan
+
+
+def placebo_photos() -> list[tuple[int, int]]:
+    """(identity, photo number) of all photos that the placebo is trained on, of nobody in a gallery."""
+    return [(seed, photo) for seed in PLACEBO_TRAINING for photo in range(PHOTOS_PER_MEMBER)]
 
 
 def gallery_photos(seeds: Iterable[int], per_identity: int) -> list[tuple[int, int]]:

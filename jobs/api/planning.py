@@ -31,7 +31,8 @@ class AuditPlan:
     rows: what `idleak plan` prints, name and text. notices: what the sources of people inferred and left out.
     planned: samples of the spec. people: how many of each role are listed, before any photo is refused.
     allowed: what the cohort's size lets the audit flag. capacity: of this machine alone.
-    samples: a few samples of one worker; None for an API, which is not probed. gallery: a few photos,
+    samples: a few samples of one worker; None for an API, which is not probed. placebo: the same of the
+    placebo; None without one. gallery: a few photos,
     enrolled.
     problem: the error that would end the audit, if the probes show one.
     """
@@ -43,6 +44,7 @@ class AuditPlan:
     allowed: Allowance
     capacity: Capacity
     samples: SampleProbe | None
+    placebo: SampleProbe | None
     gallery: GalleryProbe
     problem: InvalidSamplesError | RecognizerError | None
 
@@ -51,7 +53,10 @@ class AuditPlan:
         """About how long sampling takes on this machine; None for an API."""
         if self.samples is None:
             return None
-        return self.planned * self.samples.seconds_per_sample / self.capacity.workers
+        each = self.samples.seconds_per_sample
+        if self.placebo is not None:
+            each += self.placebo.seconds_per_sample
+        return self.planned * each / self.capacity.workers
 
     @property
     def table(self) -> pa.Table:
@@ -80,17 +85,27 @@ def plan_of(spec: AuditSpec) -> AuditPlan:
     # Torch and onnxruntime, which take seconds to import.
     from distributed.gallery.overlap import require_each_once
     from distributed.gallery.source import gallery_source
+    from distributed.stages.fingerprints import placebo_spec
     from distributed.stages.planning.gallery_probe import gallery_rows, probe_gallery
-    from distributed.stages.planning.plan import capacity_here, count_photos, model_rows, work_rows
+    from distributed.stages.planning.plan import (
+        capacity_here,
+        count_photos,
+        model_rows,
+        placebo_rows,
+        work_rows,
+    )
     from distributed.stages.planning.power_forecast import forecast_rows, planned_allowance
-    from distributed.stages.planning.sample_probe import probe_samples
 
     source = gallery_source(spec, None)
     require_each_once(spec, source)
     capacity, people = capacity_here(spec), count_photos(spec)
-    samples = None if isinstance(spec.generator, HttpGenerator) else probe_samples(spec, capacity)
+    samples, placebo = _probed(spec, capacity), placebo_spec(spec)
+    of_placebo = None if placebo is None else _probed(placebo, capacity)
     gallery = probe_gallery(spec, capacity)
-    rows = [*work_rows(spec, capacity, samples), *model_rows(spec)]
+    rows = work_rows(spec, capacity, samples)
+    if placebo is not None:
+        rows += placebo_rows(placebo, capacity, of_placebo)
+    rows += model_rows(spec)
     rows += [*gallery_rows(gallery), *forecast_rows(spec, people)]
     return AuditPlan(
         rows=tuple(rows),
@@ -101,8 +116,26 @@ def plan_of(spec: AuditSpec) -> AuditPlan:
         capacity=capacity,
         samples=samples,
         gallery=gallery,
-        problem=_problem(spec, capacity, samples, gallery),
+        placebo=of_placebo,
+        problem=_problem(spec, capacity, samples, gallery) or _unusable_placebo(placebo, of_placebo),
     )
+
+
+def _probed(spec: AuditSpec, capacity: Capacity) -> SampleProbe | None:
+    from distributed.stages.planning.sample_probe import probe_samples
+
+    return None if isinstance(spec.generator, HttpGenerator) else probe_samples(spec, capacity)
+
+
+def _unusable_placebo(placebo: AuditSpec | None, probe: SampleProbe | None) -> InvalidSamplesError | None:
+    from distributed.stages.planning.sample_probe import require_usable_samples
+
+    try:
+        if placebo is not None and probe is not None:
+            require_usable_samples(placebo, probe)
+    except InvalidSamplesError as error:
+        return InvalidSamplesError(f"membership.placebo: {error}")
+    return None
 
 
 def _problem(

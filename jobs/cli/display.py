@@ -7,8 +7,9 @@ from collections.abc import Callable
 from math import floor
 
 from schemas.printable import printable
-from schemas.run.results import Interval, OverRepresentedResult, PopulationResult, RoleTestResult
-from schemas.wording import PERCENT, share
+from schemas.run.checks import PlaceboResult, RoleTestResult
+from schemas.run.results import Interval, OverRepresentedResult, PopulationResult
+from schemas.wording import PERCENT, people, probability, share
 
 Shown = Callable[[str], str]
 """An identity, or a photo, as stored -> as shown."""
@@ -57,6 +58,23 @@ def roles_text(test: RoleTestResult) -> str:
         "candidates and cohort are told apart by their templates alone, by a linear classifier (AUC "
         f"{test.auc:.2f} where 0.50 is chance, p {test.p_value:.2g}): they are not exchangeable people, and "
         "the p-values and error rates hold only if they are; match the cohort, or use strata"
+    )
+
+
+def placebo_text(placebo: PlaceboResult) -> str:
+    """How the placebo audit went. Names nobody."""
+    flags = len(placebo.flagged)
+    text = (
+        f"of {placebo.samples:,} samples of a generator that none of these people trained, "
+        f"{people(flags) if flags else 'nobody'} {'is' if flags < 2 else 'are'} flagged, and all candidates "
+        f"together have p {probability(placebo.set_p_value)}"
+    )
+    if not placebo.warns:
+        return text
+    return (
+        f"the placebo audit fails: {text}; so something else than training data may set candidates apart "
+        "from the cohort, in this audit too, or one of them did train that generator; by chance at most one "
+        "in ten sound audits fails"
     )
 
 

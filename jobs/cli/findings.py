@@ -13,15 +13,15 @@ from rich.table import Column, Table
 
 from distributed.storage.run_record import read_results
 from distributed.storage.store import RunStore
-from jobs.cli.display import against_others, people_made, roles_text, short
+from jobs.cli.display import against_others, people_made, placebo_text, roles_text, short
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.say import cell, say
 from jobs.cli.statements import alone_of, statement_lines, statements_of
 from schemas.printable import printable
 from schemas.run.artefacts import SCORES_FILE
+from schemas.run.checks import DriftResult
 from schemas.run.results import (
     AuditResults,
-    DriftResult,
     OverRepresentedResult,
     PopulationResult,
     RecognizerResult,
@@ -103,6 +103,8 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     lines += [_drift_line(drift) for drift in results.drift if drift.warns]
     if results.roles is not None and results.roles.warns:
         lines.append(f"warning: {roles_text(results.roles)}")
+    if results.placebo is not None and results.placebo.warns:
+        lines.append(f"warning: {placebo_text(results.placebo)}")
     lines += overlap_lines(results.overlap, named=named)
     if results.ledger is not None:
         lines.append(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from jobs.cli.display import placebo_text
 from schemas.printable import printable
 from schemas.run.results import AuditResults, CeilingResult, EvaluationResult, PowerResult, ScoreResult
 from schemas.run.tables import Verdict
@@ -56,6 +57,8 @@ def statements_of(results: AuditResults) -> Iterator[Statement]:
         yield silence
     if results.ceiling is not None:
         yield ceiling_of(results.ceiling)
+    if results.placebo is not None and not results.placebo.warns:
+        yield Statement("The placebo audit passes", placebo_text(results.placebo))
     yield Statement(
         "All candidates together", f"that nobody of them leaked has p {probability(headline.set_p_value)}"
     )

@@ -11,6 +11,7 @@ SAMPLES_PREFIX = "samples"
 LOST_SUFFIX = ".lost.json"
 INDEX_FILE = "samples.json"
 ENROLLING_PREFIX = "enrolling"
+PLACEBO_PREFIX = "placebo"
 PARTIALS_PREFIX = "partials"
 GALLERY_FILE = "gallery.parquet"
 NEIGHBOURS_FILE = "neighbours.parquet"
@@ -60,6 +61,8 @@ ARTEFACTS = (
     Artefact(f"{ENROLLING_PREFIX}/", personal=True, derived=True, transient=True),
     Artefact(f"{ENROLLING_PREFIX}{LOST_SUFFIX}"),
     Artefact(f"{PARTIALS_PREFIX}/", personal=True, derived=True, transient=True),
+    Artefact(f"{PLACEBO_PREFIX}/{PARTIALS_PREFIX}/", personal=True, derived=True, transient=True),
+    Artefact(f"{PLACEBO_PREFIX}/"),
     Artefact(GALLERY_FILE, personal=True),
     Artefact(NAMES_FILE, personal=True),
     Artefact(NEIGHBOURS_FILE, personal=True, derived=True),

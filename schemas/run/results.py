@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from schemas.frozen import Record
+from schemas.run.checks import DriftResult, PlaceboResult, RoleTestResult
 from schemas.run.overlap import OverlapResult
 from schemas.run.tables import Verdict
 
@@ -215,28 +216,6 @@ class PopulationResult(Record):
     crowds: list[CrowdResult]
 
 
-class DriftResult(Record):
-    """A property of the gallery on both sides; `warns`: they differ, so exchangeability is in doubt."""
-
-    property: str
-    candidates: float
-    cohort: float
-    p_value: float
-    warns: bool
-
-
-class RoleTestResult(Record):
-    """Whether a linear classifier tells candidates from the cohort by their templates alone.
-
-    auc: of people whom it was not fitted on; 0.5 is chance. p_value: by a permutation test within strata.
-    warns: the sides are not exchangeable.
-    """
-
-    auc: float
-    p_value: float
-    warns: bool
-
-
 class EvidenceResult(Record):
     """What a flag rests on: a copy of one photo, or the person across photos. See docs/method.md."""
 
@@ -379,6 +358,9 @@ class AuditResults(Record):
     drift: list[DriftResult]
     roles: RoleTestResult | None = Field(
         None, description="null without a stratum that has both sides, and in runs of version 0.1"
+    )
+    placebo: PlaceboResult | None = Field(
+        None, description="null without `membership.placebo`, and in runs of version 0.1"
     )
     evidence: list[EvidenceResult] = Field(description="of the candidates whom the headline flags")
     ledger: LedgerResult | None

@@ -16,6 +16,16 @@ BATCH_IMAGES = 32
 """Images that a worker holds at once, if memory suffices."""
 
 
+class ShardIndex(Record):
+    """`samples.json`: what the footers of all shards said, so that they need not be read again, and a digest
+    of the listing that they were in."""
+
+    fingerprint_sha256: str
+    stop_id: int
+    listing_sha256: str
+    outcomes: dict[str, int]
+
+
 @dataclass(frozen=True)
 class Shard:
     """The ids `first_id <= id < stop_id`."""

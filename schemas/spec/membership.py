@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from schemas.frozen import Frozen
+from schemas.spec.generators import GeneratorSpec
 from schemas.spec.locations import Location
 
 ScoreName = Literal[
@@ -75,6 +76,12 @@ class MembershipSpec(Frozen):
     reference: Location | None = Field(
         None,
         description="a finished run of a reference generator, for `calibrated`; equal numbers are compared",
+    )
+
+    placebo: GeneratorSpec | None = Field(
+        None,
+        description="a generator that nobody of the gallery trained, written as `generator` is: sampled "
+        "as often, and nobody must be found in it, else the report says so",
     )
 
     @model_validator(mode="after")

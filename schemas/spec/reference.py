@@ -71,7 +71,12 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _is_told_elsewhere(field: FieldInfo) -> bool:
     """A field that is one of several kinds, which have a page of their own."""
-    return field.discriminator is not None or any(isinstance(mark, Discriminator) for mark in field.metadata)
+    parts = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else ()
+    marks = [mark for part in parts for mark in getattr(part, "__metadata__", ())]
+    return field.discriminator is not None or any(
+        isinstance(mark, Discriminator) or (isinstance(mark, FieldInfo) and mark.discriminator is not None)
+        for mark in (*field.metadata, *marks)
+    )
 
 
 def _models_of(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -69,6 +69,7 @@ def test_the_demo_finds_its_members_and_above_all_the_one_with_ten_times_the_pho
     first, second = most_at_risk(store, headline, 2)
     assert first["identity"] == pseudonym("person-0007") and first["verdict"] == "leaked"
     assert first["hits"] > 5 * second["hits"]
+    assert results.placebo is not None and not results.placebo.warns
     assert results.overlap is not None and results.overlap.matches.threshold is not None
     assert results.overlap.matches.found == [] and results.overlap.odd_photos is not None
     assert results.overlap.odd_photos.photos == []

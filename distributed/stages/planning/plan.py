@@ -73,6 +73,13 @@ def work_rows(spec: AuditSpec, capacity: Capacity, probe: SampleProbe | None = N
     ]
 
 
+def placebo_rows(placebo: AuditSpec, capacity: Capacity, probe: SampleProbe | None) -> list[tuple[str, str]]:
+    """The same of the placebo, in addition; probe: None for an API."""
+    left_out = ("shards", "workers", "pixel values")
+    rows = work_rows(placebo, capacity, probe)
+    return [(f"placebo: {name}", text) for name, text in rows if name not in left_out]
+
+
 def _bill_rows(samples: int, generator: HttpGenerator) -> list[tuple[str, str]]:
     """What asking an API costs, by the spec alone: nothing is sent."""
     requests, budget = math.ceil(samples / generator.batch), generator.budget

@@ -18,7 +18,7 @@ from schemas.spec.audit import AuditSpec
 def pinned_settings(spec: AuditSpec) -> Pinned:
     """What an audit must share with the other nights of its ledger: all that decides the headline's verdicts
     but the generator, how many samples, and the people."""
-    membership = spec.membership.model_dump(exclude={"reference", "fdr", "scores"})
+    membership = spec.membership.model_dump(exclude={"reference", "placebo", "fdr", "scores"})
     settings = {f"membership.{name}": repr(value) for name, value in membership.items()}
     settings |= recognizer_fields(spec.faces) | {"version.verdict": VERDICT_VERSION}
     headline = f"{combined_score(spec.membership.scores)} of {spec.faces.recognizers[0].name}"

@@ -27,12 +27,11 @@ from distributed.runtime.versions import package_version
 from distributed.stages.enroll import Enrolment
 from distributed.stages.fingerprints import sampling_fingerprint
 from distributed.stages.gallery_check import gallery_quality, separation_result
+from distributed.stages.results.checks import drift_result, placebo_result, roles_result
 from distributed.stages.results.evaluation import auc, evaluation_of
 from distributed.stages.results.evidence import collect_evidence
 from distributed.stages.results.ledger import enter_audit
 from distributed.stages.shards import ShardsMade
-from distributed.statistics.drift import WARN_BELOW, Drift
-from distributed.statistics.people.roles import RoleTest
 from distributed.statistics.power import DETECTION_POWER
 from distributed.storage.authorisation import overrides
 from distributed.storage.store import RunStore
@@ -43,7 +42,6 @@ from schemas.run.artefacts import RESULTS_FILE
 from schemas.run.results import (
     AuditResults,
     CrowdResult,
-    DriftResult,
     Interval,
     OperatingPointResult,
     OverRepresentedResult,
@@ -51,7 +49,6 @@ from schemas.run.results import (
     PopulationResult,
     PrefixResult,
     RecognizerResult,
-    RoleTestResult,
     SampleCounts,
     ScoreResult,
     SettingResult,
@@ -142,27 +139,12 @@ def collect_results(
         more_than_cohort=_more_than_cohort(assessment),
         ceiling=ceiling_result(assessment),
         population=_population(assessment),
-        drift=[_drift(drift) for drift in assessment.drifts],
-        roles=_roles(assessment.roles),
+        drift=[drift_result(drift) for drift in assessment.drifts],
+        roles=roles_result(assessment.roles),
+        placebo=placebo_result(spec, assessment.placebo),
         evidence=collect_evidence(spec, assessment, headline, device),
         ledger=enter_audit(spec, assessment, headline, verdict),
         seconds=dict(seconds) | stages,
-    )
-
-
-def _roles(test: RoleTest | None) -> RoleTestResult | None:
-    if test is None:
-        return None
-    return RoleTestResult(auc=test.auc, p_value=test.p_value, warns=test.p_value < WARN_BELOW)
-
-
-def _drift(drift: Drift) -> DriftResult:
-    return DriftResult(
-        property=drift.what,
-        candidates=drift.candidates,
-        cohort=drift.cohort,
-        p_value=drift.p_value,
-        warns=drift.warns,
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distributed.execution.executor import Executor, Watch
+from distributed.stages.fingerprints import placebo_spec
+from distributed.stages.placebo import sample_placebo
 from distributed.stages.sample import sample
 from distributed.stages.shards import ShardsMade
 from distributed.stages.upkeep.verify import Problem, can_be_repaired, find_problems
 from distributed.storage.lock import run_lock
 from distributed.storage.run_record import read_record
 from distributed.storage.shard_index import read_lost_shards
-from distributed.storage.store import RunStore
+from distributed.storage.store import RunStore, open_run
 from schemas.errors import UsageError
 from schemas.run.artefacts import SAMPLES_PREFIX
 from schemas.spec.audit import AuditSpec
@@ -43,16 +45,23 @@ def repair(
             store.delete(problem.path)
         if repairable:
             sample(spec, store, executor, watch(spec))
+            sample_placebo(spec, executor, watch(spec))
         return Repair(len(repairable), list(find_problems(store)))
 
 
 def retry(store: RunStore, executor: Executor, watch: WatchOf) -> ShardsMade:
     """Make the shards that failed all their attempts. Raises UsageError without any, and as
     `sample`."""
-    if not read_lost_shards(store, SAMPLES_PREFIX):
+    spec = read_record(store).spec
+    placebo = placebo_spec(spec)
+    within = [] if placebo is None else read_lost_shards(open_run(placebo), SAMPLES_PREFIX)
+    if not (read_lost_shards(store, SAMPLES_PREFIX) or within):
         raise UsageError(
             f"no shard of {store.location} has failed all its attempts; run the audit to go on with it"
         )
-    spec = read_record(store).spec
     with run_lock(store):
-        return sample(spec, store, executor, watch(spec))
+        made = sample(spec, store, executor, watch(spec))
+        of_placebo = sample_placebo(spec, executor, watch(spec))
+    if of_placebo is None:
+        return made
+    return replace(made, shards=made.shards + of_placebo.shards, made_now=made.made_now + of_placebo.made_now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from distributed.storage.store import RunStore
 from distributed.storage.trail import entries, head, replay
 from schemas.errors import DamagedError, StoreError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import GALLERY_FILE, SAMPLES_PREFIX, TRAIL_PREFIX
+from schemas.run.artefacts import GALLERY_FILE, PLACEBO_PREFIX, RECORD_FILE, SAMPLES_PREFIX, TRAIL_PREFIX
 from schemas.run.erasures import Tombstone
 from schemas.run.shard import Footer, Shard, count_outcomes, plan_shards
 
@@ -67,6 +67,27 @@ def _log_problems(store: RunStore) -> list[Problem]:
 
 def find_problems(store: RunStore) -> Iterator[Problem]:
     """Each file of samples or gallery that is missing, damaged, unexpected, or of another spec."""
+    yield from _sample_problems(store)
+    if read_record(store).spec.membership.placebo is not None:
+        yield from _placebo_problems(store)
+    if what := _gallery_problem(store):
+        yield Problem(GALLERY_FILE, what)
+
+
+def _placebo_problems(store: RunStore) -> Iterator[Problem]:
+    """Of the run within the run."""
+    record = f"{PLACEBO_PREFIX}/{RECORD_FILE}"
+    if not store.exists(record):
+        yield Problem(record, "missing")
+        return
+    try:
+        for problem in _sample_problems(RunStore(f"{store.location}/{PLACEBO_PREFIX}", store.vault)):
+            yield replace(problem, path=f"{PLACEBO_PREFIX}/{problem.path}")
+    except DamagedError:
+        yield Problem(record, "damaged")
+
+
+def _sample_problems(store: RunStore) -> Iterator[Problem]:
     record = read_record(store)
     planned = {f"{SAMPLES_PREFIX}/{shard.file_name}": shard for shard in _planned_shards(store)}
     there = store.sizes(SAMPLES_PREFIX)
@@ -77,8 +98,6 @@ def find_problems(store: RunStore) -> Iterator[Problem]:
             yield problem
     for path in sorted(there.keys() - planned.keys()):
         yield Problem(path, "not part of this run's plan", is_foreign=True)
-    if what := _gallery_problem(store):
-        yield Problem(GALLERY_FILE, what)
 
 
 def _planned_shards(store: RunStore) -> list[Shard]:
@@ -123,7 +142,8 @@ def _gallery_problem(store: RunStore) -> str | None:
 
 def can_be_repaired(problem: Problem) -> bool:
     """A shard of this run that is missing or damaged; what belongs to another spec is never deleted."""
-    return problem.path.startswith(f"{SAMPLES_PREFIX}/") and not problem.is_foreign
+    shards = (f"{SAMPLES_PREFIX}/", f"{PLACEBO_PREFIX}/{SAMPLES_PREFIX}/")
+    return problem.path.startswith(shards) and not problem.is_foreign
 
 
 def advice(problems: Sequence[Problem], location: str) -> str:

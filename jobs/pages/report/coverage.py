@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Section, Table
 from schemas.printable import printable
-from schemas.run.results import DriftResult, GroupResult, RoleTestResult, SampleCounts
+from schemas.run.checks import DriftResult, PlaceboResult, RoleTestResult
+from schemas.run.results import GroupResult, SampleCounts
 from schemas.run.tables import Outcome, Role
 from schemas.wording import probability, share
 
@@ -35,7 +36,11 @@ def coverage_section(run: FinishedRun) -> Section:
             ),
             Table(
                 ("property", "candidates", "cohort", "p", ""),
-                [*map(_drift_row, results.drift), *_roles_rows(results.roles)],
+                [
+                    *map(_drift_row, results.drift),
+                    *_roles_rows(results.roles),
+                    *_placebo_rows(results.placebo),
+                ],
                 "Are candidates and cohort alike? The p-values rest on it; only this is looked at.",
             ),
         ],
@@ -93,6 +98,19 @@ def _roles_rows(test: RoleTestResult | None) -> Iterator[list[str]]:
         conclusion = "tell them apart" if test.warns else "do not tell them apart"
         name = "templates, by a linear classifier of roles"
         yield [name, f"AUC {test.auc:.2f}", "0.50 is chance", probability(test.p_value), conclusion]
+
+
+def _placebo_rows(placebo: PlaceboResult | None) -> Iterator[list[str]]:
+    if placebo is not None:
+        conclusion = "warning: they differ" if placebo.warns else "no difference found"
+        flagged = f"{len(placebo.flagged):,} flagged"
+        yield [
+            "scores of a placebo, all together",
+            flagged,
+            "none should be",
+            probability(placebo.set_p_value),
+            conclusion,
+        ]
 
 
 def _drift_row(drift: DriftResult) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-from jobs.cli.display import roles_text, sentence
+from jobs.cli.display import placebo_text, roles_text, sentence
 from jobs.cli.overlap import overlap_warnings
 from jobs.cli.statements import Statement, alone_of, by_labels, power_condition, statements_of
 from jobs.pages.finished_run import FinishedRun
@@ -90,7 +90,8 @@ def _terms(power: PowerResult) -> list[tuple[str, str]]:
 
 
 def _in_doubt(results: AuditResults) -> bool:
-    return bool(results.gallery_warnings) or (results.roles is not None and results.roles.warns)
+    tests = (results.roles, results.placebo)
+    return bool(results.gallery_warnings) or any(test is not None and test.warns for test in tests)
 
 
 def _warning(run: FinishedRun, with_faces: bool) -> str:
@@ -123,6 +124,8 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
         f"{overlap_warning[0].upper()}{overlap_warning[1:]}."
         for overlap_warning in overlap_warnings(results.overlap)
     )
+    if results.placebo is not None and results.placebo.warns:
+        yield sentence(placebo_text(results.placebo))
     yield from _verdicts_missing(run)
     yield from _power(results)
     yield from _cohort_too_small(results.power, run.headline.correction)

@@ -14,7 +14,8 @@ from jobs.cli.exit_codes import ExitCode
 from jobs.pages.finished_run import FinishedRun, read_finished
 from jobs.pages.report.annex import QUESTIONS, annex_markdown, annex_section, model_card
 from schemas.run.artefacts import REPORT_FILE
-from schemas.run.results import AuditResults, RoleTestResult
+from schemas.run.checks import RoleTestResult
+from schemas.run.results import AuditResults
 from tests.jobs.pages.test_report import change_results, headline_with
 from tests.support.pages import Page
 from tests.support.small_world import CANDIDATES, MEMBERS, SmallWorld

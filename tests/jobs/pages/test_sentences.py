@@ -22,13 +22,13 @@ from jobs.pages.page import GOOD, OPEN, Summary
 from jobs.pages.report.summary import summary_of
 from jobs.schedule.summary import summary as night_lines
 from schemas.run.artefacts import REPORT_FILE, RESULTS_FILE, SCORES_FILE
+from schemas.run.checks import RoleTestResult
 from schemas.run.nights import FleetReport
 from schemas.run.results import (
     AuditResults,
     CeilingResult,
     OverRepresentedResult,
     PopulationResult,
-    RoleTestResult,
 )
 from schemas.run.tables import Verdict
 from schemas.wording import plain

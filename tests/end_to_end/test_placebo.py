@@ -1,0 +1,93 @@
+"""`membership.placebo`: the same audit of a generator that nobody of the gallery trained."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distributed.storage.run_record import read_results
+from distributed.storage.store import RunStore
+from jobs.__main__ import main
+from jobs.cli.exit_codes import ExitCode
+from schemas.run.artefacts import artefact_of
+from tests.support.models import tiny_generator
+from tests.support.small_world import DIM, SIZE, SmallWorld, default_spec
+
+pytestmark = pytest.mark.usefixtures("in_process")
+
+
+def membership(path: str) -> dict[str, Any]:
+    generator = default_spec()["generator"] | {"path": path}
+    return {"scores": ["max", "margin"], "topk": 4, "placebo": generator}
+
+
+@pytest.fixture(scope="module")
+def world(world_template: SmallWorld, tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
+    copied = world_template.copy(tmp_path_factory.mktemp("placebo") / "world")
+    tiny_generator(copied.folder / "placebo.onnx", dim=DIM, size=SIZE, seed=3)
+    return copied
+
+
+def files(run: Path) -> dict[str, bytes]:
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_nobody_is_found_in_a_placebo(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = world.spec_path("sound", membership=membership("placebo.onnx"))
+    assert main(["audit", str(spec)]) == ExitCode.OK
+    run = world.folder / "runs" / "sound"
+    results = read_results(RunStore(str(run)))
+    placebo = results.placebo
+    assert placebo is not None and not placebo.warns and placebo.flagged == []
+    assert placebo.samples == 600 and placebo.set_p_value > 0.05
+    assert results.scores[0].flagged
+    assert "the placebo audit passes: of 600 samples" in capsys.readouterr().out.replace("\n", " ")
+    made = files(run)
+    assert [path for path in made if artefact_of(path) is None] == []
+    assert sum(path.startswith("placebo/samples/") for path in made) == 6
+    assert main(["verify", str(run)]) == ExitCode.OK
+    # All is there: neither the samples nor the verdicts are made anew.
+    assert main(["audit", str(spec)]) == ExitCode.OK
+    assert files(run) == made
+
+
+def test_a_generator_that_leaks_is_no_placebo(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """The world's own, whose five members are flagged."""
+    shutil.copy(world.folder / "generator.onnx", world.folder / "same.onnx")
+    spec = world.spec_path("fails", membership=membership("same.onnx"))
+    assert main(["audit", str(spec)]) == ExitCode.OK
+    assert "warning: the placebo audit fails" in capsys.readouterr().out.replace("\n", " ")
+    run = world.folder / "runs" / "fails"
+    placebo = read_results(RunStore(str(run))).placebo
+    assert placebo is not None and placebo.warns and len(placebo.flagged) == 5
+    assert main(["report", str(run)]) == ExitCode.OK
+    assert "The placebo audit fails" in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_its_lost_shards_are_found_made_again_and_purged(world: SmallWorld) -> None:
+    spec = world.spec_path("mended", membership=membership("placebo.onnx"))
+    assert main(["audit", str(spec)]) == ExitCode.OK
+    run = world.folder / "runs" / "mended"
+    shard = run / "placebo" / "samples" / "shard-000002.parquet"
+    before = shard.read_bytes()
+    shard.write_bytes(before[:-100])
+    assert main(["verify", str(run)]) == ExitCode.DAMAGED
+    assert main(["repair", str(run)]) == ExitCode.OK
+    assert shard.read_bytes() == before
+    shard.unlink()
+    assert main(["reduce", str(spec)]) == ExitCode.BAD_SPEC
+    assert main(["audit", str(spec)]) == ExitCode.OK
+    assert shard.read_bytes() == before and main(["verify", str(run)]) == ExitCode.OK
+    assert main(["purge", str(run), "--identity", "person-019", "--yes"]) == ExitCode.OK
+    assert read_results(RunStore(str(run))).placebo is not None
+    assert main(["purge", str(run), "--yes"]) == ExitCode.OK
+    assert not (run / "placebo").exists()
+
+
+def test_plan_counts_it(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(world.spec_path("planned", membership=membership("placebo.onnx")))]) == 0
+    out = capsys.readouterr().out
+    assert "placebo: time to sample" in out and "placebo: disk" in out
