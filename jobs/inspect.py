@@ -1,8 +1,10 @@
-"""`idleak inspect PATH`: what a model file or folder is, without running any of it."""
+"""`idleak inspect PATH`: what a file is, without running it; --gallery: how a recogniser is used best."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
@@ -12,27 +14,95 @@ from distributed.sampling.inspection import inspect
 from jobs.cli.arguments import FILE, StrictCommand
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.say import say
+from schemas.errors import SpecError
+
+if TYPE_CHECKING:
+    from distributed.stages.proposing.face_model import FaceModel
+
+MODELS = Path("models")
+PACK = "*.onnx"
 
 
 @click.command("inspect", cls=StrictCommand, help=__doc__)
-@click.argument("path", type=FILE, metavar="PATH", help="a model file, or a folder of images or code")
-def command(path: Path) -> int:
-    return guarded(lambda: _run(path))
+@click.argument("path", type=FILE, metavar="PATH", help="a model file, or a folder of images, models or code")
+@click.option(
+    "--gallery",
+    type=FILE,
+    metavar="FOLDER",
+    help="photos of people, to try a recogniser's usual preprocessings on: this runs the model",
+)
+@click.option(
+    "--detector",
+    type=FILE,
+    metavar="FILE",
+    help="finds the faces in these photos; else what lies in `models` and beside the recogniser",
+)
+def command(path: Path, gallery: Path | None, detector: Path | None) -> int:
+    return guarded(lambda: _run(path, gallery, detector))
 
 
-def _run(path: Path) -> ExitCode:
-    say(*_lines(path, inspect(path)))
+def _run(path: Path, gallery: Path | None, detector: Path | None) -> ExitCode:
+    if gallery is not None:
+        say(*_trial_lines(path, gallery, [detector] if detector else _usual_places(path)))
+        return ExitCode.OK
+    for model in _models_of(path):
+        say(*_lines(model))
     return ExitCode.OK
 
 
-def _lines(path: Path, inspection: Inspection) -> list[str]:
+def _models_of(path: Path) -> list[Path]:
+    """The models of an unpacked pack, or the path itself."""
+    models = (
+        sorted(file for file in path.glob(PACK) if not file.name.startswith(".")) if path.is_dir() else []
+    )
+    return models or [path]
+
+
+def _usual_places(path: Path) -> list[Path]:
+    return [folder for folder in (MODELS, path.parent) if folder.is_dir()]
+
+
+def _trial_lines(path: Path, gallery: Path, detectors: list[Path]) -> list[str]:
+    # Torch and onnxruntime, which take seconds to import.
+    from distributed.stages.proposing.face_model import face_model, try_on
+
+    model = face_model(path)
+    if model is None or "recognizers" not in model.block:
+        raise SpecError(f"{path} is no recogniser of faces: --gallery tries recognisers alone")
+    lines, block = try_on(path, gallery, detectors)
+    return [*lines, *_fact_lines(model.facts[1:2]), "", *_yaml({"faces": block})]
+
+
+def _lines(path: Path) -> list[str]:
+    inspection = inspect(path)
     kind = "code: loading it runs what its maker wrote" if inspection.is_code else "data"
-    lines = [f"{path}: {inspection.what}", f"  this is {kind}"]
+    faces = _face_model(path, inspection)
+    lines = [f"{path}: {inspection.what}{'' if faces is None else f', {faces.what}'}", f"  this is {kind}"]
     lines += [f"  {inspection.digest}"] if inspection.digest else []
-    lines += [f"  {name}: {text}" for name, text in inspection.facts]
-    lines += [f"  ! {risk}" for risk in inspection.risks]
+    facts = [fact for fact in inspection.facts if faces is None or not fact[0].startswith("output")]
+    lines += [*_fact_lines(facts), *(f"  ! {risk}" for risk in inspection.risks)]
+    if faces is not None:
+        return [*lines, *_fact_lines(faces.facts), "", *_decide(faces.decide), *_yaml({"faces": faces.block})]
     if inspection.block is None:
         return [*lines, "No kind of generator reads this file."]
-    block = yaml.safe_dump({"generator": dict(inspection.block)}, sort_keys=False, allow_unicode=False)
-    decide = [f"# decide: {', '.join(inspection.decide)}"] if inspection.decide else []
-    return [*lines, "", *decide, *block.splitlines()]
+    return [*lines, "", *_decide(inspection.decide), *_yaml({"generator": dict(inspection.block)})]
+
+
+def _face_model(path: Path, inspection: Inspection) -> FaceModel | None:
+    if inspection.block is None or inspection.block["kind"] != "onnx":
+        return None
+    from distributed.stages.proposing.face_model import face_model
+
+    return face_model(path)
+
+
+def _fact_lines(facts: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"  {name}: {text}" for name, text in facts]
+
+
+def _decide(keys: Sequence[str]) -> list[str]:
+    return [f"# decide: {', '.join(keys)}"] if keys else []
+
+
+def _yaml(content: dict[str, Any]) -> list[str]:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=False).splitlines()

@@ -12,24 +12,27 @@ from distributed.embedding.recognizer import Recognizer
 from schemas.errors import ModelError
 from schemas.spec.faces import RecognizerInput
 
-IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-"""Of red, green and blue."""
-USUAL_SCALES = ((127.5, 127.5), (127.5, 128), (0, 1), (0, 255), (IMAGENET_MEAN, IMAGENET_STD))
-BATCH = 8
-
 Channels = Literal["rgb", "bgr"]
+Scale = tuple[float | tuple[float, float, float], float | tuple[float, float, float]]
+"""Mean and standard deviation; numbers per channel are of red, green and blue."""
+
+SCALED: Scale = (127.5, 127.5)
+PLAIN: Scale = (0, 1)
+IMAGENET: Scale = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+USUAL_SCALES: tuple[Scale, ...] = (SCALED, (127.5, 128), PLAIN, (0, 255), IMAGENET)
+BATCH = 8
 
 
 def usual_inputs() -> list[RecognizerInput]:
-    """Both orders of channels with each of USUAL_SCALES; numbers per channel are in the order of channels."""
+    """Both orders of channels with each of USUAL_SCALES."""
     orders: tuple[Channels, ...] = ("rgb", "bgr")
-    return [
-        RecognizerInput.model_validate(
-            {"channels": order, "mean": _ordered(mean, order), "std": _ordered(std, order)}
-        )
-        for mean, std in USUAL_SCALES
-        for order in orders
-    ]
+    return [input_of(order, scale) for scale in USUAL_SCALES for order in orders]
+
+
+def input_of(channels: Channels, scale: Scale) -> RecognizerInput:
+    """Numbers per channel come to stand in the order of channels."""
+    mean, std = (_ordered(value, channels) for value in scale)
+    return RecognizerInput.model_validate({"channels": channels, "mean": mean, "std": std})
 
 
 def _ordered(value: object, channels: Channels) -> object:

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from distributed.gallery.enrolled import accepted, template_rows
 from distributed.statistics.people.separation import (
     ALIKE,
-    FMR,
     GOOD_TAR,
     LEAST_TAR,
     MOST_ALIKE,
@@ -109,6 +108,6 @@ def separation_text(separation: Separation) -> str:
     bound = f", below {LEAST_TAR if rate.high < LEAST_TAR else GOOD_TAR:g}" if rate.tar < GOOD_TAR else ""
     alike += f", above {MOST_ALIKE:g}" if separation.mean > MOST_ALIKE else ""
     return (
-        f"TAR {rate.tar:.2f} at FMR {FMR:g} over {rate.people:,} people (95 %: {rate.low:.2f} to "
+        f"TAR {rate.tar:.2f} at FMR {rate.fmr:g} over {rate.people:,} people (95 %: {rate.low:.2f} to "
         f"{rate.high:.2f}){bound}; {alike}"
     )

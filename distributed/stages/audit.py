@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from distributed.embedding.licences import licence_warnings
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.labels import require_usable_labels
 from distributed.membership.assessment import Assessment
@@ -24,6 +26,8 @@ from distributed.storage.store import RunStore, open_run
 from schemas.fingerprint import Fingerprint
 from schemas.spec.audit import AuditSpec
 
+log = logging.getLogger(__name__)
+
 
 def audit(
     spec: AuditSpec,
@@ -39,6 +43,8 @@ def audit(
     seconds: dict[str, float] = {}
     for of in filter(None, (spec, placebo_spec(spec))):
         require_usable_generator(of)
+    for warning in licence_warnings(spec.faces, spec.authorisation):
+        log.warning("warning: %s", warning)
     require_same_ledger(spec)
     # The gallery is small, and what is wrong with it should be known before the long work.
     with _timed(seconds, "enroll"):

@@ -13,7 +13,7 @@ from distributed.execution.executor import Executor
 from distributed.gallery.photos import Photo
 from distributed.gallery.quality import GalleryQuality, face_text, measure_gallery, separation_text
 from distributed.stages.input_trial import Trial, few_photos, other_inputs, try_inputs
-from distributed.statistics.people.separation import FMR, MatedRate, Quality, Separation
+from distributed.statistics.people.separation import MatedRate, Quality, Separation
 from schemas.errors import RecognizerError
 from schemas.run.results import Interval, MatedResult, SeparationResult
 from schemas.spec.audit import AuditSpec
@@ -59,7 +59,7 @@ def separation_result(separation: Separation) -> SeparationResult:
 def _mated_result(mated_rate: MatedRate) -> MatedResult:
     return MatedResult(
         people=mated_rate.people,
-        fmr=FMR,
+        fmr=mated_rate.fmr,
         threshold=mated_rate.threshold,
         tar=Interval(value=mated_rate.tar, low=mated_rate.low, high=mated_rate.high),
         mean_similarity=mated_rate.mean_similarity,
@@ -118,7 +118,11 @@ def _cause(spec: AuditSpec, recognizer: RecognizerSpec, photos: Sequence[Photo],
 def trial_text(trial: Trial) -> str:
     """Its preprocessing, and what it separates."""
     mated = trial.separation.mated
-    figure = f"the mean cosine is {trial.separation.mean:.2f}" if mated is None else f"TAR is {mated.tar:.2f}"
+    figure = (
+        f"the mean cosine is {trial.separation.mean:.2f}"
+        if mated is None
+        else f"TAR is {mated.tar:.2f} at FMR {mated.fmr:g}"
+    )
     return f"with {input_text(trial.input)} {figure}"
 
 

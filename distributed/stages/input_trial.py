@@ -13,7 +13,7 @@ from distributed.embedding.zoo import resolve_model
 from distributed.gallery.photos import Photo
 from distributed.sampling.generator import InvalidImage
 from distributed.stages.embed import DECODED_IMAGES, ShardJob, open_extractor, open_source
-from distributed.statistics.people.separation import Separation, chosen_photos, measure_separation
+from distributed.statistics.people.separation import FMR, Separation, chosen_photos, measure_separation
 from schemas.spec.audit import AuditSpec
 from schemas.spec.faces import RecognizerInput, RecognizerSpec
 
@@ -28,10 +28,10 @@ class Trial:
     separation: Separation
 
 
-def few_photos(photos: Sequence[Photo]) -> list[Photo]:
-    """TRIED_PHOTOS of each of TRIED_PEOPLE people, those with two photos first; the same at every call."""
-    people = np.unique([f"{photo.role}/{photo.identity}" for photo in photos], return_inverse=True)[1]
-    return [photos[row] for row in chosen_photos(people.astype(np.int64), TRIED_PEOPLE, TRIED_PHOTOS)]
+def few_photos(photos: Sequence[Photo], people: int = TRIED_PEOPLE, each: int = TRIED_PHOTOS) -> list[Photo]:
+    """`each` photos of so many people, those with two photos first; the same at every call."""
+    owners = np.unique([f"{photo.role}/{photo.identity}" for photo in photos], return_inverse=True)[1]
+    return [photos[row] for row in chosen_photos(owners.astype(np.int64), people, each)]
 
 
 def other_inputs(recognizer: RecognizerSpec) -> list[RecognizerInput]:
@@ -46,8 +46,9 @@ def try_inputs(
     device: str,
     threads: int,
     inputs: Sequence[RecognizerInput],
+    fmr: float = FMR,
 ) -> list[Trial]:
-    """Those of the preprocessings that give templates, best first.
+    """Those of the preprocessings that give templates, best first, by the TAR at `fmr`.
 
     photos: of the gallery, from `few_photos`. Empty if fewer than two people have a usable photo. Raises
     ModelError or DeviceError if a model cannot be loaded.
@@ -63,7 +64,7 @@ def try_inputs(
     for chosen in inputs:
         templates = embed_under(chosen, path, crops, device=device, threads=threads)
         if templates is not None:
-            trials.append(Trial(chosen, measure_separation(templates, people)))
+            trials.append(Trial(chosen, measure_separation(templates, people, fmr=fmr)))
     return sorted(trials, key=merit, reverse=True)
 
 

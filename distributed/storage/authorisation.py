@@ -27,7 +27,9 @@ def permit(spec: AuditSpec, override: str | None = None) -> dict[str, JsonValue]
     problem = _problem(spec.authorisation, today)
     if problem and not override:
         raise AuthorisationError(f"{problem}, or give {OVERRIDE} with a reason, which is recorded")
-    given = None if spec.authorisation is None else spec.authorisation.model_dump(mode="json")
+    given = (
+        None if spec.authorisation is None else spec.authorisation.model_dump(mode="json", exclude_none=True)
+    )
     return {"authorisation": given, "override": f"{override} ({problem})" if problem else None}
 
 

@@ -48,7 +48,10 @@ class ModelSpec(Frozen):
         min_length=1,
         description="the ONNX file, the folder of a pack, or `insightface:<pack>`",
     )
-    license: str | None = Field(None, description="the model's licence, for the record")
+    license: str | None = Field(
+        None,
+        description="the model's licence, for the record; null: what is known of the file (docs/models.md)",
+    )
     accept_license: bool = Field(
         False, description="needed for `insightface:<pack>`: its weights are for non-commercial research only"
     )
@@ -61,12 +64,6 @@ class ModelSpec(Frozen):
                 "if that is what you do, or give a model that you may use"
             )
         return self
-
-    @property
-    def terms(self) -> str:
-        """The licence, as far as it is known."""
-        known = INSIGHTFACE_LICENSE if self.path.startswith(INSIGHTFACE_PREFIX) else "not stated"
-        return self.license or known
 
 
 class DetectorSpec(ModelSpec):

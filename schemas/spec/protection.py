@@ -36,3 +36,8 @@ class AuthorisationSpec(Frozen):
     controller: str = Field(min_length=1, description="who answers for the processing")
     approver: str = Field(min_length=1, description="who has approved it")
     expires: date = Field(description="last day of the approval")
+    commercial: bool | None = Field(
+        None,
+        description="whether the audit is commercial: `plan` and `audit` then warn of models of faces whose "
+        "licence is non-commercial or not known (docs/models.md)",
+    )

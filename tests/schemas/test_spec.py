@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from distributed.embedding.licences import terms_of
 from schemas.errors import SpecError
 from schemas.spec.audit import AuditSpec
 from schemas.spec.gallery import PeopleSpec
@@ -83,7 +84,8 @@ def test_insightfaces_weights_need_their_terms_to_be_accepted(tmp_path: Path) ->
     with pytest.raises(SpecError, match="non-commercial research only: set accept_license: true"):
         load(tmp_path, content)
     content["faces"]["recognizers"][0]["accept_license"] = True
-    assert load(tmp_path, content).faces.recognizers[0].terms.startswith("InsightFace")
+    recognizer = load(tmp_path, content).faces.recognizers[0]
+    assert terms_of(recognizer, "recognition").text.startswith("InsightFace")
 
 
 def test_a_keys_file_is_named_from_the_specs_folder(tmp_path: Path) -> None:

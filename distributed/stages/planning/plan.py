@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from distributed.embedding.inferred import faces_notices
+from distributed.embedding.licences import licence_warnings
 from distributed.execution.capacity import Capacity, size_pool
 from distributed.gallery.enrolled import accepted, read_gallery
 from distributed.gallery.photos import list_photos
@@ -45,8 +46,12 @@ def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
 
 
 def model_rows(spec: AuditSpec) -> list[tuple[str, str]]:
-    """What was inferred of the models of faces."""
-    return [("faces", text) for text in faces_notices(spec.faces)]
+    """What was inferred of the models of faces, and what their licences forbid."""
+    warnings = licence_warnings(spec.faces, spec.authorisation)
+    return [
+        *(("faces", text) for text in faces_notices(spec.faces)),
+        *(("licence", f"WARNING: {text}") for text in warnings),
+    ]
 
 
 def work_rows(spec: AuditSpec, capacity: Capacity, probe: SampleProbe | None = None) -> list[tuple[str, str]]:

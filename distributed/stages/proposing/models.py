@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,11 @@ def models_there(folders: Sequence[Path], generator: Path) -> ModelsThere:
         except ModelError as error:
             there.others.append(str(error))
     return there
+
+
+def model_name(path: Path) -> str:
+    """A name that a spec takes, from the file's."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", path.stem).lstrip("-._") or "audit"
 
 
 def is_detector(path: Path) -> bool:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.embedding.fingerprint import recognizer_fields
+from distributed.embedding.licences import UNKNOWN, licences
 from distributed.gallery.labels import read_labels
 from distributed.gallery.quality import GalleryQuality
 from distributed.membership.assessment import Assessment
@@ -149,16 +150,14 @@ def collect_results(
 
 
 def _texts(authorisation: AuthorisationSpec) -> dict[str, str]:
-    return {name: str(value) for name, value in authorisation.model_dump(mode="json").items()}
+    return {
+        name: str(value) for name, value in authorisation.model_dump(mode="json", exclude_none=True).items()
+    }
 
 
 def _licenses(spec: AuditSpec) -> dict[str, str]:
-    licenses = {"generator": spec.generator.license or "not stated"}
-    if spec.faces.detector is not None:
-        licenses["detector"] = spec.faces.detector.terms
-    return licenses | {
-        f"recognizer {recognizer.name}": recognizer.terms for recognizer in spec.faces.recognizers
-    }
+    models = {model: terms.text for model, terms in licences(spec.faces).items()}
+    return {"generator": spec.generator.license or UNKNOWN} | models
 
 
 def versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ MOST_ALIKE, ALIKE = 0.6, 0.15
 """Mean cosines of different people. The four bounds are measured: see `docs/method.md`."""
 MOST_PEOPLE, MOST_PHOTOS = 500, 4
 CONFIDENCE = 0.95
+LEAST_ACCEPTED = 10
 
 
 class Quality(StrEnum):
@@ -36,6 +37,7 @@ class MatedRate:
     interval of CONFIDENCE. mean_similarity: over people too."""
 
     people: int
+    fmr: float
     threshold: float
     tar: float
     low: float
@@ -80,7 +82,16 @@ class Separation:
         return (self.mated.mean_similarity - self.mean) / max(self.deviation, 1e-9)
 
 
-def measure_separation(templates: NDArray[Any], identity: Integers, *, seed: int = 0) -> Separation:
+def resolved_fmr(templates: int, people: int) -> float:
+    """The least FMR among 0.01, 0.001, … at which LEAST_ACCEPTED non-mated pairs or more are accepted, of
+    `templates` photos of `people` people with equally many; 0.01 where there are too few for any."""
+    pairs = templates * (templates - templates / people) / 2
+    return next((fmr for fmr in (1e-6, 1e-5, 1e-4, 1e-3) if fmr * pairs >= LEAST_ACCEPTED), FMR)
+
+
+def measure_separation(
+    templates: NDArray[Any], identity: Integers, *, seed: int = 0, fmr: float = FMR
+) -> Separation:
     """Compare the templates (g, d), float, of photos of people: identity int64 (g,).
 
     At most MOST_PEOPLE people, those with two photos first, and MOST_PHOTOS of each, chosen by the seed, so
@@ -93,7 +104,7 @@ def measure_separation(templates: NDArray[Any], identity: Integers, *, seed: int
     if len(people) < 2:
         raise ValueError("a recogniser is measured on photos of two people or more")
     mean, deviation = _non_mated(Templates.of(templates).exact, identity)
-    return Separation(len(templates), len(people), mean, deviation, _mated_rate(templates, identity))
+    return Separation(len(templates), len(people), mean, deviation, _mated_rate(templates, identity, fmr))
 
 
 def chosen_photos(identity: Integers, people: int, photos: int, seed: int = 0) -> Integers:
@@ -122,15 +133,14 @@ def _non_mated(unit: Floats, identity: Integers) -> tuple[float, float]:
     return float(different.mean()), float(different.std())
 
 
-def _mated_rate(templates: NDArray[Any], identity: Integers) -> MatedRate | None:
+def _mated_rate(templates: NDArray[Any], identity: Integers, fmr: float) -> MatedRate | None:
     if (np.bincount(identity) > 1).sum() < 2:
         return None
-    threshold = operating_threshold(templates, identity, FMR).threshold
+    threshold = operating_threshold(templates, identity, fmr).threshold
     rates = match_rates(templates, identity, threshold)
     low, high = clopper_pearson(rates.tmr, rates.people)
-    return MatedRate(
-        rates.people, threshold, rates.tmr, low, high, _mated_mean(Templates.of(templates).exact, identity)
-    )
+    mean = _mated_mean(Templates.of(templates).exact, identity)
+    return MatedRate(rates.people, fmr, threshold, rates.tmr, low, high, mean)
 
 
 def clopper_pearson(rate: float, people: int) -> tuple[float, float]:

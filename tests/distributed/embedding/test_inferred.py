@@ -26,7 +26,11 @@ def with_detector(world: SmallWorld, **detector: object) -> Path:
 def test_the_record_says_which_family_a_detector_is_of(small_world: SmallWorld) -> None:
     save(yunet(640), small_world.folder / "d.onnx")
     assert main(["sample", str(with_detector(small_world, sizes=[64]))]) == ExitCode.OK
-    (text,) = RunRecord.model_validate_json((small_world.run / "run.json").read_bytes()).faces
+    text, *others = RunRecord.model_validate_json((small_world.run / "run.json").read_bytes()).faces
+    assert others == [
+        "licence of the detector: not stated",
+        "licence of the recognizer tiny: not stated",
+    ]
     assert text == (
         "the detector's family is YuNet, by its 12 outputs: it is given bgr mean (0, 0, 0) std 1, and boxes "
         "that overlap by more than 0.3 are of one face"
