@@ -85,7 +85,7 @@ def print_comparison(comparison: RunComparison, *, shown: Shown = as_stored) -> 
     show, summary = displayed(shown), summary_of(comparison)
     identity = Column("identity", min_width=PSEUDONYM_SHOWN)
     verdicts = [Column(name, min_width=WIDEST_VERDICT) for name in ("verdict A", "verdict B")]
-    table = Table(identity, *verdicts, "p A", "p B", "hits/M A", "hits/M B", box=SIMPLE)
+    table = Table(identity, *verdicts, "p A", "p B", "hits/M A", "hits/M B", box=SIMPLE, padding=(0, 1, 0, 0))
     flagged = sum(any(pair.is_leaked) for pair in comparison.pairs)
     for pair in comparison.pairs[: max(LEAST_PRINTED, flagged)]:
         table.add_row(*map(escape, (show(pair.identity), *_cells(pair))))

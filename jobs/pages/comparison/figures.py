@@ -23,9 +23,9 @@ from jobs.pages.figure_files import (
     log_axis,
     new_figure,
 )
-from jobs.pages.finished_run import FinishedRun
 
 WITH_INTERVALS = 100
+ALIKE = " ×: so many people at one point."
 STYLES = (
     (2, "D", LEAKED, "flagged by both"),
     (1, "^", OTHERS[2], "flagged by one"),
@@ -40,13 +40,14 @@ def draw_comparison(comparison: RunComparison) -> Iterator[FigureFile]:
         yield encode(
             "p_values",
             "p-values",
-            "Everybody's p-value in both runs. Below the diagonal: smaller in B.",
+            f"Everybody's p-value in both runs. Below the diagonal: smaller in B.{ALIKE}",
             _p_values(comparison),
         )
         yield encode(
             "hits",
             "Hits per million samples",
-            "How often samples hit each person, with 95 % intervals; no hit: at the left or lower edge.",
+            "How often samples hit each person, with 95 % intervals; no hit: at the left or lower edge."
+            f"{_of_margins(comparison)}{ALIKE}",
             _hits(comparison),
         )
 
@@ -82,16 +83,17 @@ def _hits(comparison: RunComparison) -> Figure:
     for x, y in list(zip(first, second, strict=True))[:WITH_INTERVALS]:
         axis.plot(x[1:], [y[0], y[0]], color=COHORT, lw=0.7, zorder=1)
         axis.plot([x[0], x[0]], y[1:], color=COHORT, lw=0.7, zorder=1)
-    names = [
-        f"hits per million in {name}{_of_margin(run)}"
-        for name, run in zip(NAMES, (comparison.first, comparison.second), strict=True)
-    ]
+    names = [f"hits per million in {name}" for name in NAMES]
     _finish(figure, axis, names[0], names[1], least, max(first.max(), second.max()))
     return figure
 
 
-def _of_margin(run: FinishedRun) -> str:
-    return "" if run.least_margin is None else f", margin {run.least_margin:g} or more"
+def _of_margins(comparison: RunComparison) -> str:
+    margins = [run.least_margin for run in (comparison.first, comparison.second)]
+    if margins[0] is None or margins[1] is None:
+        return ""
+    sides = [f"{margin:g} or more in {name}" for margin, name in zip(margins, NAMES, strict=True)]
+    return f" A hit has a margin of {' and '.join(sides)}."
 
 
 def _points(axis: Axes, comparison: RunComparison, x: Floats, y: Floats) -> None:
@@ -100,6 +102,9 @@ def _points(axis: Axes, comparison: RunComparison, x: Floats, y: Floats) -> None
         chosen = flags == count
         if chosen.any():
             axis.plot(x[chosen], y[chosen], marker, ms=4, color=color, label=name)
+    places, people = np.unique(np.stack([x, y], axis=1), axis=0, return_counts=True)
+    for place, count in zip(places[people > 1], people[people > 1], strict=True):
+        axis.annotate(f"×{count:,}", place, (4, 4), textcoords="offset points", fontsize="small")
 
 
 def _finish(figure: Figure, axis: Axes, x: str, y: str, low: float, high: float) -> None:

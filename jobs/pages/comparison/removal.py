@@ -10,11 +10,6 @@ from jobs.pages.page import BAD, GOOD, OPEN, Section, Table
 from schemas.run.comparison import ForgottenPerson, GroupInRun, LeakAtK, Removal, UnlearnedResult
 from schemas.wording import PERCENT, per_million, probability, share
 
-STATUS = {
-    Removal.STILL_THERE: "still there: B flags them",
-    Removal.UNKNOWN: "unknown: neither flagged nor cleared by B",
-}
-
 
 def removal_tone(unlearned: UnlearnedResult) -> str:
     removals = {person.removal for person in unlearned.people}
@@ -90,18 +85,19 @@ def _people_table(unlearned: UnlearnedResult, show: Shown) -> Table:
             f"B: leak at {k_after:,}",
         ),
         [[show(person.identity), *_person_cells(person)] for person in unlearned.people],
-        f"Cleared at: of a million compared samples. Leak: with 95{PERCENT} intervals of the rates of hits.",
+        f"Still there: flagged by B; unknown: neither flagged nor cleared. Cleared at: of a million compared "
+        f"samples. Leak: with 95{PERCENT} intervals of the rates of hits.",
     )
 
 
 def _person_cells(person: ForgottenPerson) -> Sequence[str]:
     return [
         "leaked" if person.was_flagged else "not flagged",
-        STATUS.get(person.removal, f"{person.removal}"),
+        str(person.removal),
         _cleared(person.cleared_before),
         _cleared(person.cleared_after),
-        _leak(person.leak_before),
-        _leak(person.leak_after),
+        between(person.leak_before.share, share),
+        between(person.leak_after.share, share),
     ]
 
 

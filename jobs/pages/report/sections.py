@@ -69,15 +69,13 @@ def _score_row(score: ScoreResult, first: bool) -> list[str]:
 
 
 def _samples(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
-    power = run.results.power
-    prefixes = [
-        [
-            f"{prefix.samples:,}",
-            f"{prefix.flagged:,}",
-            "" if prefix.roc_auc is None else f"{prefix.roc_auc:.3f}",
-        ]
-        for prefix in run.headline.prefixes
-    ]
+    power, prefixes = run.results.power, run.headline.prefixes
+    rows = [[f"{prefix.samples:,}", f"{prefix.flagged:,}"] for prefix in prefixes]
+    columns = ["samples", "people flagged"]
+    if any(prefix.roc_auc is not None for prefix in prefixes):
+        columns.append("ROC AUC")
+        for row, prefix in zip(rows, prefixes, strict=True):
+            row.append("" if prefix.roc_auc is None else f"{prefix.roc_auc:.3f}")
     shares = [
         [f"{per_million(point.share)} per million", "unknown" if point.power is None else share(point.power)]
         for point in power.shares
@@ -87,8 +85,8 @@ def _samples(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
         pictures=pictures,
         tables=[
             Table(
-                ("samples", "people flagged", "ROC AUC"),
-                prefixes,
+                columns,
+                rows,
                 "What the first samples alone show.",
             ),
             Table(("a person appears in", "flagged alone with"), shares, _power_caption(power)),
