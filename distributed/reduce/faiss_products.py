@@ -6,10 +6,12 @@ from functools import cache
 from typing import Any
 
 import faiss
-import numpy as np
+import faiss.contrib.torch_utils  # has `faiss.knn` and `faiss.knn_gpu` take torch's tensors where they lie
+import torch
+from torch import Tensor
 
 from distributed.reduce.products import Best, padded
-from distributed.statistics.similarity import Floats, Integers, Pairs, Singles
+from distributed.statistics.similarity import Floats, Pairs, Singles
 from schemas.errors import DeviceError
 
 LISTED = 64
@@ -19,42 +21,54 @@ TEMPORARY_BYTES = 2**30
 
 
 class FaissProducts:
-    """What `products.TiledProducts` is, by `faiss.knn` or `faiss.knn_gpu`, from both sides."""
+    """What `products.TiledProducts` is, by `faiss.knn` or `faiss.knn_gpu`, from both sides.
+
+    People stay on the device, samples are sent there once, and what is found is looked through there.
+    """
 
     def __init__(self, people: Singles, device: str) -> None:
-        """people: float32 (P, d). Raises DeviceError if the device is cuda and FAISS sees no GPU."""
+        """people: float32 (P, d). Raises DeviceError if the device is cuda and FAISS or torch sees no GPU."""
         # Asked first, because faiss-gpu without a GPU aborts the process.
         if device == "cuda" and faiss.get_num_gpus() == 0:
             raise DeviceError("the search was asked to run on cuda and faiss sees no GPU; install faiss-gpu")
-        self._people, self._device = people, device
+        if device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError("the search was asked to run on cuda and torch sees no GPU; use device cpu")
+        self._people = torch.from_numpy(people).to(device)
 
     def kth(self, samples: Singles, k: int) -> Floats:
         """See `products.Products`."""
-        nearest, _ = self._knn(self._people, samples, k)
-        return nearest[:, -1].astype(np.float64)
+        nearest, _ = self._knn(self._people, self._sent(samples), k)
+        kth: Floats = nearest[:, -1].double().cpu().numpy()
+        return kth
 
     def compare(self, samples: Singles, floors: Singles, depth: int) -> tuple[Pairs, Best]:
         """See `products.Products`."""
-        listed = min(depth, len(self._people))
-        similarity, person = self._knn(samples, self._people, listed)
-        return self._pairs(samples, floors), padded(Best(similarity, person), depth)
+        sent = self._sent(samples)
+        similarity, person = self._knn(sent, self._people, min(depth, len(self._people)))
+        best = Best(similarity.cpu().numpy(), person.cpu().numpy())
+        return self._pairs(sent, self._sent(floors)), padded(best, depth)
 
-    def _pairs(self, samples: Singles, floors: Singles) -> Pairs:
-        people, count = np.flatnonzero(np.isfinite(floors) | (floors < 0)), min(LISTED, len(samples))
-        parts = [Pairs.none()]
+    def _sent(self, array: Singles) -> Tensor:
+        return torch.from_numpy(array).to(self._people.device)
+
+    def _pairs(self, samples: Tensor, floors: Tensor) -> Pairs:
+        people = torch.nonzero(torch.isfinite(floors) | (floors < 0))[:, 0]
+        count, parts = min(LISTED, len(samples)), [Pairs.none()]
         while len(people):
             nearest, column = self._knn(self._people[people], samples, count)
             more = (nearest[:, -1] >= floors[people]) & (count < len(samples))
-            row, rank = np.nonzero((nearest >= floors[people, None]) & ~more[:, None] & (column >= 0))
-            parts.append(Pairs(people[row], column[row, rank], nearest[row, rank]))
+            passing = (nearest >= floors[people, None]) & ~more[:, None] & (column >= 0)
+            row, rank = torch.nonzero(passing, as_tuple=True)
+            pairs = (people[row], column[row, rank], nearest[row, rank])
+            parts.append(Pairs(*(values.cpu().numpy() for values in pairs)))
             people, count = people[more], min(8 * count, len(samples))
         return Pairs.joined(parts)
 
-    def _knn(self, xq: Singles, xb: Singles, k: int) -> tuple[Singles, Integers]:
+    def _knn(self, xq: Tensor, xb: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Largest inner products: D float32 (nq, k), falling, and I int64 (nq, k), for k <= nb."""
         metric = faiss.METRIC_INNER_PRODUCT
-        if self._device == "cpu":
-            found: tuple[Singles, Integers] = faiss.knn(xq, xb, k, metric=metric)
+        if xq.device.type == "cpu":
+            found: tuple[Tensor, Tensor] = faiss.knn(xq, xb, k, metric=metric)
         elif k > LARGEST_K_ON_GPU:
             raise ValueError(f"faiss on cuda finds at most {LARGEST_K_ON_GPU} neighbours, not {k}")
         else:

@@ -7,13 +7,15 @@ from typing import Literal
 
 import numpy as np
 
+from distributed.reduce.faster_products import faster_products
 from distributed.reduce.margins import LISTED, Lists, Twins, margins
 from distributed.reduce.partial import EDGES, Neighbours, Partial, empty, merge
 from distributed.reduce.products import Best, Products, TiledProducts, rank_in_group
 from distributed.statistics.similarity import Floats, Integers, Pairs, Singles, exact_products, guard_band
 from schemas.errors import DeviceError
 
-Backend = Literal["auto", "tiles", "faiss", "torch"]
+Backend = Literal["auto", "tiles", "faiss", "torch", "torch16"]
+"""`torch16`: first products in float16. auto: tiles on a CPU, on CUDA the faster of faiss and torch16."""
 
 FIRST_BLOCK = 2048
 LARGEST_BLOCK = 16_384
@@ -261,19 +263,22 @@ def _fold_copies(samples: Singles, sample_id: Integers, k: int) -> _Block:
 def _products(people: Singles, backend: Backend, device: str) -> Products:
     if device not in ("cpu", "cuda"):
         raise DeviceError(f"the search runs on cpu or cuda, not on {device}")
-    if backend == "auto":
-        backend = "tiles" if device == "cpu" else "faiss"
-    if backend == "tiles":
+    if backend == "auto" and device == "cuda":
+        contenders: tuple[Backend, ...] = ("faiss", "torch16")
+        return faster_products(people, contenders, lambda name: _products(people, name, device))
+    if backend in ("auto", "tiles"):
         if device != "cpu":
             raise ValueError("tiles are made on a CPU; on cuda the backend is faiss or torch")
         return TiledProducts(people)
-    if backend == "torch":
-        from distributed.reduce.torch_products import TorchProducts
+    if backend == "faiss":
+        from distributed.reduce.faiss_products import FaissProducts
 
-        return TorchProducts(people, device)
-    from distributed.reduce.faiss_products import FaissProducts
+        return FaissProducts(people, device)
+    import torch
 
-    return FaissProducts(people, device)
+    from distributed.reduce.torch_products import TorchProducts
+
+    return TorchProducts(people, device, torch.float16 if backend == "torch16" else torch.float32)
 
 
 def search(

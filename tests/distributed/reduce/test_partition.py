@@ -191,10 +191,10 @@ def test_margin_hits_fall_with_the_edge() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("backend", ["auto", "faiss", "torch"])
+@pytest.mark.parametrize("backend", ["auto", "faiss", "torch", "torch16"])
 @pytest.mark.parametrize("copies", [False, True])
 def test_cuda_gives_the_bytes_of_the_cpu(backend: Backend, copies: bool) -> None:
-    if backend != "torch" and faiss.get_num_gpus() == 0:
+    if not backend.startswith("torch") and faiss.get_num_gpus() == 0:
         pytest.skip("needs faiss-gpu")
     w = world(3, people=300, n=9000, d=512, copies=copies)
     for k in (16, 2048):

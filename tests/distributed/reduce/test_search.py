@@ -191,7 +191,7 @@ def test_bad_arguments_are_refused() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="refuses only where there is no GPU")
-@pytest.mark.parametrize("backend", ["auto", "faiss", "torch"])
+@pytest.mark.parametrize("backend", ["auto", "faiss", "torch", "torch16"])
 def test_cuda_is_refused_without_a_gpu(backend: Backend) -> None:
     with pytest.raises(DeviceError, match="cuda"):
         searched(world(1, people=2, n=3, d=8), 1, backend=backend, device="cuda")
