@@ -10,6 +10,7 @@ import click
 import yaml
 
 from jobs.cli.arguments import FILE, StrictCommand
+from jobs.cli.checkout import ROOT
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.say import say
 from schemas.errors import SpecError
@@ -27,6 +28,7 @@ AUTHORISATION = """\
 #   approver: the data protection officer
 #   expires: 2027-12-31
 """
+SCHEMA = ROOT / "docs" / "schemas" / "spec.json"
 MODELS = "models"
 PATHS = frozenset({"path", "images", "parquet", "list", "labels", "code", "weights"})
 """Keys whose values are files or folders."""
@@ -86,7 +88,12 @@ def spec_text(proposal: Proposal, folder: Path) -> str:
     document = {key: _relative(value, folder) for key, value in proposal.spec.items()}
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
     head = [f"# {line}" for line in ("Written by `idleak init`, which inferred:", *proposal.inferred)]
-    return "\n".join([*head, body.rstrip(), AUTHORISATION])
+    return "\n".join([*schema_line(), *head, body.rstrip(), AUTHORISATION])
+
+
+def schema_line() -> list[str]:
+    """By which editors complete and check the keys, where this checkout has the schema."""
+    return [f"# yaml-language-server: $schema={SCHEMA.as_uri()}"] if SCHEMA.is_file() else []
 
 
 def _relative(value: Any, folder: Path, key: str = "") -> Any:

@@ -20,7 +20,9 @@ HEAD = ("| word | what it is |", "|---|---|")
 @click.option("--people", is_flag=True, help="the keys of each kind of source of people")
 @click.option("--fleet", is_flag=True, help="the keys of a fleet of nightly audits")
 @click.option("--commands", is_flag=True, help="the commands of idleak, with their options")
-@click.option("--schema", type=click.Choice(list(DESCRIBED)), help="the JSON Schema of this file of a run")
+@click.option(
+    "--schema", type=click.Choice(list(DESCRIBED)), help="the JSON Schema of a spec, or of this file of a run"
+)
 def command(schema: str | None, **wanted: bool) -> int:
     require_at_most_one({f"--{name}": given for name, given in wanted.items()} | {"--schema": schema})
     if schema is not None:

@@ -38,7 +38,10 @@ def _different_points(points: tuple[Point, ...] | None) -> tuple[Point, ...] | N
     return points
 
 
-PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_three)]
+PerChannel = Annotated[
+    tuple[float, float, float],
+    BeforeValidator(_three, json_schema_input_type=float | tuple[float, float, float]),
+]
 
 
 class ModelSpec(Frozen):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import yaml
@@ -16,6 +18,7 @@ from PIL import Image
 from distributed.stages.proposing.people import people_block
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
+from jobs.init import SCHEMA
 from schemas.errors import SpecError
 from schemas.spec.load import load_spec
 from tests.support.models import tiny_generator, tiny_recognizer
@@ -92,7 +95,11 @@ def init(folder: Path, words: Sequence[object], monkeypatch: pytest.MonkeyPatch)
     output = next((str(words[i + 1]) for i, word in enumerate(words) if word == "--output"), "audit.yaml")
     assert main(["init", *map(str, words)]) == ExitCode.OK
     assert main(["plan", output]) == ExitCode.OK
-    spec: dict[str, object] = yaml.safe_load(Path(output).read_text(encoding="utf-8"))
+    text = Path(output).read_text(encoding="utf-8")
+    assert text.splitlines()[0] == f"# yaml-language-server: $schema={SCHEMA.as_uri()}"
+    spec: dict[str, object] = yaml.safe_load(text)
+    # As an editor would; the authorisation is left to a person.
+    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_bytes())).validate(spec)
     return spec
 
 

@@ -47,9 +47,9 @@ FactorValues = Annotated[
     Field(min_length=1),
     AfterValidator(_different),
 ]
+Digest = Annotated[str, Field(pattern=DIGEST_PATTERN)]
 Trust = Annotated[
-    tuple[Annotated[str, Field(pattern=DIGEST_PATTERN)], ...],
-    BeforeValidator(_listed),
+    tuple[Digest, ...], BeforeValidator(_listed, json_schema_input_type=Digest | tuple[Digest, ...])
 ]
 """Digests of code that may be run. One may be given without a list."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from schemas.spec.locations import Location
 from schemas.spec.people.base import PeopleSource
@@ -15,6 +15,10 @@ SHORT_FORM = "short form"
 
 class PeopleSpec(PeopleSource):
     """Photos of people: a folder, or templates enrolled before."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["images"]}, {"required": ["parquet"]}]}
+    )
 
     images: Location | None = Field(None, description="a folder with one folder of photos per identity")
     parquet: Location | None = Field(None, description="a `gallery.parquet` enrolled with the same `faces`")
