@@ -15,7 +15,7 @@ from jobs.cli.arguments import LOCATION, StrictCommand, reveal_option
 from jobs.cli.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import open_to_read
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from jobs.pages.comparison.content import sections_of, summary_of
 from jobs.pages.comparison.figures import draw_comparison
 from jobs.pages.comparison.result import comparison_result
@@ -63,6 +63,7 @@ def _run(first: str, second: str, output: str, unlearned: Sequence[str], *, reve
     print_comparison(comparison, shown=shown)
     write_comparison(comparison, RunStore(output), shown=shown)
     say(f"{output}/{COMPARISON_FILE}: the whole comparison; {COMPARISON_RESULT_FILE} and figures beside it")
+    say_next("open the page in a browser")
     return ExitCode.OK
 
 

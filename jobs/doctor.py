@@ -69,6 +69,8 @@ def command(*, device: str) -> int:
     gpu = all(finding.good for finding in findings if finding.what.startswith("GPU"))
     print("CPU: " + (f"not ready, fix {', '.join(broken)}" if broken else "ready"))
     print("GPU: " + ("ready" if gpu else "not ready; see the last column, or use `device: cpu`"))
+    if not broken:
+        print("Next: idleak init writes a spec from a generator and folders of people")
     return ExitCode.FAILED if broken or (device == "cuda" and not gpu) else ExitCode.OK
 
 

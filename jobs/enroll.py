@@ -14,7 +14,7 @@ from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import refused_lines
 from jobs.cli.overlap import overlap_lines
 from jobs.cli.runs import act_on, naming_people, shown_by_name
-from jobs.cli.say import notice_lines, say
+from jobs.cli.say import notice_lines, say, say_next
 from jobs.cli.work import ray_executor, watching
 from schemas.run.artefacts import GALLERY_FILE
 from schemas.spec.audit import AuditSpec
@@ -25,10 +25,10 @@ from schemas.spec.audit import AuditSpec
 @reveal_option
 @override_option
 def command(spec: Path, *, override: str | None, reveal: bool) -> int:
-    return act_on(spec, "enroll", override, lambda spec, store: _run(spec, store, reveal=reveal))
+    return act_on(spec, "enroll", override, lambda audit, store: _run(audit, store, spec, reveal=reveal))
 
 
-def _run(spec: AuditSpec, store: RunStore, *, reveal: bool) -> ExitCode:
+def _run(spec: AuditSpec, store: RunStore, path: Path, *, reveal: bool) -> ExitCode:
     # onnxruntime and scipy, which take seconds to import.
     from distributed.gallery.enrolled import accepted
     from distributed.stages.enroll import enroll
@@ -44,4 +44,5 @@ def _run(spec: AuditSpec, store: RunStore, *, reveal: bool) -> ExitCode:
         say(*measured_lines(spec, enrolment.compared))
     count = accepted(enrolment.table).num_rows
     print(f"{count:,} of {enrolment.table.num_rows:,} photos enrolled in {spec.output}/{GALLERY_FILE}")
+    say_next(f"idleak audit {path} goes on from here; alone, the samples: idleak sample {path}")
     return ExitCode.OK

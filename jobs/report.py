@@ -11,7 +11,7 @@ from distributed.storage.store_faults import store_error
 from jobs.cli.arguments import FILE, StrictCommand, reveal_option, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import open_to_read
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from jobs.pages.finished_run import read_finished
 from jobs.pages.report.annex import annex_markdown
 
@@ -48,4 +48,5 @@ def _run(location: str, annex: Path | None, *, with_faces: bool, reveal: bool) -
         except OSError as error:
             raise store_error("write", str(annex), error) from error
         say(f"{annex}: the evidence annex")
+    say_next(f"open the page in a browser; idleak explore {store.location} shows everybody's nearest samples")
     return ExitCode.OK

@@ -10,8 +10,9 @@ from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, override_option, spec_argument
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import act_on
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from jobs.cli.work import ray_executor, watching
+from schemas.run.artefacts import GALLERY_FILE
 from schemas.spec.audit import AuditSpec
 
 
@@ -19,10 +20,10 @@ from schemas.spec.audit import AuditSpec
 @spec_argument
 @override_option
 def command(spec: Path, *, override: str | None) -> int:
-    return act_on(spec, "sample", override, _run)
+    return act_on(spec, "sample", override, lambda audit, store: _run(audit, store, spec))
 
 
-def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
+def _run(spec: AuditSpec, store: RunStore, path: Path) -> ExitCode:
     # onnxruntime, which takes seconds to import.
     from distributed.stages.placebo import sample_placebo
     from distributed.stages.sample import sample
@@ -34,4 +35,6 @@ def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     say(f"{made.shards:,} shards, {made.made_now:,} of them made now, in {spec.output}: {counts}")
     if placebo is not None:
         say(f"{placebo.shards:,} shards of the placebo, {placebo.made_now:,} of them made now")
+    step = "reduce" if store.exists(GALLERY_FILE) else "enroll"
+    say_next(f"idleak audit {path} goes on from here; alone: idleak {step} {path}")
     return ExitCode.OK

@@ -13,7 +13,7 @@ from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import existing_run
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from schemas.run.progress import StageProgress
 from schemas.wording import format_seconds, format_shares
 
@@ -40,6 +40,7 @@ def _run(store: RunStore) -> ExitCode:
     if state.is_finished:
         times = (f"{name} {format_seconds(spent)}" for name, spent in job_seconds(store).items())
         say(f"  results.json was made in: {', '.join(times)}")
+        say_next(f"idleak report {store.location}")
     return ExitCode.OK
 
 

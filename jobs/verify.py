@@ -33,4 +33,5 @@ def _summary(location: str, verification: Verification) -> list[str]:
     return [
         f"{location}: {verification.shards} shards and {GALLERY_FILE} are complete and match their checksums",
         f"the trail of {verification.entries} acts holds; its head is {head}",
+        "Next: note the head elsewhere, as only against it a trail shows that its last entries were cut off",
     ]

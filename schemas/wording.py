@@ -8,6 +8,14 @@ from math import ceil, floor, log10
 PERCENT = "\u00a0%"
 """No line ends before it."""
 
+REFUSED = {
+    "no_face": "without a face",
+    "several_faces": "with several faces",
+    "invalid_image": "not readable as images",
+    "too_large": "with too many pixels",
+}
+"""Of photos, as a part of a sentence."""
+
 
 def plain(text: str) -> str:
     """For a terminal."""
@@ -58,6 +66,11 @@ def per_million(share: float) -> str:
     digits = 2 - floor(log10(share * 1e6))
     scaled = ceil(round(share * 1e6 * 10**digits, 6)) / 10**digits
     return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.3g}"
+
+
+def refused_text(outcome: str, count: int) -> str:
+    """So many photos that gave no template. outcome: a value of `schemas.run.tables.Outcome`."""
+    return f"{count:,} {REFUSED.get(outcome, outcome.replace('_', ' '))}"
 
 
 def silence_text(share: float, chance: float, likeness: float | None, source: str | None) -> str:

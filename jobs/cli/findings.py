@@ -15,7 +15,7 @@ from distributed.storage.run_record import read_results
 from distributed.storage.store import RunStore
 from jobs.cli.display import against_others, people_made, placebo_text, roles_text, short
 from jobs.cli.overlap import overlap_lines
-from jobs.cli.say import cell, say
+from jobs.cli.say import cell, say, say_next
 from jobs.cli.statements import alone_of, statement_lines, statements_of
 from schemas.printable import printable
 from schemas.run.artefacts import SCORES_FILE
@@ -63,6 +63,9 @@ def print_findings(store: RunStore, *, named: bool = True) -> None:
     for line in summary_lines(results, headline, named=named):
         say(line)
     say(f"files: {', '.join(path for path in store.sizes() if '/' not in path)} in {store.location}")
+    say_next(
+        f"idleak report {store.location} writes it as a page; idleak explore {store.location} shows everybody"
+    )
 
 
 def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Table:

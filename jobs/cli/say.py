@@ -23,6 +23,11 @@ def say(*lines: str) -> None:
         print(printable(line))
 
 
+def say_next(step: str) -> None:
+    """What to do after a command that went well."""
+    say(f"Next: {step}")
+
+
 def print_error(line: str) -> None:
     """Print to stderr, as one line."""
     print(printable(line), file=sys.stderr)

@@ -20,7 +20,7 @@ class GallerySpec(Frozen):
         "with the same `faces`"
     )
     cohort: PeopleSourceSpec = Field(
-        description="identities known to be outside the training data; given as `candidates` are"
+        description="identities whom you state to be outside the training data; given as `candidates` are"
     )
     detector: bool = Field(True, description="false: the photos are aligned 112×112 crops already")
     labels: Location | None = Field(

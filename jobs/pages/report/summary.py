@@ -15,7 +15,7 @@ from jobs.pages.page import BAD, GOOD, OPEN, Summary
 from schemas.printable import printable
 from schemas.run.results import AuditResults, PeopleCounts, PowerResult
 from schemas.run.tables import Outcome, Verdict
-from schemas.wording import PERCENT, people, probability, share
+from schemas.wording import PERCENT, people, probability, refused_text, share
 
 STOREYS = (
     " This is counted by Benjamini and Hochberg's procedure; Storey's, which was used, may flag fewer people "
@@ -198,7 +198,7 @@ def _photos_missing(results: AuditResults) -> Iterator[str]:
     )
     for name, side in sides:
         if side.refused:
-            reasons = ", ".join(f"{count:,} {printable(reason)}" for reason, count in side.refused.items())
+            reasons = printable(", ".join(refused_text(*each) for each in side.refused.items()))
             lost = len(side.without_template)
             then = f"; {people(lost)} could not be judged at all" if lost else ""
             all_refused = sum(side.refused.values())

@@ -294,7 +294,8 @@ def test_what_could_not_be_concluded_is_on_the_first_screen(finished_world: Smal
     samples = results.samples.model_copy(update={"detection_rate": 0.5})
     change_results(finished_world, candidates=candidates, drift=[drift], samples=samples)
     questions = " ".join(summary_of(read_finished(store), with_faces=False).open_questions)
-    assert "Photos of the candidates: 3 of 40 refused (3 no_face); 1 person could not be judged" in questions
+    refused = "Photos of the candidates: 3 of 40 refused (3 without a face); 1 person could not be judged"
+    assert refused in questions
     assert "differ in photos per identity" in questions
     assert "A face was found in 50\u00a0% of the samples" in questions
     assert "cannot flag fewer than 4 people" in questions
