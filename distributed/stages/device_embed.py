@@ -174,6 +174,8 @@ class DeviceEmbedder:
             for start in range(0, len(ids), self.images_at_once):
                 some = ids[start : start + self.images_at_once]
                 batch = self.source.sample(np.resize(some, self.images_at_once))
+                if len(later := ids[start + self.images_at_once :][: self.images_at_once]):
+                    self.source.expect(np.resize(later, self.images_at_once))
                 reasons |= {
                     start + place: reason for place, reason in batch.reasons.items() if place < len(some)
                 }

@@ -39,6 +39,9 @@ class DeviceSource(Protocol):
     shape: tuple[int, int]
     """Height and width."""
 
+    def expect(self, ids: NDArray[np.int64]) -> None:
+        """These will be sampled next: what the host does for them may begin."""
+
     def sample(self, ids: NDArray[np.int64]) -> DeviceBatch:
         """The batch's images; the next call may overwrite them."""
 
@@ -57,6 +60,9 @@ class SentImages:
         if isinstance(first, InvalidImage):
             raise UnevenImagesError
         self.shape = first.shape[0], first.shape[1]
+
+    def expect(self, ids: NDArray[np.int64]) -> None:
+        """Nothing: the process on the other end takes one request at a time."""
 
     def sample(self, ids: NDArray[np.int64]) -> DeviceBatch:
         """See `DeviceSource`. Raises UnevenImagesError for another shape than the first sample's."""

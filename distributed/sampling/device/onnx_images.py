@@ -13,6 +13,7 @@ from torch import Tensor
 
 from distributed.runtime.onnx_graph import forget_shapes, make_batch_dynamic, read_model
 from distributed.runtime.onnx_session import ORT_ERRORS, open_session
+from distributed.sampling.device.ahead import Ahead
 from distributed.sampling.device.batches import DeviceBatch
 from distributed.sampling.device.quantised import quantised
 from distributed.sampling.networks.network import NetworkInputs, output_problem
@@ -36,15 +37,22 @@ class OnnxImages:
         stream = torch.cuda.current_stream().cuda_stream if device == "cuda" else None
         self._session = open_session(self._path, device=device, threads=threads, model=content, stream=stream)
         self._outputs = self._trial(batch)
+        self._drawn = Ahead(self._host_feeds)
         height_axis = 2 if spec.output.layout == "nchw" else 1
         self.shape = (
             int(self._outputs[self._form.output].shape[height_axis]),
             int(self._outputs[self._form.output].shape[height_axis + 1]),
         )
 
+    def expect(self, ids: NDArray[np.int64]) -> None:
+        """See `batches.DeviceSource`: a thread draws the latents."""
+        self._drawn.expect(ids)
+
     def sample(self, ids: NDArray[np.int64]) -> DeviceBatch:
         """See `batches.DeviceSource`. Raises ModelError, DeviceError."""
-        feeds = {name: self._sent(values) for name, values in self._feeds(ids).items()}
+        feeds = {
+            name: values.to(self._device, non_blocking=True) for name, values in self._drawn.take(ids).items()
+        }
         self._run(feeds)
         return quantised(self._outputs[self._form.output], self._spec.output)
 
@@ -53,10 +61,15 @@ class OnnxImages:
         named = {given: others[name] for name, given in self._form.others.items()}
         return {self._form.latent: self._inputs.latents(ids)} | named
 
-    def _sent(self, values: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
+    def _host_feeds(self, ids: NDArray[np.int64]) -> Mapping[str, Tensor]:
+        tensors = {
+            name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in self._feeds(ids).items()
+        }
         # From pageable memory the copy would wait for all that the device has still to do.
-        return tensor.pin_memory().to("cuda", non_blocking=True) if self._device == "cuda" else tensor
+        return {
+            name: tensor.pin_memory() if self._device == "cuda" else tensor
+            for name, tensor in tensors.items()
+        }
 
     def _trial(self, batch: int) -> list[Tensor]:
         """Room for the outputs of a batch, by the shapes of a first one."""
