@@ -10,11 +10,11 @@ import click
 from click.exceptions import Exit, NoArgsIsHelpError
 from click.shell_completion import shell_complete
 
-from jobs.cli.checkout import idleak_version
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.lazy_group import LazyGroup
 from jobs.cli.output import with_output_watched
 from jobs.cli.say import print_error, say
+from schemas.version import idleak_version
 
 NAME = "idleak"
 COMPLETE = "_IDLEAK_COMPLETE"

@@ -10,7 +10,7 @@ IdleakError
 ├── DeviceError ·             the device that was asked for cannot run the model
 ├── ClusterError ·            the cluster is not there, or does not let us in
 ├── InvalidSamplesError       too many samples are not images
-├── WrongRunError ·           a file of the run belongs to another spec
+├── WrongRunError ·           a file of the run belongs to another spec, or to a later idleak
 ├── StoreError ·              the run's folder or bucket cannot be read or written
 ├── LockedError ·             another process works on the run
 ├── DamagedError              a file of the run is truncated or changed
@@ -92,7 +92,7 @@ class InvalidSamplesError(IdleakError):
 
 
 class WrongRunError(IdleakError):
-    """A file of the run belongs to another spec."""
+    """A file of the run belongs to another spec, or to a later idleak."""
 
     may_name_people = False
 

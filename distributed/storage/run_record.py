@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
-from schemas.errors import DamagedError, MissingFileError, SpecError
+from schemas.errors import DamagedError, MissingFileError, SpecError, WrongRunError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE
 from schemas.run.record import RunRecord
 from schemas.run.results import AuditResults
 from schemas.spec.audit import AuditSpec
+from schemas.version import idleak_version, is_later
 
 
 def record_run(
@@ -29,13 +31,14 @@ def record_run(
     Raises WrongRunError if the folder holds a run of another fingerprint.
     """
     gallery: tuple[str, ...] = ()
+    version = idleak_version()
     if store.exists(RECORD_FILE):
         known = read_record(store)
         fingerprint.require(Fingerprint(known.fingerprint), store.location)
-        gallery = known.gallery
+        gallery, version = known.gallery, known.version
     fields = dict(fingerprint.fields)
     inferred = {"gallery": gallery, "generator": tuple(generator), "faces": tuple(faces)}
-    _write(store, RunRecord(spec=spec, fingerprint=fields, **inferred))
+    _write(store, RunRecord(version=version, spec=spec, fingerprint=fields, **inferred))
 
 
 def with_recorded_shards(spec: AuditSpec, store: RunStore) -> AuditSpec:
@@ -53,7 +56,7 @@ def record_gallery(store: RunStore, lines: Sequence[str]) -> None:
 
 def _write(store: RunStore, run: RunRecord) -> None:
     """Write the record, unless it is there already."""
-    empty = {name for name in ("gallery", "generator", "faces") if not getattr(run, name)}
+    empty = {name for name in ("version", "gallery", "generator", "faces") if not getattr(run, name)}
     written = run.model_dump_json(indent=2, exclude=empty).encode()
     if not store.exists(RECORD_FILE) or store.read(RECORD_FILE) != written:
         store.write(RECORD_FILE, written)
@@ -61,12 +64,16 @@ def _write(store: RunStore, run: RunRecord) -> None:
 
 
 def read_record(store: RunStore) -> RunRecord:
-    """The record. Raises SpecError if there is no run, DamagedError if the record is none, StoreError."""
+    """The record. Raises SpecError if there is no run, WrongRunError if it is of a later idleak that wrote
+    more than this one knows, DamagedError if the record is none, StoreError."""
     try:
-        return RunRecord.model_validate_json(store.read(RECORD_FILE))
+        content = store.read(RECORD_FILE)
     except MissingFileError as error:
         raise SpecError(f"{store.location} holds no run: give the `output` of a spec") from error
+    try:
+        return RunRecord.model_validate_json(content)
     except ValidationError as error:
+        _require_known_version(store, content)
         raise DamagedError(
             f"{store.location}/{RECORD_FILE} is not a run's record: give the `output` of a spec, or restore "
             "the file from a copy"
@@ -74,11 +81,29 @@ def read_record(store: RunStore) -> RunRecord:
 
 
 def read_results(store: RunStore) -> AuditResults:
-    """`results.json`. Raises DamagedError if it does not fit its model."""
+    """`results.json`. Raises WrongRunError if a later idleak wrote more than this one knows, DamagedError if
+    it does not fit its model for another reason."""
+    content = store.read(RESULTS_FILE)
     try:
-        return AuditResults.model_validate_json(store.read(RESULTS_FILE))
+        return AuditResults.model_validate_json(content)
     except ValidationError as error:
+        _require_known_version(store, content)
         raise DamagedError(
             f"{store.location}/{RESULTS_FILE} is damaged, or of another version of idleak: delete it, then "
             "run `idleak reduce` again"
         ) from error
+
+
+def _require_known_version(store: RunStore, content: bytes) -> None:
+    """Raise WrongRunError if a file of the run says that a later idleak wrote it."""
+    try:
+        fields = json.loads(content)
+    except ValueError:
+        return
+    match fields:
+        case {"version": str(made_by)} | {"versions": {"idleak": str(made_by)}}:
+            if is_later(made_by, here := idleak_version()):
+                raise WrongRunError(
+                    f"{store.location} was made by idleak {made_by}, and this is {here}: open it with "
+                    f"{made_by} or a later one"
+                )

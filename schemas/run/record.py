@@ -11,8 +11,11 @@ from schemas.spec.audit import AuditSpec
 class RunRecord(Record):
     """The spec with absolute paths, the fields of its samples' fingerprint, what the sources of people and
     of samples inferred and left out, and what was inferred of the models of faces, in sentences that name
-    nobody."""
+    nobody.
 
+    version: of the idleak that began the run; empty before 0.2."""
+
+    version: str = ""
     spec: AuditSpec
     fingerprint: dict[str, str]
     gallery: tuple[str, ...] = ()

@@ -35,6 +35,7 @@ from schemas.run.artefacts import (
 )
 from schemas.run.comparison import ComparisonResult
 from schemas.run.tables import NEIGHBOURS_SCHEMA, OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA
+from schemas.version import idleak_version, is_later
 from tests.support.pages import require_safe
 from tests.support.people import pseudonym, pseudonyms
 from tests.support.small_world import CANDIDATES, MEMBERS, PHOTOS, SmallWorld, crops, file_bytes, save_photos
@@ -257,3 +258,35 @@ def test_all_of_it_is_purged(earlier: SmallWorld) -> None:
     with_retired_score(earlier)
     assert main(["purge", str(earlier.run), "--yes"]) == ExitCode.OK
     assert not list(earlier.run.rglob("*.parquet"))
+
+
+def test_a_run_names_the_version_that_made_it(finished_world: SmallWorld) -> None:
+    record = json.loads((finished_world.run / RECORD_FILE).read_text(encoding="utf-8"))
+    assert record["version"] == read_results(RunStore(str(finished_world.run))).versions["idleak"]
+    assert record["version"] == idleak_version()
+
+
+OF_LATER = {RECORD_FILE: {"version": "9.1.0"}, RESULTS_FILE: {"versions": {"idleak": "9.1.0"}}}
+
+
+@pytest.mark.parametrize(
+    ("job", "path"),
+    [*((job, RECORD_FILE) for job in ("report", "status", "verify", "purge")), ("report", RESULTS_FILE)],
+)
+def test_a_run_of_a_later_version_says_which_one_opens_it(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str], job: str, path: str
+) -> None:
+    file, options = finished_world.run / path, ["--yes"] if job == "purge" else []
+    content = json.loads(file.read_text(encoding="utf-8")) | OF_LATER[path] | {"later": 1}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert main([job, str(finished_world.run), *options]) == ExitCode.REFUSED
+    assert capsys.readouterr().err == (
+        f"idleak: {finished_world.run} was made by idleak 9.1.0, and this is {idleak_version()}: open it "
+        "with 9.1.0 or a later one\n"
+    )
+
+
+def test_which_version_is_later() -> None:
+    assert is_later("0.10.0", "0.9.9") and is_later("1.0", "0.2.0") and is_later("0.2.1", "0.2.0")
+    assert not is_later("0.2.0", "0.2.0") and not is_later("0.1.1", "0.2.0")
+    assert not is_later("of unknown version", "0.2.0")

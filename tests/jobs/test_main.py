@@ -94,7 +94,7 @@ def test_without_its_project_file_the_version_is_that_of_the_installation(tmp_pa
     """As on a cluster, to which `submit` sends the sources alone."""
     for package in ("distributed", "jobs", "schemas"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    script = "from jobs.cli.checkout import idleak_version; print(idleak_version())"
+    script = "from schemas.version import idleak_version; print(idleak_version())"
 
     def run() -> str:
         command = [sys.executable, "-S", "-c", script]

@@ -58,6 +58,7 @@ from schemas.run.tables import Outcome, Role, Verdict
 from schemas.spec.audit import AuditSpec
 from schemas.spec.protection import AuthorisationSpec
 from schemas.spec.sweep import Sweep
+from schemas.version import idleak_version
 
 PACKAGES = (
     "faiss-cpu",
@@ -161,8 +162,10 @@ def _licenses(spec: AuditSpec) -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Version of Python and of every package that the numbers pass through."""
-    return {"python": platform.python_version()} | {name: package_version(name) for name in PACKAGES}
+    """Version of idleak, of Python and of every package that the numbers pass through."""
+    return {"idleak": idleak_version(), "python": platform.python_version()} | {
+        name: package_version(name) for name in PACKAGES
+    }
 
 
 def machine() -> dict[str, str]:
