@@ -24,6 +24,8 @@ CLAIMS = (
     "upper_bounds",
     "standing",
     "roles",
+    "adjusted",
+    "cleared",
     "nights",
     "exactness",
     "example",

@@ -11,24 +11,26 @@ from distributed.sampling.templates.text_tables import read_table
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
 from schemas.spec.audit import AuditSpec
-from schemas.spec.membership import QUALITY
+from schemas.spec.membership import BUILT_IN, QUALITY
 
 Attributes = dict[str, dict[str, str]]
 """Column -> person -> value."""
 
 
 def read_attributes(spec: AuditSpec) -> Attributes:
-    """Column -> pseudonym -> value, for the columns that `membership.strata` names besides `quality`.
+    """Column -> pseudonym -> value: those that `membership.strata` and `adjust` name, and all others.
 
-    From `gallery.attributes` and the lists of both sides. Raises SpecError for a column that none of them
-    has, or that two have.
+    From `gallery.attributes` and the lists of both sides. Raises SpecError for a column that is named and
+    that none of them has, or that two have.
     """
-    columns = [name for name in spec.membership.strata if name != QUALITY]
-    if not columns:
-        return {}
+    strata, adjust = spec.membership.strata, spec.membership.adjust
+    columns = [name for name in strata if name != QUALITY]
+    columns += [name for name in adjust if name not in BUILT_IN]
     in_file, listed = _of_file(spec), listed_attributes(spec)
     vault = Vault(spec.protection)
-    chosen = {name: _chosen(name, in_file, listed, spec) for name in columns}
+    chosen = {name: _chosen(name, in_file, listed, spec) for name in dict.fromkeys(columns)}
+    for name in sorted((in_file.keys() ^ listed.keys()) - set(columns)):
+        chosen[name] = in_file.get(name) or listed[name]
     return {
         name: {vault.identity_pseudonym(person): value or "unknown" for person, value in values.items()}
         for name, values in chosen.items()
@@ -81,5 +83,7 @@ def _chosen(
     if values is None:
         where = spec.gallery.attributes or "the lists of people"
         known = ", ".join(sorted({*in_file, *listed})) or "none"
-        raise SpecError(f"{where} has no column {name!r}; membership.strata needs it; there are: {known}")
+        raise SpecError(
+            f"{where} has no column {name!r}; membership.strata or adjust needs it; there are: {known}"
+        )
     return values

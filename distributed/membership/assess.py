@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distributed.gallery.enrolled import EnrolledGallery
+from distributed.membership.adjusted import Properties, adjusted
 from distributed.membership.assessment import Assessment, Population, Prefix, SettingScores
 from distributed.membership.comparison import compared_people, operating_points, twins_of
 from distributed.membership.detectability import Reach, reach_of, with_detectability
@@ -34,7 +35,6 @@ from distributed.statistics.people.population import (
     match_counts,
     match_rates,
 )
-from distributed.statistics.people.roles import RoleTest, role_test
 from distributed.statistics.people.transitivity import transitivity
 from distributed.statistics.similarity import Floats
 from schemas.errors import InvalidSamplesError
@@ -111,9 +111,14 @@ class _Comparison:
     people: Mapping[str, ComparedPeople]
     twins: Twins
     builders: Mapping[str, EvidenceBuilder]
+    properties: Properties
 
     def scores(self, partials: Mapping[str, Sequence[Partial]]) -> PersonScores:
-        """partials: recogniser -> of each level."""
+        """Adjusted, if the spec says so. partials: recogniser -> of each level."""
+        raw = self._raw_scores(partials)
+        return adjusted(raw, self.properties.adjustments(raw, self.spec.membership))
+
+    def _raw_scores(self, partials: Mapping[str, Sequence[Partial]]) -> PersonScores:
         return all_scores(self.evidences(partials), self.spec.membership.scores, self.frame)
 
     def evidences(self, partials: Mapping[str, Sequence[Partial]]) -> dict[str, list[Evidence]]:
@@ -141,7 +146,9 @@ class _Comparison:
         plantings: Mapping[str, Plantings],
     ) -> Reach:
         thresholds = {name: people.thresholds for name, people in self.people.items()}
-        return reach_of(self.frame, judgements, self.evidences(partials), thresholds, plantings)
+        raw = self._raw_scores(partials)
+        adjustments = self.properties.adjustments(raw, self.spec.membership)
+        return reach_of(self.frame, judgements, self.evidences(partials), thresholds, plantings, adjustments)
 
 
 def assess(
@@ -171,7 +178,8 @@ def assess(
         name: EvidenceBuilder.of(frame, compared, membership, references.get(name, ()))
         for name, compared in people.items()
     }
-    comparison = _Comparison(spec, frame, people, known_twins, builders)
+    properties = Properties.of(frame, people, attributes)
+    comparison = _Comparison(spec, frame, people, known_twins, builders, properties)
     scores, prefixes = _prefix_scores(comparison, by_cut, cuts)
     judgements = judge(frame, scores, membership, tails=diagnostics.tails, set_test=diagnostics.set_test)
     judgements = [with_lookalikes(frame, judgement, partials) for judgement in judgements]
@@ -197,7 +205,7 @@ def assess(
         population=_population(gallery, samples) if diagnostics.population else None,
         prefixes=prefixes,
         drifts=_drifts(frame),
-        roles=_role_test(frame, people) if diagnostics.roles else None,
+        roles=properties.role_test(frame) if diagnostics.roles else None,
         samples=samples,
         settings=list(_settings(comparison, passes)),
     )
@@ -321,17 +329,6 @@ def _population(gallery: EnrolledGallery, samples: Mapping[str, SampleTemplates]
     crowds = densest_clusters(templates, samples[recognizer].sample_id[first], rates.threshold)
     transitive = transitivity(templates, counts, rates)
     return Population(recognizer, identities_of(counts, rates), transitive, crowds)
-
-
-def _role_test(frame: Frame, people: Mapping[str, ComparedPeople]) -> RoleTest | None:
-    """By the first recogniser's templates of the fewest photos; within strata."""
-    names = sorted({group.stratum for group in frame.groups})
-    stratum = np.full(len(frame.gallery.names), -1, dtype=np.int64)
-    for group in frame.groups:
-        stratum[group.candidates] = stratum[group.cohort] = names.index(group.stratum)
-    judged = np.flatnonzero(stratum >= 0)
-    is_candidate = np.isin(judged, frame.candidates)
-    return role_test(next(iter(people.values())).levels[0][judged], is_candidate, stratum[judged])
 
 
 def _drifts(frame: Frame) -> list[Drift]:

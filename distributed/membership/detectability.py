@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from distributed.membership.adjusted import Adjustments
 from distributed.membership.frame import Frame
 from distributed.membership.judgement import Judgement
 from distributed.membership.planted.groups import Plantings
@@ -16,6 +17,7 @@ from distributed.membership.scores import Evidence
 from distributed.membership.verdicts import Decision, Detectable
 from distributed.statistics.allowance import Allowance
 from distributed.statistics.flagging import flagging_p_values
+from distributed.statistics.people.covariates import Adjustment
 from distributed.statistics.power import (
     DETECTION_POWER,
     LEAST_PEOPLE,
@@ -64,8 +66,10 @@ def reach_of(
     evidences: Mapping[str, Sequence[Evidence]],
     thresholds: Mapping[str, Sequence[float | None]],
     plantings: Mapping[str, Plantings],
+    adjustments: Adjustments,
 ) -> dict[tuple[str, str], list[GroupReach]]:
-    """By recogniser: evidences and thresholds of each level, plantings of each group."""
+    """By recogniser: evidences and thresholds of each level, plantings of each group; by score: what is
+    expected of people at each level, if scores are adjusted."""
     return {
         (judgement.recognizer, judgement.score_name): [
             _group_reach(
@@ -75,6 +79,7 @@ def reach_of(
                 evidences[judgement.recognizer],
                 thresholds[judgement.recognizer],
                 plantings[judgement.recognizer],
+                adjustments.get((judgement.recognizer, judgement.score_name), ()),
             )
             for index in range(len(frame.groups))
         ]
@@ -90,12 +95,16 @@ def _group_reach(
     evidences: Sequence[Evidence],
     thresholds: Sequence[float | None],
     planting: Plantings,
+    adjustments: Sequence[Adjustment],
 ) -> GroupReach:
     level = frame.level_of(frame.groups[index])
     evidence, (groups, likeness) = evidences[level], planting
     made, cohort = groups[index], judgement.calibrated.cohort[index]
     own = cohort[np.searchsorted(frame.groups[index].cohort, made.person)]
     scores = planted_scores(evidence, made, judgement.score_name, thresholds[level])
+    if adjustments:
+        expected, spread = adjustments[level].expected, adjustments[level].spread
+        scores = (scores - expected[made.person, None, None]) / spread[made.person, None, None]
     return GroupReach(evidence.partial.samples, cohort, own, scores, likeness)
 
 

@@ -1,4 +1,4 @@
-"""What the reduce writes: neighbours, scores and over-representation as tables."""
+"""What the reduce writes: neighbours, scores, over-representation and settings of a sweep as tables."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from distributed.gallery.enrolled import EnrolledGallery
+from distributed.membership.assessment import Assessment, SettingScores
 from distributed.membership.frame import Floats, Frame, Integers
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
 from distributed.membership.planted.ceiling import Ceiling
 from distributed.reduce.partial import EDGES, Partial
 from distributed.statistics.calibration import cohort_p_values
-from schemas.run.tables import NEIGHBOURS_SCHEMA, OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA, Role
+from schemas.run.tables import (
+    NEIGHBOURS_SCHEMA,
+    OVER_REPRESENTATION_SCHEMA,
+    SCORES_SCHEMA,
+    Role,
+    factor_column,
+    settings_schema,
+)
+from schemas.spec.generators.base import FactorValue, Setting
+from schemas.spec.sweep import Sweep
 
 
 def neighbours_table(frame: Frame, partials: Mapping[str, Sequence[Partial]]) -> pa.Table:
@@ -172,3 +182,37 @@ def _hits_of(frame: Frame, hits: HitCounts, at_most: Floats) -> pa.Table:
         _nullable(hits.least_times),
     ]
     return pa.Table.from_arrays(columns, schema=OVER_REPRESENTATION_SCHEMA)
+
+
+def settings_table(factors: Mapping[str, Sequence[FactorValue]], assessment: Assessment) -> pa.Table:
+    """One row per setting × candidate × recogniser × score."""
+    schema, settings = settings_schema(factors), Sweep(factors).settings
+    gallery = assessment.gallery
+    names = [gallery.names[candidate] for candidate in assessment.frame.candidates]
+    return pa.concat_tables(
+        [
+            pa.table(_setting_columns(setting, settings[setting.setting], names), schema=schema)
+            for setting in assessment.settings
+        ]
+    )
+
+
+def _setting_columns(
+    setting_scores: SettingScores, setting: Setting, names: Sequence[str]
+) -> dict[str, pa.Array]:
+    n = len(names)
+    constants: dict[str, FactorValue] = {
+        "setting": setting_scores.setting,
+        "recognizer": setting_scores.recognizer,
+        "score_name": setting_scores.score_name,
+        "samples": setting_scores.samples,
+    }
+    constants |= {factor_column(name): value for name, value in setting.items()}
+    columns = {name: pa.array([value] * n) for name, value in constants.items()}
+    return columns | {
+        "identity": pa.array(names),
+        "score": pa.array(setting_scores.calibrated.score),
+        "p_value": pa.array(setting_scores.calibrated.p_value),
+        "q_value": pa.array([decision.q_value for decision in setting_scores.decisions], pa.float64()),
+        "verdict": pa.array([str(decision.verdict) for decision in setting_scores.decisions]),
+    }

@@ -11,8 +11,12 @@ from distributed.gallery.names import read_names
 from distributed.gallery.source import gallery_source
 from distributed.membership.assess import assess
 from distributed.membership.assessment import Assessment
-from distributed.membership.score_tables import neighbours_table, over_representation_table, scores_table
-from distributed.membership.settings_table import settings_table
+from distributed.membership.score_tables import (
+    neighbours_table,
+    over_representation_table,
+    scores_table,
+    settings_table,
+)
 from distributed.stages.enroll import Enrolment, enrolment_of
 from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
 from distributed.stages.passes import Passes

@@ -16,6 +16,8 @@ Shown = Callable[[str], str]
 
 PSEUDONYM = re.compile(r"[0-9a-f]{32}")
 PSEUDONYM_SHOWN = 12
+LEAST_EXPLAINED = 0.01
+MOST_NAMED = 3
 
 
 def as_stored(identity: str) -> str:
@@ -57,8 +59,18 @@ def roles_text(test: RoleTestResult) -> str:
     return (
         "candidates and cohort are told apart by their templates alone, by a linear classifier (AUC "
         f"{test.auc:.2f} where 0.50 is chance, p {test.p_value:.2g}): they are not exchangeable people, and "
-        "the p-values and error rates hold only if they are; match the cohort, or use strata"
+        f"the p-values and error rates hold only if they are{_separated(test)}; match the cohort, or use "
+        "membership.strata or membership.adjust"
     )
+
+
+def _separated(test: RoleTestResult) -> str:
+    """What separates the sides, of what is known of people."""
+    known = [(name, part) for name, part in test.separators.items() if part >= LEAST_EXPLAINED]
+    if not known:
+        return ""
+    names = ", ".join(f"{printable(name)} ({share(part)})" for name, part in known[:MOST_NAMED])
+    return f"; of what the classifier sees, these explain so much: {names}"
 
 
 def placebo_text(placebo: PlaceboResult) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from schemas.frozen import Record
 
 
@@ -25,6 +27,9 @@ class RoleTestResult(Record):
     auc: float
     p_value: float
     warns: bool
+    separators: dict[str, float] = Field(
+        {}, description="property of people -> the share of the classifier's predictions that it explains"
+    )
 
 
 class PlaceboResult(Record):

@@ -14,7 +14,7 @@ from schemas.spec.gallery import GallerySpec
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.generators.http import HttpGenerator
 from schemas.spec.locations import Location, locations_by_key
-from schemas.spec.membership import QUALITY, MembershipSpec
+from schemas.spec.membership import BUILT_IN, QUALITY, MembershipSpec
 from schemas.spec.protection import AuthorisationSpec, ProtectionSpec
 from schemas.spec.resources import Auto, LimitsSpec, ResourcesSpec
 
@@ -102,8 +102,9 @@ class AuditSpec(Frozen):
         if from_photos and self.gallery.detector and self.faces.detector is None:
             raise ValueError("gallery.detector is true, so faces.detector must be given")
         listed = any(side.has_attributes for side in self.gallery.sides)
-        if set(self.membership.strata) - {QUALITY} and self.gallery.attributes is None and not listed:
-            raise ValueError("membership.strata names columns, so gallery.attributes must be given")
+        columns = (set(self.membership.strata) - {QUALITY}) | (set(self.membership.adjust) - BUILT_IN)
+        if columns and self.gallery.attributes is None and not listed:
+            raise ValueError("membership.strata or adjust names columns, so gallery.attributes must be given")
         if isinstance(self.generator, HttpGenerator) and self.shard_size != "auto":
             least = math.ceil(self.shard_size / self.generator.batch) / self.generator.rate
             if least > self.limits.shard_seconds / 2:

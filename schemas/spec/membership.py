@@ -22,6 +22,10 @@ ScoreName = Literal[
 RETIRED_SCORES = frozenset({"cohort_norm", "z_norm", "t_norm", "s_norm"})
 """Of version 0.1: runs of that time are still read, and nothing is scored by them any more."""
 QUALITY = "quality"
+PHOTOS = "photos"
+TEMPLATES = "templates"
+BUILT_IN = frozenset({QUALITY, PHOTOS, TEMPLATES})
+"""What `adjust` takes beside columns of attributes."""
 Auto = Literal["auto"]
 
 
@@ -72,6 +76,11 @@ class MembershipSpec(Frozen):
     )
     least_stratum: int = Field(
         100, ge=1, description="strata with fewer cohort identities are merged with others"
+    )
+    adjust: tuple[str, ...] = Field(
+        (),
+        description="hold scores against what these lead one to expect: columns of `gallery.attributes`, "
+        "`quality`, `photos` (how many) or `templates`; where candidates and cohort differ in them",
     )
     reference: Location | None = Field(
         None,

@@ -14,7 +14,9 @@ PLACEBO_LEVEL = 0.05
 def roles_result(test: RoleTest | None) -> RoleTestResult | None:
     if test is None:
         return None
-    return RoleTestResult(auc=test.auc, p_value=test.p_value, warns=test.p_value < WARN_BELOW)
+    return RoleTestResult(
+        auc=test.auc, p_value=test.p_value, warns=test.p_value < WARN_BELOW, separators=dict(test.separators)
+    )
 
 
 def placebo_result(spec: AuditSpec, outcome: PlaceboOutcome | None) -> PlaceboResult | None:

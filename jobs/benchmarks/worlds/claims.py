@@ -9,11 +9,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from jobs.benchmarks.worlds.counts import hit_intervals, identity_counts
-from jobs.benchmarks.worlds.exchangeability import roles
+from jobs.benchmarks.worlds.exchangeability import adjusted, roles
 from jobs.benchmarks.worlds.false_flags import false_discoveries, null_p_values, null_worlds
 from jobs.benchmarks.worlds.measures import Bench, Found, Row
 from jobs.benchmarks.worlds.repeats import exactness, nights
-from jobs.benchmarks.worlds.silence import sensitivity, upper_bounds
+from jobs.benchmarks.worlds.silence import cleared, sensitivity, upper_bounds
 from jobs.benchmarks.worlds.standing import standing
 from jobs.benchmarks.worlds.strength import example, power
 from jobs.cli.exit_codes import ExitCode
@@ -64,6 +64,8 @@ CLAIMS: dict[str, Callable[[Bench], Found]] = {
     "upper_bounds": upper_bounds,
     "standing": standing,
     "roles": roles,
+    "adjusted": adjusted,
+    "cleared": cleared,
     "nights": nights,
     "exactness": exactness,
     "example": example,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from distributed.membership.verdicts import Detectable
 from distributed.statistics.power import DETECTION_POWER
@@ -22,6 +23,7 @@ KINDS = {
 }
 LEAKED = 8
 LEAKED_WORLDS = 60
+CLEARED_WORLDS = 40
 LIKENESSES = (0.6, 0.8, 1.0)
 
 
@@ -114,6 +116,44 @@ def upper_bounds(bench: Bench) -> Found:
             )
         rows.append(_nobody(bench, kind, 140 + place))
     return Found(rows, lambda axes: _draw(axes, shares))
+
+
+def cleared(bench: Bench) -> Found:
+    """Leaked people who are cleared at their own share, and how far people are cleared where nobody leaks."""
+    rows, shares, count = [], dict[str, Share](), bench.share(CLEARED_WORLDS)
+    for place, (name, world) in enumerate(KINDS.items()):
+        kind, rate = _Kind(name, world), 0.003
+        leaky = replace(world, leaked=LEAKED, rate=rate)
+        false, rates = 0, list[float]()
+        for judged in bench.judged(leaky, count, 180 + place, **kind.membership):
+            at = _cleared(judged) <= rate
+            false += int((at & judged.leaked()).sum())
+            rates.append(float((at & judged.leaked()).sum() / max(1, at.sum())))
+        silent = np.concatenate(
+            [
+                _cleared(judged)
+                for judged in bench.judged(kind.world, bench.share(10), 190 + place, **kind.membership)
+            ]
+        )
+        share, mean = Share(false, LEAKED * count), Mean.of(rates)
+        shares[name] = share
+        rows.append(
+            Row(
+                f"8 of 40 people in {100 * rate:g} % of samples, cleared at that share, {name}",
+                "each with a chance of at most 5 %, and at most 5 % of those who are cleared",
+                f"{share} of people; {100 * mean.value:.1f} % of the cleared; where nobody leaks, half "
+                f"of the people are cleared at {1e6 * np.median(silent):,.0f} of a million or less",
+                count,
+                share.interval[0] <= 0.05 and share.value <= 0.05 + ROOM and mean.value <= 0.05,
+            )
+        )
+    return Found(rows, lambda axes: _draw(axes, shares))
+
+
+def _cleared(judged: JudgedWorld) -> NDArray[np.float64]:
+    """Of each candidate; infinite for those who are cleared at no share."""
+    shares = [decision.cleared_at for decision in judged.judgements[0].decisions]
+    return np.array([np.inf if share is None else share for share in shares])
 
 
 def _nobody(bench: Bench, kind: _Kind, salt: int) -> Row:

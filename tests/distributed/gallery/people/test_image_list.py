@@ -124,5 +124,7 @@ def test_strata_may_be_columns_of_lists(small_world: SmallWorld) -> None:
         "\n".join(["image,identity,group", *rows]).replace(",a", ",c")
     )
     assert digest_attributes(spec) != before is not None
-    with pytest.raises(SpecError, match=r"has no column 'age'; membership.strata needs it; there are: group"):
+    with pytest.raises(
+        SpecError, match=r"has no column 'age'; membership.strata or adjust needs it; there are: group"
+    ):
         read_attributes(small_world.spec(gallery=gallery, membership={"strata": ["age"]}))
