@@ -20,8 +20,11 @@ from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from jobs.pages.explorer.faces import faces_of
+from jobs.pages.explorer.judge import Judge
 from jobs.pages.explorer.question import IdentityQuestion
+from jobs.pages.explorer.tables import Explorer
 from jobs.pages.report.faces import NO_PHOTO
+from schemas.errors import UsageError
 from tests.support.exploring import served, visitor
 from tests.support.people import pseudonym
 from tests.support.small_world import SmallWorld, file_bytes
@@ -88,6 +91,10 @@ def test_samples_that_are_templates_give_the_verdicts_of_their_images(
         page = client.get(IdentityQuestion(id=person).link()).text
     assert "The samples were given as templates: none can be shown." in page
     assert "/photo.png" in page and "/sample.png" not in page
+    explorer = Explorer(store)
+    with pytest.raises(UsageError, match="there is nothing to judge"):
+        Judge(store, explorer, "a reviewer", 1)
+    explorer.close()
 
 
 def test_an_audit_of_templates_alone(finished_world: SmallWorld, in_process: None) -> None:

@@ -37,7 +37,12 @@ class Judge:
     """May be asked by several threads."""
 
     def __init__(self, store: RunStore, explorer: Explorer, reviewer: str, pairs: int) -> None:
-        """Raises UsageError if nobody in the run has both photos and samples."""
+        """Raises UsageError if nobody in the run has both photos and samples, or no sample can be shown."""
+        if explorer.results.spec["generator"]["kind"] == "templates":
+            raise UsageError(
+                f"{store.location}: its samples were given as templates and cannot be shown: there is "
+                "nothing to judge"
+            )
         self._store, self._explorer, self.reviewer = store, explorer, reviewer
         self._pairs: Sequence[JudgedPair] = draw_pairs(explorer, pairs)
         self._writing = threading.Lock()
