@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import det_curve
 
+from distributed.statistics.people.separation import clopper_pearson
 from distributed.statistics.similarity import Floats, Integers
 
 CONFIDENCE = 0.95
@@ -20,7 +21,7 @@ COUNTS_AT_ONCE = 2**18  # resampled identities whose arrays stay in a core's cac
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its bootstrap percentile interval of CONFIDENCE."""
+    """A value and its interval of CONFIDENCE."""
 
     value: float
     low: float
@@ -29,11 +30,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class TprAtFpr:
-    """The largest TPR with FPR <= bound. Not resolved: one non-member is more than the bound, so FPR is 0."""
+    """The largest TPR with FPR <= bound. tpr: None if one non-member is more than the bound, so that
+    non-members do not resolve it: it takes `non_members_needed`."""
 
     bound: float
-    tpr: Estimate
-    resolved: bool
+    tpr: Estimate | None
+
+    @property
+    def resolved(self) -> bool:
+        return self.tpr is not None
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,10 @@ def evaluate(scores: Floats, member: NDArray[np.bool_], *, seed: int, resamples:
     """Evaluate scores (m,) of m identities with the truth member, bool (m,), for the bounds FPR_BOUNDS.
 
     Intervals resample identities, the unit of an audit, with replacement: members among members and
-    non-members among non-members, because how many of each there are is set by who made the labels. A score
-    of low FPR rests on few non-members, and its interval is rough. The same seed gives the same result.
+    non-members among non-members, because how many of each there are is set by who made the labels. The same
+    seed gives the same result. Where all members stand above all non-members, or all below, every resample
+    is alike, and intervals are the exact ones of `least_auc`. That of a TPR covers Clopper and Pearson's of
+    as many of the members, too.
     TPR at low FPR: Carlini et al. 2022, Membership Inference Attacks From First Principles, arXiv 2112.03570.
     EER, the equal error rate: the operating points of all thresholds are joined by straight lines, and the
     EER is where FPR (FMR in ISO/IEC 19795-1) equals FNR (FNMR) on them. DET: det_curve of scikit-learn;
@@ -79,16 +86,55 @@ def evaluate(scores: Floats, member: NDArray[np.bool_], *, seed: int, resamples:
     spread = [_figures(scores, member, counts) for counts in _resample(member, seed, resamples)]
     low, high = np.quantile(np.concatenate(spread), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     area, precision, eer, *tprs = (Estimate(*map(float, each)) for each in zip(value, low, high, strict=True))
-    at_fpr = zip(FPR_BOUNDS, tprs, strict=True)
-    return Evaluation(
-        members,
-        non_members,
-        area,
-        precision,
-        eer,
-        tuple(TprAtFpr(bound, tpr, 1 / non_members <= bound) for bound, tpr in at_fpr),
-        _det(scores, member),
+    inside, outside = scores[member], scores[~member]
+    least = least_auc(members, non_members)
+    if inside.max() < outside.min():
+        area, eer = Estimate(0.0, 0.0, 1 - least), Estimate(1.0, least, 1.0)
+    if inside.min() > outside.max():
+        area, eer = Estimate(1.0, least, 1.0), Estimate(0.0, 0.0, 1 - least)
+        precision = Estimate(1.0, _least_precision(1 - least, members, non_members), 1.0)
+    at_fpr = tuple(
+        TprAtFpr(bound, _of_a_rate(tpr, members) if non_members >= non_members_needed(bound) else None)
+        for bound, tpr in zip(FPR_BOUNDS, tprs, strict=True)
     )
+    return Evaluation(members, non_members, area, precision, eer, at_fpr, _det(scores, member))
+
+
+def non_members_needed(bound: float) -> int:
+    """The fewest of whom one is no more than the bound of the FPR."""
+    return int(np.ceil(round(1 / bound, 9)))
+
+
+def least_auc(members: int, non_members: int) -> float:
+    """The lower limit of the AUC if all members stand above all non-members; without any assumption.
+
+    Members and non-members make min(members, non_members) pairs that share nobody, each in order with the
+    chance AUC, so all of them are with that chance to this power: Clopper and Pearson's limit for so many of
+    so many (Hoeffding 1963, J. Am. Stat. Assoc. 58, section 5, bounds a U-statistic by such pairs, with the
+    same limit). It limits 1 - EER too: where FNR and FPR are e, all are in order only if no member is below
+    that threshold or no non-member above, of which the chance is at most 2 (1 - e)^min.
+    """
+    return float(((1 - CONFIDENCE) / 2) ** (1 / min(members, non_members)))
+
+
+def _least_precision(eer: float, members: int, non_members: int) -> float:
+    """The least average precision with an equal error rate of at most `eer`, at the labels' own mixture.
+
+    The precision at the TPR t is t / (t + o FPR), o non-members a member; the FPR is at most eer for t up to
+    1 - eer, and at most 1 beyond. This is the integral of that over t.
+    """
+    odds = non_members / members
+
+    def area(upto: float, fpr: float) -> float:
+        return upto - odds * fpr * float(np.log1p(upto / (odds * fpr)))
+
+    return area(1 - eer, eer) + area(1.0, 1.0) - area(1 - eer, 1.0)
+
+
+def _of_a_rate(tpr: Estimate, members: int) -> Estimate:
+    """With the exact interval at its threshold too: a bootstrap of few members is shorter, or a point."""
+    low, high = clopper_pearson(tpr.value, members)
+    return Estimate(tpr.value, min(tpr.low, low), max(tpr.high, high))
 
 
 def _resample(member: NDArray[np.bool_], seed: int, resamples: int) -> Iterator[Integers]:

@@ -98,7 +98,7 @@ class PowerResult(Record):
 
 
 class Interval(Record):
-    """A value with its 95 % identity-bootstrap interval."""
+    """A value with its 95 % interval: see docs/method.md for how each is found."""
 
     value: float
     low: float
@@ -106,10 +106,12 @@ class Interval(Record):
 
 
 class TprAtFprResult(Record):
-    """The largest TPR with FPR at most `fpr`. Not resolved: one non-member is more, so that FPR is 0."""
+    """The largest TPR with FPR at most `fpr`. Not resolved: there are fewer than 1 / `fpr` non-members."""
 
     fpr: float
-    tpr: Interval
+    tpr: Interval | None = Field(
+        description="null if not resolved; version 0.1 gave the TPR without any false positive there"
+    )
     resolved: bool
 
 

@@ -38,7 +38,7 @@ def evaluation_of(
         average_precision=interval(evaluation.average_precision),
         equal_error_rate=interval(evaluation.eer),
         tpr_at_fpr=[
-            TprAtFprResult(fpr=point.bound, tpr=interval(point.tpr), resolved=point.resolved)
+            TprAtFprResult(fpr=point.bound, tpr=point.tpr and interval(point.tpr), resolved=point.resolved)
             for point in evaluation.tpr_at_fpr
         ],
         det_fpr=list(evaluation.det.fpr),

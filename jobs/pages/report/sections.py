@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from distributed.statistics.evaluation import non_members_needed
 from jobs.cli.display import Shown, between, people_made
 from jobs.cli.statements import power_condition
 from jobs.pages.figure_files import FigureFile
@@ -112,7 +113,7 @@ def _labels(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
     table = Table(
         ("score", "recogniser", "ROC AUC", "average precision", "equal error rate", *bounds),
         [[score.score_name, score.recognizer, *_evaluation_cells(each)] for score, each in evaluations],
-        f"With 95{PERCENT} intervals over identities. *: too few labels for so low a rate.",
+        f"With 95{PERCENT} intervals over identities.{_unresolved(evaluation)}",
     )
     text = [
         f"The truth was given for {people(evaluation.members + evaluation.non_members)}, "
@@ -125,7 +126,19 @@ def _evaluation_cells(evaluation: EvaluationResult) -> Iterator[str]:
     for interval in (evaluation.roc_auc, evaluation.average_precision, evaluation.equal_error_rate):
         yield between(interval, "{:.3f}".format)
     for each in evaluation.tpr_at_fpr:
-        yield between(each.tpr, "{:.2f}".format) + ("" if each.resolved else " *")
+        resolved = each.tpr if each.resolved else None
+        yield "refused" if resolved is None else between(resolved, "{:.2f}".format)
+
+
+def _unresolved(evaluation: EvaluationResult) -> str:
+    """Why some rates are refused, if any are."""
+    rates = [each.fpr for each in evaluation.tpr_at_fpr if not each.resolved]
+    if not rates:
+        return ""
+    return (
+        f" A TPR at {share(max(rates))} FPR takes {non_members_needed(max(rates)):,} or more people "
+        f"labelled as no members, and there are {evaluation.non_members:,}: refused."
+    )
 
 
 def _agreement(run: FinishedRun, pictures: Sequence[Picture]) -> Section:

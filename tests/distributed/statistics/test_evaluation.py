@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest, norm
 from sklearn.metrics import average_precision_score, det_curve, roc_auc_score, roc_curve
 
 from distributed.statistics import evaluation
-from distributed.statistics.evaluation import DET_POINTS, Estimate, evaluate
+from distributed.statistics.evaluation import DET_POINTS, evaluate
 from distributed.statistics.similarity import Floats
 
 CASES = st.lists(st.tuples(st.integers(0, 6).map(float), st.booleans()), min_size=2, max_size=30).filter(
@@ -26,16 +27,44 @@ def labelled(
 def test_perfect_scores_are_perfect() -> None:
     scores, member = labelled(2000, 100.0)
     result = evaluate(scores, member, seed=0, resamples=20)
-    perfect = Estimate(1.0, 1.0, 1.0)
     assert (result.members, result.non_members) == (1000, 1000)
-    assert result.auc == result.average_precision == perfect
-    assert result.eer == Estimate(0.0, 0.0, 0.0)
     assert result.det == evaluation.Det((0.0,), (0.0,))
-    assert [(at.bound, at.tpr, at.resolved) for at in result.tpr_at_fpr] == [
-        (0.01, perfect, True),
-        (0.001, perfect, True),
-        (0.0001, perfect, False),
+    least = binomtest(1000, 1000).proportion_ci(0.95, method="exact").low
+    assert (result.auc.value, result.auc.high) == (1.0, 1.0) and np.isclose(result.auc.low, least)
+    assert (result.eer.value, result.eer.low) == (0.0, 0.0) and np.isclose(result.eer.high, 1 - least)
+    assert result.average_precision.high == 1.0 and 0.9 < result.average_precision.low < 1
+    assert [(at.bound, at.resolved) for at in result.tpr_at_fpr] == [
+        (0.01, True),
+        (0.001, True),
+        (1e-4, False),
     ]
+    first = result.tpr_at_fpr[0].tpr
+    assert first is not None and (first.value, first.high) == (1.0, 1.0) and np.isclose(first.low, least)
+
+
+def test_ten_above_ten_prove_little() -> None:
+    """Of two normal distributions whose AUC is the lower limit, so many are never more often in order."""
+    member = np.arange(20) < 10
+    perfect = evaluate(np.where(member, 2.0, 1.0) + np.arange(20) / 100, member, seed=0, resamples=5)
+    assert np.isclose(perfect.auc.low, 0.025**0.1)
+    reversed_ = evaluate(np.where(member, 1.0, 2.0), member, seed=0, resamples=5)
+    assert np.allclose((reversed_.auc.low, reversed_.auc.high), (0.0, 1 - 0.025**0.1))
+    assert reversed_.eer.low == perfect.auc.low and reversed_.eer.high == 1.0
+    random = np.random.default_rng(0)
+    shift = 2**0.5 * norm.ppf(perfect.auc.low)
+    rows = random.standard_normal((4000, 20)) + shift * member
+    assert (rows[:, :10].min(axis=1) > rows[:, 10:].max(axis=1)).mean() < 0.025
+
+
+def test_the_least_average_precision_is_that_of_the_worst_curve() -> None:
+    """The area under precision by recall, where the FPR is the bound's everywhere."""
+    tpr = (np.arange(200_000) + 0.5) / 200_000
+    eer = 1 - evaluation.least_auc(16, 24)
+    fpr = np.where(tpr <= 1 - eer, eer, 1.0)
+    worst = (16 * tpr / (16 * tpr + 24 * fpr)).mean()
+    member = np.arange(40) < 16
+    result = evaluate(member.astype(np.float64), member, seed=0, resamples=5)
+    assert result.average_precision.low == pytest.approx(worst, abs=1e-4)
 
 
 def test_values_equal_scikit_learn() -> None:
@@ -57,15 +86,25 @@ def test_tpr_at_fpr_equals_its_definition_with_ties() -> None:
             for threshold in [*np.unique(scores), np.inf]
             if (scores[~member] >= threshold).mean() <= at.bound
         ]
-        assert at.tpr.value == max(allowed)
+        assert (at.tpr is None) == (at.bound < 1 / 400)
+        assert at.tpr is None or at.tpr.value == max(allowed)
 
 
-def test_a_rate_that_too_few_non_members_cannot_resolve_is_marked() -> None:
+def test_a_rate_that_too_few_non_members_cannot_resolve_is_refused() -> None:
     scores, member = labelled(200, 1.0)
     result = evaluate(scores, member, seed=0, resamples=5)
-    assert [at.resolved for at in result.tpr_at_fpr] == [True, False, False]
-    for at in result.tpr_at_fpr[1:]:
-        assert at.tpr.value == (scores[member] > scores[~member].max()).mean()
+    assert [at.tpr is None for at in result.tpr_at_fpr] == [False, True, True]
+    scores, member = labelled(198, 1.0)
+    assert not any(at.resolved for at in evaluate(scores, member, seed=0, resamples=5).tpr_at_fpr)
+
+
+def test_the_interval_of_a_rate_is_no_shorter_than_the_exact_one() -> None:
+    scores, member = labelled(200, 0.0)
+    scores[member] = np.where(np.arange(100) < 3, 9.0, -9.0)
+    tpr = evaluate(scores, member, seed=0, resamples=50).tpr_at_fpr[0].tpr
+    exact = binomtest(3, 100).proportion_ci(0.95, method="exact")
+    assert tpr is not None and tpr.value == 0.03
+    assert tpr.low <= exact.low + 1e-9 and tpr.high >= exact.high - 1e-9
 
 
 def crossing(scores: Floats, member: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> float:

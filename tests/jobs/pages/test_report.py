@@ -229,6 +229,8 @@ def test_people_are_shown_by_the_beginning_of_their_pseudonym_or_by_name(finishe
 
 def test_figures_that_a_run_no_longer_has_go(finished_world: SmallWorld) -> None:
     write_report(RunStore(str(finished_world.run)))
+    refused = f"100 or more people labelled as no members, and there are {CANDIDATES - MEMBERS}: refused"
+    assert refused in Page(html_of(finished_world)).text
     scores = read_results(RunStore(str(finished_world.run))).scores
     change_results(finished_world, scores=[score.model_copy(update={"evaluation": None}) for score in scores])
     write_report(RunStore(str(finished_world.run)))
