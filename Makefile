@@ -12,12 +12,17 @@ TOOLS := $(TOOLS_VENV)/bin
 READY := $(VENV)/.ready-$(if $(filter gpu,$(LOCK)),gpu,cpu)
 OVERLAPPING := opencv-python opencv-python-headless onnxruntime onnxruntime-gpu faiss-cpu faiss-gpu
 
-.PHONY: demo test soak check docs install gpu lock sbom vulnerabilities clean
+.PHONY: demo seed test soak check docs install gpu lock sbom vulnerabilities clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo/gallery.py examples/demo/gallery
 	$(BIN)/idleak audit examples/demo/audit.yaml
 	$(BIN)/idleak report --with-faces runs/demo
+
+# Three claims in miniature, by 50 small generators: hours on one core, and it goes on where it was stopped.
+seed: $(READY)
+	PYTHONPATH=examples/demo OMP_NUM_THREADS=1 $(BIN)/python examples/seed/protocol.py
+	PYTHONPATH=examples/demo $(BIN)/python examples/seed/claims.py --figure build/seed/claims.png
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -200,6 +200,22 @@ def roles(spec: Path, *, draws: int, samples: tuple[int, ...], output: Path | No
     return guarded(lambda: bench_roles(load_spec(spec), draws, samples, output, words))
 
 
+@command.command(
+    "copies",
+    cls=StrictCommand,
+    help="near-copies of photos, planted, and told from other photos of the person",
+    epilog="No run is needed: photos of the spec's cohort, and 16 samples.",
+)
+@spec_argument
+@click.option("--people", type=POSITIVE, default=200, help="of the cohort, at most")
+@click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
+def copies(spec: Path, *, people: int, output: Path | None) -> int:
+    from jobs.benchmarks.copies import bench_copies
+
+    words = given_words()
+    return guarded(lambda: bench_copies(load_spec(spec), people, output, words))
+
+
 @command.command("encryption", cls=StrictCommand, help="what encrypted templates cost, written and read")
 @spec_argument
 @click.option("--images", type=POSITIVE, default=2000, help="samples of one repeat")

@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import copy
 import time
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -32,19 +34,31 @@ PENALTY, PENALTY_EVERY = 0.2, 8
 AVERAGE_KEEPS = 0.995
 
 
+@dataclass(frozen=True)
+class Widths:
+    """Channels of the generator, from 4 × 4 pixels on, and of the discriminator, from 16 × 16 on."""
+
+    generator: tuple[int, ...] = (128, 96, 64, 48)
+    critic: tuple[int, ...] = (48, 96, 160)
+
+
+DEMO = Widths()
+
+
 class Generator(nn.Module):
     """N × 64 standard normal latents to N × 3 × 32 × 32 images in [-1, 1]."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Widths = DEMO) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Linear(LATENT, 128 * 16), nn.BatchNorm1d(128 * 16), nn.ReLU())
-        self.body = nn.Sequential(
-            enlarge(128, 96), enlarge(96, 64), enlarge(64, 48), nn.Conv2d(48, 3, 3, 1, 1), nn.Tanh()
-        )
+        self.first, last = widths.generator[0], widths.generator[-1]
+        flat = self.first * 16
+        self.stem = nn.Sequential(nn.Linear(LATENT, flat), nn.BatchNorm1d(flat), nn.ReLU())
+        grown = [enlarge(inputs, outputs) for inputs, outputs in pairwise(widths.generator)]
+        self.body = nn.Sequential(*grown, nn.Conv2d(last, 3, 3, 1, 1), nn.Tanh())
 
     def forward(self, latents: Tensor) -> Tensor:
         """See the class."""
-        images: Tensor = self.body(self.stem(latents).view(-1, 128, 4, 4))
+        images: Tensor = self.body(self.stem(latents).view(-1, self.first, 4, 4))
         return images
 
 
@@ -55,21 +69,21 @@ def enlarge(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-def discriminator() -> nn.Sequential:
+def discriminator(widths: Widths = DEMO) -> nn.Sequential:
     """N × 3 × 32 × 32 to N × 1; large = real."""
     layers: list[nn.Module] = []
-    for inputs, outputs in ((3, 48), (48, 96), (96, 160)):
+    for inputs, outputs in pairwise((3, *widths.critic)):
         layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(160 * 16, 1))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths.critic[-1] * 16, 1))
 
 
 class Trainer:
     """Both networks, their optimisers, and the average that is exported."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Widths = DEMO) -> None:
         # torch documents `to(memory_format=…)`; its stubs of Module.to leave it out.
-        self.generator = Generator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.critic = discriminator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator = Generator(widths).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.critic = discriminator(widths).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: Generator = copy.deepcopy(self.generator).requires_grad_(False)
         self.generator_steps = torch.optim.Adam(self.generator.parameters(), RATE, betas=BETAS)
         self.critic_steps = torch.optim.Adam(self.critic.parameters(), RATE, betas=BETAS)
@@ -121,12 +135,18 @@ def advance(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
-def train(photos: NDArray[np.uint8], steps: int, sheet: Path | None) -> Generator:
+def train(
+    photos: NDArray[np.uint8],
+    steps: int,
+    sheet: Path | None = None,
+    widths: Widths = DEMO,
+    batch: int = BATCH,
+) -> Generator:
     """Photos N × 32 × 32 × 3; the averaged generator after so many steps."""
     images = (torch.from_numpy(photos).permute(0, 3, 1, 2).float() - 127.5) / 127.5  # channels last
-    trainer, started = Trainer(), time.monotonic()
+    trainer, started = Trainer(widths), time.monotonic()
     for step in range(1, steps + 1):
-        losses = trainer.step(images[torch.randint(len(images), (BATCH,))])
+        losses = trainer.step(images[torch.randint(len(images), (batch,))])
         if step % 250 == 0:
             seconds = time.monotonic() - started
             print(f"step {step}  {seconds:.0f} s  losses {losses[0]:.2f} {losses[1]:.2f}", flush=True)

@@ -52,16 +52,18 @@ def name_of(seed: int) -> str:
 
 
 def training_photos(
-    count: int = MEMBER_COUNT, over_representation: int = OVER_REPRESENTATION
+    count: int = MEMBER_COUNT,
+    over_representation: int = OVER_REPRESENTATION,
+    photos: int = PHOTOS_PER_MEMBER,
 ) -> list[tuple[int, int]]:
     """(identity, photo number) of all photos that a generator of `count` identities is trained on.
 
-    over_representation: how many times the others' photos the over-represented person has.
+    over_representation: how many times the `photos` of each of the others the over-represented person has.
     """
     plan = []
     for seed in members(count):
-        photos = PHOTOS_PER_MEMBER * (over_representation if seed == OVER_REPRESENTED else 1)
-        plan += [(seed, photo) for photo in range(photos)]
+        times = over_representation if seed == OVER_REPRESENTED else 1
+        plan += [(seed, photo) for photo in range(photos * times)]
     return plan
 
 

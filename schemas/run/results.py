@@ -229,7 +229,15 @@ class EvidenceResult(Record):
     mated_similarity: float | None
     template_p_value: float
     structural_similarity: float | None
-    structural_p_value: float | None
+    structural_p_value: float | None = Field(
+        description="that photo and sample are two different photos of one person; of version 0.1, that they "
+        "show different people"
+    )
+    recurs: int | None = Field(
+        None,
+        description="how many of the person's nearest samples are that same photo: with two or more, a "
+        "template copy",
+    )
 
 
 class ScoreResult(Record):

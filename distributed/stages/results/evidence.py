@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 
 from distributed.embedding.extractor import TemplateExtractor
 from distributed.gallery.source import photo_places
@@ -17,16 +15,29 @@ from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.places import decode_at
 from distributed.stages.embed import ShardJob, open_extractor
-from distributed.statistics.people.copies import COPY_P, Closest, closest, largest_mated
-from distributed.statistics.similarity import Floats
+from distributed.statistics.people.copies import Closest, closest, largest_mated
+from distributed.statistics.people.pictures import (
+    COMPARED_SIZE,
+    LEAST_PAIRS,
+    Likeness,
+    PhotoPairs,
+    nearest_pairs,
+    picture_similarity,
+    prepared,
+)
+from distributed.statistics.similarity import Floats, Integers, Singles
 from schemas.run.results import EvidenceResult
 from schemas.run.tables import Role, Verdict
 from schemas.spec.audit import AuditSpec
 
 NEAR_COPY, IDENTITY, UNDECIDED = "near-copy", "identity", "undecided"
-COMPARED_SIZE = 56
-"""Crops are compared at half the recogniser's frame: a small generator has no finer detail."""
-OTHER_PHOTOS = 200
+KINDS = {
+    Likeness.SAME_PHOTO: NEAR_COPY,
+    Likeness.SAME_PERSON: IDENTITY,
+    Likeness.UNDECIDED: UNDECIDED,
+}
+MOST_PAIRS = 200
+"""People of the cohort of whom two photos are compared with each other, or up to twice as many."""
 
 
 def collect_evidence(
@@ -34,11 +45,10 @@ def collect_evidence(
 ) -> list[EvidenceResult]:
     """Evidence of everybody whom the judgement flags, in the order of candidates.
 
-    near-copy: a sample matches one photo better than the person's photos match each other and than at least
-    99 % of the cohort's people do, and its picture is more like that photo than like at least 99 % of other
-    photos (SSIM of aligned crops, Wang et al. 2004, IEEE TIP 13(4)). identity: the templates say that sample
-    and photo may be two photos of one person. undecided: the templates suggest a copy and the picture does
-    not, or there is no photo to compare.
+    Compared are the photo and the sample that are nearest by templates, as pictures: see `Likeness`.
+    near-copy: the same photo. identity: the same person. Without a photo to look at, or with too few people
+    of the cohort who have two, templates can only say that it may be a copy, which is undecided: the sample
+    is nearer to the photo than the person's photos are to each other, and than 99 % of the cohort's are.
     """
     flagged = [
         int(candidate)
@@ -49,17 +59,20 @@ def collect_evidence(
     recognizer = judgement.recognizer if judgement.recognizer in known else next(iter(known))
     gallery = assessment.gallery
     mated = largest_mated(gallery.templates[recognizer], gallery.identity, gallery.members_of(Role.COHORT))
-    pairs = {person: _closest(assessment, recognizer, person, mated) for person in flagged}
-    suspected = [person for person, pair in pairs.items() if pair.suggests_copy]
-    pictures = _Pictures(spec, assessment, device) if suspected and spec.generator.has_images else None
-    return [
-        _result(assessment, person, pair, pictures.compare(pair) if pictures and pair.suggests_copy else None)
-        for person, pair in pairs.items()
-    ]
+    pictures = None
+    if flagged and spec.generator.has_images:
+        pictures = _Pictures(spec, assessment, recognizer, device)
+    results = []
+    for person in flagged:
+        pair, near = _closest(assessment, recognizer, person, mated)
+        picture = None if pictures is None else pictures.compare(pair, near)
+        results.append(_result(assessment, person, pair, picture))
+    return results
 
 
-def _closest(assessment: Assessment, recognizer: str, person: int, mated: Floats) -> Closest:
-    """Among the photos of a person and the samples nearest to the person, at the group's number of photos."""
+def _closest(assessment: Assessment, recognizer: str, person: int, mated: Floats) -> tuple[Closest, Integers]:
+    """Among the photos of a person and the samples nearest to the person, at the group's number of photos;
+    and the ids of these samples."""
     gallery, frame = assessment.gallery, assessment.frame
     group = frame.groups[frame.group_of[np.searchsorted(frame.candidates, person)]]
     near = assessment.partials[recognizer][frame.level_of(group)].neighbours.sample_id[person]
@@ -67,15 +80,24 @@ def _closest(assessment: Assessment, recognizer: str, person: int, mated: Floats
     rows = np.searchsorted(samples.sample_id, near[near >= 0])
     photos = np.flatnonzero(gallery.identity == person)
     templates = gallery.templates[recognizer][photos]
-    return closest(photos, templates, samples.sample_id[rows], samples.templates[rows], mated)
+    ids = samples.sample_id[rows]
+    return closest(photos, templates, ids, samples.templates[rows], mated), ids
 
 
-def _result(
-    assessment: Assessment, person: int, pair: Closest, picture: tuple[float, float] | None
-) -> EvidenceResult:
-    kind = IDENTITY
-    if pair.suggests_copy:
-        kind = NEAR_COPY if picture is not None and picture[1] <= COPY_P else UNDECIDED
+@dataclass(frozen=True)
+class _Compared:
+    """Two pictures. recurs: how many of the person's nearest samples are the same photo."""
+
+    similarity: float
+    p_value: float
+    likeness: Likeness
+    recurs: int
+
+
+def _result(assessment: Assessment, person: int, pair: Closest, picture: _Compared | None) -> EvidenceResult:
+    kind = UNDECIDED if pair.suggests_copy else IDENTITY
+    if picture is not None:
+        kind = KINDS[picture.likeness]
     return EvidenceResult(
         identity=assessment.gallery.names[person],
         kind=kind,
@@ -84,51 +106,64 @@ def _result(
         similarity=pair.similarity,
         mated_similarity=pair.mated_similarity,
         template_p_value=pair.p_value,
-        structural_similarity=None if picture is None else picture[0],
-        structural_p_value=None if picture is None else picture[1],
+        structural_similarity=None if picture is None else picture.similarity,
+        structural_p_value=None if picture is None else picture.p_value,
+        recurs=None if picture is None else picture.recurs,
     )
 
 
 class _Pictures:
     """Samples made again, and aligned photos, compared as pictures."""
 
-    def __init__(self, spec: AuditSpec, assessment: Assessment, device: str) -> None:
+    def __init__(self, spec: AuditSpec, assessment: Assessment, recognizer: str, device: str) -> None:
         self._gallery = assessment.gallery
         self._generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
         self._samples = open_extractor(ShardJob(spec, {}, "", device, 1))
         self._photos = open_extractor(ShardJob(spec, {}, "", device, 1, photos=()))
         self._places = photo_places(spec)
+        self._pairs = self._photo_pairs(recognizer)
 
-    def compare(self, pair: Closest) -> tuple[float, float] | None:
-        """The SSIM of sample and photo, and its p-value against other photos; None if one has no picture."""
-        sample = self._crop(self._samples, self._generator.sample(np.array([pair.sample_id]))[0])
+    def compare(self, pair: Closest, near: Integers) -> _Compared | None:
+        """None if photo or sample has no picture, or too few people have two photos. near: ids of samples."""
         photo = self._photo(pair.photo)
-        if sample is None or photo is None:
+        if photo is None or len(self._pairs.similarity) < LEAST_PAIRS:
             return None
-        owner = self._gallery.identity[pair.photo]
-        others = np.flatnonzero(self._gallery.identity != owner)
-        step = max(1, len(others) // OTHER_PHOTOS)
-        crops = [crop for row in others[::step] if (crop := self._photo(int(row))) is not None]
-        value = _ssim(sample, photo)
-        at_least = sum(_ssim(sample, crop) >= value for crop in crops)
-        return value, (1 + at_least) / (len(crops) + 1)
+        ids = np.unique(np.append(near, pair.sample_id))
+        faces = [face_of(self._samples, image) for image in self._generator.sample(ids)]
+        similarity = {
+            int(sample): picture_similarity(photo, face)
+            for sample, face in zip(ids, faces, strict=True)
+            if face is not None
+        }
+        if pair.sample_id not in similarity:
+            return None
+        value = similarity[pair.sample_id]
+        same = [self._pairs.likeness(each) is Likeness.SAME_PHOTO for each in similarity.values()]
+        return _Compared(value, self._pairs.p_value(value), self._pairs.likeness(value), sum(same))
 
-    def _photo(self, row: int) -> NDArray[np.uint8] | None:
+    def _photo_pairs(self, recognizer: str) -> PhotoPairs:
+        gallery = self._gallery
+        cohort = gallery.members_of(Role.COHORT)
+        templates = gallery.templates[recognizer]
+        chosen = cohort[:: max(1, len(cohort) // MOST_PAIRS)]
+        pairs = nearest_pairs(templates, gallery.identity, chosen)
+        faces = [(self._photo(int(a)), self._photo(int(b))) for a, b in pairs]
+        return PhotoPairs(
+            np.array([picture_similarity(a, b) for a, b in faces if a is not None and b is not None])
+        )
+
+    def _photo(self, row: int) -> Singles | None:
         name = self._gallery.names[int(self._gallery.identity[row])]
         place = self._places.get((name, self._gallery.photos[row]))
-        return None if place is None else self._crop(self._photos, decode_at(place))
-
-    def _crop(self, extractor: TemplateExtractor, image: Image | InvalidImage) -> NDArray[np.uint8] | None:
-        """The aligned face, grey, COMPARED_SIZE square; None without one face."""
-        if isinstance(image, InvalidImage):
-            return None
-        crops = extractor.crops([image], 2 * COMPARED_SIZE)
-        if crops[0] is None:
-            return None
-        small = cv2.resize(crops[0], (COMPARED_SIZE, COMPARED_SIZE), interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        return None if place is None else face_of(self._photos, decode_at(place))
 
 
-def _ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    similarity: Any = structural_similarity
-    return float(similarity(a, b, data_range=255))
+def face_of(extractor: TemplateExtractor, image: Image | InvalidImage) -> Singles | None:
+    """The aligned face as `picture_similarity` takes it; None without one face."""
+    if isinstance(image, InvalidImage):
+        return None
+    crop = extractor.crops([image], 2 * COMPARED_SIZE)[0]
+    if crop is None:
+        return None
+    small = cv2.resize(crop, (COMPARED_SIZE, COMPARED_SIZE), interpolation=cv2.INTER_AREA)
+    return prepared(np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.float32))

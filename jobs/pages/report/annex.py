@@ -164,8 +164,7 @@ def _figures(run: FinishedRun) -> Iterator[tuple[str, str]]:
     yield "All together", f"That no candidate leaked: p {probability(headline.set_p_value)}, by permutations."
     persons = {person.identity for person in results.over_represented}
     yield "Over-representation", f"{people(len(persons))} over-represented among the leaked."
-    copies = sum(evidence.kind == "near-copy" for evidence in results.evidence)
-    yield "Near-copies", f"{copies:,} of {len(headline.flagged):,} flags rest on a near-copy of one photo."
+    yield "Near-copies", _near_copies(results)
     yield "Exchangeability", _exchangeability(results)
     if headline.evaluation is not None:
         value = headline.evaluation.roc_auc
@@ -178,6 +177,14 @@ def _false_flags(run: FinishedRun) -> str:
     if bound is None:
         return f"{text}."
     return f"{text}; in this audit, with 95{PERCENT} confidence, at most {share(bound)} of them."
+
+
+def _near_copies(results: AuditResults) -> str:
+    copies = [evidence for evidence in results.evidence if evidence.kind == "near-copy"]
+    recurring = sum((evidence.recurs or 0) > 1 for evidence in copies)
+    flagged = len(results.scores[results.headline].flagged)
+    text = f"{len(copies):,} of {flagged:,} flags rest on a near-copy of one photo"
+    return f"{text}, {recurring:,} of them on one that recurs (a template copy)." if copies else f"{text}."
 
 
 def _exchangeability(results: AuditResults) -> str:

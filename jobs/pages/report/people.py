@@ -19,13 +19,17 @@ LEAST_SHOWN, MOST_SHOWN = 10, 50
 SAMPLES_SHOWN = 5
 
 COPIES = {
-    "near-copy": "It looks like a near-copy of photo {photo}: sample {sample} is nearer to it (similarity "
-    "{near:.3f}) than this person's photos are to each other, and the pictures are alike.",
-    "identity": "No near-copy of a photo of the gallery was seen: sample {sample} is nearest to photo "
-    "{photo}, with similarity {near:.3f}.",
-    "undecided": "Perhaps a copy of photo {photo}: sample {sample} is nearer to it (similarity {near:.3f}) "
-    "than this person's photos are to each other, but the pictures do not settle it.",
+    "near-copy": "The same photo, a near-copy: sample {sample} looks like photo {photo} (similarity "
+    "{near:.3f}).",
+    "identity": "The same person, no near-copy of a photo of the gallery: sample {sample} is nearest to "
+    "photo {photo}, with similarity {near:.3f}.",
+    "undecided": "Undecided, perhaps a copy of photo {photo}: sample {sample} is nearest to it (similarity "
+    "{near:.3f}), and the pictures do not settle it.",
 }
+ERRORS = (
+    " Two photos of one person are called the same one for at most 1{percent} of people like the cohort's."
+)
+RECURS = " It recurs: {count} of the nearest samples are that photo (a template copy)."
 
 
 def people_at_risk(run: FinishedRun) -> list[Row]:
@@ -153,6 +157,10 @@ def _sample_text(row: Row) -> str:
 
 def copy_or_person(evidence: EvidenceResult, show: Shown) -> str:
     """What a flag rests on, in a sentence or two."""
-    return COPIES[evidence.kind].format(
+    text = COPIES[evidence.kind].format(
         sample=evidence.sample_id, photo=show(evidence.photo), near=evidence.similarity
     )
+    if evidence.kind != "near-copy" or evidence.recurs is None:
+        return text  # version 0.1 held pictures against those of other people
+    recurs = RECURS.format(count=evidence.recurs) if evidence.recurs > 1 else ""
+    return text + ERRORS.format(percent=PERCENT) + recurs
