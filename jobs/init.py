@@ -29,6 +29,20 @@ AUTHORISATION = """\
 #   expires: 2027-12-31
 """
 SCHEMA = ROOT / "docs" / "schemas" / "spec.json"
+DECISIONS = {
+    "latent.distribution": "what the training drew latents from: normal, uniform, sphere or truncated",
+    "latent.dim": "how many numbers a latent has",
+    "output.range": "the values of black and white",
+    "output.name": "the output that is the image",
+    "factory": "`package.module:name` of the class or function that makes the network",
+    "trust": "read the code, since it is run, then give the digest that `idleak inspect CODE` prints",
+    "code": "the folder of the code that makes the network",
+    "truncation": "psi, as it is deployed",
+    "weights_key": "which of the checkpoint's state dicts",
+    "inputs.": "what this input takes",
+    "authorisation": "who has allowed this audit, at the end of the spec",
+}
+"""Part of a key -> what an auditor decides; the first that fits."""
 MODELS = "models"
 PATHS = frozenset({"path", "images", "parquet", "list", "labels", "code", "weights"})
 """Keys whose values are files or folders."""
@@ -71,11 +85,16 @@ def _run(generator: Path, people: tuple[Path, Path | None], models: Path | None,
     output.write_text(spec_text(proposal, output.parent), encoding="utf-8")
     load_spec(output)
     say(*proposal.inferred, "", f"{output} is written.")
-    say(*(f"  to be checked by you: {key}" for key in proposal.undecided))
+    say(*(f"  to be checked by you: {key}{_how(key)}" for key in proposal.undecided))
     if "IDLEAK_KEY" not in os.environ:
         say("  to be set, for pseudonyms: export IDLEAK_KEY=$(openssl rand -base64 32)")
     say(f"Next: idleak plan {output}")
     return ExitCode.OK
+
+
+def _how(key: str) -> str:
+    """What there is to decide, if the key alone does not say it."""
+    return next((f": {text}" for part, text in DECISIONS.items() if part in key), "")
 
 
 def _usual_folders(generator: Path) -> list[Path]:

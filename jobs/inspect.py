@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from distributed.stages.proposing.face_model import FaceModel
 
 MODELS = Path("models")
-PACK = "*.onnx"
+PACK, PIPELINE = "*.onnx", "model_index.json"
 
 
 @click.command("inspect", cls=StrictCommand, help=__doc__)
@@ -52,10 +52,9 @@ def _run(path: Path, gallery: Path | None, detector: Path | None) -> ExitCode:
 
 def _models_of(path: Path) -> list[Path]:
     """The models of an unpacked pack, or the path itself."""
-    models = (
-        sorted(file for file in path.glob(PACK) if not file.name.startswith(".")) if path.is_dir() else []
-    )
-    return models or [path]
+    if not path.is_dir() or (path / PIPELINE).exists():
+        return [path]
+    return sorted(file for file in path.glob(PACK) if not file.name.startswith(".")) or [path]
 
 
 def _usual_places(path: Path) -> list[Path]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from distributed.gallery.fingerprint import gallery_fingerprint
 from distributed.gallery.people.listing import Notice
@@ -15,6 +16,10 @@ from distributed.storage.vault import Vault
 from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.spec.audit import AuditSpec
+
+log = logging.getLogger(__name__)
+MANY = 200_000
+"""Photos whose reading takes so long that it is announced."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +44,26 @@ def gallery_source(spec: AuditSpec, store: RunStore | None) -> GallerySource:
     vault = Vault(spec.protection)
     erased = frozenset() if store is None else erased_identities(store)
     everybody, reader = list_gallery(spec.gallery), PlaceReader()
-    pairs = [(under_pseudonym(photo, vault), photo) for photo in everybody.photos]
+    people: dict[str, str] = {}
+    pairs = [(under_pseudonym(photo, vault, people), photo) for photo in everybody.photos]
     _require_different(pairs)
     kept = [pair for pair in pairs if pair[0].identity not in erased]
     photos = [photo for photo, _ in kept]
-    digests = [reader.digest(photo.place) for photo in photos]
+    if len(photos) >= MANY:
+        log.info("gallery: %s photos are listed, now each is read for its digest", f"{len(photos):,}")
+    digests = list(reader.digests(photo.place for photo in photos))
     fingerprint = gallery_fingerprint(spec, photos, digests, vault.key_id, erased)
     listed = [photo for _, photo in kept]
     return GallerySource(photos, listed, digests, erased, fingerprint, everybody.notices)
 
 
-def under_pseudonym(photo: Photo, vault: Vault) -> Photo:
-    """The photo as tables name it."""
-    name = vault.photo_pseudonym(photo.identity, photo.name)
-    return replace(photo, identity=vault.identity_pseudonym(photo.identity), name=name)
+def under_pseudonym(photo: Photo, vault: Vault, people: dict[str, str]) -> Photo:
+    """The photo as tables name it. people: pseudonyms that are known, to which the person's is added: all
+    photos of a person have one text, not copies of it."""
+    identity = people.get(photo.identity)
+    if identity is None:
+        identity = people.setdefault(photo.identity, vault.identity_pseudonym(photo.identity))
+    return Photo(identity, vault.photo_pseudonym(photo.identity, photo.name), photo.role, photo.place)
 
 
 def _require_different(pairs: Sequence[tuple[Photo, Photo]]) -> None:
@@ -69,5 +80,6 @@ def _require_different(pairs: Sequence[tuple[Photo, Photo]]) -> None:
 def photo_places(spec: AuditSpec) -> dict[tuple[str, str], Place]:
     """(identity, photo), as tables name them -> where the photo is; sides given as Parquet have none."""
     vault = Vault(spec.protection)
-    photos = (under_pseudonym(photo, vault) for photo in list_photos(spec.gallery))
+    people: dict[str, str] = {}
+    photos = (under_pseudonym(photo, vault, people) for photo in list_photos(spec.gallery))
     return {(photo.identity, photo.name): photo.place for photo in photos}

@@ -24,6 +24,7 @@ from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
 from distributed.runtime.digests import digest_code
 from distributed.runtime.pointers import MOST_BYTES as MOST_POINTER
 from distributed.runtime.pointers import in_hub, pointer_problem
+from distributed.sampling.factories import PLACEHOLDER, factories, likely_factory
 from distributed.sampling.images.decode import IMAGE_SUFFIXES
 from distributed.sampling.images.recordio import MAGIC, index_beside, record_index
 from distributed.sampling.images.tar_members import GZIP, is_image, split_name
@@ -347,8 +348,10 @@ def _code(path: Path) -> Inspection:
         except (SyntaxError, ValueError, OSError, RecursionError):
             unread.append(f"cannot be read as Python: {file.relative_to(path)}")
     facts = [("imports", ", ".join(sorted(imports)) or "nothing")]
-    block = {"kind": "module", "code": str(path), "factory": "package.module:factory", "trust": digest}
-    rest, decide = {"latent": {"dim": 512}}, ["factory", "trust", "latent.dim"]
+    facts += [("networks", ", ".join(named))] if (named := factories(path)) else []
+    factory = likely_factory(path)
+    block = {"kind": "module", "code": str(path), "factory": factory or PLACEHOLDER, "trust": digest}
+    rest, decide = {"latent": {"dim": 512}}, [*([] if factory else ["factory"]), "trust", "latent.dim"]
     return Inspection("a folder of Python code", True, digest, facts, unread, block | rest, decide)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from distributed.sampling.factories import PLACEHOLDER, code_beside, likely_factory
 from distributed.sampling.inspected import Inspection, of_file, shape_text
 from schemas.errors import ModelError
 
@@ -144,11 +145,15 @@ def _weights(
         *((name, f"{form.dtype} {shape_text(form.shape)}") for name, form in list(tensors.items())[:SHOWN]),
         ("then", "with the code that makes the module, `idleak convert SPEC --to onnx OUT.onnx`"),
     ]
-    block: dict[str, Any] = {"kind": "module", "code": "code", "factory": "package.module:factory"}
+    code = code_beside(path)
+    factory = None if code is None else likely_factory(code)
+    block: dict[str, Any] = {"kind": "module", "code": str(code or "code"), "factory": factory or PLACEHOLDER}
     block |= {"weights": str(path)} | ({"weights_key": key} if key else {})
     block |= {"trust": "sha256:" + "0" * 64}
     block |= {"latent": {"dim": _latent_dim(tensors) or 512, "distribution": "normal"}}
-    decide = ["code", "factory", "trust (of the folder `code`)", *(["weights_key"] if key else [])]
+    known = {"code": code, "factory": factory}
+    decide = [*(name for name, value in known.items() if value is None), "trust (of the folder `code`)"]
+    decide += ["weights_key"] if key else []
     decide += ["latent.dim", "latent.distribution"]
     return Inspection(what, False, of_file(path), facts, (), block, decide)
 

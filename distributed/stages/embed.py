@@ -55,7 +55,7 @@ class ShardJob:
     prefix: str
     device: str
     threads: int
-    photos: tuple[Place, ...] | None = None
+    photos: Sequence[Place] | None = None
     prepared: Any = None
 
     @property

@@ -23,6 +23,7 @@ from distributed.gallery.photos import Photo
 from distributed.gallery.refusals import PhotoKey, refusal_reasons
 from distributed.gallery.source import GallerySource, gallery_source
 from distributed.gallery.template_sides import template_names, template_tables
+from distributed.sampling.images.packed_places import PackedPlaces
 from distributed.stages.gallery_check import require_usable_gallery
 from distributed.stages.given_templates import require_templates_dimension
 from distributed.stages.shards import make_missing
@@ -151,7 +152,7 @@ def _embed_photos(
     watch: Watch,
 ) -> pa.Table:
     shards = plan_shards(len(photos), PHOTOS_PER_SHARD)
-    run = ShardRun(spec, fingerprint, ENROLLING_PREFIX, shards, tuple(photo.place for photo in photos))
+    run = ShardRun(spec, fingerprint, ENROLLING_PREFIX, shards, PackedPlaces(photo.place for photo in photos))
     with watch("enrolling") as observer:
         make_missing(run, store, executor, observer)
     tables = [_with_people(store.read_table(run.path(shard)), photos, shard) for shard in shards]

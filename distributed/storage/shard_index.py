@@ -33,7 +33,7 @@ class ShardRun:
     fingerprint: Fingerprint
     prefix: str
     shards: Sequence[Shard]
-    photos: tuple[Any, ...] | None = None
+    photos: Sequence[Any] | None = None
 
     @classmethod
     def of_samples(cls, spec: AuditSpec, fingerprint: Fingerprint) -> ShardRun:

@@ -74,7 +74,7 @@ class Vault:
         return self._purposes[purpose]
 
     def _mac(self, purpose: str, text: str) -> str:
-        return hmac.new(self._derived(purpose), text.encode("utf-8", "surrogateescape"), "sha256").hexdigest()
+        return hmac.digest(self._derived(purpose), text.encode("utf-8", "surrogateescape"), "sha256").hex()
 
     @cached_property
     def key_id(self) -> str:

@@ -98,10 +98,10 @@ def plan_of(spec: AuditSpec) -> AuditPlan:
 
     source = gallery_source(spec, None)
     require_each_once(spec, source)
-    capacity, people = capacity_here(spec), count_photos(spec)
+    capacity, people = capacity_here(spec), count_photos(spec, source.listed)
     samples, placebo = _probed(spec, capacity), placebo_spec(spec)
     of_placebo = None if placebo is None else _probed(placebo, capacity)
-    gallery = probe_gallery(spec, capacity)
+    gallery = probe_gallery(spec, capacity, source.listed)
     rows = work_rows(spec, capacity, samples)
     if placebo is not None:
         rows += placebo_rows(placebo, capacity, of_placebo)

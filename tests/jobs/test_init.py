@@ -12,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -22,6 +23,7 @@ from jobs.init import SCHEMA
 from schemas.errors import SpecError
 from schemas.spec.load import load_spec
 from tests.support.models import tiny_generator, tiny_recognizer
+from tests.support.networks import Plain, package
 from tests.support.recordio import write_insightface
 from tests.support.tiny_detectors import centre_detector
 from tests.support.tiny_models import flattener, save
@@ -172,6 +174,27 @@ def test_a_list_a_recordio_and_a_spec_elsewhere(tmp_path: Path, monkeypatch: pyt
     given = gallery.candidates.model_dump()
     assert (given["kind"], given["path"], given["list"]) == ("list", images, table)
     assert gallery.cohort.model_dump()["path"] == str(tmp_path / "ms1m" / "train.rec")
+
+
+def test_a_state_dict_beside_its_code_is_a_spec_but_for_what_only_a_person_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_models(tmp_path / "models")
+    folders(tmp_path / "candidates", 0)
+    folders(tmp_path / "cohort", 50)
+    package(tmp_path / "code")
+    torch.save(Plain().state_dict(), tmp_path / "netG.pth")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IDLEAK_KEY", KEY)
+    assert main(["init", "netG.pth", "candidates", "cohort"]) == ExitCode.OK
+    told = capsys.readouterr().out
+    assert "generator.trust (of the folder `code`): read the code, since it is run" in told
+    assert "generator.latent.distribution: what the training drew latents from" in told
+    generator = yaml.safe_load((tmp_path / "audit.yaml").read_text(encoding="utf-8"))["generator"]
+    assert generator["code"] == "code" and generator["weights"] == "netG.pth"
+    assert generator["factory"] in told or "generator.factory: `package.module:name`" in told
+    assert main(["plan", "audit.yaml"]) == ExitCode.BAD_SPEC
+    assert "sha256:" in capsys.readouterr().err.splitlines()[-1]
 
 
 REFUSED: Mapping[str, tuple[Sequence[str], str]] = {

@@ -17,9 +17,12 @@ def list_people(spec: RecordioPeople) -> Listing:
     rec, idx = index_beside(spec.path, spec.index)
     index = record_index(rec, idx)
     _require_labels(index)
-    rows = zip(index.key.tolist(), index.offset.tolist(), index.label.tolist(), strict=True)
+    labels, owner = np.unique(index.label, return_inverse=True)
+    # One text for a person, not one for each of millions of photos.
+    people = [str(int(label)) for label in labels.tolist()]
+    rows = zip(index.key.tolist(), index.offset.tolist(), owner.tolist(), strict=True)
     photos = [
-        ListedPhoto(str(int(label)), str(key), Record(index.path, offset)) for key, offset, label in rows
+        ListedPhoto(people[person], str(key), Record(index.path, offset)) for key, offset, person in rows
     ]
     if not photos:
         raise SpecError(f"{rec} holds no images")

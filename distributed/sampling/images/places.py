@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from distributed.sampling.images.decode import decode
 from distributed.sampling.images.lmdb_images import Entry, read_entry
 from distributed.sampling.images.object_files import ObjectFiles
 from distributed.sampling.images.parquet_images import read_images
-from distributed.sampling.images.recordio import Record, read_record
+from distributed.sampling.images.recordio import Record, read_record, read_records
 from schemas.errors import SpecError
 
 TAR, PARQUET = ".tar", ".parquet"
@@ -97,6 +98,20 @@ class PlaceReader:
         """Hexadecimal sha256 of the encoded image. Raises SpecError or ModelError if it cannot be read."""
         encoded = self.encoded(place)
         return digest_file(encoded) if isinstance(encoded, Path) else hashlib.sha256(encoded).hexdigest()
+
+    def digests(self, places: Iterable[Place]) -> Iterator[str]:
+        """`digest` of each; a `.rec` is opened once for all its records that follow one another."""
+        for path, run in groupby(places, record_path):
+            if path is None:
+                yield from map(self.digest, run)
+            else:
+                records = (place for place in run if isinstance(place, Record))
+                yield from (hashlib.sha256(image).hexdigest() for image in read_records(records))
+
+
+def record_path(place: Place) -> str | None:
+    """Of a record's file; None for other places."""
+    return place.path if isinstance(place, Record) else None
 
 
 def _read(span: Span) -> bytes:

@@ -10,11 +10,12 @@ cut there into parts, and the number is left out (dmlc-core, recordio.h). An ima
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +47,26 @@ def index_beside(rec: str, index: str | None) -> tuple[Path, Path]:
 
 def read_record(record: Record) -> bytes:
     """The encoded image. Raises SpecError for a record that is damaged or cut off."""
-    try:
-        with open(record.path, "rb") as file:
-            file.seek(record.offset)
-            data = b"".join(_parts(file, record))
-    except OSError as error:
-        raise SpecError(
-            f"cannot read {record.path}: {error.strerror}; correct the path in the spec"
-        ) from error
+    return next(read_records([record]))
+
+
+def read_records(records: Iterable[Record]) -> Iterator[bytes]:
+    """The encoded images of records of one file, which is opened once. Raises as `read_record`."""
+    records = iter(records)
+    for first in records:
+        try:
+            with open(first.path, "rb") as file:
+                for record in chain([first], records):
+                    yield _image(file, record)
+        except OSError as error:
+            raise SpecError(
+                f"cannot read {first.path}: {error.strerror}; correct the path in the spec"
+            ) from error
+
+
+def _image(file: BinaryIO, record: Record) -> bytes:
+    file.seek(record.offset)
+    data = b"".join(_parts(file, record))
     if len(data) < HEADER.size:
         raise _damaged(record.path, record.offset)
     (flag, *_) = HEADER.unpack_from(data)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from distributed.execution.capacity import Capacity
 from distributed.gallery.enrolled import accepted
-from distributed.gallery.photos import Photo, list_photos
+from distributed.gallery.photos import Photo
 from distributed.gallery.quality import GalleryQuality, face_share, face_text, separation_text
 from distributed.stages.embed import ShardEmbedder, ShardJob, samples_table
 from distributed.stages.enroll import galleries_without_photos
@@ -33,12 +33,12 @@ class GalleryProbe:
     quality: GalleryQuality
 
 
-def probe_gallery(spec: AuditSpec, capacity: Capacity) -> GalleryProbe:
+def probe_gallery(spec: AuditSpec, capacity: Capacity, listed: Sequence[Photo]) -> GalleryProbe:
     """Enroll a few photos, of people with two photos first. Writes nothing.
 
     Raises SpecError or a subclass for photos, models or earlier galleries that cannot be used.
     """
-    photos = few_photos(list_photos(spec.gallery))
+    photos = few_photos(listed)
     tables = [_few_rows(table) for table in galleries_without_photos(spec)]
     if photos:
         tables.append(_enrolled(spec, photos, capacity))

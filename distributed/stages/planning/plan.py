@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from distributed.embedding.inferred import faces_notices
 from distributed.embedding.licences import licence_warnings
 from distributed.execution.capacity import Capacity, size_pool
 from distributed.gallery.enrolled import accepted, read_gallery
-from distributed.gallery.photos import list_photos
+from distributed.gallery.photos import Photo
 from distributed.gallery.template_sides import template_sides
 from distributed.stages.planning.sample_probe import SampleProbe, probe_rows, probe_samples
 from distributed.stages.planning.shard_size import shard_size
@@ -31,10 +32,11 @@ def capacity_here(spec: AuditSpec) -> Capacity:
     return size_pool(spec.resources, [here])
 
 
-def count_photos(spec: AuditSpec) -> dict[Role, Counter[str]]:
-    """Photos per identity on each side of the gallery, before any photo is refused."""
+def count_photos(spec: AuditSpec, photos: Iterable[Photo]) -> dict[Role, Counter[str]]:
+    """Photos per identity on each side of the gallery, before any photo is refused. photos: as the sources
+    list them."""
     counts: dict[Role, Counter[str]] = {role: Counter() for role in Role}
-    for photo in list_photos(spec.gallery):
+    for photo in photos:
         counts[photo.role][photo.identity] += 1
     for role, source in ((Role.CANDIDATE, spec.gallery.candidates), (Role.COHORT, spec.gallery.cohort)):
         if source.earlier is not None:
