@@ -168,7 +168,7 @@ def _detectable(reach: Sequence[GroupReach], p_value: float, limit: float) -> tu
             return None, text
         if detectable is None or share > detectable.share:
             low, high = power.interval(DETECTION_POWER)
-            detectable = Detectable(share, low, high, group_reach.likeness)
+            detectable = Detectable(share, low, high, group_reach.likeness, power.for_most(DETECTION_POWER))
     assert detectable is not None
     likeness = detectable.likeness
     return detectable, silence_text(detectable.share, DETECTION_POWER, likeness.value, likeness.source)

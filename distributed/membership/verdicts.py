@@ -11,6 +11,7 @@ from distributed.membership.planted.likeness import Likeness
 from distributed.statistics.calibration import Q_DECIMALS, cohort_needed
 from distributed.statistics.discoveries import fdp_bounds
 from distributed.statistics.flagging import Correction, had_power, level, null_proportion, q_values
+from distributed.statistics.power import ForMost
 from distributed.statistics.similarity import Floats, Integers
 from schemas.run.tables import Verdict
 
@@ -20,13 +21,14 @@ class Detectable:
     """From which share on a person would have been flagged with a chance of `power.DETECTION_POWER`, and the
     95 % interval of that share, None at an end that no share reaches.
 
-    likeness: of the samples, that it holds for.
+    likeness: of the samples, that it holds for. most: the same, for each of 95 % of people by itself.
     """
 
     share: float
     low: float | None
     high: float | None
     likeness: Likeness
+    most: ForMost
 
 
 @dataclass(frozen=True)

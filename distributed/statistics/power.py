@@ -20,6 +20,18 @@ LEAST_PEOPLE = 20
 DETECTION_POWER = 0.95
 """Of an audit that says `not detected`, at the share that it names."""
 CONFIDENCE = 0.95
+MOST = 0.95
+"""Of people like the cohort's."""
+
+
+@dataclass(frozen=True)
+class ForMost:
+    """The smallest share at which MOST of the people are each found with a chance, and its 95 % interval;
+    None: no share is large enough."""
+
+    low: float | None
+    share: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,23 @@ class Power:
             return 0.0, high
         of = brentq(lambda count: beta.ppf(1 - tail, count + 1, people - count) - power, 0.0, people - 1e-9)
         return self.smallest_share(of / people), high
+
+    def person_shares(self, power: float) -> Floats:
+        """For each person the smallest share at which that person's own chance is `power`, float64 (k,),
+        rounded up to a hundredth of a decade; infinite for those whose chance is less at all shares."""
+        grid = 10.0 ** (np.arange(-800, 1) / 100)
+        enough = binom.sf(np.array(STEPS) - 1, self.samples, grid[:, None])
+        reached = enough @ self.first.T >= power
+        return np.where(reached.any(axis=0), grid[reached.argmax(axis=0)], np.inf)
+
+    def for_most(self, power: float) -> ForMost:
+        """The MOST quantile over people of `person_shares`, with its 95 % interval by order statistics."""
+        people, shares = len(self.first), np.sort(self.person_shares(power))
+        tail = (1 - CONFIDENCE) / 2
+        low, high = (int(binom.ppf(level, people, MOST)) for level in (tail, 1 - tail))
+        places = (max(low - 1, 0), int(np.ceil(MOST * people)) - 1, high)
+        known = [shares[place] if place < people else np.inf for place in places]
+        return ForMost(*(float(share) if np.isfinite(share) else None for share in known))
 
     def never(self) -> float:
         """The share of people who are hardly ever flagged, however often they are shown."""

@@ -55,6 +55,8 @@ def statements_of(results: AuditResults) -> Iterator[Statement]:
         yield _least(headline.least_members, power.candidates, flags=bool(headline.flagged))
     if (silence := silence_of(headline)) is not None:
         yield silence
+    if (cleared := cleared_of(headline, power)) is not None:
+        yield cleared
     if results.ceiling is not None:
         yield ceiling_of(results.ceiling)
     if results.placebo is not None and not results.placebo.warns:
@@ -109,10 +111,32 @@ def silence_of(score: ScoreResult) -> Statement | None:
         low = per_million(score.detectable_low) if score.detectable_low else "0"
         high = "no upper limit" if score.detectable_high is None else per_million(score.detectable_high)
         text += f" (95{PERCENT} interval of that number: {low} to {high})"
+    if score.detectable_for_most is not None:
+        text += (
+            f", as a mean over people; each of 95{PERCENT} of people by itself in "
+            f"{per_million(score.detectable_for_most)} or more"
+        )
     return Statement(
         f"Not detected, {score.verdicts[Verdict.NOT_DETECTED]:,}",
         text,
         likeness_text(score.likeness, score.likeness_source),
+    )
+
+
+def cleared_of(score: ScoreResult, power: PowerResult) -> Statement | None:
+    """How many are cleared at which of a few shares, named beforehand; None if nobody is at any."""
+    parts = [
+        f"{count:,} at 1 of {1 / float(at):,.0f}"
+        for at, count in sorted(score.cleared.items(), key=lambda item: -float(item[0]))
+        if count
+    ]
+    if not parts:
+        return None
+    return Statement(
+        "Cleared, person by person",
+        f"{', '.join(parts)} samples: they score lower than people planted in so many would; of those "
+        f"cleared at a share at most 5{PERCENT} on average are in more",
+        power_condition(power),
     )
 
 

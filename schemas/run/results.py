@@ -269,6 +269,18 @@ class ScoreResult(Record):
     detectable_chance: float = Field(0.5, description="0.5 in runs of version 0.1")
     detectable_low: float | None = Field(None, description="95 % interval of the share, over people")
     detectable_high: float | None = Field(None, description="null: no share is large enough")
+    detectable_for_most: float | None = Field(
+        None,
+        description="95 % of the cohort's people would each, by itself, have been flagged with that chance "
+        "from such a share on; null: no share is large enough",
+    )
+    detectable_for_most_low: float | None = Field(None, description="its 95 % interval over people")
+    detectable_for_most_high: float | None = Field(None, description="null: no share is large enough")
+    cleared: dict[str, int] = Field(
+        {},
+        description="share of the samples -> how many candidates are cleared at it: of them at most 5 % on "
+        "average are in more; empty in runs of version 0.1",
+    )
     likeness: float | None = Field(
         None,
         description="how much of what a photo shows of a person samples are taken to show; null in runs of "

@@ -33,7 +33,7 @@ from distributed.stages.results.evaluation import auc, evaluation_of
 from distributed.stages.results.evidence import collect_evidence
 from distributed.stages.results.ledger import enter_audit
 from distributed.stages.shards import ShardsMade
-from distributed.statistics.power import DETECTION_POWER
+from distributed.statistics.power import DETECTION_POWER, SHARES
 from distributed.storage.authorisation import overrides
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
@@ -262,16 +262,30 @@ def _detectable(judgement: Judgement) -> dict[str, Any]:
     """Of all who are not detected, what holds for each: the largest share."""
     known = [decision.detectable for decision in judgement.decisions if decision.detectable is not None]
     if not known:
-        return {"detectable_share": None, "detectable_chance": DETECTION_POWER}
+        return {
+            "detectable_share": None,
+            "detectable_chance": DETECTION_POWER,
+            "cleared": _cleared(judgement),
+        }
     largest = max(known, key=lambda detectable: detectable.share)
     return {
         "detectable_share": largest.share,
         "detectable_chance": DETECTION_POWER,
         "detectable_low": largest.low,
         "detectable_high": largest.high,
+        "detectable_for_most": largest.most.share,
+        "detectable_for_most_low": largest.most.low,
+        "detectable_for_most_high": largest.most.high,
+        "cleared": _cleared(judgement),
         "likeness": largest.likeness.value,
         "likeness_source": largest.likeness.source,
     }
+
+
+def _cleared(judgement: Judgement) -> dict[str, int]:
+    """How many candidates are cleared at each share of SHARES."""
+    shares = [of.cleared_at for of in judgement.decisions if of.cleared_at is not None]
+    return {f"{share:g}": sum(at <= share * (1 + 1e-9) for at in shares) for share in SHARES}
 
 
 def _settings(

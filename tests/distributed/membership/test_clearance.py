@@ -18,7 +18,7 @@ from distributed.membership.planted.clearance import (
 )
 from distributed.membership.planted.likeness import Likeness
 from distributed.membership.planted.sensitivity import DRAWS
-from distributed.statistics.power import LEAST_PEOPLE, STEPS
+from distributed.statistics.power import LEAST_PEOPLE, STEPS, Power
 from jobs.benchmarks.worlds.simulated import RECOGNIZER, World, judge_world, worlds_like
 from schemas.spec.membership import MembershipSpec
 
@@ -84,3 +84,18 @@ def test_a_score_of_several_recognisers_takes_the_largest_p_value(tmp_path: Path
     own = clearing_p_values(judged.frame, judgement, judgements, both, membership)
     largest = clearing_p_values(judged.frame, combined, judgements, both, membership)
     assert own.min() < 0.05 and (largest >= own).all() and largest.min() > 0.9
+
+
+def test_most_people_are_found_from_a_larger_share_on_than_the_mean_person() -> None:
+    """90 people are found by one sample, 10 by 12 of them; of 100 the 95th is one of these."""
+    first = np.zeros((100, len(STEPS)))
+    first[:90, 0], first[90:, STEPS.index(12)] = 1.0, 1.0
+    power = Power(1000, first)
+    shares = power.person_shares(0.95)
+    for person, least in ((0, 1), (99, 12)):
+        chances = binom.sf(least - 1, 1000, shares[person] * np.array([1.0, 0.97]))
+        assert chances[0] >= 0.95 > chances[1]
+    most = power.for_most(0.95)
+    assert most.share == shares[99] == most.high and most.low == shares[0]
+    first[95:] = 0.0
+    assert Power(1000, first).for_most(0.95).high is None
