@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from distributed.reduce.products import Best, padded
+from distributed.runtime.device_memory import faiss_bytes
 from distributed.statistics.similarity import Floats, Pairs, Singles
 from schemas.errors import DeviceError
 
 LISTED = 64
 """Samples listed of each person at first; where more pass the floor, the list grows."""
 LARGEST_K_ON_GPU = 2048
-TEMPORARY_BYTES = 2**30
 
 
 class FaissProducts:
@@ -79,5 +79,5 @@ class FaissProducts:
 @cache
 def _gpu_resources() -> Any:
     resources = faiss.StandardGpuResources()
-    resources.setTempMemory(TEMPORARY_BYTES)
+    resources.setTempMemory(faiss_bytes())
     return resources

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distributed.reduce.products import Best, padded
+from distributed.runtime.device_memory import torch_bytes
 from distributed.statistics.similarity import Floats, Pairs, Singles, guard_band
 from schemas.errors import DeviceError
 
@@ -87,7 +88,11 @@ class TorchProducts:
 
     @property
     def _products_at_once(self) -> int:
-        return PRODUCTS_AT_ONCE[self._people.device.type]
+        """Of any of the types: a quarter of the memory that is free, if they are float16."""
+        most = PRODUCTS_AT_ONCE[self._people.device.type]
+        if not self._people.is_cuda:
+            return most
+        return min(most, torch_bytes(torch.cuda.mem_get_info()[0]) // 8)
 
     def _candidates(self, block: Tensor, lowest: Tensor, listed: int) -> _Candidates:
         """All pairs of at least the person's floor, and of each sample the `listed` best people at least.

@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
+from distributed.runtime.device_memory import onnxruntime_options
 from distributed.runtime.memory_errors import is_out_of_memory
 from distributed.runtime.onnx_graph import (
     forget_shapes,
@@ -86,7 +87,7 @@ def _providers(device: str, stream: int | None) -> list[Any]:
     if hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()
     own = {} if stream is None else {"user_compute_stream": str(stream)}
-    return [(CUDA, CUDA_OPTIONS | own), CPU]
+    return [(CUDA, CUDA_OPTIONS | onnxruntime_options() | own), CPU]
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:

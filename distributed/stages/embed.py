@@ -22,6 +22,7 @@ from distributed.embedding.zoo import resolve_model
 from distributed.execution.executor import DeadDeviceError, TaskLimits
 from distributed.reduce.centre import template_sum
 from distributed.runtime.allocator import keep_freed_memory
+from distributed.runtime.device_memory import limit_device_memory
 from distributed.runtime.memory_errors import is_dead_device, is_out_of_memory
 from distributed.sampling.adapters import CheckedSource, open_generator
 from distributed.sampling.generator import AnsweringSource, Image, ImageSource, InvalidImage
@@ -73,6 +74,7 @@ class ShardJob:
         Raises ModelError or DeviceError if a model cannot be loaded on the job's device.
         """
         keep_freed_memory()
+        limit_device_memory(self.device, self.resources.gpus_per_worker)
         cv2.setNumThreads(self.threads)
         return ShardMaker(self, open_embedder(self))
 
@@ -235,16 +237,8 @@ class ShardMaker:
             self.embedder.answering.release(shard.ids)
         seconds = embedded.seconds | {"write": time.perf_counter() - start}
         example = next(iter(embedded.reasons), None)
-        return ShardReport(
-            shard.index,
-            shard.rows,
-            footer.outcomes,
-            size,
-            seconds,
-            example,
-            batches,
-            images_at_once,
-        )
+        made = (shard.index, shard.rows, footer.outcomes, size)
+        return ShardReport(*made, seconds, example, batches, images_at_once)
 
     def _footer(self, shard: Shard, faces: FaceBatch) -> Footer:
         return Footer(

@@ -26,6 +26,7 @@ from distributed.reduce.queries import (
     group_shards,
 )
 from distributed.reduce.reducer import Reducer, SampleTemplates, decode, merged_arrays, partial_below
+from distributed.runtime.device_memory import limit_device_memory
 from distributed.stages.shards import require_none_lost
 from distributed.statistics.similarity import Floats
 from distributed.storage.shard_index import read_footers
@@ -71,6 +72,7 @@ class PassJob:
         return TaskLimits(light=True)
 
     def open(self) -> Reducer:
+        limit_device_memory(self.device, self.resources.gpus_per_worker)
         return Reducer(self.query)
 
 

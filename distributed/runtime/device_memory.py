@@ -1,0 +1,81 @@
+"""How the memory of a GPU that workers share is divided: among them, and among the libraries in each.
+
+A card with one worker is not divided: there its libraries take what they need. That each of several keeps to
+its part is arithmetic and options so far: it was not run on a card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.errors import DeviceError
+
+CONTEXT_BYTES = 1 << 30
+"""Of each process, before it has done anything: CUDA's own, and its libraries' code. An assumption."""
+LEAST_BYTES = 1 << 30
+FAISS_BYTES = 1 << 30
+"""FAISS's temporary memory, where there is room."""
+ARENAS = 2
+"""Sessions of onnxruntime on CUDA in a worker: a generator's, for batches and for single images."""
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """Bytes of one worker: torch's cache, each arena of onnxruntime, FAISS's temporary memory."""
+
+    torch: int
+    onnxruntime: int
+    faiss: int
+
+    @classmethod
+    def of_share(cls, total: int, share: float) -> DeviceMemory:
+        """total: bytes of the card, or MIG slice. share: `resources.gpus_per_worker`.
+
+        Half of what a process has beyond CUDA's own is torch's; the arenas have a quarter; FAISS, which runs
+        in other processes than onnxruntime, an eighth, FAISS_BYTES at most. The rest is left for what
+        allocators waste. Raises DeviceError where it is less than LEAST_BYTES.
+        """
+        rest = int(total * share) - CONTEXT_BYTES
+        if rest < LEAST_BYTES:
+            raise DeviceError(
+                f"resources.gpus_per_worker, {share:g}, leaves a worker {max(rest, 0) / 2**30:.1f} GB of "
+                f"this card's {total / 2**30:.1f} GB beyond CUDA's own: raise it"
+            )
+        return cls(rest // 2, rest // 4 // ARENAS, min(FAISS_BYTES, rest // 8))
+
+
+_of_process: list[DeviceMemory] = []
+
+
+def limit_device_memory(device: str, share: float) -> None:
+    """Have this process, which has nothing there yet, keep to its share of its GPU. Raises DeviceError."""
+    _of_process.clear()
+    if device != "cuda" or share == 1:
+        return
+    import torch
+
+    total = torch.cuda.mem_get_info()[1]
+    memory = DeviceMemory.of_share(total, share)
+    torch.cuda.set_per_process_memory_fraction(memory.torch / total)
+    _of_process.append(memory)
+
+
+def onnxruntime_options() -> dict[str, str]:
+    """Options of the CUDA provider; none where this process has the card to itself."""
+    if not _of_process:
+        return {}
+    # By powers of two, the default, an arena would reach its limit with half of it in use.
+    return {
+        "gpu_mem_limit": str(_of_process[0].onnxruntime),
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+
+
+def faiss_bytes() -> int:
+    """FAISS's temporary memory in this process."""
+    return _of_process[0].faiss if _of_process else FAISS_BYTES
+
+
+def torch_bytes(free: int) -> int:
+    """What torch may use of so many free bytes."""
+    return min(free, _of_process[0].torch) if _of_process else free
