@@ -16,6 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
+from distributed.storage.run_record import read_results
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries
 from jobs.__main__ import main
@@ -96,6 +97,8 @@ def test_a_page_names_margins_and_the_other_person(finished_world: SmallWorld) -
     with served(finished_world.run) as gate, visitor(gate) as client:
         page = Page(client.get("/identity", params={"id": person}).text)
         assert f"margin {first['margin']:+.3f} best other {other[:12]}" in page.text
+        threshold = read_results(RunStore(str(finished_world.run))).recognizers[0].operating_point.threshold
+        assert f"The mark on a bar is at {threshold:.3f}" in page.text
         sample = Page(client.get("/sample", params={"id": first["sample_id"]}).text)
         assert f"{first['similarity']:.3f} {first['margin']:+.3f} {other[:12]} tiny" in sample.text
 
@@ -203,6 +206,7 @@ def test_pictures_are_those_of_the_run_and_of_nobody_else(finished_world: SmallW
     with served(finished_world.run, faces=faces_of(store)) as gate, visitor(gate) as client:
         page = Page(client.get("/identity", params={"id": row["identity"]}).text)
         assert len(own) == PHOTOS and len(page.images) == PHOTOS + TOPK
+        assert len(Page(client.get("/").text).images) == CANDIDATES
         paths = [
             ("/sample.png", {"id": row["sample_id"]}),
             *(("/photo.png", {"identity": row["identity"], "photo": photo}) for photo in own),
