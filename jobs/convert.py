@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from distributed.sampling.conversion import Conversion, Format, convert
 from distributed.sampling.inspection import inspect
@@ -19,7 +19,6 @@ from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.say import say
 from schemas.errors import SpecError, UsageError
 from schemas.spec.generators import GeneratorSpec
-from schemas.spec.generators.base import Generator
 from schemas.spec.load import load_generator
 from schemas.spec.locations import with_locations
 
@@ -102,7 +101,7 @@ def _lines(done: Conversion, out: Path, base: Path) -> list[str]:
     return [f"{out}: {done.digest}", f"  {checked}", *alone, "", *block.splitlines()]
 
 
-def _block(generator: Generator, base: Path) -> dict[str, Any]:
+def _block(generator: BaseModel, base: Path) -> dict[str, Any]:
     """What a spec in the folder `base` says of it."""
     relative = with_locations(generator, lambda location: _relative(location, base))
     return relative.model_dump(mode="json", exclude_defaults=True)

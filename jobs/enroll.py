@@ -11,8 +11,7 @@ from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, override_option, reveal_option, spec_argument
 from jobs.cli.display import as_stored, displayed, with_names
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.findings import refused_lines
-from jobs.cli.overlap import overlap_lines
+from jobs.cli.gallery import overlap_lines, refused_lines
 from jobs.cli.runs import act_on, naming_people, shown_by_name
 from jobs.cli.say import notice_lines, say, say_next
 from jobs.cli.work import ray_executor, watching
@@ -31,8 +30,8 @@ def command(spec: Path, *, override: str | None, reveal: bool) -> int:
 def _run(spec: AuditSpec, store: RunStore, path: Path, *, reveal: bool) -> ExitCode:
     # onnxruntime and scipy, which take seconds to import.
     from distributed.gallery.enrolled import accepted
-    from distributed.stages.enroll import enroll
-    from distributed.stages.gallery_check import measured_lines
+    from distributed.stages.enrolling.enroll import enroll
+    from distributed.stages.enrolling.gallery_check import measured_lines
 
     with naming_people(store) if reveal else nullcontext():
         with ray_executor() as executor:

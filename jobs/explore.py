@@ -88,9 +88,9 @@ def _run(location: str, window: Window) -> ExitCode:
 
 def _faces(store: RunStore) -> Faces:
     # What generators need takes seconds to import.
-    from jobs.pages.explorer.faces import faces_of
+    from jobs.pages.explorer.faces import Faces
 
-    return faces_of(store)
+    return Faces(store)
 
 
 def _listening(port: int) -> socket.socket:

@@ -104,8 +104,8 @@ class Auditor:
     def audit(self, spec: AuditSpec, store: RunStore, gallery: Fingerprint) -> None:
         """Raises what `whole_audit.audit` raises. Refused photos are counted in `results.json`, not told."""
         # A night that skips all needs no Ray, no models and no FAISS.
+        from distributed.gallery.enrolled import drop_other_gallery
         from distributed.stages.audit import audit
-        from distributed.stages.enroll import drop_other_gallery
 
         if self._executor is None:
             self._executor = self._stack.enter_context(ray_executor())

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import click
 
-from distributed.stages.upkeep.purge import is_due, purge, require_run
-from distributed.storage.erasures import left_of, require_writable
+from distributed.stages.upkeep.purge import is_due, planned_purge, purge
 from distributed.storage.store import RunStore
-from jobs.cli.arguments import FILE, StrictCommand, require_at_most_one, run_argument
+from jobs.cli.arguments import FILE, StrictCommand, require_at_most_one, require_writable, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import existing_run
 from jobs.cli.say import ask, print_error, say
 from jobs.cli.work import ray_executor, watching
-from schemas.errors import UsageError
+
+UNATTENDED = (
+    "nothing was erased, as nobody is here to be asked: give --yes to erase without a question, or "
+    "--dry-run to see what would go"
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Consent:
 
     def given(self, question: str) -> bool:
         """Whether to go on. Raises UsageError where nobody is at a terminal to be asked."""
-        if self.yes or _agreed(question):
+        if self.yes or ask(question, UNATTENDED):
             return True
         print_error("idleak: nothing was erased")
         return False
@@ -56,16 +59,15 @@ def command(
 def _run(
     location: str, identity: str | None, receipt: Path | None, consent: Consent, *, if_due: bool
 ) -> ExitCode:
-    require_writable(receipt)
+    require_writable(receipt, "--receipt")
     store = existing_run(location)
-    require_run(store)
     if identity is not None:
         who = sys.stdin.readline().strip() if identity == "-" else identity
         return _erase(store, who, receipt, consent)
     if if_due and not is_due(store, datetime.now(UTC).date()):
         say(f"{store.location}: not due yet, nothing was deleted")
         return ExitCode.OK
-    there = left_of(store)
+    there = planned_purge(store)
     total = f"{len(there)} files, {sum(there.values()):,} bytes"
     if consent.dry_run:
         say(*there, f"{store.location}: {total} would be deleted")
@@ -79,7 +81,8 @@ def _run(
 
 def _erase(store: RunStore, who: str, copy: Path | None, consent: Consent) -> ExitCode:
     # Torch and FAISS, which only judging anew needs.
-    from distributed.stages.upkeep.erase import erase, planned_erasure
+    from distributed.stages.upkeep.erase import erase
+    from distributed.stages.upkeep.erasure_plan import planned_erasure
 
     plan = planned_erasure(store, who)
     if consent.dry_run:
@@ -110,13 +113,3 @@ def _staying(store: RunStore, matching: Sequence[str]) -> Iterator[str]:
             f"warning: the photos of {person} match theirs as those of one person do, and stay in the run; "
             f"if it is the same person: `idleak purge {store.location} --identity {person}`"
         )
-
-
-def _agreed(question: str) -> bool:
-    """Whether the person at the terminal answers yes. Raises UsageError where nobody is at one."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "nothing was erased, as nobody is here to be asked: give --yes to erase without a question, or "
-            "--dry-run to see what would go"
-        )
-    return ask(question)

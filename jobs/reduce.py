@@ -24,21 +24,11 @@ def command(spec: Path, *, override: str | None) -> int:
 
 def _run(spec: AuditSpec, store: RunStore) -> ExitCode:
     # onnxruntime, FAISS and scipy, which take seconds to import.
-    from distributed.gallery.labels import require_usable_labels
-    from distributed.gallery.source import gallery_source
-    from distributed.stages.fingerprints import verdict_fingerprint
-    from distributed.stages.gallery_check import require_usable_gallery
-    from distributed.stages.reduce import committed, reduce
-    from distributed.stages.results.write import write_results
+    from distributed.stages.judging.judge_again import judge_committed
     from distributed.storage.run_record import with_recorded_shards
 
     spec = with_recorded_shards(spec, store)
     with ray_executor() as executor:
-        made, enrolment = committed(spec, store)
-        require_usable_gallery(spec, enrolment.compared, gallery_source(spec, store).photos, executor)
-        require_usable_labels(spec, enrolment.table)
-        assessment = reduce(spec, enrolment, store, executor, watching(store, spec))
-        fingerprint = verdict_fingerprint(spec, enrolment.fingerprint)
-        write_results(spec, made, enrolment, assessment, fingerprint, store, {})
+        judge_committed(spec, store, executor, watching(store, spec))
     print_findings(store)
     return ExitCode.OK

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from distributed.storage.erasures import require_writable
 from distributed.storage.store_faults import store_error
-from jobs.cli.arguments import FILE, StrictCommand, reveal_option, run_argument
+from jobs.cli.arguments import FILE, StrictCommand, require_writable, reveal_option, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import open_to_read
 from jobs.cli.say import say, say_next

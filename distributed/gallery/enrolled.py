@@ -1,7 +1,8 @@
-"""The enrolled gallery: templates of people, ready to be compared."""
+"""`gallery.parquet`: written, read back, and as templates of people, ready to be compared."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,13 @@ from distributed.statistics.matching import photo_ranks
 from distributed.storage.store import RunStore
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
+from schemas.fingerprint import Fingerprint
+from schemas.run.artefacts import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
 from schemas.run.shard import Footer
 from schemas.run.tables import Outcome, Role, template_column
 
 SEPARATOR = "\0"
+REASONS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,59 @@ def template_rows(table: pa.Table, recognizer: str) -> NDArray[np.float32]:
     dim = column.type.list_size
     values = np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32)
     return values.reshape(-1, dim)
+
+
+def require_both_sides(table: pa.Table, reasons: Mapping[tuple[str, str], str] | None = None) -> None:
+    """Raise SpecError unless someone can be scored, against two others or more, and none is on both sides.
+
+    reasons: why photos are no images, of some of them, by identity and photo.
+    """
+    people = {role: set(accepted(_side(table, role))["identity"].to_pylist()) for role in Role}
+    for role, least in ((Role.CANDIDATE, 1), (Role.COHORT, 2)):
+        if len(people[role]) < least:
+            outcomes = dict(Counter(_side(table, role)["outcome"].to_pylist()))
+            why = f"; among them {_named_reasons(reasons)}" if reasons else ""
+            raise SpecError(
+                f"the gallery's {role} side needs {least} or more people with a usable photo, and has "
+                f"{len(people[role])}; its photos: {outcomes}{why}"
+            )
+    if both := people[Role.CANDIDATE] & people[Role.COHORT]:
+        raise SpecError(
+            f"{len(both)} identities are in the candidates and in the cohort, such as {min(both)!r}; "
+            "the cohort must be people known to be outside the training data: remove them from one side"
+        )
+
+
+def _named_reasons(reasons: Mapping[tuple[str, str], str]) -> str:
+    """A photo for each reason."""
+    photos = {why: f"{identity}/{photo}" for (identity, photo), why in sorted(reasons.items(), reverse=True)}
+    return "; ".join(f"{photo}: {why}" for why, photo in sorted(photos.items())[:REASONS_NAMED])
+
+
+def _side(table: pa.Table, role: Role) -> pa.Table:
+    return table.filter(pc.equal(table["role"], role))
+
+
+def commit_gallery(table: pa.Table, fingerprint: Fingerprint, store: RunStore) -> None:
+    """Write the gallery, then drop the shards that it was put together from."""
+    outcomes = dict(sorted(Counter(table["outcome"].to_pylist()).items()))
+    footer = Footer(
+        table="gallery",
+        fingerprint=dict(fingerprint.fields),
+        stop_id=table.num_rows,
+        rows=table.num_rows,
+        outcomes=outcomes,
+    )
+    store.write_table(GALLERY_FILE, table, footer)
+    store.delete_all(ENROLLING_PREFIX)
+
+
+def drop_other_gallery(store: RunStore, fingerprint: Fingerprint) -> None:
+    """Delete the run's gallery, whole or begun, if it is not of this fingerprint: for runs that outlive it.
+
+    Nothing of it is kept elsewhere, as people who have left a gallery have a right to be gone.
+    """
+    for path in [*filter(store.exists, [GALLERY_FILE]), *store.sizes(ENROLLING_PREFIX)]:
+        if store.read_footer(path).fingerprint != fingerprint.fields:
+            store.delete(path)
+            store.delete(NAMES_FILE)

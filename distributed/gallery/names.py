@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import ValidationError
 
 from distributed.gallery.source import GallerySource
+from distributed.gallery.template_sides import template_names
 from distributed.storage.store import RunStore
 from distributed.storage.vault import Vault
 from schemas.errors import DamagedError
 from schemas.run.artefacts import NAMES_FILE
 from schemas.run.names import NameMap
+from schemas.spec.audit import AuditSpec
 
 
 def names_of(source: GallerySource) -> NameMap:
@@ -39,3 +43,15 @@ def read_names(store: RunStore, vault: Vault) -> NameMap:
 def _printable(name: str) -> str:
     """A file name with bytes that are not UTF-8 escaped, as JSON cannot hold them."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def all_names(spec: AuditSpec, source: GallerySource) -> NameMap:
+    """Of everybody in the gallery whose name is known: from its sources, and beside earlier galleries."""
+    vault = Vault(spec.protection)
+    names = names_of(source).merged(template_names(spec, vault))
+    for side in spec.gallery.sides:
+        if side.earlier is not None:
+            names = names.merged(read_names(RunStore(str(Path(side.earlier).parent)), vault))
+    for person in source.erased:
+        names = names.without(person, ())
+    return names

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from distributed.gallery.alike_names import alike_names
-from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery
-from distributed.gallery.equal_photos import (
+from distributed.gallery.duplicates import (
     KeyedPhoto,
+    alike_names,
     file_keys,
     repeated_photos,
     require_different_photos,
     template_keys,
 )
+from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery
 from distributed.gallery.source import GallerySource
 from distributed.statistics.people.same_people import (
     CHANCE_PAIRS,
@@ -33,7 +33,6 @@ from distributed.statistics.people.same_people import (
 )
 from distributed.statistics.similarity import Pairs
 from schemas.errors import SpecError
-from schemas.run.names import NameMap
 from schemas.run.overlap import (
     MatchesResult,
     MatchingPeople,
@@ -71,7 +70,9 @@ def _recognizer(spec: AuditSpec) -> str:
     return spec.faces.recognizers[0].name
 
 
-def gallery_overlap(spec: AuditSpec, source: GallerySource, table: pa.Table, names: NameMap) -> OverlapResult:
+def gallery_overlap(
+    spec: AuditSpec, source: GallerySource, table: pa.Table, names: Mapping[str, str]
+) -> OverlapResult:
     """Who may be in the gallery twice, and who of the cohort is left out for it.
 
     It follows from the gallery and the spec alone, so that every job comes to the same. table: of
@@ -87,7 +88,7 @@ def gallery_overlap(spec: AuditSpec, source: GallerySource, table: pa.Table, nam
     _require_cohort(int(in_cohort.sum()), len(out))
     keys = [*file_keys(source), *_keys_without_files(spec, table)]
     everybody = set(gallery.names)
-    known = {key: name for key, name in names.identities.items() if key in everybody}
+    known = {key: name for key, name in names.items() if key in everybody}
     return OverlapResult(
         recognizer=recognizer,
         matches=_matches(compared, gallery, people, out),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from distributed.gallery.people.adapters import list_source
 from distributed.gallery.people.listing import Listing, Notice
 from distributed.sampling.images.places import Place
+from distributed.storage.vault import Vault
 from schemas.errors import SpecError
 from schemas.run.tables import Role
 from schemas.spec.gallery import GallerySpec
@@ -69,3 +70,23 @@ def _require_apart(photos: Sequence[Photo]) -> None:
             f"{len(both)} identities are in the candidates and in the cohort, such as {min(both)!r}; "
             "the cohort must be people known to be outside the training data: remove them from one side"
         )
+
+
+def under_pseudonym(photo: Photo, vault: Vault, people: dict[str, str]) -> Photo:
+    """The photo as tables name it. people: pseudonyms that are known, to which the person's is added: all
+    photos of a person have one text, not copies of it."""
+    identity = people.get(photo.identity)
+    if identity is None:
+        identity = people.setdefault(photo.identity, vault.identity_pseudonym(photo.identity))
+    return Photo(identity, vault.photo_pseudonym(photo.identity, photo.name), photo.role, photo.place)
+
+
+def require_different_names(pairs: Sequence[tuple[Photo, Photo]]) -> None:
+    """Raise SpecError if two people are one name in two forms of Unicode."""
+    names: dict[str, str] = {}
+    for photo, listed in pairs:
+        if names.setdefault(photo.identity, listed.identity) != listed.identity:
+            raise SpecError(
+                f"{listed.identity} and another name are one in two forms of Unicode: put their photos "
+                "under one"
+            )

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 
 from distributed.gallery.fingerprint import gallery_fingerprint
 from distributed.gallery.people.listing import Notice
-from distributed.gallery.photos import Photo, list_gallery, list_photos
+from distributed.gallery.photos import (
+    Photo,
+    list_gallery,
+    list_photos,
+    require_different_names,
+    under_pseudonym,
+)
 from distributed.sampling.images.places import Place, PlaceReader
 from distributed.storage.erasures import erased_identities
 from distributed.storage.store import RunStore
 from distributed.storage.vault import Vault
-from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.spec.audit import AuditSpec
 
@@ -46,7 +51,7 @@ def gallery_source(spec: AuditSpec, store: RunStore | None) -> GallerySource:
     everybody, reader = list_gallery(spec.gallery), PlaceReader()
     people: dict[str, str] = {}
     pairs = [(under_pseudonym(photo, vault, people), photo) for photo in everybody.photos]
-    _require_different(pairs)
+    require_different_names(pairs)
     kept = [pair for pair in pairs if pair[0].identity not in erased]
     photos = [photo for photo, _ in kept]
     if len(photos) >= MANY:
@@ -55,26 +60,6 @@ def gallery_source(spec: AuditSpec, store: RunStore | None) -> GallerySource:
     fingerprint = gallery_fingerprint(spec, photos, digests, vault.key_id, erased)
     listed = [photo for _, photo in kept]
     return GallerySource(photos, listed, digests, erased, fingerprint, everybody.notices)
-
-
-def under_pseudonym(photo: Photo, vault: Vault, people: dict[str, str]) -> Photo:
-    """The photo as tables name it. people: pseudonyms that are known, to which the person's is added: all
-    photos of a person have one text, not copies of it."""
-    identity = people.get(photo.identity)
-    if identity is None:
-        identity = people.setdefault(photo.identity, vault.identity_pseudonym(photo.identity))
-    return Photo(identity, vault.photo_pseudonym(photo.identity, photo.name), photo.role, photo.place)
-
-
-def _require_different(pairs: Sequence[tuple[Photo, Photo]]) -> None:
-    """Raise SpecError if two people are one name in two forms of Unicode."""
-    names: dict[str, str] = {}
-    for photo, listed in pairs:
-        if names.setdefault(photo.identity, listed.identity) != listed.identity:
-            raise SpecError(
-                f"{listed.identity} and another name are one in two forms of Unicode: put their photos "
-                "under one"
-            )
 
 
 def photo_places(spec: AuditSpec) -> dict[tuple[str, str], Place]:

@@ -13,11 +13,12 @@ from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.adjusted import Properties, adjusted
 from distributed.membership.assessment import Assessment, Population, Prefix, SettingScores
 from distributed.membership.comparison import compared_people, operating_points, twins_of
+from distributed.membership.correction import correction_of
 from distributed.membership.detectability import Reach, reach_of, with_detectability
 from distributed.membership.evidence import EvidenceBuilder, PersonScores, all_scores
 from distributed.membership.frame import Frame, calibrate, calibration_frame, identity_quality
 from distributed.membership.hits import count_hits
-from distributed.membership.judgement import Judgement, correction_of, decided, judge
+from distributed.membership.judgement import Judgement, decided, judge
 from distributed.membership.lookalikes import with_lookalikes
 from distributed.membership.planted.ceiling import ceiling_of
 from distributed.membership.planted.clearance import with_clearance
@@ -40,7 +41,7 @@ from distributed.statistics.similarity import Floats
 from schemas.errors import InvalidSamplesError
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
-from schemas.spec.sweep import Sweep
+from schemas.spec.generators.base import Sweep
 
 POPULATION_SAMPLES = 10_000
 """Of these the identities are counted: pairs grow with the square."""

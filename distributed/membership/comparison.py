@@ -8,8 +8,8 @@ import numpy as np
 
 from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.frame import Frame
+from distributed.reduce.centring import centred, fused
 from distributed.reduce.margins import Twins
-from distributed.reduce.people import centred, fused
 from distributed.reduce.queries import ComparedPeople
 from distributed.statistics.people.operating_point import (
     OperatingPoint,

@@ -24,8 +24,7 @@ from schemas.run.tables import (
     factor_column,
     settings_schema,
 )
-from schemas.spec.generators.base import FactorValue, Setting
-from schemas.spec.sweep import Sweep
+from schemas.spec.generators.base import FactorValue, Setting, Sweep
 
 
 def neighbours_table(frame: Frame, partials: Mapping[str, Sequence[Partial]]) -> pa.Table:

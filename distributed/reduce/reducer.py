@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from distributed.gallery.enrolled import template_rows
-from distributed.reduce.centre import template_sum
+from distributed.reduce.centring import centred, template_sum
 from distributed.reduce.partial import Arrays, Partial, merge, partial_arrays, partial_of
-from distributed.reduce.people import centred
 from distributed.reduce.queries import GatherQuery, MergeGroup, Query, SearchQuery, ShardGroup
 from distributed.reduce.search import PeopleSearch
 from distributed.storage.store import open_run

@@ -21,13 +21,12 @@ from distributed.sampling.sandbox.parent import GeneratorCrashedError, Sandboxed
 from distributed.sampling.sandbox.trust import ALGORITHM, require_trust
 from schemas.errors import ModelError, SpecError
 from schemas.spec.generators import GeneratorSpec
-from schemas.spec.generators.base import Generator
+from schemas.spec.generators.base import Generator, Sweep
 from schemas.spec.generators.network import NetworkGenerator
 from schemas.spec.generators.onnx import OnnxGenerator
 from schemas.spec.generators.stylegan import StyleganGenerator
 from schemas.spec.generators.torch import ModuleGenerator
 from schemas.spec.locations import with_locations
-from schemas.spec.sweep import Sweep
 
 Format = Literal["onnx", "safetensors"]
 SEED = 0

@@ -20,7 +20,7 @@ from distributed.embedding.locator import AlignedCrops, DetectorLocator, FixedLa
 from distributed.embedding.recognizer import Recognizer
 from distributed.embedding.zoo import resolve_model
 from distributed.execution.executor import DeadDeviceError, TaskLimits
-from distributed.reduce.centre import template_sum
+from distributed.reduce.centring import template_sum
 from distributed.runtime.allocator import keep_freed_memory
 from distributed.runtime.device_memory import limit_device_memory
 from distributed.runtime.memory_errors import is_dead_device, is_out_of_memory
@@ -33,10 +33,9 @@ from schemas.run.tables import DIGEST_COLUMN, factor_column, samples_schema, tem
 from schemas.spec.audit import AuditSpec
 from schemas.spec.faces import FacesSpec
 from schemas.spec.generators import GeneratorSpec
-from schemas.spec.generators.base import FactorValue
+from schemas.spec.generators.base import FactorValue, Sweep
 from schemas.spec.generators.onnx import OnnxGenerator
 from schemas.spec.resources import ResourcesSpec
-from schemas.spec.sweep import Sweep
 
 DECODED_IMAGES = 4
 """Small files can hold as many pixels as `limits.pixels` allows: few are decoded before a check."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Executor, Observer, TaskLimits, Unobserved
-from distributed.reduce.centre import shrunk_mean
+from distributed.reduce.centring import shrunk_mean
 from distributed.reduce.margins import Twins
 from distributed.reduce.partial import Arrays, Partial, empty
 from distributed.reduce.queries import (

@@ -8,7 +8,7 @@ from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.assess import VERDICTS_AND_SET, assess
 from distributed.membership.assessment import PlaceboOutcome
 from distributed.sampling.api.evidence import drop_answers
-from distributed.stages.enroll import Enrolment
+from distributed.stages.enrolling.enrolment import Enrolment
 from distributed.stages.fingerprints import placebo_spec, sampling_fingerprint
 from distributed.stages.passes import Passes
 from distributed.stages.reference import read_reference

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from distributed.storage.store import RunStore
 from distributed.storage.store_faults import store_error
 from distributed.storage.trail import actor, head
-from schemas.errors import DamagedError, UsageError, WrongRunError
+from schemas.errors import DamagedError, WrongRunError
 from schemas.run.artefacts import ERASURES_FILE, KEPT_AFTER_PURGE, RECEIPTS_PREFIX, TOMBSTONE_FILE
 from schemas.run.erasures import Erasure, Erasures, Receipt, Tombstone
 
@@ -94,9 +94,3 @@ def write_receipt(
         except OSError as error:
             raise store_error("write", str(copy), error, f"it is in the run as {path}") from error
     return path
-
-
-def require_writable(copy: Path | None, option: str = "--receipt") -> None:
-    """Raise UsageError, before anything is done, if the file that an option names would have no folder."""
-    if copy is not None and not copy.resolve().parent.is_dir():
-        raise UsageError(f"{option} {copy}: there is no folder {copy.resolve().parent}; make it")

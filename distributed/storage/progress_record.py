@@ -36,10 +36,14 @@ class ProgressRecord:
         self._what[event.what] += 1
         self._write_now_and_then()
 
-    def end(self) -> None:
-        """Write down what came after the last report too: failed attempts and failed shards."""
+    def end(self, error: BaseException | None = None) -> None:
+        """Write down what came after the last report too: failed attempts and failed shards.
+
+        error: what the stage ends with; nothing is written where the store is at fault.
+        """
         self._workers = 0
-        self._write()
+        if not isinstance(error, StoreError):
+            self._write()
 
     def add(self, report: ShardReport) -> None:
         self._done += report.rows

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
 from schemas.errors import DamagedError, MissingFileError, SpecError, WrongRunError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE
+from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE, SCORES_FILE
 from schemas.run.record import RunRecord
-from schemas.run.results import AuditResults
+from schemas.run.results import AuditResults, ScoreResult
+from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 from schemas.version import idleak_version, is_later
 
@@ -107,3 +110,15 @@ def _require_known_version(store: RunStore, content: bytes) -> None:
                     f"{store.location} was made by idleak {made_by}, and this is {here}: open it with "
                     f"{made_by} or a later one"
                 )
+
+
+def most_at_risk(store: RunStore, headline: ScoreResult, count: int = 10) -> list[dict[str, Any]]:
+    """Rows of `scores.parquet`: candidates by the headline score, smallest p first, then largest score."""
+    table = store.read_table(SCORES_FILE)
+    wanted = pc.and_(
+        pc.equal(table["recognizer"], headline.recognizer), pc.equal(table["score_name"], headline.score_name)
+    )
+    table = table.filter(pc.and_(wanted, pc.equal(table["role"], Role.CANDIDATE)))
+    order = [("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")]
+    rows: list[dict[str, Any]] = table.sort_by(order).slice(0, count).to_pylist()
+    return rows

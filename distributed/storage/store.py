@@ -27,7 +27,6 @@ from schemas.run.shard import Footer
 from schemas.run.tables import TEMPLATE_PREFIX
 from schemas.spec.audit import AuditSpec
 from schemas.spec.locations import is_remote
-from schemas.spec.protection import ProtectionSpec
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -296,11 +295,11 @@ def _in_arrows_memory(data: bytes) -> pa.BufferReader:
 
 def open_run(spec: AuditSpec) -> RunStore:
     """The files of a spec's run, under its key. Raises as `RunStore`."""
-    return under_key(RunStore(spec.output), spec.protection)
+    return under_key(RunStore(spec.output), spec)
 
 
-def under_key(store: RunStore, protection: ProtectionSpec) -> RunStore:
-    """The same files. If the key is not there, the error says which one the run was made under."""
+def under_key(store: RunStore, spec: AuditSpec) -> RunStore:
+    """The same files, under the spec's key. If it is not there, the error says which one was."""
 
     def made_under() -> str | None:
         try:
@@ -308,7 +307,7 @@ def under_key(store: RunStore, protection: ProtectionSpec) -> RunStore:
         except (StoreError, DamagedError):
             return None
 
-    store.vault = Vault(protection, made_under)
+    store.vault = Vault(spec.protection, made_under)
     return store
 
 

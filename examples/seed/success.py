@@ -12,9 +12,8 @@ from sklearn.metrics import roc_auc_score
 from world import OVER_REPRESENTED
 
 from distributed.membership.scores import Evidence, person_scores
-from distributed.reduce.centre import shrunk_mean, template_sum
+from distributed.reduce.centring import centred, fused, shrunk_mean, template_sum
 from distributed.reduce.partial import Partial
-from distributed.reduce.people import centred, fused
 from distributed.reduce.search import PeopleSearch
 
 TOPK, SCORE = 16, "margin"

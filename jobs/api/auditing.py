@@ -12,8 +12,7 @@ from jobs.api.run import Run
 from jobs.api.spec_source import SpecSource, spec_of
 from jobs.api.telling import Tell, at_work
 from jobs.cli.exit_codes import system_errors_named
-from jobs.cli.findings import refused_lines
-from jobs.cli.overlap import overlap_lines
+from jobs.cli.gallery import overlap_lines, refused_lines
 from jobs.cli.runs import acting
 from jobs.cli.say import notice_lines
 from jobs.cli.work import ray_executor, watching
@@ -23,7 +22,7 @@ from schemas.run.artefacts import ERROR_FILE, GALLERY_FILE
 from schemas.spec.audit import AuditSpec
 
 if TYPE_CHECKING:
-    from distributed.stages.enroll import Enrolment
+    from distributed.stages.enrolling.enrolment import Enrolment
 
 
 def audit(

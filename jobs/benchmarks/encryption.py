@@ -18,7 +18,7 @@ from distributed.reduce.margins import Twins
 from distributed.reduce.queries import SearchQuery, group_shards
 from distributed.reduce.reducer import Reducer
 from distributed.stages.embed import ShardJob, ShardMaker
-from distributed.stages.enroll import enroll
+from distributed.stages.enrolling.enroll import enroll
 from distributed.storage.store import open_run
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
 from jobs.cli.exit_codes import ExitCode

@@ -19,7 +19,7 @@ from distributed.execution.executor import Executor
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.assess import assess
 from distributed.stages.passes import Passes
-from distributed.stages.reduce import write_tables
+from distributed.stages.results.tables import write_tables
 from distributed.storage.store import RunStore
 from jobs.benchmarks.table import Bar, Measured, Report, Table, publish
 from jobs.benchmarks.worlds.simulated import RECOGNIZER, Simulator, World, world_spec, write_world

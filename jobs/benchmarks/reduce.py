@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from distributed.reduce.people import centred
+from distributed.reduce.centring import centred
 from distributed.reduce.search import search
 from distributed.statistics.similarity import Floats, Integers, Singles
 from jobs.benchmarks.limits import GIGA, limit_contenders, limits_table, threads, timed

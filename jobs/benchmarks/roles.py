@@ -15,13 +15,13 @@ from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery
 from distributed.gallery.labels import read_labels
 from distributed.membership.comparison import compared_people, twins_of
+from distributed.membership.correction import correction_of
 from distributed.membership.frame import Frame, calibrate, identity_quality
-from distributed.membership.judgement import correction_of
 from distributed.membership.scores import EQUIVARIANT_SCORES, Evidence, person_scores
 from distributed.membership.verdicts import flagged
 from distributed.reduce.margins import Twins
+from distributed.stages.judging.committed import committed
 from distributed.stages.passes import Passes
-from distributed.stages.reduce import committed
 from distributed.statistics.matching import (
     EVERYBODY,
     PHOTO_LEVELS,

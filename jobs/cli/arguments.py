@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from distributed.storage.authorisation import OVERRIDE
+from schemas.errors import UsageError
 
 NUMBER = re.compile(r"-\d*\.?\d+")
 WORDS = "idleak.words"
@@ -100,3 +101,9 @@ def require_exactly_one(given: Mapping[str, object]) -> None:
 
 def _names_given(given: Mapping[str, object]) -> list[str]:
     return [name for name, value in given.items() if value is not None and value is not False]
+
+
+def require_writable(copy: Path | None, option: str) -> None:
+    """Raise UsageError, before anything is done, if the file that an option names would have no folder."""
+    if copy is not None and not copy.resolve().parent.is_dir():
+        raise UsageError(f"{option} {copy}: there is no folder {copy.resolve().parent}; make it")

@@ -6,49 +6,31 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Column, Table
 
-from distributed.storage.run_record import read_results
+from distributed.storage.run_record import most_at_risk, read_results
 from distributed.storage.store import RunStore
 from jobs.cli.display import against_others, people_made, placebo_text, roles_text, short
-from jobs.cli.overlap import overlap_lines
+from jobs.cli.gallery import gallery_lines, overlap_lines
 from jobs.cli.say import cell, say, say_next
 from jobs.cli.statements import alone_of, statement_lines, statements_of
-from schemas.printable import printable
-from schemas.run.artefacts import SCORES_FILE
 from schemas.run.checks import DriftResult
 from schemas.run.results import (
     AuditResults,
     OverRepresentedResult,
     PopulationResult,
-    RecognizerResult,
     ScoreResult,
     SettingResult,
 )
-from schemas.run.tables import Outcome, Role, Verdict
+from schemas.run.tables import Verdict
 from schemas.wording import plain
 
-MOST_AT_RISK = 10
 EVIDENCE = {
     "near-copy": "like a near-copy of a photo of the gallery",
     "identity": "without a near-copy of a photo of the gallery",
     "undecided": "perhaps with a copy of a photo of the gallery",
 }
-
-
-def most_at_risk(store: RunStore, headline: ScoreResult, count: int = MOST_AT_RISK) -> list[dict[str, Any]]:
-    """Rows of `scores.parquet`: candidates by the headline score, smallest p first, then largest score."""
-    table = store.read_table(SCORES_FILE)
-    wanted = pc.and_(
-        pc.equal(table["recognizer"], headline.recognizer), pc.equal(table["score_name"], headline.score_name)
-    )
-    table = table.filter(pc.and_(wanted, pc.equal(table["role"], Role.CANDIDATE)))
-    order = [("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")]
-    rows: list[dict[str, Any]] = table.sort_by(order).slice(0, count).to_pylist()
-    return rows
 
 
 def print_findings(store: RunStore, *, named: bool = True) -> None:
@@ -203,38 +185,3 @@ def _evaluation_line(score: ScoreResult) -> str:
         f"against the labels, {score.score_name} of {score.recognizer}: ROC AUC {auc.value:.3f} "
         f"({auc.low:.3f} to {auc.high:.3f}), {len(score.flagged)} flagged"
     )
-
-
-def refused_lines(table: pa.Table, reasons: Mapping[tuple[str, str], str] | None = None) -> list[str]:
-    """`refused (outcome): role identity/photo`, for each photo that gave no template; then why, if that is
-    among `reasons`, by identity and photo."""
-    columns = ["outcome", "role", "identity", "photo"]
-    refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).select(columns).to_pylist()
-    return [printable(_refused_line(row, reasons or {})) for row in refused]
-
-
-def _refused_line(row: Mapping[str, Any], reasons: Mapping[tuple[str, str], str]) -> str:
-    why = reasons.get((row["identity"], row["photo"]))
-    line = f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}"
-    return line if why is None else f"{line}: {why}"
-
-
-def gallery_lines(results: AuditResults) -> list[str]:
-    """Warnings first, then what each recogniser was measured at."""
-    figures = [
-        f"recogniser {recognizer.name}: {separation_figures(recognizer)}"
-        for recognizer in results.recognizers
-    ]
-    return [*(f"warning: {gallery_warning}" for gallery_warning in results.gallery_warnings), *figures]
-
-
-def separation_figures(recognizer: RecognizerResult) -> str:
-    """TAR and mean cosine, in words."""
-    if recognizer.separation is None:
-        return "not measured on the gallery's people, by an earlier version"
-    # Adding zero takes the sign from a negative one.
-    alike = f"mean cosine of different people {round(recognizer.separation.non_mated_mean, 2) + 0.0:.2f}"
-    if recognizer.separation.mated is None:
-        return f"{alike}; no TAR, as fewer than two people have two photos that differ"
-    rate = recognizer.separation.mated
-    return f"TAR {rate.tar.value:.2f} at FMR {rate.fmr:g} over {rate.people:,} people of the gallery; {alike}"

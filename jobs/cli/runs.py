@@ -56,7 +56,7 @@ def existing_run(location: str) -> RunStore:
     store = RunStore(location)
     if not store.exists(RECORD_FILE):
         return store
-    return under_key(store, read_record(store).spec.protection)
+    return under_key(store, read_record(store).spec)
 
 
 def open_to_read(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from schemas.errors import UsageError
 from schemas.printable import printable
 
 if TYPE_CHECKING:
@@ -33,8 +34,13 @@ def print_error(line: str) -> None:
     print(printable(line), file=sys.stderr)
 
 
-def ask(question: str) -> bool:
-    """Whether the person at the terminal answers yes; anything else is no."""
+def ask(question: str, unattended: str) -> bool:
+    """Whether the person at the terminal answers yes; anything else is no.
+
+    Raises UsageError where nobody is at one, which says `unattended`: what to do then.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(unattended)
     sys.stderr.write(f"{printable(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

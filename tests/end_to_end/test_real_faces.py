@@ -12,12 +12,11 @@ from distributed.execution.local import LocalExecutor
 from distributed.gallery.overlap import gallery_overlap
 from distributed.gallery.source import gallery_source
 from distributed.stages.audit import audit
-from distributed.stages.enroll import enroll
+from distributed.stages.enrolling.enroll import enroll
 from distributed.storage.run_record import read_results
 from distributed.storage.store import RunStore, open_run
 from jobs.cli.work import watching
 from schemas.run.artefacts import GALLERY_FILE, SCORES_FILE
-from schemas.run.names import NameMap
 from schemas.run.results import AuditResults
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
@@ -103,7 +102,7 @@ def test_no_two_people_of_the_real_gallery_are_one_and_halves_of_one_are(gallery
     source = gallery_source(spec, None)
     run = open_run(spec.model_copy(update={"output": str(gallery.parent)}))
     table = run.read_table(GALLERY_FILE)
-    overlap = gallery_overlap(spec, source, table, NameMap())
+    overlap = gallery_overlap(spec, source, table, {})
     assert overlap.matches.threshold is not None and overlap.matches.noticeable is not None
     assert overlap.matches.found == [] and overlap.matches.noticeable > 0.9
     assert overlap.odd_photos is not None and overlap.odd_photos.photos == []
@@ -112,7 +111,7 @@ def test_no_two_people_of_the_real_gallery_are_one_and_halves_of_one_are(gallery
     for person in people:
         for row in [row for row in rows if row["identity"] == person][2:]:
             row |= {"identity": f"{person}-again", "role": Role.COHORT}
-    halved = gallery_overlap(spec, source, pa.Table.from_pylist(rows, table.schema), NameMap())
+    halved = gallery_overlap(spec, source, pa.Table.from_pylist(rows, table.schema), {})
     halves = {f"{person}-again" for person in people}
     assert set(halved.left_out) <= halves and len(halved.left_out) >= 18
 

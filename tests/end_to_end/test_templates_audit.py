@@ -19,7 +19,7 @@ from distributed.storage.run_record import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from jobs.pages.explorer.faces import faces_of
+from jobs.pages.explorer.faces import Faces
 from jobs.pages.explorer.judge import Judge
 from jobs.pages.explorer.question import IdentityQuestion
 from jobs.pages.explorer.tables import Explorer
@@ -87,7 +87,7 @@ def test_samples_that_are_templates_give_the_verdicts_of_their_images(
     assert "the samples were given as templates, without images" in page
     assert "given as a template, of &#39;0.jpg&#39;" in page and "data:image/png" in page
     store, (person, *_) = RunStore(str(run)), flagged(run)
-    with served(run, faces=faces_of(store)) as gate, visitor(gate) as client:
+    with served(run, faces=Faces(store)) as gate, visitor(gate) as client:
         page = client.get(IdentityQuestion(id=person).link()).text
     assert "The samples were given as templates: none can be shown." in page
     assert "/photo.png" in page and "/sample.png" not in page

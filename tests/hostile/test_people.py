@@ -20,10 +20,8 @@ from distributed.gallery.people.templates import read_templates
 from distributed.sampling.images.places import PlaceReader
 from distributed.sampling.templates.text_tables import read_table
 from schemas.errors import SpecError
-from schemas.spec.people.parquet import ParquetPeople
-from schemas.spec.people.recordio import RecordioPeople
+from schemas.spec.people.packed import ParquetPeople, RecordioPeople, WebdatasetPeople
 from schemas.spec.people.templates import TemplatesPeople
-from schemas.spec.people.webdataset import WebdatasetPeople
 from tests.support.recordio import write_insightface
 
 FUZZED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from jobs.cli import progress
-from jobs.cli.progress import ProgressBar
+from jobs.cli.progress_bar import ProgressBar
 
 
 def test_lines_come_while_nothing_gets_done_and_after_all_is_done(

@@ -8,7 +8,7 @@ from pathlib import Path
 from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, counted, listing_of
 from distributed.gallery.people.tree import Tree
 from schemas.errors import SpecError
-from schemas.spec.people.flat import FlatPeople
+from schemas.spec.people.folders import FlatPeople
 
 NUMBERED = re.compile(r"(?P<identity>.*\S)_\d+", re.DOTALL)
 

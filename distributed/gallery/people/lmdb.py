@@ -5,7 +5,7 @@ from __future__ import annotations
 from distributed.gallery.people.listing import ListedPhoto, Listing
 from distributed.sampling.images.lmdb_images import Entry, entries
 from schemas.errors import SpecError
-from schemas.spec.people.lmdb import LmdbPeople
+from schemas.spec.people.packed import LmdbPeople
 
 
 def list_people(spec: LmdbPeople) -> Listing:

@@ -14,7 +14,7 @@ from distributed.sampling.images.object_files import ObjectFiles
 from distributed.sampling.images.parquet_images import open_parquet, require_images
 from distributed.sampling.images.places import PARQUET, Cell
 from schemas.errors import SpecError
-from schemas.spec.people.parquet import ParquetPeople
+from schemas.spec.people.packed import ParquetPeople
 
 FEATURES = b"huggingface"
 """The key of the schema's metadata under which `datasets` keeps its features."""

@@ -9,7 +9,7 @@ import numpy as np
 from distributed.gallery.people.listing import ListedPhoto, Listing, Notice
 from distributed.sampling.images.recordio import Record, RecordIndex, index_beside, record_index
 from schemas.errors import SpecError
-from schemas.spec.people.recordio import RecordioPeople
+from schemas.spec.people.packed import RecordioPeople
 
 
 def list_people(spec: RecordioPeople) -> Listing:

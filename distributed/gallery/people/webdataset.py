@@ -13,7 +13,7 @@ from distributed.sampling.images.object_files import ObjectFiles
 from distributed.sampling.images.places import TAR, Part
 from distributed.sampling.images.tar_members import TarStream, is_image, regular_members, split_name
 from schemas.errors import SpecError
-from schemas.spec.people.webdataset import WebdatasetPeople
+from schemas.spec.people.packed import WebdatasetPeople
 
 FOLDER = "folder"
 MOST_LABEL_BYTES = 1 << 20

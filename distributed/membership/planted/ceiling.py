@@ -11,8 +11,8 @@ from distributed.membership.frame import Floats, Frame
 from distributed.membership.planted.likeness import Likeness
 from distributed.membership.planted.people import Planted
 from distributed.reduce.partial import EDGES, Partial
+from distributed.statistics.power import tolerance_limit, upper_limits
 from distributed.statistics.similarity import Integers
-from distributed.statistics.upper_limits import tolerance_limit, upper_limits
 
 ERROR = 0.05
 RECOGNISED = 0.95

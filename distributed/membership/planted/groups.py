@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from distributed.membership.frame import Floats, Frame
 from distributed.membership.planted.likeness import Likeness, likeness_of
 from distributed.membership.planted.people import HeldOut, Planted, held_out, planted
+from distributed.reduce.centring import centred
 from distributed.reduce.margins import Twins
 from distributed.reduce.partial import EDGES, Partial
-from distributed.reduce.people import centred
 from distributed.reduce.queries import ComparedPeople
 from distributed.reduce.reducer import SampleTemplates
 from schemas.spec.membership import MembershipSpec

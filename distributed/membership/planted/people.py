@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from distributed.membership.frame import Frame
+from distributed.reduce.centring import centred
 from distributed.reduce.margins import Lists, Twins, margins
-from distributed.reduce.people import centred
 from distributed.reduce.search import listed_people
 from distributed.statistics.matching import Group
 from distributed.statistics.similarity import Floats, Integers, Pairs, Singles

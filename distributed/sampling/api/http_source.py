@@ -22,9 +22,8 @@ from distributed.sampling.generator import AnsweringSource, Image, InvalidImage,
 from distributed.sampling.images.decode import decode
 from distributed.storage.secrets import with_secrets
 from schemas.run.tables import Outcome
-from schemas.spec.generators.base import Setting
+from schemas.spec.generators.base import Setting, Sweep
 from schemas.spec.generators.http import PLACEHOLDER, HttpGenerator
-from schemas.spec.sweep import Sweep
 
 IN_PRINT = ("url", "method", "headers", "body", "image", "batch", "withheld_status", "answer_bytes")
 AHEAD = 64

@@ -17,7 +17,7 @@ from distributed.sampling.images.decode import decode
 from distributed.sampling.images.object_files import ObjectFiles
 from schemas.errors import SpecError
 from schemas.run.tables import Outcome
-from schemas.spec.generators.parquet import ParquetGenerator
+from schemas.spec.generators.images import ParquetGenerator
 
 MOST_BYTES = 2 << 30
 BYTES_FIELD = "bytes"

@@ -7,7 +7,7 @@ from distributed.sampling.generator import ImageSource, Loading
 from distributed.sampling.images.places import PlacedImages
 from distributed.sampling.images.recordio import Record, index_beside, record_index
 from schemas.errors import SpecError
-from schemas.spec.generators.recordio import RecordioGenerator
+from schemas.spec.generators.images import RecordioGenerator
 
 
 def open_source(spec: RecordioGenerator, seed: int, loading: Loading) -> ImageSource:

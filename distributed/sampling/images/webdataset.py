@@ -17,7 +17,7 @@ from distributed.sampling.images.object_files import ObjectFiles
 from distributed.sampling.images.tar_members import TarStream, is_image, regular_members, split_name
 from schemas.errors import SpecError
 from schemas.run.tables import Outcome
-from schemas.spec.generators.webdataset import WebdatasetGenerator
+from schemas.spec.generators.images import WebdatasetGenerator
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Of the images that idleak 0.1 found."""

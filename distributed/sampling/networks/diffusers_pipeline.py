@@ -16,9 +16,8 @@ from distributed.sampling.networks.latents import stream_of, uniform_integers
 from distributed.sampling.networks.torch_network import require_device
 from schemas.errors import ModelError
 from schemas.run.tables import Outcome
-from schemas.spec.generators.base import FactorValue
+from schemas.spec.generators.base import FactorValue, Sweep
 from schemas.spec.generators.diffusers import DiffusersGenerator
-from schemas.spec.sweep import Sweep
 
 SEEDS = 2**53
 ARGUMENTS = {"label": "class_labels", "steps": "num_inference_steps", "guidance": "guidance_scale"}

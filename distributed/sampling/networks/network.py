@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.networks.latents import draw_latents, stream_of, uniform_integers
 from schemas.run.tables import Outcome
-from schemas.spec.generators.base import Setting
+from schemas.spec.generators.base import Setting, Sweep
 from schemas.spec.generators.network import (
     ClassInput,
     Distribution,
@@ -20,7 +20,6 @@ from schemas.spec.generators.network import (
     NetworkInput,
     NumberInput,
 )
-from schemas.spec.sweep import Sweep
 
 MOST_OUTSIDE = 0.5
 """An image with more than this share of its values far outside the stated range was given another range."""

@@ -19,9 +19,8 @@ from distributed.sampling.networks.torch_network import require_device
 from distributed.sampling.sandbox.trust import code_digests, require_trust, trusted_bytes
 from schemas.errors import ModelError
 from schemas.run.tables import Outcome
-from schemas.spec.generators.base import Setting
+from schemas.spec.generators.base import Setting, Sweep
 from schemas.spec.generators.stylegan import StyleganGenerator
-from schemas.spec.sweep import Sweep
 
 MOST_SEEDS = 2**32
 CUDA_BATCH = 16

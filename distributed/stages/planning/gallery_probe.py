@@ -12,10 +12,10 @@ from distributed.execution.capacity import Capacity
 from distributed.gallery.enrolled import accepted
 from distributed.gallery.photos import Photo
 from distributed.gallery.quality import GalleryQuality, face_share, face_text, separation_text
+from distributed.gallery.without_photos import galleries_without_photos
 from distributed.stages.embed import ShardEmbedder, ShardJob, samples_table
-from distributed.stages.enroll import galleries_without_photos
-from distributed.stages.gallery_check import complaint, gallery_quality, is_unusable
-from distributed.stages.input_trial import TRIED_PEOPLE, TRIED_PHOTOS, few_photos
+from distributed.stages.enrolling.gallery_check import complaint, gallery_quality, is_unusable
+from distributed.stages.enrolling.input_trial import TRIED_PEOPLE, TRIED_PHOTOS, few_photos
 from distributed.statistics.people.separation import Quality, chosen_photos
 from schemas.errors import RecognizerError
 from schemas.run.shard import Shard

@@ -13,9 +13,14 @@ from distributed.membership.planted.ceiling import ERROR, RECOGNISED
 from distributed.statistics.allowance import Allowance, GroupAllowance, allowance
 from distributed.statistics.flagging import Correction, level
 from distributed.statistics.matching import EVERYBODY, calibration_groups, photo_choices
-from distributed.statistics.power import DETECTION_POWER, LEAST_PEOPLE, SHARES, Power
-from distributed.statistics.similarity import Integers
-from distributed.statistics.upper_limits import people_needed, samples_to_rule_out
+from distributed.statistics.power import (
+    DETECTION_POWER,
+    LEAST_PEOPLE,
+    SHARES,
+    Power,
+    people_needed,
+    samples_to_rule_out,
+)
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 from schemas.spec.membership import MembershipSpec
@@ -54,7 +59,7 @@ def forecast_rows(spec: AuditSpec, people: Mapping[Role, Counter[str]]) -> list[
     ]
 
 
-def _counts(people: Mapping[Role, Counter[str]]) -> tuple[Integers, NDArray[np.bool_]]:
+def _counts(people: Mapping[Role, Counter[str]]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Photos of each identity, and whether it is in the cohort."""
     sides = [list(people[role].values()) for role in (Role.CANDIDATE, Role.COHORT)]
     photos = np.array([*sides[0], *sides[1]], dtype=np.int64)
@@ -82,7 +87,7 @@ def flagging_text(group: GroupAllowance, allowed: Allowance, fdr: float) -> str:
 
 
 def _advice(
-    photos: Integers,
+    photos: NDArray[np.int64],
     in_cohort: NDArray[np.bool_],
     allowed: Allowance,
     membership: MembershipSpec,

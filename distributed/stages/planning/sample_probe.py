@@ -23,8 +23,8 @@ from distributed.stages.embed import (
     samples_table,
 )
 from distributed.stages.given_templates import TemplateEmbedder, require_templates_dimension
+from distributed.stages.invalid_samples import invalid_wording
 from distributed.stages.planning.shard_size import samples_per_second
-from distributed.stages.sample import invalid_wording
 from distributed.statistics.people.separation import clopper_pearson
 from distributed.storage.store import encode_table
 from schemas.errors import InvalidSamplesError

@@ -17,8 +17,8 @@ from distributed.gallery.people.adapters import list_source
 from distributed.gallery.photos import Photo
 from distributed.runtime.onnx_graph import input_shape, read_model, shape_of
 from distributed.sampling.inspected import shape_text
-from distributed.stages.gallery_check import input_text
-from distributed.stages.input_trial import few_photos
+from distributed.stages.enrolling.gallery_check import input_text
+from distributed.stages.enrolling.input_trial import few_photos
 from distributed.stages.proposing.models import ModelsThere, is_detector, model_name, models_there
 from distributed.stages.proposing.people import people_block
 from distributed.stages.proposing.trials import FaceTrials, RecognizerTrial, input_block, licence_text

@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed.gallery.people.listing import counted
 from distributed.gallery.photos import ListedGallery, list_gallery
-from distributed.stages.input_trial import few_photos
+from distributed.stages.enrolling.input_trial import few_photos
 from distributed.stages.proposing.generator import propose_generator
 from distributed.stages.proposing.models import ModelsThere, model_name, models_there
 from distributed.stages.proposing.people import labels_beside, people_block, sides_of

@@ -16,8 +16,8 @@ from distributed.embedding.usual_inputs import usual_inputs
 from distributed.gallery.photos import Photo
 from distributed.sampling.images.decode import decode
 from distributed.sampling.images.places import PlaceReader
-from distributed.stages.gallery_check import input_text, trial_text
-from distributed.stages.input_trial import Trial, merit, try_inputs
+from distributed.stages.enrolling.gallery_check import input_text, trial_text
+from distributed.stages.enrolling.input_trial import Trial, merit, try_inputs
 from distributed.stages.proposing.models import ModelsThere, TriedDetector, model_name, try_detector
 from distributed.statistics.people.separation import FMR, Quality
 from schemas.errors import ModelError, SpecError

@@ -10,11 +10,11 @@ import numpy as np
 from distributed.embedding.extractor import TemplateExtractor
 from distributed.gallery.source import photo_places
 from distributed.membership.assessment import Assessment
-from distributed.membership.judgement import Judgement
 from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.places import decode_at
 from distributed.stages.embed import ShardJob, open_extractor
+from distributed.stages.results.facts import AuditFacts
 from distributed.statistics.people.copies import Closest, closest, largest_mated
 from distributed.statistics.people.pictures import (
     COMPARED_SIZE,
@@ -28,7 +28,6 @@ from distributed.statistics.people.pictures import (
 from distributed.statistics.similarity import Floats, Integers, Singles
 from schemas.run.results import EvidenceResult
 from schemas.run.tables import Role, Verdict
-from schemas.spec.audit import AuditSpec
 
 NEAR_COPY, IDENTITY, UNDECIDED = "near-copy", "identity", "undecided"
 KINDS = {
@@ -40,16 +39,15 @@ MOST_PAIRS = 200
 """People of the cohort of whom two photos are compared with each other, or up to twice as many."""
 
 
-def collect_evidence(
-    spec: AuditSpec, assessment: Assessment, judgement: Judgement, device: str
-) -> list[EvidenceResult]:
-    """Evidence of everybody whom the judgement flags, in the order of candidates.
+def collect_evidence(facts: AuditFacts) -> list[EvidenceResult]:
+    """Evidence of everybody whom the headline flags, in the order of candidates.
 
     Compared are the photo and the sample that are nearest by templates, as pictures: see `Likeness`.
     near-copy: the same photo. identity: the same person. Without a photo to look at, or with too few people
     of the cohort who have two, templates can only say that it may be a copy, which is undecided: the sample
     is nearer to the photo than the person's photos are to each other, and than 99 % of the cohort's are.
     """
+    assessment, judgement = facts.assessment, facts.headline
     flagged = [
         int(candidate)
         for candidate, verdict in zip(assessment.frame.candidates, judgement.verdicts(), strict=True)
@@ -60,8 +58,8 @@ def collect_evidence(
     gallery = assessment.gallery
     mated = largest_mated(gallery.templates[recognizer], gallery.identity, gallery.members_of(Role.COHORT))
     pictures = None
-    if flagged and spec.generator.has_images:
-        pictures = _Pictures(spec, assessment, recognizer, device)
+    if flagged and facts.spec.generator.has_images:
+        pictures = _Pictures(facts, recognizer)
     results = []
     for person in flagged:
         pair, near = _closest(assessment, recognizer, person, mated)
@@ -115,8 +113,9 @@ def _result(assessment: Assessment, person: int, pair: Closest, picture: _Compar
 class _Pictures:
     """Samples made again, and aligned photos, compared as pictures."""
 
-    def __init__(self, spec: AuditSpec, assessment: Assessment, recognizer: str, device: str) -> None:
-        self._gallery = assessment.gallery
+    def __init__(self, facts: AuditFacts, recognizer: str) -> None:
+        spec, device = facts.spec, facts.device
+        self._gallery = facts.assessment.gallery
         self._generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
         self._samples = open_extractor(ShardJob(spec, {}, "", device, 1))
         self._photos = open_extractor(ShardJob(spec, {}, "", device, 1, photos=()))

@@ -25,10 +25,12 @@ class Purge:
     receipt: str
 
 
-def require_run(store: RunStore) -> None:
-    """Raise UsageError if there is no run, nor what is left of one."""
+def planned_purge(store: RunStore) -> dict[str, int]:
+    """The files that `purge` would delete, and their bytes. Raises UsageError if there is no run, nor what is
+    left of one."""
     if not store.exists(RECORD_FILE) and not store.exists(TOMBSTONE_FILE):
         raise UsageError(f"{store.location} holds no run: give the `output` of a spec")
+    return left_of(store)
 
 
 def is_due(store: RunStore, today: date) -> bool:

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from jobs.benchmarks.worlds.counts import hit_intervals, identity_counts
 from jobs.benchmarks.worlds.exchangeability import adjusted, roles
-from jobs.benchmarks.worlds.false_flags import false_discoveries, null_p_values, null_worlds
+from jobs.benchmarks.worlds.false_flags import false_discoveries, nights, null_p_values, null_worlds
 from jobs.benchmarks.worlds.measures import Bench, Found, Row
-from jobs.benchmarks.worlds.repeats import exactness, nights
+from jobs.benchmarks.worlds.repeats import exactness
 from jobs.benchmarks.worlds.silence import cleared, sensitivity, upper_bounds
 from jobs.benchmarks.worlds.standing import standing
 from jobs.benchmarks.worlds.strength import example, power

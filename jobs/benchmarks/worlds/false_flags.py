@@ -1,4 +1,4 @@
-"""Claims about false flags: null worlds, false discoveries, p-values."""
+"""Claims about false flags: null worlds and nights, false discoveries, p-values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from matplotlib.axes import Axes
 
+from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg
+from distributed.statistics.spending import e_benjamini_hochberg, night_e_values, night_level, night_weight
 from jobs.benchmarks.worlds.measures import (
     FDR,
     MIXED,
@@ -24,6 +26,9 @@ from jobs.benchmarks.worlds.measures import (
 from jobs.benchmarks.worlds.simulated import (
     World,
 )
+
+NIGHTS = 365
+DEPENDENCE = (0.0, 0.9, 1.0)
 
 
 def null_worlds(bench: Bench) -> Found:
@@ -190,3 +195,59 @@ def null_p_values(bench: Bench) -> Found:
         axes.set(xlabel="share of p-values ÷ what is allowed", title="Non-members")
 
     return Found(rows, draw)
+
+
+def nights(bench: Bench) -> Found:
+    """A year of null nights: one gallery, new samples each night. Scores are drawn, not templates.
+
+    A score is what lasts of a person and what is new each night; `lasting` is the share of variance of the
+    first. 5 candidates and a cohort of 1,000, so that one can be flagged on the first nights.
+    """
+    random, years = bench.random(7), bench.share(300, least=6)
+    rows, shares = [], {}
+    for lasting in DEPENDENCE:
+        ledger = naive = 0
+        for _ in range(years):
+            flagged, any_night = _year(random, lasting, candidates=5, cohort=1000)
+            ledger, naive = ledger + flagged, naive + any_night
+        share, other = Share(ledger, years), Share(naive, years)
+        shares[f"ledger, lasting {lasting:g}"], shares[f"each night alone, lasting {lasting:g}"] = (
+            share,
+            other,
+        )
+        rows.append(
+            Row(
+                f"a year of null nights, any flag in the ledger, lasting share {lasting:g}",
+                "at most 5 % of years",
+                f"{share}; with Benjamini-Hochberg at 0.05 each night alone {other}",
+                years,
+                share.at_most(FDR),
+            )
+        )
+
+    def draw(axes: Axes) -> None:
+        draw_shares(axes, shares)
+        axes.axvline(FDR, color="black", linestyle="--")
+        axes.set(xlabel=f"share of years of {NIGHTS} null nights with any flag")
+
+    return Found(rows, draw)
+
+
+def _year(random: np.random.Generator, lasting: float, candidates: int, cohort: int) -> tuple[bool, bool]:
+    """Whether the ledger flags anybody in the year, and whether any night alone does."""
+    people = candidates + cohort
+    scores = np.sqrt(lasting) * random.standard_normal(people) + np.sqrt(
+        1 - lasting
+    ) * random.standard_normal((NIGHTS, people))
+    candidate_scores, others = scores[:, :candidates], np.sort(scores[:, candidates:], axis=1)
+    above = np.array(
+        [cohort - np.searchsorted(row, own) for row, own in zip(others, candidate_scores, strict=True)]
+    )
+    p = (1 + above) / (cohort + 1)
+    sums, naive, flagged = np.zeros(candidates), False, False
+    for night, row in enumerate(p, start=1):
+        naive = naive or bool((benjamini_hochberg(row) <= round(FDR, Q_DECIMALS)).any())
+        if row.min() <= night_level(night, FDR):
+            sums += night_weight(night) * night_e_values(row, FDR, night)
+            flagged = flagged or bool(e_benjamini_hochberg(sums, FDR).any())
+    return flagged, naive

@@ -20,7 +20,7 @@ from distributed.membership.assessment import Assessment
 from distributed.membership.frame import Frame
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
-from distributed.reduce.centre import template_sum
+from distributed.reduce.centring import template_sum
 from distributed.reduce.partial import Partial
 from distributed.reduce.queries import ComparedPeople, Query, ShardGroup, SumQuery, group_shards
 from distributed.stages.passes import Grouping, Passes

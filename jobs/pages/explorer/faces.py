@@ -15,7 +15,6 @@ from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from jobs.pages.looking import device_to_look_with
 from jobs.pages.report.faces import small_png
-from schemas.spec.audit import AuditSpec
 
 LONGEST_SIDE = 512
 KEPT = 256
@@ -24,11 +23,16 @@ KEPT = 256
 class Faces:
     """The pictures of a run. To be asked by one thread at a time."""
 
-    def __init__(self, spec: AuditSpec, run: str, device: str) -> None:
-        """Raises SpecError, ModelError or DeviceError without photos, their key, or the generator."""
+    def __init__(self, store: RunStore) -> None:
+        """Of what the run's record says it was made from.
+
+        Raises SpecError, ModelError or DeviceError without photos, their key, or the generator.
+        """
+        spec = read_record(store).spec
+        device = device_to_look_with(spec)
         self._places = photo_places(spec)
         self._pixels = spec.limits.pixels
-        self._generator = open_again(spec.generator, spec.seed, device=device, run=run)
+        self._generator = open_again(spec.generator, spec.seed, device=device, run=store.location)
         self.photo = lru_cache(KEPT)(self._photo)
         self.sample = lru_cache(KEPT)(self._sample)
 
@@ -43,12 +47,6 @@ class Faces:
             return _png(self._generator.sample(np.array([sample_id], np.int64))[0])
         except GeneratorCrashedError:
             return None
-
-
-def faces_of(store: RunStore) -> Faces:
-    """The pictures of a run, by what its record says it was made from."""
-    spec = read_record(store).spec
-    return Faces(spec, store.location, device_to_look_with(spec))
 
 
 def _png(image: Image | InvalidImage) -> bytes | None:

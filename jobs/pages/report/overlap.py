@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.cli.display import Shown
-from jobs.cli.overlap import overlap_warnings, warned
+from jobs.cli.gallery import overlap_warnings, warned
 from jobs.pages.page import Section, Table
 from schemas.run.overlap import OverlapResult
 from schemas.wording import people, share

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from jobs.cli.findings import separation_figures
+from jobs.cli.gallery import separation_figures
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Section, Table
 from schemas.printable import printable

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 from jobs.cli.display import placebo_text, roles_text, sentence
-from jobs.cli.overlap import overlap_warnings
+from jobs.cli.gallery import overlap_warnings
 from jobs.cli.statements import Statement, alone_of, by_labels, power_condition, statements_of
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import BAD, GOOD, OPEN, Summary

@@ -1,4 +1,4 @@
-"""What the spec's `generator` may be: one kind of source of images per file."""
+"""What the spec's `generator` may be: kinds of sources of images."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pydantic import Field
 from schemas.spec.generators.base import Generator
 from schemas.spec.generators.diffusers import DiffusersGenerator
 from schemas.spec.generators.http import HttpGenerator
-from schemas.spec.generators.images import ImagesGenerator
+from schemas.spec.generators.images import (
+    ImagesGenerator,
+    ParquetGenerator,
+    RecordioGenerator,
+    WebdatasetGenerator,
+)
 from schemas.spec.generators.onnx import OnnxGenerator
-from schemas.spec.generators.parquet import ParquetGenerator
-from schemas.spec.generators.recordio import RecordioGenerator
 from schemas.spec.generators.stylegan import StyleganGenerator
 from schemas.spec.generators.templates import TemplatesGenerator
 from schemas.spec.generators.torch import ModuleGenerator, TorchExportGenerator, TorchscriptGenerator
-from schemas.spec.generators.webdataset import WebdatasetGenerator
 
 GeneratorSpec = Annotated[
     OnnxGenerator

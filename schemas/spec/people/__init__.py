@@ -1,4 +1,4 @@
-"""What the spec's `gallery.candidates` and `gallery.cohort` may be: one kind of source of people per file."""
+"""What the spec's `gallery.candidates` and `gallery.cohort` may be: kinds of sources of people."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from typing import Annotated, Any
 from pydantic import Discriminator, Tag
 
 from schemas.spec.people.base import PeopleSource, PhotoSource
-from schemas.spec.people.flat import FlatPeople
-from schemas.spec.people.folders import FoldersPeople
+from schemas.spec.people.folders import FlatPeople, FoldersPeople
 from schemas.spec.people.image_list import ListPeople
-from schemas.spec.people.lmdb import LmdbPeople
-from schemas.spec.people.parquet import ParquetPeople
-from schemas.spec.people.recordio import RecordioPeople
+from schemas.spec.people.packed import LmdbPeople, ParquetPeople, RecordioPeople, WebdatasetPeople
 from schemas.spec.people.short_form import SHORT_FORM, PeopleSpec
 from schemas.spec.people.templates import TemplatesPeople
-from schemas.spec.people.webdataset import WebdatasetPeople
 
 
 def _kind(given: Any) -> str:

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from distributed.gallery.alike_names import alike_names
+from distributed.gallery.duplicates import alike_names
 
 
 @pytest.mark.parametrize(

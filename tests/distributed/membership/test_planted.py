@@ -10,16 +10,16 @@ import pytest
 
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.assess import VERDICTS_ALONE, assess
-from distributed.membership.ceiling_result import ceiling_result
 from distributed.membership.planted.ceiling import ceiling_of
 from distributed.membership.planted.likeness import ASSUMED, Likeness, likeness_of
 from distributed.membership.planted.people import LEAST_SPARE, VARIANTS, held_out, planted
 from distributed.membership.planted.sensitivity import first_flagged, planted_scores
 from distributed.membership.scores import Evidence, person_scores
+from distributed.reduce.centring import centred, fused
 from distributed.reduce.margins import Twins
 from distributed.reduce.partial import EDGES
-from distributed.reduce.people import centred, fused
 from distributed.reduce.search import search
+from distributed.stages.results.ceiling import ceiling_result
 from distributed.statistics.power import STEPS
 from jobs.benchmarks.worlds.simulated import (
     RECOGNIZER,

@@ -10,7 +10,7 @@ import faiss
 import pytest
 
 from distributed.runtime.versions import package_version
-from distributed.stages.results.write import versions
+from distributed.stages.results.provenance import versions
 
 
 def installed(folder: Path, name: str, version: str) -> None:

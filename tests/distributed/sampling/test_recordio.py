@@ -12,7 +12,7 @@ from PIL import Image
 from distributed.sampling.adapters import generator_fields, image_count, open_generator
 from distributed.sampling.generator import InvalidImage
 from schemas.errors import SpecError
-from schemas.spec.generators.recordio import RecordioGenerator
+from schemas.spec.generators.images import RecordioGenerator
 from tests.distributed.gallery.people.test_recordio import picture
 from tests.support.recordio import packed, write, write_insightface
 

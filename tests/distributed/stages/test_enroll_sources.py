@@ -20,7 +20,8 @@ from distributed.execution.executor import Observer, Unobserved
 from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import template_rows
 from distributed.sampling.images import decode
-from distributed.stages.enroll import Enrolment, enroll
+from distributed.stages.enrolling.enroll import enroll
+from distributed.stages.enrolling.enrolment import Enrolment
 from distributed.storage.store import open_run
 from schemas.errors import SpecError
 from schemas.run.tables import Role

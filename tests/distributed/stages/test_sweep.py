@@ -15,7 +15,7 @@ from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import SpecError
-from schemas.spec.sweep import Sweep
+from schemas.spec.generators.base import Sweep
 from tests.support.models import tiny_labelled_generator
 from tests.support.small_world import DIM, MEMBERS, SIZE, SmallWorld
 

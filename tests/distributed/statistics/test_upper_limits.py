@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from distributed.statistics.upper_limits import (
+from distributed.statistics.power import (
     people_needed,
     samples_to_rule_out,
     tolerance_limit,

@@ -14,7 +14,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from jobs.pages.explorer.faces import faces_of
+from jobs.pages.explorer.faces import Faces
 from tests.support.exploring import served
 from tests.support.people import pseudonym
 from tests.support.small_world import PHOTOS, SmallWorld
@@ -64,7 +64,7 @@ def pressed(browser: webdriver.Chrome, key: str) -> str:
 def test_the_explorer_is_accessible_and_goes_on_by_keys(
     finished_world: SmallWorld, browser: webdriver.Chrome
 ) -> None:
-    person, faces = pseudonym("person-000"), faces_of(RunStore(str(finished_world.run)))
+    person, faces = pseudonym("person-000"), Faces(RunStore(str(finished_world.run)))
     with served(finished_world.run, faces=faces) as gate:
         browser.get(gate.url)
         base = gate.url.split("/?")[0]
@@ -80,7 +80,7 @@ def test_the_explorer_is_accessible_and_goes_on_by_keys(
 
 
 def test_the_judges_pages_are_accessible(finished_world: SmallWorld, browser: webdriver.Chrome) -> None:
-    faces = faces_of(RunStore(str(finished_world.run)))
+    faces = Faces(RunStore(str(finished_world.run)))
     with served(finished_world.run, faces=faces, judge="anna") as gate:
         require_accessible(browser, gate.url)
 

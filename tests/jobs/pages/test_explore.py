@@ -21,7 +21,7 @@ from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from jobs.pages.explorer.faces import faces_of
+from jobs.pages.explorer.faces import Faces
 from jobs.pages.explorer.question import IdentityQuestion, ListQuestion, asked
 from jobs.pages.explorer.server import HEADERS, listening
 from jobs.pages.explorer.tables import Explorer
@@ -203,7 +203,7 @@ def test_pictures_are_those_of_the_run_and_of_nobody_else(finished_world: SmallW
     photos = store.read_table(GALLERY_FILE, ["identity", "photo"]).to_pylist()
     own = [photo["photo"] for photo in photos if photo["identity"] == row["identity"]]
     (somebody, *_) = (photo for photo in photos if photo["identity"] != row["identity"])
-    with served(finished_world.run, faces=faces_of(store)) as gate, visitor(gate) as client:
+    with served(finished_world.run, faces=Faces(store)) as gate, visitor(gate) as client:
         page = Page(client.get("/identity", params={"id": row["identity"]}).text)
         assert len(own) == PHOTOS and len(page.images) == PHOTOS + TOPK
         assert len(Page(client.get("/").text).images) == CANDIDATES

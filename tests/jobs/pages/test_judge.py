@@ -19,7 +19,7 @@ from distributed.storage.trail import entries, replay
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import existing_run
-from jobs.pages.explorer.faces import faces_of
+from jobs.pages.explorer.faces import Faces
 from jobs.pages.explorer.gate import Gate
 from jobs.pages.explorer.pairs import draw_pairs
 from jobs.pages.explorer.tables import Explorer
@@ -73,7 +73,7 @@ def test_pairs_mix_the_groups_in_an_order_that_is_always_the_same(finished_templ
 def test_a_reviewer_sees_no_name_side_or_verdict(finished_world: SmallWorld) -> None:
     store = RunStore(str(finished_world.run))
     with (
-        served(finished_world.run, faces=faces_of(store), judge="anna") as gate,
+        served(finished_world.run, faces=Faces(store), judge="anna") as gate,
         visitor(gate) as client,
     ):
         for pair in drawn(finished_world.run):
@@ -97,7 +97,7 @@ def test_a_reviewer_sees_no_name_side_or_verdict(finished_world: SmallWorld) -> 
 def test_decisions_are_kept_in_the_run_and_its_audit_log(finished_world: SmallWorld) -> None:
     store = RunStore(str(finished_world.run))
     with (
-        served(finished_world.run, faces=faces_of(store), judge="anna") as gate,
+        served(finished_world.run, faces=Faces(store), judge="anna") as gate,
         visitor(gate) as client,
     ):
         answer = send(client, gate, form_of(client, 1) | {"decision": "same"})
@@ -118,7 +118,7 @@ def test_decisions_are_kept_in_the_run_and_its_audit_log(finished_world: SmallWo
 def test_nothing_is_kept_that_another_page_sends(finished_world: SmallWorld) -> None:
     store = RunStore(str(finished_world.run))
     with (
-        served(finished_world.run, faces=faces_of(store), judge="anna") as gate,
+        served(finished_world.run, faces=Faces(store), judge="anna") as gate,
         visitor(gate) as client,
         httpx.Client(base_url=f"http://127.0.0.1:{gate.port}") as stranger,
     ):
@@ -201,7 +201,7 @@ def test_a_reviewer_judges_in_a_browser_by_keys(
     def wait_for(text: str) -> None:
         wait.until(lambda _: text in browser.find_element(By.TAG_NAME, "main").text)
 
-    with served(finished_world.run, faces=faces_of(store), judge="anna", pairs=len(decisions)) as gate:
+    with served(finished_world.run, faces=Faces(store), judge="anna", pairs=len(decisions)) as gate:
         browser.get(gate.url)
         for number, decision in enumerate(decisions, start=1):
             wait_for(f"Pair {number}:")

@@ -9,7 +9,7 @@ import pytest
 from distributed.gallery.people.adapters import list_source
 from distributed.gallery.people.listing import Listing
 from schemas.errors import SpecError
-from schemas.spec.people.flat import FlatPeople
+from schemas.spec.people.folders import FlatPeople
 from tests.distributed.gallery.people.test_folders import names, notices_of, save
 
 

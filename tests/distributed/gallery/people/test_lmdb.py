@@ -16,7 +16,7 @@ from distributed.sampling.images import lmdb_images
 from distributed.sampling.images.lmdb_images import Entry
 from distributed.sampling.images.places import PlaceReader
 from schemas.errors import SpecError
-from schemas.spec.people.lmdb import LmdbPeople
+from schemas.spec.people.packed import LmdbPeople
 from tests.distributed.gallery.people.test_folders import names
 from tests.distributed.gallery.people.test_packed import picture
 

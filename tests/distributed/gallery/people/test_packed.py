@@ -20,8 +20,7 @@ from distributed.sampling.images.places import PlaceReader
 from schemas.errors import SpecError
 from schemas.spec.gallery import GallerySpec
 from schemas.spec.people.image_list import ListPeople
-from schemas.spec.people.parquet import ParquetPeople
-from schemas.spec.people.webdataset import WebdatasetPeople
+from schemas.spec.people.packed import ParquetPeople, WebdatasetPeople
 from tests.distributed.gallery.people.test_folders import names, notices_of, save
 
 

@@ -15,7 +15,7 @@ from distributed.gallery.people.listing import Listing
 from distributed.sampling.images.places import PlaceReader
 from distributed.sampling.images.recordio import Record, read_record
 from schemas.errors import SpecError
-from schemas.spec.people.recordio import RecordioPeople
+from schemas.spec.people.packed import RecordioPeople
 from tests.distributed.gallery.people.test_folders import names, notices_of
 from tests.support.recordio import MAGIC, framed, packed, write, write_insightface
 

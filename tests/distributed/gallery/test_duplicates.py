@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distributed.gallery.equal_photos import KeyedPhoto, repeated_photos, require_different_photos
+from distributed.gallery.duplicates import KeyedPhoto, repeated_photos, require_different_photos
 from schemas.errors import SpecError
 from schemas.run.tables import Role
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from distributed.membership.assessment import Assessment
 from distributed.membership.planted.ceiling import ERROR, RECOGNISED, Ceiling
-from distributed.statistics.upper_limits import people_needed
+from distributed.statistics.power import people_needed
 from schemas.run.results import CeilingResult
 
 

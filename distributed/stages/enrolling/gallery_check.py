@@ -12,10 +12,9 @@ from distributed.execution.capacity import Capacity
 from distributed.execution.executor import Executor
 from distributed.gallery.photos import Photo
 from distributed.gallery.quality import GalleryQuality, face_text, measure_gallery, separation_text
-from distributed.stages.input_trial import Trial, few_photos, other_inputs, try_inputs
-from distributed.statistics.people.separation import MatedRate, Quality, Separation
+from distributed.stages.enrolling.input_trial import Trial, few_photos, other_inputs, try_inputs
+from distributed.statistics.people.separation import Quality
 from schemas.errors import RecognizerError
-from schemas.run.results import Interval, MatedResult, SeparationResult
 from schemas.spec.audit import AuditSpec
 from schemas.spec.faces import RecognizerInput, RecognizerSpec
 
@@ -42,28 +41,6 @@ def require_usable_gallery(
 
 def gallery_quality(spec: AuditSpec, table: pa.Table) -> GalleryQuality:
     return measure_gallery(table, [recognizer.name for recognizer in spec.faces.recognizers])
-
-
-def separation_result(separation: Separation) -> SeparationResult:
-    """As `results.json` keeps it."""
-    return SeparationResult(
-        quality=separation.quality,
-        people=separation.people,
-        photos=separation.photos,
-        non_mated_mean=separation.mean,
-        non_mated_deviation=separation.deviation,
-        mated=None if separation.mated is None else _mated_result(separation.mated),
-    )
-
-
-def _mated_result(mated_rate: MatedRate) -> MatedResult:
-    return MatedResult(
-        people=mated_rate.people,
-        fmr=mated_rate.fmr,
-        threshold=mated_rate.threshold,
-        tar=Interval(value=mated_rate.tar, low=mated_rate.low, high=mated_rate.high),
-        mean_similarity=mated_rate.mean_similarity,
-    )
 
 
 def measured_lines(spec: AuditSpec, table: pa.Table) -> list[str]:

@@ -1,11 +1,13 @@
-"""Photos that are there twice: the same file, or, where the file is not available, the same template."""
+"""Duplicates in a gallery: photos with the same file or template, and names that differ in form alone."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -91,3 +93,16 @@ def repeated_photos(photos: Iterable[KeyedPhoto]) -> list[tuple[str, list[str]]]
             own[photo.identity].add(photo.photo)
         repeated += [(identity, sorted(names)) for identity, names in own.items() if len(names) > 1]
     return sorted(repeated)
+
+
+def folded(name: str) -> str:
+    """The name without case and spaces, in one form of Unicode (NFKC after full case folding)."""
+    return "".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
+
+
+def alike_names(names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Pairs of pseudonyms, rising, whose names are one when folded. names: pseudonym -> name."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for pseudonym, name in names.items():
+        groups[folded(name)].append(pseudonym)
+    return sorted(pair for group in groups.values() for pair in combinations(sorted(group), 2))

@@ -1,13 +1,15 @@
-"""People as the search compares them: one template each, fused from photos, relative to the mean sample."""
+"""The mean of a run's samples, and people as the search compares them: one template each, relative to it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distributed.statistics.similarity import Floats, Integers, Singles
+from schemas.run.shard import TemplateSum
 
 ROWS_AT_ONCE = 4096
 
@@ -41,3 +43,17 @@ def fused(templates: Singles, identity: Integers, rank: Integers, photos: int, c
     lengths = np.sqrt((sums * sums).sum(axis=1, keepdims=True))
     sums /= np.where(lengths > 0, lengths, 1.0)
     return sums.astype(np.float32)
+
+
+def template_sum(stored: NDArray[Any]) -> TemplateSum:
+    """The sum of templates (n, d) whose values are those of float16: see `TemplateSum`."""
+    return TemplateSum(count=len(stored), sum=tuple(stored.sum(axis=0, dtype=np.float64).tolist()))
+
+
+def shrunk_mean(sums: Sequence[TemplateSum]) -> Floats:
+    """The mean of all templates of the sums and one of zeros, float64 (d,), in whatever order the sums come.
+
+    With many templates it is their mean; with one, half of it, so that this one still has a direction.
+    """
+    total: Floats = np.array([part.sum for part in sums]).sum(axis=0)
+    return total / (sum(part.count for part in sums) + 1)

@@ -1,12 +1,18 @@
-"""Say who may be in a gallery twice: in sentences and on a terminal."""
+"""Say what a gallery is like: refused photos, what recognisers were measured at, who may be in it twice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.cli.display import Shown, short
+from schemas.printable import printable
 from schemas.run.overlap import MatchesResult, OddPhotosResult, OverlapResult
-from schemas.run.tables import Role
+from schemas.run.results import AuditResults, RecognizerResult
+from schemas.run.tables import Outcome, Role
 from schemas.wording import people, plain, share
 
 Warned = tuple[str, Sequence[str]]
@@ -133,3 +139,38 @@ def _are(number: int) -> str:
 
 def _have(number: int) -> str:
     return f"{people(number)} {'has' if number == 1 else 'have'}"
+
+
+def refused_lines(table: pa.Table, reasons: Mapping[tuple[str, str], str] | None = None) -> list[str]:
+    """`refused (outcome): role identity/photo`, for each photo that gave no template; then why, if that is
+    among `reasons`, by identity and photo."""
+    columns = ["outcome", "role", "identity", "photo"]
+    refused = table.filter(pc.not_equal(table["outcome"], Outcome.OK)).select(columns).to_pylist()
+    return [printable(_refused_line(row, reasons or {})) for row in refused]
+
+
+def _refused_line(row: Mapping[str, Any], reasons: Mapping[tuple[str, str], str]) -> str:
+    why = reasons.get((row["identity"], row["photo"]))
+    line = f"refused ({row['outcome']}): {row['role']} {row['identity']}/{row['photo']}"
+    return line if why is None else f"{line}: {why}"
+
+
+def gallery_lines(results: AuditResults) -> list[str]:
+    """Warnings first, then what each recogniser was measured at."""
+    figures = [
+        f"recogniser {recognizer.name}: {separation_figures(recognizer)}"
+        for recognizer in results.recognizers
+    ]
+    return [*(f"warning: {gallery_warning}" for gallery_warning in results.gallery_warnings), *figures]
+
+
+def separation_figures(recognizer: RecognizerResult) -> str:
+    """TAR and mean cosine, in words."""
+    if recognizer.separation is None:
+        return "not measured on the gallery's people, by an earlier version"
+    # Adding zero takes the sign from a negative one.
+    alike = f"mean cosine of different people {round(recognizer.separation.non_mated_mean, 2) + 0.0:.2f}"
+    if recognizer.separation.mated is None:
+        return f"{alike}; no TAR, as fewer than two people have two photos that differ"
+    rate = recognizer.separation.mated
+    return f"TAR {rate.tar.value:.2f} at FMR {rate.fmr:g} over {rate.people:,} people of the gallery; {alike}"

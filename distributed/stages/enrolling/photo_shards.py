@@ -1,0 +1,52 @@
+"""Embed the photos of a gallery, shard by shard as samples are, into rows of `gallery.parquet`."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from distributed.execution.executor import Executor, Watch
+from distributed.gallery.source import GallerySource
+from distributed.sampling.images.packed_places import PackedPlaces
+from distributed.stages.shards import make_missing
+from distributed.storage.shard_index import ShardRun
+from distributed.storage.store import RunStore
+from schemas.run.artefacts import ENROLLING_PREFIX
+from schemas.run.shard import Shard, plan_shards
+from schemas.run.tables import gallery_schema
+from schemas.spec.audit import AuditSpec
+
+PHOTOS_PER_SHARD = 128
+
+
+def embed_photos(
+    spec: AuditSpec, source: GallerySource, store: RunStore, executor: Executor, watch: Watch
+) -> pa.Table:
+    """The rows of all photos of the source. Raises as `make_missing`."""
+    photos, fingerprint = source.photos, source.fingerprint
+    shards = plan_shards(len(photos), PHOTOS_PER_SHARD)
+    run = ShardRun(spec, fingerprint, ENROLLING_PREFIX, shards, PackedPlaces(photo.place for photo in photos))
+    with watch("enrolling") as observer:
+        make_missing(run, store, executor, observer)
+    tables = [_with_people(store.read_table(run.path(shard)), source, shard) for shard in shards]
+    return pa.concat_tables(tables)
+
+
+def _with_people(embedded: pa.Table, source: GallerySource, shard: Shard) -> pa.Table:
+    """The rows of a shard of photos, with who is on them."""
+    part = source.photos[shard.first_id : shard.stop_id]
+    people = {
+        "identity": [photo.identity for photo in part],
+        "photo": [photo.name for photo in part],
+        "role": [str(photo.role) for photo in part],
+    }
+    columns = {name: embedded[name] for name in embedded.column_names if name not in ("sample_id", "faces")}
+    return pa.table(people | columns).cast(_schema(embedded))
+
+
+def _schema(table: pa.Table) -> pa.Schema:
+    dimensions = {
+        field.name.removeprefix("template_"): field.type.list_size
+        for field in table.schema
+        if field.name.startswith("template_")
+    }
+    return gallery_schema(dimensions)
