@@ -39,8 +39,9 @@ def audit(
     spec = settle_shards(spec, store, executor)
     with timed(seconds, "sample"):
         made = sample(spec, store, executor, watch)
-    with timed(seconds, "placebo"):
-        sample_placebo(spec, executor, watch)
+    if spec.membership.placebo is not None:
+        with timed(seconds, "placebo"):
+            sample_placebo(spec, executor, watch)
     if made.made_now == 0 and is_finished(spec, store):
         return
     judge(spec, made, enrolment, store, executor, watch, seconds)

@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from jobs.cli import progress
+from jobs.cli import progress_bar
 from jobs.cli.progress_bar import ProgressBar
 
 
 def test_lines_come_while_nothing_gets_done_and_after_all_is_done(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.2)
+    monkeypatch.setattr(progress_bar, "PLAIN_SECONDS", 0.2)
     caplog.set_level(logging.INFO)
     with ProgressBar("reducing", 10, "samples", {}) as bar:
         time.sleep(0.5)
