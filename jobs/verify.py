@@ -32,6 +32,6 @@ def _summary(location: str, verification: Verification) -> list[str]:
         return [f"{len(problems)} problems in {location}; {advice(problems, location)}"]
     return [
         f"{location}: {verification.shards} shards and {GALLERY_FILE} are complete and match their checksums",
-        f"the trail of {verification.entries} acts holds; its head is {head}",
+        f"the audit log of {verification.entries} entries is intact; its head is {head}",
         "Next: note the head elsewhere, as only against it a trail shows that its last entries were cut off",
     ]

@@ -76,7 +76,7 @@ def read_answer(answer: dict[str, Any]) -> Checked:
     known = [package for package in answer["dependencies"] if "skip_reason" not in package]
     findings = [
         f"{package['name']} {package['version']}: {flaw['id']}, "
-        f"mended by {', '.join(flaw['fix_versions']) or 'no release'}"
+        f"fixed by {', '.join(flaw['fix_versions']) or 'no release'}"
         for package in known
         for flaw in package["vulns"]
     ]

@@ -107,7 +107,7 @@ def test_vulnerabilities_are_told_and_so_is_what_was_not_checked() -> None:
     known = {"name": "jinja2", "version": "3.1.2", "vulns": [flaw]}
     unknown = {"name": "click", "skip_reason": "Dependency not found on PyPI"}
     answer = functions["read_answer"]({"dependencies": [known, unknown], "fixes": []})
-    assert list(answer.findings) == ["jinja2 3.1.2: PYSEC-2024-1, mended by 3.1.6"]
+    assert list(answer.findings) == ["jinja2 3.1.2: PYSEC-2024-1, fixed by 3.1.6"]
     assert (
         functions["_coverage"](answer) == "1 known vulnerabilities in 1 packages; 1 are not in the database"
     )

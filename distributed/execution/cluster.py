@@ -47,7 +47,7 @@ class RayExecutor:
     """Ray, joined or started when it is first needed. A context manager; ends only what it has started."""
 
     def __init__(self) -> None:
-        self._mine = False
+        self._started_here = False
         self._joined = False
         self._own = ExitStack()
 
@@ -57,9 +57,9 @@ class RayExecutor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._mine:
+        if self._started_here:
             ray.shutdown()
-            self._mine = False
+            self._started_here = False
         self._own.close()
         # What a task raised is a fault of the task, and a broken pipe is no end of Ray.
         if isinstance(error, RayError | ConnectionError) and not isinstance(
@@ -122,12 +122,12 @@ class RayExecutor:
         """Join the Ray that `RAY_ADDRESS` names, else start one on this machine; take one that this process
         has joined or started already as it is."""
         if ray.is_initialized():
-            if not self._mine and not self._joined:
+            if not self._started_here and not self._joined:
                 require_authentication(ray.get_runtime_context().gcs_address)
                 self._joined = True
             return
         address = os.environ.get("RAY_ADDRESS") or "local"
-        self._mine = True
+        self._started_here = True
         if address == "local":
             with hangup_ignored():
                 _start_local(self._own.enter_context(_own_folder()))

@@ -55,7 +55,7 @@ class ClusterJobs:
         tunnel; unless `plain_http`.
         """
         _require_safe(address, plain_http)
-        with _told(address):
+        with _errors_named(address):
             require_listener(urlsplit(address).netloc, PORTS[urlsplit(address).scheme])
             self._client = JobSubmissionClient(address)
         for name in CHATTY:
@@ -74,7 +74,7 @@ class ClusterJobs:
             wait=wait_fixed(POLL_SECONDS),
             reraise=True,
         )
-        with _told(self.address):
+        with _errors_named(self.address):
             patient(
                 self._client.submit_job,
                 entrypoint=command,
@@ -83,7 +83,7 @@ class ClusterJobs:
             )
 
     def state(self, job: str) -> JobState:
-        with _told(self.address):
+        with _errors_named(self.address):
             job_info = self._client.get_job_info(job)
         message = " ".join((job_info.message or "").split())
         return JobState(
@@ -92,12 +92,12 @@ class ClusterJobs:
 
     def log(self, job: str) -> str:
         """All that the job has printed."""
-        with _told(self.address):
+        with _errors_named(self.address):
             return self._client.get_job_logs(job)
 
     def stop(self, job: str) -> bool:
         """Tell the job to stop, and return at once; False if it has ended already."""
-        with _told(self.address):
+        with _errors_named(self.address):
             return self._client.stop_job(job)
 
     def follow(self, job: str, write: Callable[[str], object]) -> JobState:
@@ -165,7 +165,7 @@ def _is_here(host: str) -> bool:
 
 
 @contextmanager
-def _told(address: str) -> Iterator[None]:
+def _errors_named(address: str) -> Iterator[None]:
     """Turn what the client raises into one line."""
     try:
         yield

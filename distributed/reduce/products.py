@@ -65,7 +65,7 @@ class TiledProducts:
                 products = self._products(rows, first)
                 parts.append(self._above(products, floors[first : first + PEOPLE_AT_ONCE], first, start))
                 best.add(products, first)
-            tops.append(best.found())
+            tops.append(best.result())
         if not tops:
             return Pairs.none(), Best(np.empty((0, depth), np.float32), np.empty((0, depth), np.int64))
         return Pairs.joined(parts), Best(
@@ -108,7 +108,7 @@ class _TopTwo:
         self._first = np.where(better, value, self._first)
         self._person = np.where(better, person, self._person)
 
-    def found(self) -> Best:
+    def result(self) -> Best:
         return Best(
             np.stack([self._first, self._second], axis=1), np.stack([self._person, self._other], axis=1)
         )
@@ -154,7 +154,7 @@ class _TopList:
         row, column = np.divmod(np.flatnonzero(products >= lowest[:, None]), products.shape[1])
         self._waiting.append(Pairs(row, column + first, products[row, column]))
 
-    def found(self) -> Best:
+    def result(self) -> Best:
         self._place()
         return Best(self._similarity, self._person)
 

@@ -137,7 +137,7 @@ class Searcher:
             key: array
             for name, levels in searches.items()
             for level, search in enumerate(levels)
-            for cut, partial in search.found().items()
+            for cut, partial in search.results().items()
             for key, array in partial_arrays(partial, f"{name}/{level}/{cut}").items()
         }
 
@@ -148,7 +148,7 @@ class _PrefixSearch:
     def __init__(self, query: SearchQuery, recognizer: str, level: int) -> None:
         compared = query.people[recognizer]
         self._cuts, self._cut = query.cuts, 0
-        self._found: dict[int, Partial] = {}
+        self._partials: dict[int, Partial] = {}
         self._search = PeopleSearch(
             compared.levels[level],
             k=query.spec.membership.topk,
@@ -168,16 +168,16 @@ class _PrefixSearch:
             self._cut, first = self._cut + 1, stop
 
     def _pass(self, cut: int) -> None:
-        partial = self._search.found()
-        latest = next(reversed(self._found.values()), None)
+        partial = self._search.result()
+        latest = next(reversed(self._partials.values()), None)
         if partial.samples and (latest is None or partial.samples > latest.samples):
-            self._found[cut] = partial
+            self._partials[cut] = partial
 
-    def found(self) -> dict[int, Partial]:
+    def results(self) -> dict[int, Partial]:
         """Cut -> what is found below it; samples from the last cut on do not count."""
         if self._cut < len(self._cuts):
             self._pass(self._cut)
-        return self._found
+        return self._partials
 
 
 class Gatherer:

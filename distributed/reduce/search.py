@@ -64,7 +64,7 @@ class PeopleSearch:
         self._twins = Twins.none(len(people)) if twins is None else twins
         self._products = _products(self._people, backend, device)
         self._guard = guard_band(people.shape[1])
-        self._found = empty(len(people), k)
+        self._partial = empty(len(people), k)
         self._waiting: list[tuple[Singles, Integers]] = []
 
     def add(self, samples: Singles, sample_id: Integers) -> None:
@@ -86,25 +86,25 @@ class PeopleSearch:
         return sum(len(ids) for _, ids in self._waiting)
 
     def _block_size(self) -> int:
-        return min(max(FIRST_BLOCK, self._found.samples), LARGEST_BLOCK)
+        return min(max(FIRST_BLOCK, self._partial.samples), LARGEST_BLOCK)
 
-    def found(self) -> Partial:
+    def result(self) -> Partial:
         """What is found among all samples so far."""
         if self._waiting:
             self._search_waiting()
-        return self._found
+        return self._partial
 
     def _search_waiting(self) -> None:
         rows, ids = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
         self._waiting = []
         block = _fold_copies(rows, ids, self._k)
-        self._found = merge(self._found, self._searched(block, len(ids)))
+        self._partial = merge(self._partial, self._searched(block, len(ids)))
 
     def _searched(self, block: _Block, samples: int) -> Partial:
         near_from = self._nearest_from(block.samples)
         pairs_from = near_from if self._threshold is None else np.minimum(near_from, self._hits_from)
         # Where most samples are among somebody's nearest, the people of all are listed at once.
-        every = self._found.samples < self._k * len(self._people)
+        every = self._partial.samples < self._k * len(self._people)
         depth = DEPTH if every else 2
         pairs, best = self._products.compare(block.samples, pairs_from.astype(np.float32), depth)
         nearest = self._nearest(block, pairs[pairs.similarity >= near_from[pairs.left]])
@@ -128,7 +128,7 @@ class PeopleSearch:
         one is above the k-th similarity; of k listed products, the k-th similarity is above the k-th of them
         less one band.
         """
-        kth = self._found.neighbours.similarity[:, -1].astype(np.float64) - self._guard
+        kth = self._partial.neighbours.similarity[:, -1].astype(np.float64) - self._guard
         if np.isfinite(kth).all() or len(samples) < self._k:
             return kth
         seeds = samples[: max(self._k, SEEDS)]
@@ -297,7 +297,7 @@ def search(
         people, k=k, threshold=threshold, twins=twins, backend=backend, device=device
     )
     people_search.add(samples, sample_id)
-    return people_search.found()
+    return people_search.result()
 
 
 def listed_people(people: Singles, samples: Singles) -> Lists:

@@ -160,12 +160,13 @@ def _both_images(a: Image | InvalidImage, b: Image | InvalidImage) -> bool:
         return False
     if isinstance(a, InvalidImage) or isinstance(b, InvalidImage) or a.shape != b.shape:
         raise ModelError(
-            f"the new file gives {_told(b)} where the original gives {_told(a)}; nothing is written"
+            f"the new file gives {_image_text(b)} where the original gives {_image_text(a)}; nothing is "
+            "written"
         )
     return True
 
 
-def _told(image: Image | InvalidImage) -> str:
+def _image_text(image: Image | InvalidImage) -> str:
     return image.reason if isinstance(image, InvalidImage) else f"an image of shape {image.shape}"
 
 

@@ -309,7 +309,7 @@ def _tar(path: Path) -> Inspection:
     for key, suffix in map(split_name, names):
         suffixes.setdefault(key, set()).add(suffix)
     block: dict[str, Any] = {"kind": "webdataset", "path": str(path)}
-    several = next((sorted(found, key=len) for found in suffixes.values() if len(found) > 1), None)
+    several = next((sorted(endings, key=len) for endings in suffixes.values() if len(endings) > 1), None)
     if several is None:
         return Inspection("a tar file", False, of_file(path), block=block)
     facts = [("images of one name", ", ".join(several))]

@@ -9,9 +9,8 @@ from distributed.gallery.attributes import digest_attributes
 from distributed.runtime.digests import digest_file
 from distributed.runtime.versions import ALGORITHM_VERSION, VERDICT_VERSION, version_fields
 from distributed.sampling.adapters import generator_fields
-from distributed.stages.reference import read_reference
+from distributed.stages.reference import placebo_spec, read_reference
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import PLACEBO_PREFIX
 from schemas.run.overlap import OVERLAP_VERSION
 from schemas.spec.audit import AuditSpec
 
@@ -26,25 +25,6 @@ def sampling_fingerprint(spec: AuditSpec) -> Fingerprint:
     if has_images and landmarks is not None:
         fields["faces.landmarks"] = repr(spec.faces.landmarks)
     return Fingerprint(fields | version_fields())
-
-
-def placebo_spec(spec: AuditSpec) -> AuditSpec | None:
-    """The audit of the placebo, a run within the run; None without one."""
-    if spec.membership.placebo is None:
-        return None
-    scores = spec.membership.scores
-    membership = spec.membership.model_copy(
-        # A score that combines recognisers combines the next one.
-        update={"placebo": None, "scores": scores[: 2 if scores[0] == "consensus" else 1]}
-    )
-    return spec.model_copy(
-        update={
-            "generator": spec.membership.placebo,
-            "membership": membership,
-            "ledger": None,
-            "output": f"{spec.output.rstrip('/')}/{PLACEBO_PREFIX}",
-        }
-    )
 
 
 def verdict_fingerprint(spec: AuditSpec, gallery: Fingerprint) -> Fingerprint:

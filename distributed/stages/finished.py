@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from distributed.gallery.source import gallery_source
-from distributed.stages.fingerprints import placebo_spec, sampling_fingerprint, verdict_fingerprint
+from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
+from distributed.stages.reference import placebo_spec
 from distributed.storage.run_record import read_results, with_recorded_shards
 from distributed.storage.shard_index import ShardRun, indexed_outcomes
 from distributed.storage.store import RunStore, open_run

@@ -136,7 +136,7 @@ class Passes:
         query = SearchQuery(self.spec, source, people, twins, cuts, capacity.device, capacity.threads)
         planned = plan_shards(source.samples, source.samples_per_shard)
         shards = [shard for shard in planned if shard.first_id < cuts[-1]]
-        return self._found(query, shards, capacity)
+        return self._joined_results(query, shards, capacity)
 
     def search_setting(
         self, people: Mapping[str, ComparedPeople], twins: Twins, settings: int, setting: int
@@ -147,9 +147,9 @@ class Passes:
         query = SearchQuery(
             self.spec, self.spec, people, twins, cuts, capacity.device, capacity.threads, settings, setting
         )
-        return self._found(query, self._shards(), capacity)
+        return self._joined_results(query, self._shards(), capacity)
 
-    def _found(
+    def _joined_results(
         self, query: SearchQuery, shards: Sequence[Shard], capacity: Capacity
     ) -> dict[str, list[list[Partial]]]:
         merged: Arrays = {}
@@ -189,7 +189,7 @@ class Passes:
                 for name in ids:
                     rows = arrays[f"{name}/templates"].astype(np.float32)
                     parts[name].append(SampleTemplates(arrays[f"{name}/sample_id"], rows))
-        return {name: _joined(found_parts) for name, found_parts in parts.items()}
+        return {name: _joined(levels) for name, levels in parts.items()}
 
     def _shards(self) -> list[Shard]:
         return plan_shards(self.spec.samples, self.spec.samples_per_shard)

@@ -9,9 +9,9 @@ from distributed.membership.assess import VERDICTS_AND_SET, assess
 from distributed.membership.assessment import PlaceboOutcome
 from distributed.sampling.api.evidence import drop_answers
 from distributed.stages.enrolling.enrolment import Enrolment
-from distributed.stages.fingerprints import placebo_spec, sampling_fingerprint
+from distributed.stages.fingerprints import sampling_fingerprint
 from distributed.stages.passes import Passes
-from distributed.stages.reference import read_reference
+from distributed.stages.reference import placebo_spec, read_reference
 from distributed.stages.sample import sample
 from distributed.stages.shards import ShardsMade
 from distributed.storage.run_record import with_recorded_shards

@@ -9,10 +9,9 @@ from distributed.embedding.inferred import faces_notices
 from distributed.embedding.licences import licence_warnings
 from distributed.sampling.adapters import generator_notices, image_count
 from distributed.sampling.sandbox.trust import require_trust
-from distributed.stages.fingerprints import placebo_spec
 from distributed.stages.given_templates import require_same_recognizer
-from distributed.stages.results.ledger import pinned_settings
-from distributed.storage.store import RunStore
+from distributed.stages.reference import placebo_spec
+from distributed.stages.results.ledger import require_same_ledger
 from schemas.errors import SpecError
 from schemas.spec.audit import AuditSpec
 
@@ -38,8 +37,7 @@ def require_usable(spec: AuditSpec) -> None:
         require_usable_generator(of)
     for warning in licence_warnings(spec.faces, spec.authorisation):
         log.warning("warning: %s", warning)
-    if spec.ledger is not None:
-        pinned_settings(spec).ledger(RunStore(spec.ledger))
+    require_same_ledger(spec)
 
 
 def notices_of(spec: AuditSpec) -> tuple[Sequence[str], Sequence[str]]:

@@ -1,4 +1,4 @@
-"""The finished run of a reference generator, whose samples calibrate a score."""
+"""Other generators that an audit is compared with: the finished run of a reference, and the placebo's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from distributed.embedding.fingerprint import recognizer_fields
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from schemas.errors import SpecError
-from schemas.run.artefacts import SAMPLES_PREFIX
+from schemas.run.artefacts import PLACEBO_PREFIX, SAMPLES_PREFIX
 from schemas.run.shard import plan_shards
 from schemas.spec.audit import AuditSpec
 
@@ -37,3 +37,22 @@ def read_reference(spec: AuditSpec) -> AuditSpec:
     if missing:
         raise SpecError(f"membership.reference lacks {missing} shards: finish that run first")
     return reference.model_copy(update={"output": location})
+
+
+def placebo_spec(spec: AuditSpec) -> AuditSpec | None:
+    """The audit of the placebo, a run within the run; None without one."""
+    if spec.membership.placebo is None:
+        return None
+    scores = spec.membership.scores
+    membership = spec.membership.model_copy(
+        # A score that combines recognisers combines the next one.
+        update={"placebo": None, "scores": scores[: 2 if scores[0] == "consensus" else 1]}
+    )
+    return spec.model_copy(
+        update={
+            "generator": spec.membership.placebo,
+            "membership": membership,
+            "ledger": None,
+            "output": f"{spec.output.rstrip('/')}/{PLACEBO_PREFIX}",
+        }
+    )

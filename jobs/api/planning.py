@@ -85,7 +85,6 @@ def plan_of(spec: AuditSpec) -> AuditPlan:
     # Torch and onnxruntime, which take seconds to import.
     from distributed.gallery.overlap import require_each_once
     from distributed.gallery.source import gallery_source
-    from distributed.stages.fingerprints import placebo_spec
     from distributed.stages.planning.gallery_probe import gallery_rows, probe_gallery
     from distributed.stages.planning.plan import (
         capacity_here,
@@ -95,6 +94,7 @@ def plan_of(spec: AuditSpec) -> AuditPlan:
         work_rows,
     )
     from distributed.stages.planning.power_forecast import forecast_rows, planned_allowance
+    from distributed.stages.reference import placebo_spec
 
     source = gallery_source(spec, None)
     require_each_once(spec, source)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import floor
 
 from schemas.printable import printable
-from schemas.run.checks import PlaceboResult, RoleTestResult
+from schemas.run.checks import DriftResult, PlaceboResult, RoleTestResult
 from schemas.run.results import Interval, OverRepresentedResult, PopulationResult
 from schemas.wording import PERCENT, people, probability, share
 
@@ -52,6 +52,15 @@ def between(interval: Interval, show: Callable[[float], str]) -> str:
 def effective_number(value: float) -> str:
     """A number that need not be whole."""
     return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
+
+
+def drift_text(drift: DriftResult) -> str:
+    """That candidates and cohort differ in a property."""
+    return (
+        f"candidates and cohort differ in {drift.property} ({drift.candidates:.3g} against "
+        f"{drift.cohort:.3g}, p {drift.p_value:.2g}); p-values hold for people photographed alike: match the "
+        "cohort, or use strata"
+    )
 
 
 def roles_text(test: RoleTestResult) -> str:

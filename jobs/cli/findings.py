@@ -11,11 +11,10 @@ from rich.table import Column, Table
 
 from distributed.storage.run_record import most_at_risk, read_results
 from distributed.storage.store import RunStore
-from jobs.cli.display import against_others, people_made, placebo_text, roles_text, short
+from jobs.cli.display import against_others, drift_text, people_made, placebo_text, roles_text, short
 from jobs.cli.gallery import gallery_lines, overlap_lines
 from jobs.cli.say import cell, say, say_next
 from jobs.cli.statements import alone_of, statement_lines, statements_of
-from schemas.run.checks import DriftResult
 from schemas.run.results import (
     AuditResults,
     OverRepresentedResult,
@@ -85,7 +84,7 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
     lines += _evidence_lines(results)
     if results.population is not None:
         lines.append(_population_line(results.population))
-    lines += [_drift_line(drift) for drift in results.drift if drift.warns]
+    lines += [f"warning: {drift_text(drift)}" for drift in results.drift if drift.warns]
     if results.roles is not None and results.roles.warns:
         lines.append(f"warning: {roles_text(results.roles)}")
     if results.placebo is not None and results.placebo.warns:
@@ -168,14 +167,6 @@ def _evidence_lines(results: AuditResults) -> list[str]:
 def _population_line(population: PopulationResult) -> str:
     matches = f"{population.collisions:,} pairs of {population.samples:,} samples match"
     return f"{plain(people_made(population))}; {matches}"
-
-
-def _drift_line(drift: DriftResult) -> str:
-    return (
-        f"warning: candidates and cohort differ in {drift.property} ({drift.candidates:.3g} against "
-        f"{drift.cohort:.3g}, p {drift.p_value:.2g}); p-values hold for people photographed alike: match the "
-        "cohort, or use strata"
-    )
 
 
 def _evaluation_line(score: ScoreResult) -> str:

@@ -30,7 +30,7 @@ class ProgressBar:
     ) -> None:
         """drawn: if there is a terminal."""
         self._title, self._total, self._unit, self._fields = title, total, unit, fields
-        self._done, self._note, self._all_told = 0, "", False
+        self._done, self._note, self._all_shown = 0, "", False
         self._start = self._shown = time.monotonic()
         self._bar = _bar(title, total) if drawn and sys.stderr.isatty() and not is_json() else None
         self._lock, self._end = threading.Lock(), threading.Event()
@@ -72,7 +72,7 @@ class ProgressBar:
         return self._done / max(1e-9, time.monotonic() - self._start)
 
     def _tell(self) -> None:
-        ended, self._all_told = self._all_told, self._done >= self._total
+        ended, self._all_shown = self._all_shown, self._done >= self._total
         self._shown, rate = time.monotonic(), self._rate()
         left = (self._total - self._done) / rate if rate else None
         fields = {"done": self._done, "total": self._total, "rate": rate, "seconds_left": left}

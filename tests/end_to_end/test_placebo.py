@@ -70,9 +70,9 @@ def test_a_generator_that_leaks_is_no_placebo(world: SmallWorld, capsys: pytest.
 
 
 def test_its_lost_shards_are_found_made_again_and_purged(world: SmallWorld) -> None:
-    spec = world.spec_path("mended", membership=membership("placebo.onnx"))
+    spec = world.spec_path("corrected", membership=membership("placebo.onnx"))
     assert main(["audit", str(spec)]) == ExitCode.OK
-    run = world.folder / "runs" / "mended"
+    run = world.folder / "runs" / "corrected"
     shard = run / "placebo" / "samples" / "shard-000002.parquet"
     before = shard.read_bytes()
     shard.write_bytes(before[:-100])

@@ -116,13 +116,13 @@ def test_the_readme_s_layout(
     monkeypatch.delenv("IDLEAK_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     assert main(["init", "models/my generator.onnx", "candidates", "cohort"]) == ExitCode.OK
-    told = capsys.readouterr().out
-    assert "generator.output: 3×32×32, nchw, range [-1.0, 1.0]" in told
-    assert "candidate: 12 people, 24 photos" in told
-    assert "det.onnx finds a face in 48 of 48 photos; the detector's family is SCRFD" in told
-    assert "passed over: 1k3d68.onnx: neither a detector nor a recogniser" in told
-    assert "to be checked by you: authorisation" in told
-    assert "export IDLEAK_KEY=" in told
+    printed = capsys.readouterr().out
+    assert "generator.output: 3×32×32, nchw, range [-1.0, 1.0]" in printed
+    assert "candidate: 12 people, 24 photos" in printed
+    assert "det.onnx finds a face in 48 of 48 photos; the detector's family is SCRFD" in printed
+    assert "passed over: 1k3d68.onnx: neither a detector nor a recogniser" in printed
+    assert "to be checked by you: authorisation" in printed
+    assert "export IDLEAK_KEY=" in printed
     spec = yaml.safe_load((tmp_path / "audit.yaml").read_text(encoding="utf-8"))
     assert spec["generator"]["path"] == "models/my generator.onnx"
     assert spec["generator"]["latent"] == {"dim": 8, "distribution": "normal"}

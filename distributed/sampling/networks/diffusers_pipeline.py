@@ -42,9 +42,9 @@ class PipelineImages:
         draws = self._sweep.draws(ids)
         seeds = uniform_integers(self._seed, draws, SEEDS, stream_of("torch.Generator"))
         settings = self._sweep.settings_of(ids)
-        return [self._one(int(seed), dict(setting)) for seed, setting in zip(seeds, settings, strict=True)]
+        return [self._image(int(seed), dict(setting)) for seed, setting in zip(seeds, settings, strict=True)]
 
-    def _one(self, seed: int, setting: dict[str, FactorValue]) -> Image | InvalidImage:
+    def _image(self, seed: int, setting: dict[str, FactorValue]) -> Image | InvalidImage:
         generator = torch.Generator("cpu").manual_seed(seed)
         with torch.inference_mode():
             made = self._pipeline(

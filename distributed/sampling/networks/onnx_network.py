@@ -29,14 +29,14 @@ class OnnxImageGenerator:
         model = read_model(path)
         self._spec, self._inputs = spec, NetworkInputs(spec, seed)
         self._form = make_plain(path, model, spec)
-        self._one: BatchedModel | None = None
+        self._single: BatchedModel | None = None
         if spec.inputs:
             probe = self._feeds(PROBE_IDS)
             self._many = ManyInputModel(
                 path, model, probe=probe, device=device, threads=threads, fixed=self._form.batch
             )
         else:
-            self._one = BatchedModel(
+            self._single = BatchedModel(
                 path,
                 model,
                 probe=(spec.latent.dim,),
@@ -50,7 +50,7 @@ class OnnxImageGenerator:
     @property
     def batched(self) -> bool:
         """Whether it takes batches of any length."""
-        model = self._many if self._one is None else self._one
+        model = self._many if self._single is None else self._single
         return model.batched and model.fixed is None
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
@@ -64,6 +64,6 @@ class OnnxImageGenerator:
 
     def outputs(self, ids: NDArray[np.int64]) -> Float32:
         """What the network gives for `ids`, N first, in its own range and layout."""
-        if self._one is not None:
-            return self._one.run(self._inputs.latents(ids))[self._form.output]
+        if self._single is not None:
+            return self._single.run(self._inputs.latents(ids))[self._form.output]
         return self._many.run(self._feeds(ids))[self._form.output]

@@ -42,7 +42,7 @@ def main() -> None:
         confined = _leave_files([Path(path) for path in order["readable"]])
         source = _open(order)
     except Exception as error:
-        _send(answers, _told(error))
+        _send(answers, _error_message(error))
         return
     _send(answers, {"network": network, "confined": confined, "bytes": 0})
     while request := _receive(requests):
@@ -53,7 +53,7 @@ def main() -> None:
             else:
                 _answer(answers, source, request["ids"])
         except Exception as error:
-            _send(answers, _told(error))
+            _send(answers, _error_message(error))
 
 
 def _leave_network() -> bool:
@@ -123,7 +123,7 @@ def _answer(answers: IO[bytes], source: Any, ids: Sequence[int]) -> None:
     _send(answers, {"images": entries, "bytes": sum(part.nbytes for part in parts)}, parts)
 
 
-def _told(error: Exception) -> dict[str, Any]:
+def _error_message(error: Exception) -> dict[str, Any]:
     first = next(iter(str(error).splitlines()), "")
     known = type(error).__name__
     return {"error": known, "message": first if known.endswith("Error") and first else f"{known}: {first}"}

@@ -68,11 +68,11 @@ def is_detector(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class TriedDetector:
-    """found: in how many of the photos it has found a face."""
+    """faces: in how many of the photos it has found one."""
 
     path: Path
     sizes: tuple[int, ...]
-    found: int
+    faces: int
     seconds: float
 
 
@@ -84,8 +84,8 @@ def try_detector(path: Path, photos: Sequence[Photo], threads: int) -> TriedDete
     source = PlacedImages(tuple(photo.place for photo in photos))
     images = [image for image in source.sample(np.arange(len(photos))) if not isinstance(image, InvalidImage)]
     start = perf_counter()
-    found = sum(map(bool, detector.detect(images)))
-    return TriedDetector(path, sizes, found, perf_counter() - start)
+    faces = sum(map(bool, detector.detect(images)))
+    return TriedDetector(path, sizes, faces, perf_counter() - start)
 
 
 def _sizes(path: Path) -> tuple[int, ...]:

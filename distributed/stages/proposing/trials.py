@@ -99,8 +99,8 @@ class FaceTrials:
 
     def _searches(self) -> list[bool]:
         """Aligned crops are tried both ways, if the detector finds faces in them."""
-        are_crops = self.detector.found == 0 or self._are_crops()
-        return [False, True] if are_crops and self.detector.found else [not are_crops]
+        are_crops = self.detector.faces == 0 or self._are_crops()
+        return [False, True] if are_crops and self.detector.faces else [not are_crops]
 
     def _best_detector(self) -> tuple[TriedDetector, list[TriedDetector]]:
         tried = []
@@ -112,7 +112,7 @@ class FaceTrials:
                 self._there.others.append(str(error))
         if not tried:
             raise ModelError(f"no detector that is there can be used: {'; '.join(self._there.others)}")
-        chosen = max(tried, key=lambda detector: (detector.found, -detector.seconds))
+        chosen = max(tried, key=lambda detector: (detector.faces, -detector.seconds))
         return chosen, [detector for detector in tried if detector != chosen]
 
     def _are_crops(self) -> bool:
@@ -135,9 +135,9 @@ class FaceTrials:
 
     def detector_lines(self, *, search: bool) -> list[str]:
         """Which detector was taken, and how many faces each has found."""
-        detector, others = self.detector, [f"{other.path.name} {other.found}" for other in self._others]
+        detector, others = self.detector, [f"{other.path.name} {other.faces}" for other in self._others]
         named = f" ({', '.join(others)})" if others else ""
-        share = f"finds a face in {detector.found} of {len(self._photos)} photos{named}"
+        share = f"finds a face in {detector.faces} of {len(self._photos)} photos{named}"
         lines = [
             f"faces.detector: {detector.path.name} {share}; {detector_text(detector.path)}; "
             f"licence: {licence_text(detector.path)}"

@@ -23,6 +23,12 @@ def pinned_settings(spec: AuditSpec) -> Pinned:
     return Pinned(spec.membership.fdr, headline, settings)
 
 
+def require_same_ledger(spec: AuditSpec) -> None:
+    """Raise WrongRunError, before the long work, if the spec's ledger was begun with other settings."""
+    if spec.ledger is not None:
+        pinned_settings(spec).ledger(RunStore(spec.ledger))
+
+
 def enter_audit(spec: AuditSpec, assessment: Assessment, fingerprint: str) -> LedgerResult | None:
     """Enter this audit in the spec's ledger, if it has one. fingerprint: the digest of its verdicts'."""
     if spec.ledger is None:

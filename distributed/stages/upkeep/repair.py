@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from distributed.execution.executor import Executor, Watch
-from distributed.stages.fingerprints import placebo_spec
 from distributed.stages.placebo import sample_placebo
+from distributed.stages.reference import placebo_spec
 from distributed.stages.sample import sample
 from distributed.stages.shards import ShardsMade
 from distributed.stages.upkeep.verify import Problem, can_be_repaired, find_problems

@@ -145,10 +145,10 @@ def _mean(values: Floats) -> Interval:
     mean = float(values.mean())
     if len(values) < LEAST_PEOPLE or values.min() == values.max():
         return Interval(value=mean, low=float(values.min()), high=float(values.max()))
-    found = bootstrap(
+    interval = bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, method="percentile", random_state=np.random.default_rng(0)
     )
-    return Interval(value=mean, low=found.confidence_interval.low, high=found.confidence_interval.high)
+    return Interval(value=mean, low=interval.confidence_interval.low, high=interval.confidence_interval.high)
 
 
 def _set_p_value(run: FinishedRun, chosen: pa.Table) -> float:

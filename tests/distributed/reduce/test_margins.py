@@ -93,10 +93,10 @@ def test_more_second_names_than_are_listed_make_no_rival_and_no_endless_margin(n
 def test_two_people_who_are_twins_have_no_rivals() -> None:
     people = np.eye(2, 4, dtype=np.float32)
     w = World(people, np.array([[0.3, 0.2, 0.1, 0.1]], np.float32), np.array([5]))
-    found = searched(w, {(0, 1)}, 1)
-    np.testing.assert_allclose(found.neighbours.margin.ravel(), [0.3, 0.2], atol=1e-7)
-    assert found.neighbours.best_other.ravel().tolist() == [-1, -1]
-    assert found.margin_hits[:, 0].tolist() == [1] * 6 + [0] * 4, "by 0.3 and not by 0.35"
+    partial = searched(w, {(0, 1)}, 1)
+    np.testing.assert_allclose(partial.neighbours.margin.ravel(), [0.3, 0.2], atol=1e-7)
+    assert partial.neighbours.best_other.ravel().tolist() == [-1, -1]
+    assert partial.margin_hits[:, 0].tolist() == [1] * 6 + [0] * 4, "by 0.3 and not by 0.35"
 
 
 def test_a_margin_equals_its_formula_with_few_and_many_rivals() -> None:
@@ -116,11 +116,11 @@ def test_a_permutation_of_people_permutes_what_is_found(seed: int, people: int, 
     """No place in the gallery, and no role, is an advantage: to the last bit, ties among people or not."""
     w = world(seed, people=people, n=80, d=12, copies=copies)
     order = np.random.default_rng(seed).permutation(people)
-    found, again = searched(w), searched(World(w.people[order], w.samples, w.sample_id))
+    partial, again = searched(w), searched(World(w.people[order], w.samples, w.sample_id))
     for name in ("similarity", "margin", "sample_id"):
-        expected: Singles = getattr(found.neighbours, name)[order]
+        expected: Singles = getattr(partial.neighbours, name)[order]
         np.testing.assert_array_equal(getattr(again.neighbours, name), expected, err_msg=name)
-    np.testing.assert_array_equal(again.margin_hits, found.margin_hits[:, order])
+    np.testing.assert_array_equal(again.margin_hits, partial.margin_hits[:, order])
 
 
 def test_pairs_of_twins_are_known_both_ways() -> None:

@@ -1,4 +1,4 @@
-"""What is found does not depend on how the samples are split, ordered, merged or multiplied."""
+"""What is partial does not depend on how the samples are split, ordered, merged or multiplied."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def searched(
 
 
 def in_parts(w: World, k: int, cuts: list[int], twins: Twins | None = None) -> list[Partial]:
-    """What is found in each part of the samples."""
+    """What is partial in each part of the samples."""
     edges = [0, *sorted(cuts), len(w.samples)]
     return [searched(w.part(slice(*pair)), k, twins=twins) for pair in pairwise(edges)]
 
@@ -116,10 +116,10 @@ def test_samples_may_come_in_pieces_and_be_looked_at_in_between(copies: bool) ->
             people_search.add(part.samples, part.sample_id)
             if start % 7 == 0:
                 seen = min(start + size, 7000)
-                assert as_bytes(people_search.found()) == as_bytes(searched(w.part(slice(seen)), 5))
+                assert as_bytes(people_search.result()) == as_bytes(searched(w.part(slice(seen)), 5))
         if size > 1:
-            assert as_bytes(people_search.found()) == whole
-            assert as_bytes(people_search.found()) == whole, "looking changes nothing"
+            assert as_bytes(people_search.result()) == whole
+            assert as_bytes(people_search.result()) == whole, "looking changes nothing"
 
 
 @pytest.mark.parametrize("copies", [False, True])
@@ -184,9 +184,9 @@ def test_a_crowd_at_the_end_of_the_list_is_searched_whole() -> None:
 
 
 def test_margin_hits_fall_with_the_edge() -> None:
-    found = searched(world(5, people=30, n=2000, d=16), 3)
-    assert (np.diff(found.margin_hits, axis=0) <= 0).all() and found.margin_hits[0].sum() > 0
-    assert len(found.margin_hits) == len(EDGES)
+    partial = searched(world(5, people=30, n=2000, d=16), 3)
+    assert (np.diff(partial.margin_hits, axis=0) <= 0).all() and partial.margin_hits[0].sum() > 0
+    assert len(partial.margin_hits) == len(EDGES)
 
 
 @pytest.mark.gpu

@@ -69,10 +69,10 @@ def test_later_blocks_without_any_near_sample_change_only_counts(backend: Backen
     samples = np.concatenate([people, -unit(world(2, people=2, n=9000, d=8).samples)])
     samples[3:, :3] = -np.abs(samples[3:, :3])
     w = World(people, samples, np.arange(len(samples)))
-    found = searched(w, 1, 0.5, backend=backend)
-    assert found.neighbours.sample_id.ravel().tolist() == [0, 1, 2]
-    assert found.samples == 9003 and found.hits.tolist() == [1, 1, 1]
-    require_equal(found, exact_search(w, 1, 0.5))
+    partial = searched(w, 1, 0.5, backend=backend)
+    assert partial.neighbours.sample_id.ravel().tolist() == [0, 1, 2]
+    assert partial.samples == 9003 and partial.hits.tolist() == [1, 1, 1]
+    require_equal(partial, exact_search(w, 1, 0.5))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -129,21 +129,23 @@ def test_margins_near_an_edge_are_counted_exactly(seed: int, k: int) -> None:
 def test_ties_go_to_the_smaller_sample_id_and_the_first_person() -> None:
     people = np.concatenate([np.eye(2, 8, dtype=np.float32), np.eye(2, 8, dtype=np.float32)])
     samples = np.tile(people[:1], (40, 1))
-    found = search(people, samples, np.arange(40)[::-1].copy(), k=5)
-    assert found.neighbours.sample_id.tolist() == [[0, 1, 2, 3, 4]] * 4
-    assert found.neighbours.similarity.tolist() == [[1.0] * 5, [0.0] * 5] * 2
-    assert found.neighbours.best_other.tolist() == [[2] * 5, [0] * 5, [0] * 5, [0] * 5]
-    assert not found.margin_hits.any(), "two people are equally similar to all"
+    partial = search(people, samples, np.arange(40)[::-1].copy(), k=5)
+    assert partial.neighbours.sample_id.tolist() == [[0, 1, 2, 3, 4]] * 4
+    assert partial.neighbours.similarity.tolist() == [[1.0] * 5, [0.0] * 5] * 2
+    assert partial.neighbours.best_other.tolist() == [[2] * 5, [0] * 5, [0] * 5, [0] * 5]
+    assert not partial.margin_hits.any(), "two people are equally similar to all"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_samples_on_the_centre_are_near_nobody_and_hit_nobody(backend: Backend) -> None:
     people = unit(np.random.default_rng(3).standard_normal((30, 16)).astype(np.float32))
     w = World(people, np.zeros((7, 16), np.float32), np.arange(7))
-    found = searched(w, 2, 0.01, backend=backend)
-    assert not found.neighbours.similarity.any() and not found.margin_hits.any() and not found.hits.any()
-    assert found.neighbours.best_other.tolist() == [[1, 1]] + [[0, 0]] * 29
-    require_equal(found, exact_search(w, 2, 0.01))
+    partial = searched(w, 2, 0.01, backend=backend)
+    assert (
+        not partial.neighbours.similarity.any() and not partial.margin_hits.any() and not partial.hits.any()
+    )
+    assert partial.neighbours.best_other.tolist() == [[1, 1]] + [[0, 0]] * 29
+    require_equal(partial, exact_search(w, 2, 0.01))
 
 
 @pytest.mark.parametrize("d", [7, 16])
@@ -151,12 +153,12 @@ def test_a_generator_that_repeats_itself_is_counted_in_full(d: int) -> None:
     people = world(2, people=6, n=1, d=d).people
     samples = np.tile(people[:1], (70_000, 1))
     samples[50_000:] = 0
-    found = search(people, samples, np.arange(70_000)[::-1].copy(), k=3, threshold=0.99)
-    assert found.hits.tolist() == [50_000, 0, 0, 0, 0, 0]
-    leader = found.margin_hits[:, 0]
+    partial = search(people, samples, np.arange(70_000)[::-1].copy(), k=3, threshold=0.99)
+    assert partial.hits.tolist() == [50_000, 0, 0, 0, 0, 0]
+    leader = partial.margin_hits[:, 0]
     assert leader[0] == 50_000 and set(leader.tolist()) <= {0, 50_000}
-    assert not found.margin_hits[:, 1:].any() and found.samples == 70_000
-    assert found.neighbours.sample_id[0].tolist() == [20_000, 20_001, 20_002]
+    assert not partial.margin_hits[:, 1:].any() and partial.samples == 70_000
+    assert partial.neighbours.sample_id[0].tolist() == [20_000, 20_001, 20_002]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -164,8 +166,8 @@ def test_k_does_not_truncate_hits(backend: Backend) -> None:
     random = np.random.default_rng(0)
     people = unit(np.concatenate([np.ones((2, 8)), random.standard_normal((3, 8))]).astype(np.float32))
     samples = unit((1 + 0.1 * random.standard_normal((1000, 8))).astype(np.float32))
-    found = search(people, samples, np.arange(1000), k=1, threshold=0.9, backend=backend)
-    assert found.hits[:2].tolist() == [1000, 1000]
+    partial = search(people, samples, np.arange(1000), k=1, threshold=0.9, backend=backend)
+    assert partial.hits[:2].tolist() == [1000, 1000]
 
 
 def test_an_empty_shard_finds_nothing() -> None:

@@ -170,9 +170,9 @@ FORMS: dict[str, Callable[[Path], Path]] = {
 def test_the_block_that_inspect_prints_gives_the_network_s_images(
     tmp_path: Path, name: str, plain: np.ndarray
 ) -> None:
-    found = images(inspected(FORMS[name](tmp_path / "g.onnx")))
-    assert found.shape == plain.shape
-    assert np.abs(found - plain).max() <= (2 if "16" in name else 1)
+    made = images(inspected(FORMS[name](tmp_path / "g.onnx")))
+    assert made.shape == plain.shape
+    assert np.abs(made - plain).max() <= (2 if "16" in name else 1)
 
 
 def labelled(kind: int, *shape: int | str) -> Callable[[Path], Path]:
@@ -272,5 +272,5 @@ def test_a_psi_for_all_samples_can_be_a_factor(
 ) -> None:
     generator = inspected(with_psi(*shape)(tmp_path / "g.onnx"))
     swept = generator.model_copy(update={"factors": {"psi": (1.0, 0.5)}})
-    found = images(swept, 14)
-    assert np.abs(found[::2] - plain).max() <= 1 and np.abs(found[1::2] - plain).max() > 10
+    made = images(swept, 14)
+    assert np.abs(made[::2] - plain).max() <= 1 and np.abs(made[1::2] - plain).max() > 10

@@ -59,7 +59,7 @@ def test_a_worker_killed_in_a_commit_leaves_all_rows_once_and_people_are_told(
 
 
 @pytest.mark.usefixtures("in_process")
-def test_poison_is_set_aside_and_tried_again_alone(
+def test_a_shard_that_kills_workers_fails_and_is_retried_alone(
     small_world: SmallWorld, clean_bytes: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     poison = faulty(f"before_sync {VICTIM}")
@@ -102,7 +102,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_damage_is_found_before_scoring_named_and_mended(
+def test_damage_is_found_before_scoring_named_and_repaired(
     finished_world: SmallWorld, capsys: pytest.CaptureFixture[str], damage: Callable[[bytes], bytes]
 ) -> None:
     run, spec = finished_world.run, str(finished_world.spec_path())

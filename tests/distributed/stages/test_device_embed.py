@@ -106,6 +106,6 @@ def test_real_samples_and_models(small_world: SmallWorld, search: str) -> None:
         faces={"detector": detector, "recognizers": [model]},
     )
     if search == "first":
-        found = host.embed(SHARD).faces.outcome
-        assert len(device._extractors) == 2 and "ok" in found
+        outcomes = host.embed(SHARD).faces.outcome
+        assert len(device._extractors) == 2 and "ok" in outcomes
     require_same(device.embed(SHARD), host.embed(SHARD), least=0.999)

@@ -87,7 +87,7 @@ def test_an_audit_leaves_a_trail_that_verify_replays(
     wrote = acts[3].what["wrote"]
     assert isinstance(wrote, dict) and set(wrote) >= {"scores.parquet", "neighbours.parquet"}
     assert main(["verify", str(finished_world.run)]) == ExitCode.OK
-    assert f"the trail of 5 acts holds; its head is {head(run)}" in capsys.readouterr().out
+    assert f"the audit log of 5 entries is intact; its head is {head(run)}" in capsys.readouterr().out
     scores = finished_world.run / "scores.parquet"
     scores.write_bytes(scores.read_bytes() + b" ")
     assert main(["verify", str(finished_world.run)]) == ExitCode.DAMAGED

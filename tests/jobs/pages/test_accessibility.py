@@ -27,10 +27,10 @@ def violations(browser: webdriver.Chrome) -> list[str]:
     """What axe finds on the page that is open: rule and element."""
     # axe is another's script, so it is not asked for by the page, whose policy allows none.
     browser.execute_script(AXE)
-    found: list[dict[str, Any]] = browser.execute_async_script(
-        "axe.run({runOnly: arguments[0]}).then(found => arguments[1](found.violations))", RULES
+    problems: list[dict[str, Any]] = browser.execute_async_script(
+        "axe.run({runOnly: arguments[0]}).then(result => arguments[1](result.violations))", RULES
     )
-    return [f"{each['id']}: {node['html'][:150]}" for each in found for node in each["nodes"]]
+    return [f"{each['id']}: {node['html'][:150]}" for each in problems for node in each["nodes"]]
 
 
 def in_colours(browser: webdriver.Chrome, scheme: str) -> None:
@@ -40,8 +40,8 @@ def in_colours(browser: webdriver.Chrome, scheme: str) -> None:
 
 def test_axe_finds_what_is_wrong(browser: webdriver.Chrome) -> None:
     browser.get("data:text/html,<html><body><img src=x><p style='color:%23ccc;background:%23fff'>pale")
-    found = " ".join(violations(browser))
-    assert "image-alt" in found and "color-contrast" in found and "html-has-lang" in found
+    problems = " ".join(violations(browser))
+    assert "image-alt" in problems and "color-contrast" in problems and "html-has-lang" in problems
 
 
 def require_accessible(browser: webdriver.Chrome, address: str) -> None:
