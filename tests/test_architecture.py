@@ -55,6 +55,8 @@ LONG_FILES = {
     "distributed/statistics/people/population.py": "one estimator of a count, with its rates and limits"
 }
 """Files of more lines than LONGEST_FILE, with the reason."""
+MOST_IMPORTED = 11
+"""Nine of ten modules import at most so many of our own; to be lowered, never raised."""
 
 
 def module_name(path: Path) -> str:
@@ -185,6 +187,11 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
     }
     long = {name for name, count in lines.items() if count > LONGEST_FILE}
     assert long == LONG_FILES.keys()
+
+
+def test_nine_of_ten_modules_know_few_others() -> None:
+    counts = sorted(len(imports_of(module) & (MODULES.keys() - {module})) for module in MODULES)
+    assert counts[len(counts) * 9 // 10] <= MOST_IMPORTED
 
 
 def test_jobs_holds_the_commands_and_no_other_file() -> None:
