@@ -59,7 +59,7 @@ def compared(people: DrawnPeople, shots: Shots, samples: Templates) -> Partial:
     rank = np.tile(np.arange(COMPARED), count)
     search = PeopleSearch(fused(people.of(shots), identity, rank, COMPARED, centre), k=TOPK)
     search.add(centred(samples, centre), np.arange(len(samples)))
-    return search.found()
+    return search.result()
 
 
 def margin_scores(partial: Partial) -> NDArray[np.float64]:
