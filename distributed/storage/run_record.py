@@ -101,7 +101,7 @@ def _require_known_version(store: RunStore, content: bytes) -> None:
     """Raise WrongRunError if a file of the run says that a later idleak wrote it."""
     try:
         fields = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     match fields:
         case {"version": str(made_by)} | {"versions": {"idleak": str(made_by)}}:
