@@ -81,7 +81,7 @@ def tables(done: Sequence[Trained]) -> Iterator[str]:
     for family, name in FAMILIES.items():
         if any(by_identities(done, family, auc_other)):
             yield _trained_row(done, family, name)
-    yield f"\n**One person over-represented** among {TIMES_AMONG}: samples per million that hit that person.\n"
+    yield f"\n**One person over-represented** among {TIMES_AMONG}: samples per million that hit them.\n"
     yield COLUMNS.format(*(f"{times} times" for times in TIMES))
     for family, name in FAMILIES.items():
         if any(groups := by_times(done, family, per_million)):
