@@ -100,6 +100,7 @@ class Twin(nn.Module):
         return torch.tanh(z @ self.weights).reshape(-1, 3, self.size, self.size)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_code_finds_whom_its_onnx_twin_finds_and_a_report_runs_no_other_code(
     small_world: SmallWorld, weights: Path, capsys: pytest.CaptureFixture[str]

@@ -48,6 +48,7 @@ def on_a_disk(run: Path, size: str, then: str, spec: Path) -> tuple[int, str, in
     return codes[0], first, codes[1], second
 
 
+@pytest.mark.slow
 def test_a_full_disk_says_what_is_needed_and_loses_nothing(
     small_world: SmallWorld, finished_template: SmallWorld
 ) -> None:

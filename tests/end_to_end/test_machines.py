@@ -133,6 +133,7 @@ def shards_in(store: RunStore) -> list[str]:
     return [path for path in store.sizes("samples/") if path.endswith(".parquet")]
 
 
+@pytest.mark.slow
 def test_a_machine_that_joins_is_used_and_one_that_is_killed_costs_nothing(
     small_world: SmallWorld, finished_template: SmallWorld, slow_bucket: str, tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ def test_the_first_sigterm_lets_the_shards_under_way_end(
     assert file_bytes(run) == clean_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_the_second_sigterm_ends_within_five_seconds(world: SmallWorld) -> None:
     spec, run = world.spec_path("ended", **PLAN), world.folder / "runs" / "ended"

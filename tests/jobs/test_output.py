@@ -122,6 +122,7 @@ def test_a_reader_who_has_read_enough(finished_world: SmallWorld, buffered: str)
     assert len(done.stdout.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_stream_that_was_closed_before_the_start_takes_no_files_place(small_world: SmallWorld) -> None:
     """And of its Ray nothing is left."""
     script = f"{sys.executable} -m jobs audit {small_world.spec_path()} <&- >&- 2>&-"

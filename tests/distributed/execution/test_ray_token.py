@@ -16,6 +16,7 @@ from tests.support.processes import ROOT, finish, inherited_environment, start_j
 from tests.support.small_world import SmallWorld
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_written_is_none_of_an_audits_business(small_world: SmallWorld) -> None:
     """Nor one below a file: that is the home of `TWICE`."""
     code, output = finish(start_job("audit", small_world.spec_path(), HOME="/proc/nobody", RAY_ADDRESS=""))

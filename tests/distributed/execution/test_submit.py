@@ -137,6 +137,7 @@ def test_a_submitted_audit_has_the_bytes_of_a_local_one_and_names_nobody(
     assert head.ended("--stop", job) == (ExitCode.OK, f"{job} has ended already\n")
 
 
+@pytest.mark.slow
 def test_the_jobs_exit_code_is_passed_on_and_the_reason_kept_where_names_may_be(
     head: Head, small_world: SmallWorld
 ) -> None:

@@ -102,6 +102,7 @@ def test_the_users_own_python_is_called_and_given_its_weights(tmp_path: Path) ->
         images(trusting(**fields, weights=str(tmp_path / "bad.safetensors")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_weights_of_torch_save_are_read_as_data(tmp_path: Path, legacy: bool, prefix: str) -> None:

@@ -19,6 +19,7 @@ SMALL = World(3, candidates=12, cohort=260, photos=(1, 2), samples=800, hubs=0.1
 FAST = ("null", "p_values", "hits", "identities", "nights", "exactness")
 
 
+@pytest.mark.slow
 def test_a_quick_bench_writes_a_row_and_a_plot_of_each_claim(tmp_path: Path) -> None:
     code = main(["bench", "worlds", "--worlds", "2", "--output", str(tmp_path), "--only", *FAST])
     lines = (tmp_path / "worlds.md").read_text(encoding="utf-8").splitlines()
