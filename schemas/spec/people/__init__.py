@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Discriminator, Tag
 
@@ -30,7 +30,7 @@ KINDS: tuple[type[PhotoSource], ...] = (
     TemplatesPeople,
 )
 """In the order of docs/people.md."""
-NAMES = tuple(kind.model_fields["kind"].annotation.__args__[0] for kind in KINDS)  # type: ignore[union-attr]
+NAMES: tuple[str, ...] = tuple(get_args(kind.model_fields["kind"].annotation)[0] for kind in KINDS)
 PeopleSourceSpec = Annotated[
     Annotated[PeopleSpec, Tag(SHORT_FORM)]
     | Annotated[FoldersPeople, Tag("folders")]
