@@ -1,7 +1,7 @@
 """How the memory of a GPU that workers share is divided: among them, and among the libraries in each.
 
-A card with one worker is not divided: there its libraries take what they need. That each of several keeps to
-its part is arithmetic and options so far: it was not run on a card.
+A card with one worker and no budget is not divided: there its libraries take what they need. That each of
+several keeps to its part is arithmetic and options so far: it was not run on a card.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.errors import DeviceError
+from schemas.spec.resources import ResourcesSpec
 
 CONTEXT_BYTES = 1 << 30
 """Of each process, before it has done anything: CUDA's own, and its libraries' code. An assumption."""
@@ -28,18 +29,19 @@ class DeviceMemory:
     faiss: int
 
     @classmethod
-    def of_share(cls, total: int, share: float) -> DeviceMemory:
-        """total: bytes of the card, or MIG slice. share: `resources.gpus_per_worker`.
+    def of_budget(cls, budget: int) -> DeviceMemory:
+        """budget: bytes that the process may use of its card.
 
-        Half of what a process has beyond CUDA's own is torch's; the arenas have a quarter; FAISS, which runs
-        in other processes than onnxruntime, an eighth, FAISS_BYTES at most. The rest is left for what
-        allocators waste. Raises DeviceError where it is less than LEAST_BYTES.
+        Half of what it has beyond CUDA's own is torch's; the arenas have a quarter; FAISS, which runs in
+        other processes than onnxruntime, an eighth, FAISS_BYTES at most. The rest is left for what allocators
+        waste. Raises DeviceError where it is less than LEAST_BYTES.
         """
-        rest = int(total * share) - CONTEXT_BYTES
+        rest = budget - CONTEXT_BYTES
         if rest < LEAST_BYTES:
             raise DeviceError(
-                f"resources.gpus_per_worker, {share:g}, leaves a worker {max(rest, 0) / 2**30:.1f} GB of "
-                f"this card's {total / 2**30:.1f} GB beyond CUDA's own: raise it"
+                f"a worker would have {max(rest, 0) / 2**30:.1f} GB of its GPU beyond CUDA's own "
+                f"{CONTEXT_BYTES / 2**30:.0f} GB, and needs {LEAST_BYTES / 2**30:.0f} GB: raise "
+                "resources.gpu_gigabytes, or resources.gpus_per_worker"
             )
         return cls(rest // 2, rest // 4 // ARENAS, min(FAISS_BYTES, rest // 8))
 
@@ -47,21 +49,35 @@ class DeviceMemory:
 _of_process: list[DeviceMemory] = []
 
 
-def limit_device_memory(device: str, share: float) -> None:
-    """Have this process, which has nothing there yet, keep to its share of its GPU. Raises DeviceError."""
+def limit_device_memory(device: str, resources: ResourcesSpec) -> None:
+    """Have this process, which has nothing there yet, keep to its part of its GPU. Raises DeviceError."""
     _of_process.clear()
-    if device != "cuda" or share == 1:
+    if device != "cuda" or (resources.gpus_per_worker == 1 and resources.gpu_gigabytes == "auto"):
         return
     import torch
 
     total = torch.cuda.mem_get_info()[1]
-    memory = DeviceMemory.of_share(total, share)
+    memory = DeviceMemory.of_budget(budget_of(resources, total))
     torch.cuda.set_per_process_memory_fraction(memory.torch / total)
     _of_process.append(memory)
 
 
+def budget_of(resources: ResourcesSpec, total: int) -> int:
+    """Bytes of a worker, on a card or MIG slice of so many. Raises DeviceError where that is too few."""
+    share = total / resources.workers_per_gpu
+    if resources.gpu_gigabytes == "auto":
+        return int(min(share, total * resources.gpus_per_worker))
+    if (wanted := resources.gpu_gigabytes * 2**30) > share:
+        raise DeviceError(
+            f"resources.gpu_gigabytes, {resources.gpu_gigabytes:g}, is more than the {share / 2**30:.1f} GB "
+            f"that each of {resources.workers_per_gpu} on this GPU can have: lower it, or raise "
+            "resources.gpus_per_worker"
+        )
+    return int(wanted)
+
+
 def onnxruntime_options() -> dict[str, str]:
-    """Options of the CUDA provider; none where this process has the card to itself."""
+    """Options of the CUDA provider; none where this process has no budget."""
     if not _of_process:
         return {}
     # By powers of two, the default, an arena would reach its limit with half of it in use.

@@ -73,7 +73,7 @@ class ShardJob:
         Raises ModelError or DeviceError if a model cannot be loaded on the job's device.
         """
         keep_freed_memory()
-        limit_device_memory(self.device, self.resources.gpus_per_worker)
+        limit_device_memory(self.device, self.resources)
         cv2.setNumThreads(self.threads)
         return ShardMaker(self, open_embedder(self))
 

@@ -72,7 +72,7 @@ class PassJob:
         return TaskLimits(light=True)
 
     def open(self) -> Reducer:
-        limit_device_memory(self.device, self.resources.gpus_per_worker)
+        limit_device_memory(self.device, self.resources)
         return Reducer(self.query)
 
 

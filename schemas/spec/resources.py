@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from schemas.errors import DeviceError
 from schemas.frozen import Frozen
@@ -42,6 +42,11 @@ class ResourcesSpec(Frozen):
         description="share of a GPU that one actor takes on CUDA: at 0.25 four actors work on each card, or "
         "on each MIG slice",
     )
+    gpu_gigabytes: Auto | PositiveFloat = Field(
+        "auto",
+        description="memory of a GPU that one actor may use, in 2^30 bytes, for torch, onnxruntime and "
+        "FAISS together; auto: its share of a card that is shared, else what it needs",
+    )
     batch: Auto | PositiveInt = Field(
         "auto",
         description="crops a recogniser takes at once; auto: the fastest of a probe that changes no bit",
@@ -57,6 +62,8 @@ class ResourcesSpec(Frozen):
     def _shares_are_of_a_gpu(self) -> Self:
         if self.gpus_per_worker != 1 and self.device == "cpu":
             raise ValueError("resources.gpus_per_worker is of CUDA, and resources.device is cpu: drop one")
+        if self.gpu_gigabytes != "auto" and self.device == "cpu":
+            raise ValueError("resources.gpu_gigabytes is of CUDA, and resources.device is cpu: drop one")
         if round(self.gpus_per_worker, 4) != self.gpus_per_worker:
             raise ValueError("resources.gpus_per_worker has four digits at most, as Ray counts: 0.3333")
         return self
