@@ -130,7 +130,9 @@ def test_a_folder_that_others_own(small_world: SmallWorld) -> None:
 
 
 @needs_permissions
-@pytest.mark.parametrize("folder", ["candidates", "candidates/person-003"])
+@pytest.mark.parametrize(
+    "folder", [pytest.param("candidates", marks=pytest.mark.slow), "candidates/person-003"]
+)
 def test_a_folder_of_photos_that_cannot_be_read_is_not_called_empty(
     small_world: SmallWorld, folder: str
 ) -> None:
@@ -161,7 +163,11 @@ def test_a_fault_of_the_system_is_told_in_one_line_and_others_are_not_hidden(
 
 
 @pytest.mark.parametrize(
-    ("folder", "says"), [("/dev/null/x", "Not a directory"), ("x" * 60, "too long a path for Ray")]
+    ("folder", "says"),
+    [
+        pytest.param("/dev/null/x", "Not a directory", marks=pytest.mark.slow),
+        ("x" * 60, "too long a path for Ray"),
+    ],
 )
 def test_a_folder_in_which_ray_cannot_start(small_world: SmallWorld, folder: str, says: str) -> None:
     with tempfile.TemporaryDirectory() as root:

@@ -80,7 +80,8 @@ def test_the_help_of_every_job_ends_where_nobody_takes_it() -> None:
 @pytest.mark.parametrize(
     ("job", "where"),
     [(job, "full") for job in ("spec", "doctor", "inspect", "status", "verify", "reveal", "audit")]
-    + [(job, where) for job in ("status", "audit") for where in ("pipe", "terminal")],
+    + [("status", where) for where in ("pipe", "terminal")]
+    + [pytest.param("audit", where, marks=pytest.mark.slow) for where in ("pipe", "terminal")],
 )
 def test_a_job_ends_where_nobody_takes_its_output(finished_world: SmallWorld, job: str, where: str) -> None:
     arguments = {
@@ -156,6 +157,7 @@ def shards_of(run: Path) -> int:
     return len(list((run / "samples").glob("shard-*.parquet")))
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_stops_an_audit_in_good_order(small_world: SmallWorld) -> None:
     spec = small_world.spec_path(samples=60_000)
     with on_a_terminal("-m", "jobs", "audit", str(spec)) as (pid, terminal):

@@ -26,7 +26,8 @@ def shards_of(run: Path) -> int:
 
 
 def test_a_run_at_work_then_killed(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    process = start_job("audit", small_world.spec_path(samples=60_000, shard_size=100))
+    spec = small_world.spec_path(samples=60_000, shard_size=100)
+    process = start_job("audit", spec, module="tests.support.in_process")
     deadline = time.monotonic() + 120
     while "rate: " not in (said := "" if shards_of(small_world.run) < 3 else status(capsys, small_world.run)):
         assert process.poll() is None and time.monotonic() < deadline, said

@@ -6,12 +6,14 @@ Where tasks run is tested by `tests/distributed/execution` and `tests/end_to_end
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from distributed.execution.local import LocalExecutor
+from jobs.__main__ import main
 
 
 class InProcess(LocalExecutor):
@@ -30,3 +32,8 @@ def tasks_in_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("distributed.execution.cluster.RayExecutor", InProcess)
         yield
+
+
+if __name__ == "__main__":
+    with tasks_in_process():
+        sys.exit(main())

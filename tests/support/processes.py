@@ -22,10 +22,15 @@ def inherited_environment() -> dict[str, str]:
     return {**kept, **VARIABLES}
 
 
-def start_job(job: str, argument: str | Path, **environment: str) -> subprocess.Popen[str]:
-    """Start `idleak <job> <argument>` with `environment` added to that of the tests, less Ray's variables."""
+def start_job(
+    job: str, argument: str | Path, *, module: str = "jobs", **environment: str
+) -> subprocess.Popen[str]:
+    """Start `idleak <job> <argument>` with `environment` added to that of the tests, less Ray's variables.
+
+    module: `tests.support.in_process` for a job that starts no Ray.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", "jobs", job, str(argument)],
+        [sys.executable, "-m", module, job, str(argument)],
         cwd=ROOT,
         env=inherited_environment() | environment,
         text=True,

@@ -57,6 +57,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.slow
 def test_each_ray_of_a_process_has_a_token_of_its_own() -> None:
     """Like the audits of one night: the token that Ray cached for the first is not valid for the second."""
     with TemporaryDirectory(prefix="r", dir="/tmp") as short:

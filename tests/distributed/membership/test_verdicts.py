@@ -90,7 +90,7 @@ def test_the_p_value_that_would_have_been_enough_is_just_enough(
 
 
 @given(ranks=st.lists(st.integers(1, 60), min_size=1, max_size=12), fdr=FDRS)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_by_storey_the_largest_step_that_would_have_been_enough_is_below_the_bar(
     ranks: list[int], fdr: float
 ) -> None:

@@ -97,9 +97,14 @@ def test_the_users_own_python_is_called_and_given_its_weights(tmp_path: Path) ->
     save_file(source | {"classes.weight": torch.zeros(1, DIM)}, tmp_path / "w.safetensors")
     weighted = images(trusting(**fields, weights=str(tmp_path / "w.safetensors")))
     assert close(weighted, expected(Plain())) and close(plain, expected(Plain()))
+
+
+@pytest.mark.slow
+def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
     save_file({"other": torch.zeros(1)}, tmp_path / "bad.safetensors")
+    spec = module_spec(tmp_path, BAD).model_copy(update={"weights": str(tmp_path / "bad.safetensors")})
     with pytest.raises(ModelError, match="does not fit the module"):
-        images(trusting(**fields, weights=str(tmp_path / "bad.safetensors")))
+        images(spec)
 
 
 @pytest.mark.slow
@@ -344,7 +349,7 @@ def bad():
     ("action", "says"),
     [
         ("os.kill(os.getpid(), 11)", "ended with exit code -11"),
-        ("time.sleep(1000)", "did not answer in time"),
+        pytest.param("time.sleep(1000)", "did not answer in time", marks=pytest.mark.slow),
         pytest.param("os._exit(0)", "ended with exit code 0", marks=pytest.mark.slow),
     ],
 )
@@ -385,8 +390,8 @@ def test_each_bad_image_has_its_own_outcome(tmp_path: Path) -> None:
     assert outcomes == ["not_finite", "wrong_range", "constant", "image", "missing", "missing"]
 
 
-def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["torchscript", pytest.param("torch_export", marks=pytest.mark.slow)])
+def test_a_file_of_another_kind_is_told(tmp_path: Path, kind: str) -> None:
     (tmp_path / "g.pt").write_bytes(b"PK nothing")
-    for kind in ("torchscript", "torch_export"):
-        with pytest.raises(ModelError, match="idleak inspect"):
-            images(trusting(kind=kind, path=str(tmp_path / "g.pt")))
+    with pytest.raises(ModelError, match="idleak inspect"):
+        images(trusting(kind=kind, path=str(tmp_path / "g.pt")))

@@ -111,7 +111,11 @@ def top_p_values(scores: Floats, cohort: Floats) -> Floats:
 
 @pytest.mark.parametrize(
     ("m", "alpha", "noise"),
-    [(40, 0.05, 0.3), (10, 0.05, 0.3), (4, 0.1, 3.0)],  # the last: nights that hardly depend on one another
+    [
+        pytest.param(40, 0.05, 0.3, marks=pytest.mark.slow),
+        (10, 0.05, 0.3),
+        pytest.param(4, 0.1, 3.0, marks=pytest.mark.slow),  # nights that hardly depend on one another
+    ],
 )
 def test_a_year_of_nights_with_the_same_people_stays_within_the_budget(
     m: int, alpha: float, noise: float
