@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from distributed.sampling.inspected import Inspection
+from distributed.sampling.inspected import ONNX, Inspection
 from distributed.sampling.inspection import inspect
 from jobs.cli.arguments import FILE, StrictCommand
 from jobs.cli.exit_codes import ExitCode, guarded
@@ -88,7 +88,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _face_model(path: Path, inspection: Inspection) -> FaceModel | None:
-    if inspection.block is None or inspection.block["kind"] != "onnx":
+    if inspection.what != ONNX:
         return None
     from distributed.stages.proposing.face_model import face_model
 

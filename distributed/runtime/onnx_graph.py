@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from distributed.runtime.onnx_weights import load_weights, weights_names
-from distributed.runtime.pointers import pointer_in
+from distributed.runtime.pointers import stand_in_problem
 from distributed.runtime.versions import package_version
 from schemas.errors import ModelError
 
@@ -31,7 +31,7 @@ def require_file(path: Path) -> None:
     """Raises ModelError if there is no such file, or a pointer to it."""
     if not path.is_file():
         raise ModelError(f"there is no model file {path}: correct the path or fetch the file")
-    if problem := pointer_in(path):
+    if problem := stand_in_problem(path):
         raise ModelError(problem)
 
 
@@ -40,6 +40,11 @@ def unreadable(path: Path, reason: Exception) -> ModelError:
     if needs := _too_new(str(reason)):
         return ModelError(
             f"{path} {needs}: export it for an older one, or install an onnxruntime that reads it"
+        )
+    if missing := re.search(r"Could not find an implementation for (\w+)\(\d+\)", str(reason)):
+        return ModelError(
+            f"{path} has a {missing[1]} of a type that onnxruntime {package_version('onnxruntime')} cannot "
+            "run: export the model in float32"
         )
     return ModelError(
         f"{path} is not a readable ONNX file (truncated download?): fetch it again and compare its sha256"

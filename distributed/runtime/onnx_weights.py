@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import Message
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
-from distributed.runtime.pointers import in_hub, pointer_in
+from distributed.runtime.pointers import in_hub, stand_in_problem
 from schemas.errors import ModelError
 
 
@@ -39,7 +39,7 @@ def _weights_file(path: Path, name: str) -> Path:
         )
     if not file.is_file():
         raise ModelError(f"{path} keeps weights in {name!r}, which is missing: fetch it into the same folder")
-    if problem := pointer_in(file):
+    if problem := stand_in_problem(file):
         raise ModelError(problem)
     return file.resolve() if file.is_symlink() else file
 

@@ -1,5 +1,6 @@
 """Files that stand for others: Git LFS pointers, which a checkout without Git LFS has in place of models and
-images, and symbolic links, as in the snapshots of a Hugging Face cache."""
+images, web pages that a download was answered with, and symbolic links, as in the snapshots of a Hugging Face
+cache."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from schemas.errors import SpecError
 HEAD = b"version https://git-lfs.github.com/spec/v1\n"
 MOST_BYTES = 1024
 """No pointer is longer."""
+PAGES = (b"<!doctype html", b"<html")
 SNAPSHOTS, BLOBS = "snapshots", "blobs"
 
 
@@ -26,10 +28,21 @@ def pointer_problem(name: object, head: bytes) -> str | None:
     )
 
 
-def pointer_in(path: Path) -> str | None:
-    """The same of a file. Raises OSError if it cannot be read."""
+def page_problem(name: object, head: bytes) -> str | None:
+    """The same of a web page, which downloads without a login, or of a page about the file, give."""
+    if not head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(PAGES):
+        return None
+    return (
+        f"{name} is a web page, saved in place of the file: log in where that is needed, and fetch the file "
+        "itself"
+    )
+
+
+def stand_in_problem(path: Path) -> str | None:
+    """Both of a file. Raises OSError if it cannot be read."""
     with path.open("rb") as file:
-        return pointer_problem(path, file.read(MOST_BYTES))
+        head = file.read(MOST_BYTES)
+    return pointer_problem(path, head) or page_problem(path, head)
 
 
 def home_of(folder: Path) -> Path:

@@ -9,6 +9,8 @@ from typing import Any
 
 from distributed.runtime.digests import digest_file
 
+ONNX = "an ONNX file"
+
 
 @dataclass(frozen=True)
 class Inspection:

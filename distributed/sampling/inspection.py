@@ -23,7 +23,7 @@ from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
 
 from distributed.runtime.digests import digest_code
 from distributed.runtime.pointers import MOST_BYTES as MOST_POINTER
-from distributed.runtime.pointers import in_hub, pointer_problem
+from distributed.runtime.pointers import in_hub, stand_in_problem
 from distributed.sampling.factories import PLACEHOLDER, factories, likely_factory
 from distributed.sampling.images.decode import IMAGE_SUFFIXES
 from distributed.sampling.images.recordio import MAGIC, index_beside, record_index
@@ -99,10 +99,10 @@ def _data(what: str, kind: str, path: Path, digest: str = "") -> Inspection:
 
 
 def _file(path: Path) -> Inspection:
+    if problem := stand_in_problem(path):
+        raise ModelError(problem)
     with path.open("rb") as file:
         head = file.read(MOST_POINTER)
-    if problem := pointer_problem(path, head):
-        raise ModelError(problem)
     if head.startswith(GZIP) and tarfile.is_tarfile(path):
         raise ModelError(f"{path} is a tar compressed by gzip: unpack it with gunzip, to a .tar")
     readers: tuple[tuple[bool, Callable[[Path], Inspection]], ...] = (

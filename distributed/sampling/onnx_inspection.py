@@ -14,7 +14,7 @@ from onnx import TensorProto
 from distributed.runtime.onnx_graph import graph_inputs, shape_of
 from distributed.runtime.onnx_surgery import FLOATS, element_type, is_empty
 from distributed.runtime.onnx_weights import leads_out, weights_names
-from distributed.sampling.inspected import Inspection, of_file, shape_text
+from distributed.sampling.inspected import ONNX, Inspection, of_file, shape_text
 from schemas.errors import ModelError
 
 STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
@@ -33,8 +33,15 @@ def inspect_onnx(path: Path) -> Inspection:
     if not model.graph.node:
         raise ModelError(f"{path} is of no kind that idleak knows: give ONNX, torch, safetensors or images")
     values = {value.name: value for value in graph_inputs(model.graph)}
-    block = _block(path, values, model.graph.output)
-    return Inspection("an ONNX file", False, of_file(path), _facts(model, values), _risks(model), *block)
+    facts, risks = _facts(model, values), _risks(model)
+    latent = _latent_name({name: value for name, value in values.items() if not is_empty(value)})
+    if latent is None:
+        facts.append(
+            ("latent", "none of its inputs takes one: floating-point numbers, a row for each sample")
+        )
+        return Inspection(ONNX, False, of_file(path), facts, risks)
+    block = _block(path, values, latent, model.graph.output)
+    return Inspection(ONNX, False, of_file(path), facts, risks, *block)
 
 
 def _facts(model: onnx.ModelProto, values: Values) -> list[tuple[str, str]]:
@@ -66,12 +73,11 @@ def _risks(model: onnx.ModelProto) -> list[str]:
 
 
 def _block(
-    path: Path, values: Values, outputs: Sequence[onnx.ValueInfoProto]
+    path: Path, values: Values, latent: str, outputs: Sequence[onnx.ValueInfoProto]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The latent is the first floating-point input that is no label; the rest are inputs of their own."""
+    """latent: the input that takes it; the rest are inputs of their own."""
     full = {name: value for name, value in values.items() if not is_empty(value)}
-    latent = _latent_name(full)
-    dim = _length(full[latent]) if latent else None
+    dim = _length(full[latent])
     block: dict[str, Any] = {
         "kind": "onnx",
         "path": str(path),
@@ -87,6 +93,7 @@ def _block(
 
 
 def _latent_name(values: Values) -> str | None:
+    """The first floating-point input that is no label."""
     wide = [
         name
         for name, value in values.items()

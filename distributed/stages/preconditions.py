@@ -30,11 +30,16 @@ def require_usable_generator(spec: AuditSpec) -> None:
         raise SpecError(f"the generator has {there} {what}: lower samples from {spec.samples}")
 
 
-def require_usable(spec: AuditSpec) -> None:
-    """The same of a placebo too; and raise WrongRunError if the spec's ledger was begun with other settings.
-    Models whose licences may not allow the audit are logged."""
+def require_usable_generators(spec: AuditSpec) -> None:
+    """The same of a placebo, too."""
     for of in filter(None, (spec, placebo_spec(spec))):
         require_usable_generator(of)
+
+
+def require_usable(spec: AuditSpec) -> None:
+    """Of generators; and raise WrongRunError if the spec's ledger was begun with other settings.
+    Models whose licences may not allow the audit are logged."""
+    require_usable_generators(spec)
     for warning in licence_warnings(spec.faces, spec.authorisation):
         log.warning("warning: %s", warning)
     require_same_ledger(spec)

@@ -19,6 +19,7 @@ from schemas.spec.generators.http import HttpGenerator
 
 if TYPE_CHECKING:
     from distributed.execution.capacity import Capacity
+    from distributed.gallery.source import GallerySource
     from distributed.stages.planning.gallery_probe import GalleryProbe
     from distributed.stages.planning.sample_probe import SampleProbe
     from distributed.statistics.allowance import Allowance
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class AuditPlan:
     """What an audit would cost and could find.
 
-    rows: what `idleak plan` prints, name and text. notices: what the sources of people inferred and left out.
+    rows: what `idleak plan` prints, name and text. notices: what is no sample, and what the sources of people
+    inferred and left out.
     planned: samples of the spec. people: how many of each role are listed, before any photo is refused.
     allowed: what the cohort's size lets the audit flag. capacity: of this machine alone.
     samples: a few samples of one worker; None for an API, which is not probed. placebo: the same of the
@@ -83,8 +85,6 @@ def plan(spec: SpecSource, *, tell: Tell | None = None) -> AuditPlan:
 def plan_of(spec: AuditSpec) -> AuditPlan:
     """The plan of a spec with absolute paths. Raises as `plan`."""
     # Torch and onnxruntime, which take seconds to import.
-    from distributed.gallery.overlap import require_each_once
-    from distributed.gallery.source import gallery_source
     from distributed.stages.planning.gallery_probe import gallery_rows, probe_gallery
     from distributed.stages.planning.plan import (
         capacity_here,
@@ -94,10 +94,10 @@ def plan_of(spec: AuditSpec) -> AuditPlan:
         work_rows,
     )
     from distributed.stages.planning.power_forecast import forecast_rows, planned_allowance
+    from distributed.stages.preconditions import notices_of
     from distributed.stages.reference import placebo_spec
 
-    source = gallery_source(spec, None)
-    require_each_once(spec, source)
+    source = _usable_source(spec)
     capacity, people = capacity_here(spec), count_photos(spec, source.listed)
     samples, placebo = _probed(spec, capacity), placebo_spec(spec)
     of_placebo = None if placebo is None else _probed(placebo, capacity)
@@ -109,7 +109,10 @@ def plan_of(spec: AuditSpec) -> AuditPlan:
     rows += [*gallery_rows(gallery), *forecast_rows(spec, people)]
     return AuditPlan(
         rows=tuple(rows),
-        notices=tuple(notice_lines(source.notices, named=False)),
+        notices=(
+            *map("warning: generator: {}".format, notices_of(spec)[0]),
+            *notice_lines(source.notices, named=False),
+        ),
         planned=spec.samples,
         people={role: len(listed) for role, listed in people.items()},
         allowed=planned_allowance(spec.membership, people),
@@ -119,6 +122,20 @@ def plan_of(spec: AuditSpec) -> AuditPlan:
         placebo=of_placebo,
         problem=_problem(spec, capacity, samples, gallery) or _unusable_placebo(placebo, of_placebo),
     )
+
+
+def _usable_source(spec: AuditSpec) -> GallerySource:
+    """The gallery's photos. Raises SpecError for what an audit refuses before its first photo or sample."""
+    from distributed.gallery.overlap import require_each_once
+    from distributed.gallery.source import gallery_source
+    from distributed.gallery.tables import require_usable_tables
+    from distributed.stages.preconditions import require_usable_generators
+
+    require_usable_generators(spec)
+    source = gallery_source(spec, None)
+    require_each_once(spec, source)
+    require_usable_tables(spec, source.photos)
+    return source
 
 
 def _probed(spec: AuditSpec, capacity: Capacity) -> SampleProbe | None:

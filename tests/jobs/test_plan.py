@@ -70,6 +70,41 @@ def test_what_an_audit_refuses_of_the_folders_and_the_key_a_plan_refuses(
     assert code == ExitCode.BAD_SPEC and error.count("\n") == 1 and "nowhere.key" in error
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"gallery": {"labels": "other.csv"}}, "other.csv, line 2: member must be 0 or 1"),
+        ({"gallery": {"attributes": "other.csv"}, "membership": {"strata": ["age"]}}, "no column 'age'"),
+        (
+            {"generator": {"kind": "images", "path": "cohort"}, "samples": 1000},
+            "has 240 images: lower samples",
+        ),
+        (
+            {"membership": {"placebo": {"kind": "images", "path": "candidates"}}},
+            "has 40 images: lower samples",
+        ),
+    ],
+)
+def test_what_an_audit_refuses_before_its_first_photo_or_sample_a_plan_refuses(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], says: str
+) -> None:
+    (small_world.folder / "other.csv").write_text("identity,member\nperson-000,perhaps\n", encoding="utf-8")
+    content = {
+        key: default_spec()[key] | value if isinstance(value, dict) and key != "generator" else value
+        for key, value in changes.items()
+    }
+    code, _, error = plan(capsys, small_world.spec_path(**content))
+    assert code == ExitCode.BAD_SPEC and error.count("\n") == 1 and says in error
+
+
+def test_what_is_no_sample_is_told(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    (small_world.folder / "cohort" / "metadata.jsonl").write_text("{}", encoding="utf-8")
+    images = {"kind": "images", "path": "cohort"}
+    code, told, _ = plan(capsys, small_world.spec_path(generator=images, samples=200))
+    assert code == ExitCode.OK
+    assert "warning: generator: left out as no images, by name and first bytes: metadata.jsonl" in told
+
+
 def test_samples_that_are_all_no_images_are_told_and_refused(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageOps
 
-from distributed.runtime.pointers import pointer_problem
+from distributed.runtime.pointers import page_problem, pointer_problem
 from distributed.sampling.generator import DEFAULT_PIXELS, Image, InvalidImage
 from schemas.run.tables import Outcome
 
@@ -86,7 +86,7 @@ def decode(source: bytes | Path, pixels: int = DEFAULT_PIXELS) -> Image | Invali
         # raise RuntimeError, EXIF data struct.error. Whatever it raises says one thing: this is no image.
         if "HEIF" not in FORMATS and _is_heic(_head(source)):
             return InvalidImage(NO_HEIC)
-        if problem := pointer_problem("it", _head(source)):
+        if problem := pointer_problem("it", _head(source)) or page_problem("it", _head(source)):
             return InvalidImage(problem)
         return InvalidImage(f"{type(error).__name__}: not a readable image")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ from schemas.errors import DeviceError, ModelError
 from schemas.spec.generators.network import NetworkGenerator
 from schemas.spec.generators.torch import ModuleGenerator
 
+FIRST = np.zeros(1, np.int64)
 PARALLEL = "module."
 
 Float32 = NDArray[np.float32]
@@ -31,7 +33,8 @@ Float32 = NDArray[np.float32]
 class TorchImageGenerator:
     """Sample i: the module's image for the i-th latent of the seed.
 
-    The latent is the module's first argument; the spec's `inputs` are keyword arguments.
+    The latent is the module's first argument, (N, dim), or, where the module refuses that and takes this,
+    (N, dim, 1, 1), as DCGANs do; the spec's `inputs` are keyword arguments.
     """
 
     def __init__(
@@ -50,7 +53,8 @@ class TorchImageGenerator:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self._module, self._spec, self._name = module, spec, name
         self._inputs, self._device = NetworkInputs(spec, seed), device
-        if problem := output_problem(self._run(np.zeros(1, np.int64)), spec.output):
+        self._axes: tuple[int, ...] = ()
+        if problem := output_problem(self._first(), spec.output):
             raise ModelError(f"{name} {problem}")
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
@@ -75,6 +79,22 @@ class TorchImageGenerator:
             self._name,
         ), {}
 
+    def _first(self) -> Float32:
+        """The output for one sample, which settles the axes of latents beside N and dim."""
+        try:
+            return self._run(FIRST)
+        except Exception as error:
+            # The code is the user's, and may raise what it likes.
+            self._axes = (1, 1)
+            with suppress(Exception):
+                return self._run(FIRST)
+            if isinstance(error, ModelError):
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            raise ModelError(
+                f"{self._name} cannot run ({reason}); correct generator.latent or its inputs"
+            ) from error
+
     def _run(self, ids: NDArray[np.int64]) -> Float32:
         latents, others = self._tensors(ids)
         with torch.inference_mode():
@@ -89,7 +109,8 @@ class TorchImageGenerator:
 
     def _tensors(self, ids: NDArray[np.int64]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         others = self._inputs.others(ids).items()
-        return self._tensor(self._inputs.latents(ids)), {
+        latents = self._inputs.latents(ids)
+        return self._tensor(latents.reshape(*latents.shape, *self._axes)), {
             name: self._tensor(values) for name, values in others
         }
 

@@ -8,17 +8,16 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from distributed.execution.executor import Executor, Watch
-from distributed.gallery.attributes import read_attributes
 from distributed.gallery.enrolled import (
     commit_gallery,
     require_both_sides,
     without_people,
 )
-from distributed.gallery.labels import require_labels_of
 from distributed.gallery.names import all_names, read_names, write_names
 from distributed.gallery.overlap import require_each_once
 from distributed.gallery.refusals import refusal_reasons
-from distributed.gallery.source import GallerySource, gallery_source
+from distributed.gallery.source import gallery_source
+from distributed.gallery.tables import require_usable_tables
 from distributed.gallery.without_photos import galleries_without_photos
 from distributed.stages.enrolling.enrolment import Enrolment, enrolment_of
 from distributed.stages.enrolling.gallery_check import require_usable_gallery
@@ -30,7 +29,6 @@ from distributed.storage.vault import Vault
 from schemas.errors import RecognizerError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
-from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 
 
@@ -51,7 +49,7 @@ def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     names = all_names(spec, source)
     write_names(store, Vault(spec.protection), names)
     require_each_once(spec, source)
-    _require_usable_tables(spec, source)
+    require_usable_tables(spec, source.photos)
     require_templates_dimension(spec, executor)
     parts = [without_people(table, source.erased) for table in galleries_without_photos(spec)]
     if source.photos:
@@ -65,13 +63,6 @@ def enroll(spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch) -
     commit_gallery(table, fingerprint, store)
     record(store, "enrolled", wrote=digests(store, GALLERY_FILE, NAMES_FILE))
     return enrolment
-
-
-def _require_usable_tables(spec: AuditSpec, source: GallerySource) -> None:
-    """Raise SpecError, before a photo is enrolled, for attributes or labels that cannot serve."""
-    read_attributes(spec)
-    if spec.gallery.candidates.has_photos:
-        require_labels_of(spec, (photo.identity for photo in source.photos if photo.role is Role.CANDIDATE))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from distributed.execution.capacity import Capacity
 from distributed.execution.local import LocalExecutor
 from distributed.gallery.quality import GOOD_FACES
 from distributed.sampling.generator import Image, ImageSource, InvalidImage
+from distributed.sampling.sandbox.parent import GeneratorCrashedError
 from distributed.stages.embed import (
     Embedder,
     ShardEmbedder,
@@ -27,7 +28,7 @@ from distributed.stages.invalid_samples import invalid_wording
 from distributed.stages.planning.shard_size import samples_per_second
 from distributed.statistics.people.separation import clopper_pearson
 from distributed.storage.store import encode_table
-from schemas.errors import InvalidSamplesError
+from schemas.errors import InvalidSamplesError, ModelError
 from schemas.run.shard import BATCH_IMAGES, Footer, Shard
 from schemas.run.tables import Outcome, invalid_count
 from schemas.spec.audit import AuditSpec
@@ -79,13 +80,19 @@ class SampleProbe:
 
 
 def probe_samples(spec: AuditSpec, capacity: Capacity) -> SampleProbe:
-    """Sample and embed a few images as one worker would, after one batch to warm up. Writes nothing."""
+    """Sample and embed a few images as one worker would, after one batch to warm up. Writes nothing.
+
+    Raises ModelError if the process of the generator's code ends: a few samples are not tried again.
+    """
     job = ShardJob(spec, {}, "", capacity.device, capacity.threads)
     if not spec.generator.has_images:
         require_templates_dimension(spec, LocalExecutor())
         return _probed(job, TemplateEmbedder(job), np.zeros(LEVELS, np.int64))
-    source = WatchedSource(open_source(job))
-    return _probed(job, ShardEmbedder(job, source), source.levels)
+    try:
+        source = WatchedSource(open_source(job))
+        return _probed(job, ShardEmbedder(job, source), source.levels)
+    except GeneratorCrashedError as error:
+        raise ModelError(str(error)) from error
 
 
 def _probed(job: ShardJob, embedder: Embedder, levels: NDArray[np.int64]) -> SampleProbe:

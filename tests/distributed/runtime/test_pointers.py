@@ -32,6 +32,22 @@ def test_a_pointer_in_place_of_a_model(tmp_path: Path, use: Callable[[Path], obj
         use(path)
 
 
+PAGE = "\n<!DOCTYPE html><html><body>Sign in</body></html>"
+
+
+@pytest.mark.parametrize("use", [read_model, inspect])
+def test_a_web_page_in_place_of_a_model(tmp_path: Path, use: Callable[[Path], object]) -> None:
+    path = tmp_path / "g.onnx"
+    path.write_text(PAGE)
+    with pytest.raises(SpecError, match=r"is a web page, saved in place of the file: log in"):
+        use(path)
+
+
+def test_a_web_page_in_place_of_a_photo_is_one_refused_photo() -> None:
+    image = decode(PAGE.encode())
+    assert isinstance(image, InvalidImage) and "is a web page" in image.reason
+
+
 @pytest.mark.parametrize("suffix", [".tar", ".parquet"])
 def test_a_pointer_in_place_of_an_archive(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"a{suffix}").write_text(POINTER)

@@ -147,6 +147,12 @@ def with_psi(*shape: int) -> Callable[[Path], Path]:
     return make
 
 
+def with_one_sample(path: Path) -> Path:
+    """A latent without an axis of samples."""
+    axes = {"axes": np.array([0])}
+    return graph(path, [node("Unsqueeze", ["z0", "axes"], ["z"])], [], [("z0", FLOAT, [DIM])], constants=axes)
+
+
 FORMS: dict[str, Callable[[Path], Path]] = {
     "DCGAN": dcgan,
     "one trailing axis": trailing_one,
@@ -263,6 +269,29 @@ def test_a_fixed_batch_that_mixes_its_samples_is_refused(tmp_path: Path) -> None
     before = [node("ReduceMean", ["z0"], ["m"], axes=[0]), node("Sub", ["z0", "m"], ["z"])]
     path = graph(tmp_path / "g.onnx", before, [], [("z0", FLOAT, [4, DIM])])
     with pytest.raises(ModelError, match="fixes its batch at 4 and mixes the samples in it"):
+        images(inspected(path))
+
+
+@pytest.mark.parametrize("make", [cast(TensorProto.UINT8), with_one_sample])
+def test_a_file_without_an_input_for_latents_has_no_block(
+    tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    inspection = inspect(make(tmp_path / "g.onnx"))
+    assert inspection.block is None
+    assert dict(inspection.facts)["latent"].startswith("none of its inputs takes one")
+
+
+def test_a_type_that_onnxruntime_cannot_run_is_named(tmp_path: Path) -> None:
+    before = [
+        node("ConvTranspose", ["noise", "kernel"], ["wide"]),
+        node("Cast", ["wide"], ["cast"], to=FLOAT),
+        node("Flatten", ["cast"], ["z"]),
+    ]
+    kernel = {"kernel": np.ones((DIM, DIM, 1, 1))}
+    path = graph(tmp_path / "g.onnx", before, [], [("noise", DOUBLE, ["n", DIM, 1, 1])], constants=kernel)
+    with pytest.raises(
+        ModelError, match=r"has a ConvTranspose of a type that onnxruntime .* export the model"
+    ):
         images(inspected(path))
 
 
