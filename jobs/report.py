@@ -20,7 +20,7 @@ from jobs.pages.report.annex import annex_markdown
 @click.option(
     "--with-faces",
     is_flag=True,
-    help="show a photo of each person most at risk beside the nearest samples, made again",
+    help="show a photo of each person on the page beside the nearest samples, made again",
 )
 @reveal_option
 @click.option(

@@ -21,7 +21,9 @@ HEAD = ("| word | what it is |", "|---|---|")
 @click.option("--fleet", is_flag=True, help="the keys of a fleet of nightly audits")
 @click.option("--commands", is_flag=True, help="the commands of idleak, with their options")
 @click.option(
-    "--schema", type=click.Choice(list(DESCRIBED)), help="the JSON Schema of a spec, or of this file of a run"
+    "--schema",
+    type=click.Choice(list(DESCRIBED)),
+    help="the JSON Schema of a spec, of a fleet, or of this file of a run",
 )
 def command(schema: str | None, **wanted: bool) -> int:
     require_at_most_one({f"--{name}": given for name, given in wanted.items()} | {"--schema": schema})

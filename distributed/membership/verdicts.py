@@ -81,7 +81,8 @@ def decide(
     bounds = fdp_bounds(p, _cohorts(floor, group), group)
     rate = level(len(p), fdr, correction)
     if correction == "storey" and len(p):
-        rate = fdr / null_proportion(p, floor)
+        # A proportion below 1 is an estimate from these very p-values: no smaller cohort is promised for it.
+        rate = min(rate, fdr / null_proportion(p, floor))
     reasons = {value: _too_small(value, len(p), fdr, rate) for value in np.unique(floor).tolist()}
     rows = zip(q.tolist(), bounds.tolist(), leaked.tolist(), powerful.tolist(), floor.tolist(), strict=True)
     return [
@@ -105,6 +106,6 @@ def _too_small(floor: float, m: int, fdr: float, rate: float) -> str:
     """rate: the level at which Benjamini and Hochberg's procedure flags as the correction does."""
     needed = cohort_needed(m, 1, min(rate, 0.999))
     return (
-        f"{round(1 / floor) - 1} cohort identities give no p-value below {floor:.2g}, which would not be "
-        f"flagged; one of {m} candidates can be flagged at FDR {fdr:g} with {needed} cohort identities"
+        f"a cohort of {round(1 / floor) - 1} people gives no p-value below {floor:.2g}, which is too large "
+        f"to be flagged; to flag one of {m} candidates alone at FDR {fdr:g} takes a cohort of {needed:,}"
     )

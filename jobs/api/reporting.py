@@ -14,7 +14,7 @@ from jobs.pages.looking import device_to_look_with
 from jobs.pages.page import Face, render
 from jobs.pages.report.annex import annex_section
 from jobs.pages.report.figures import draw_figures
-from jobs.pages.report.people import nearest_of, people_at_risk, people_section
+from jobs.pages.report.people import nearest_of, people_at_risk, people_sections
 from jobs.pages.report.provenance import provenance_section
 from jobs.pages.report.sections import sections_of
 from jobs.pages.report.summary import summary_of
@@ -66,7 +66,7 @@ def report_page(
         summary=summary_of(run, with_faces=face_maker is not None),
         chance=share(run.headline.detectable_chance),
         sections=[
-            people_section(run, rows, nearest, show, faces),
+            *people_sections(run, rows, nearest, show, faces),
             *sections_of(run, figures, show),
             annex_section(run),
         ],

@@ -115,6 +115,8 @@ def _unnamed_line(results: AuditResults, headline: ScoreResult) -> str:
 
 
 def _named_lines(results: AuditResults, headline: ScoreResult) -> Iterator[str]:
+    if headline.at_floor:
+        yield f"above the whole cohort: {', '.join(map(short, headline.at_floor))}"
     yield from map(_over_represented_line, results.over_represented)
     measured = (person for person in results.over_represented if person.least_margin is not None)
     yield from dict.fromkeys(map(_hit_line, measured))

@@ -43,6 +43,8 @@ class Statement:
 def statements_of(results: AuditResults) -> Iterator[Statement]:
     """In the order in which a reader needs them: flags, all who leaked, those who are not flagged."""
     headline, power = results.scores[results.headline], results.power
+    if (above := above_cohort(results)) is not None:
+        yield above
     if headline.flagged:
         yield Statement(
             "False flags, on average over such audits",
@@ -63,6 +65,49 @@ def statements_of(results: AuditResults) -> Iterator[Statement]:
         yield Statement("The placebo audit passes", placebo_text(results.placebo))
     yield Statement(
         "All candidates together", f"that nobody of them leaked has p {probability(headline.set_p_value)}"
+    )
+
+
+def above_cohort(results: AuditResults) -> Statement | None:
+    """Whom no evidence could have flagged, but who have the most that this cohort can show; None if nobody.
+
+    With how many would be there by chance, and how many people the cohort lacks.
+    """
+    headline, power = results.scores[results.headline], results.power
+    if not (count := len(headline.at_floor)):
+        return None
+    by_chance = sum(group.candidates * group.smallest_p_value for group in power.groups)
+    fewer, score = power.flaggable_from, "scores" if count == 1 else "score"
+    return Statement(
+        f"Above the whole cohort, {count:,}",
+        f"{score} higher than everybody of the cohort{_by_every_score(results)}; "
+        f"by chance about {by_chance:.2g} of {people(power.candidates)} would; the cohort is too small to "
+        f"flag {'them' if fewer is None else f'fewer than {people(fewer)}'}{_lacking(power)}",
+        EXCHANGEABLE,
+    )
+
+
+def _by_every_score(results: AuditResults) -> str:
+    if len(results.scores) == 1:
+        return ""
+    headline = results.scores[results.headline]
+    everywhere = set(headline.at_floor).intersection(
+        *({*score.at_floor, *score.flagged} for score in results.scores)
+    )
+    if len(everywhere) == len(headline.at_floor):
+        return ", by every score"
+    return f", {len(everywhere):,} of them by every score" if everywhere else ", not by every score"
+
+
+def _lacking(power: PowerResult) -> str:
+    needed = power.cohort_needed_for_one
+    least = min(group.cohort for group in power.groups)
+    if least >= needed:
+        return ""
+    where = "" if len(power.groups) == 1 else " in the smallest stratum"
+    return (
+        f": with {people(needed)}{where}, {needed - least:,} more, whoever still scores higher can be "
+        "flagged alone"
     )
 
 

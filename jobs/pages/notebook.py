@@ -24,7 +24,7 @@ def table_html(title: str, rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def run_html(run: FinishedRun, shown: Shown) -> str:
-    """The verdict, the people with the smallest p-values, and what could not be concluded."""
+    """The verdict, the people whom the report shows, and what could not be concluded."""
     summary, show = summary_of(run, with_faces=False), displayed(shown)
     people = people_at_risk(run)[:MOST_SHOWN]
     return render(

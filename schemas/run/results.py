@@ -262,6 +262,11 @@ class ScoreResult(Record):
     )
     set_p_value: float = Field(description="of all candidates together, by a permutation test")
     inconclusive_reasons: dict[str, int] = Field(description="reason -> how many candidates")
+    at_floor: list[str] = Field(
+        [],
+        description="candidates who score higher than their whole cohort, and are inconclusive as the "
+        "smallest p-value that it allows is too large to be flagged; empty in results of version 0.2.0",
+    )
     detectable_share: float | None = Field(
         description="of the compared samples: had a candidate who is not detected been in so many, they "
         "would have been flagged with an estimated chance of detectable_chance; null if nobody is so"

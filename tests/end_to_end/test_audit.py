@@ -166,7 +166,10 @@ def test_a_changed_fdr_judges_anew_without_sampling(finished_world: SmallWorld) 
     results = json.loads((shards.parent / "results.json").read_text())
     assert results["scores"][0]["verdicts"] == {"leaked": 0, "not detected": 0, "inconclusive": CANDIDATES}
     (reason,) = results["scores"][0]["inconclusive_reasons"]
-    assert "cohort identities" in reason
+    assert f"a cohort of {COHORT} people gives no p-value below" in reason
+    assert set(results["scores"][0]["at_floor"]) == {
+        pseudonym(f"person-00{member}") for member in range(MEMBERS)
+    }
     assert {path: path.stat().st_mtime_ns for path in shards.iterdir()} == before
 
 

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from schemas.json_schema import DESCRIBED, SPEC, json_schema
+from schemas.json_schema import WRITTEN_BY_PEOPLE, json_schema
 from tests.support.schema_changes import broken_for_readers, broken_for_writers
 
 RELEASED = Path(__file__).resolve().parents[1] / "data" / "schemas-0.2.0"
 """docs/schemas/ of the last release. A release replaces them, and this folder's name."""
 
 
-@pytest.mark.parametrize("name", DESCRIBED)
+@pytest.mark.parametrize("name", sorted(path.stem for path in RELEASED.iterdir()))
 def test_nothing_breaks_without_another_version_in_its_id(name: str) -> None:
     released = json.loads((RELEASED / f"{name}.json").read_text(encoding="utf-8"))
     today = json.loads(json_schema(name))
     if today["$id"] != released["$id"]:
         return
-    broken = broken_for_writers if name == SPEC else broken_for_readers
+    broken = broken_for_writers if name in WRITTEN_BY_PEOPLE else broken_for_readers
     assert broken(released, today) == [], "raise the schema's version, or keep what was promised"
 
 

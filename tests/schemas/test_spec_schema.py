@@ -1,4 +1,4 @@
-"""The JSON Schema of the spec: what it accepts, and that editors are led to it."""
+"""The JSON Schemas of the spec and of a fleet: what they accept, and that editors are led to them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from typing import Any
 import jsonschema
 import pytest
 
-from schemas.json_schema import SPEC, json_schema
+from schemas.json_schema import FLEET, SPEC, json_schema
+from schemas.spec.fleet import load_fleet
 from schemas.spec.load import load_spec
 from schemas.spec.yaml_text import read_yaml
 from tests.support.small_world import default_spec
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = [
-    path for path in sorted((ROOT / "examples").rglob("*.yaml")) if "gallery:" in path.read_text("utf-8")
-]
+WRITTEN = sorted([*(ROOT / "examples").rglob("*.yaml"), *(ROOT / "deploy" / "kubernetes").glob("*.yaml")])
+EXAMPLES = [path for path in WRITTEN if "\ngallery:" in path.read_text("utf-8")]
+FLEETS = [path for path in WRITTEN if "\naudits:" in path.read_text("utf-8")]
 
 
 @cache
-def validator() -> Any:
-    return jsonschema.Draft202012Validator(json.loads(json_schema(SPEC)))
+def validator(name: str = SPEC) -> Any:
+    return jsonschema.Draft202012Validator(json.loads(json_schema(name)))
 
 
 def as_json(document: object) -> Any:
@@ -33,13 +34,26 @@ def as_json(document: object) -> Any:
     return json.loads(json.dumps(document, default=str))
 
 
+def require_editors_are_led(path: Path, name: str) -> None:
+    validator(name).validate(as_json(read_yaml(path, "a file")))
+    mark, _, schema = path.read_text("utf-8").splitlines()[0].partition("$schema=")
+    assert mark == "# yaml-language-server: "
+    assert (path.parent / schema).resolve() == ROOT / "docs" / "schemas" / f"{name}.json"
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_that_loads_is_accepted_and_names_the_schema(path: Path) -> None:
     load_spec(path)
-    validator().validate(as_json(read_yaml(path, "a spec")))
-    mark, _, schema = path.read_text("utf-8").splitlines()[0].partition("$schema=")
-    assert mark == "# yaml-language-server: "
-    assert (path.parent / schema).resolve() == ROOT / "docs" / "schemas" / "spec.json"
+    require_editors_are_led(path, SPEC)
+
+
+@pytest.mark.parametrize("path", FLEETS, ids=lambda path: path.parent.name)
+def test_a_fleet_is_accepted_and_names_its_schema(path: Path) -> None:
+    load_fleet(path)
+    require_editors_are_led(path, FLEET)
+    wrong = as_json(read_yaml(path, "a fleet"))
+    wrong["audits"][0]["per_nite"] = 1
+    assert not validator(FLEET).is_valid(wrong)
 
 
 SHORT_FORMS: list[dict[str, Any]] = [

@@ -45,11 +45,22 @@ def _score(facts: AuditFacts, judgement: Judgement, labels: Mapping[str, bool] |
         resembles={name: gallery.names[other] for name, other in explained if other >= 0},
         set_p_value=judgement.set_p_value,
         inconclusive_reasons=_inconclusive_reasons(judgement),
+        at_floor=_at_floor(judgement, names),
         **_detectable(judgement),
         evaluation=None if labels is None else evaluation_of(names, judgement.calibrated.score, labels),
         prefixes=_prefixes(facts, judgement, names, labels),
         settings=_settings(facts, judgement, names),
     )
+
+
+def _at_floor(judgement: Judgement, names: list[str]) -> list[str]:
+    calibrated = judgement.calibrated
+    at_floor = (calibrated.p_value <= calibrated.floor).tolist()
+    return [
+        name
+        for name, decision, is_at_floor in zip(names, judgement.decisions, at_floor, strict=True)
+        if is_at_floor and decision.verdict is Verdict.INCONCLUSIVE
+    ]
 
 
 def _inconclusive_reasons(judgement: Judgement) -> dict[str, int]:

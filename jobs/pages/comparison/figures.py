@@ -93,7 +93,7 @@ def _of_margins(comparison: RunComparison) -> str:
     if margins[0] is None or margins[1] is None:
         return ""
     sides = [f"{margin:g} or more in {name}" for margin, name in zip(margins, NAMES, strict=True)]
-    return f" A hit has a margin of {' and '.join(sides)}."
+    return f" A hit fits the person better than anybody else by {' and '.join(sides)}."
 
 
 def _points(axis: Axes, comparison: RunComparison, x: Floats, y: Floats) -> None:

@@ -14,6 +14,7 @@ from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.places import Place, decode_at
 from jobs.pages.finished_run import Row
 from jobs.pages.page import Face, data_uri
+from jobs.pages.report.people import nearness
 from jobs.pages.run_tables import compared_photos
 from schemas.printable import printable
 from schemas.run.results import EvidenceResult
@@ -61,7 +62,7 @@ def _photo(place: Place | None) -> Face:
 
 
 def _sample(row: Row, image: Image | InvalidImage) -> Face:
-    return _face(f"sample {row['sample_id']}", image)
+    return _face(f"sample {row['sample_id']}: {nearness(row)}", image)
 
 
 def _face(caption: str, image: Image | InvalidImage) -> Face:

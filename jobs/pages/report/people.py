@@ -1,30 +1,32 @@
-"""The people most at risk, each with the evidence."""
+"""The people whom there is reason to show, each with the evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.cli.display import Shown, between, sentence
+from jobs.cli.display import Shown, against_others, between, sentence
+from jobs.cli.statements import above_cohort
 from jobs.pages.finished_run import FinishedRun, Row
 from jobs.pages.page import Face, Person, Section
 from jobs.pages.run_tables import read_neighbours
-from schemas.run.results import EvidenceResult, Interval
+from schemas.run.results import EvidenceResult, Interval, OverRepresentedResult
 from schemas.run.tables import Verdict
-from schemas.wording import PERCENT, probability, rate
+from schemas.wording import PERCENT, people, probability, rate
 
-LEAST_SHOWN, MOST_SHOWN = 10, 50
+MOST_SHOWN = 50
 SAMPLES_SHOWN = 5
+EVERYBODY = "Everybody is in scores.parquet, and on the pages of `idleak explore`."
 
 COPIES = {
-    "near-copy": "The same photo, a near-copy: sample {sample} looks like photo {photo} (similarity "
-    "{near:.3f}).",
-    "identity": "The same person, no near-copy of a photo of the gallery: sample {sample} is nearest to "
-    "photo {photo}, with similarity {near:.3f}.",
-    "undecided": "Undecided, perhaps a copy of photo {photo}: sample {sample} is nearest to it (similarity "
-    "{near:.3f}), and the pictures do not settle it.",
+    "near-copy": "The same photo, a near-copy: sample {sample} looks like photo {photo}.",
+    "identity": "The same person, no near-copy of a photo of the gallery: sample {sample}, the nearest to "
+    "one of them ({photo}), is another picture.",
+    "undecided": "Perhaps a copy of photo {photo}: sample {sample} is the nearest to it, and the pictures do "
+    "not settle whether it is one.",
 }
 ERRORS = (
     " Two photos of one person are called the same one for at most 1{percent} of people like the cohort's."
@@ -33,11 +35,23 @@ RECURS = " It recurs: {count} of the nearest samples are that photo (a template 
 
 
 def people_at_risk(run: FinishedRun) -> list[Row]:
-    """Rows of `scores.parquet`: all whom the headline flags, and at least LEAST_SHOWN, at most MOST_SHOWN."""
-    flagged = run.headline.verdicts[Verdict.LEAKED]
-    rows: list[Row] = run.people(run.headline).to_pylist()
-    order = sorted(rows, key=lambda row: row["verdict"] != Verdict.LEAKED)
-    return order[: min(MOST_SHOWN, max(LEAST_SHOWN, flagged))]
+    """Rows of `scores.parquet`, at most MOST_SHOWN: whom the headline flags, who scores above the whole
+    cohort, and whose p-value is small, in this order. Of nobody else there is reason to show a face."""
+    groups = _by_reason(run, run.people(run.headline).to_pylist())
+    return [row for rows in groups for row in rows][:MOST_SHOWN]
+
+
+def _by_reason(run: FinishedRun, rows: Sequence[Row]) -> tuple[list[Row], list[Row], list[Row]]:
+    """Who is flagged; who scores above the whole cohort, which is too small to flag them; who else has a
+    p-value of at most the FDR: alone, nobody with a larger one could be flagged."""
+    above, limit = set(run.headline.at_floor), run.results.power.fdr
+    flagged = [row for row in rows if row["verdict"] == Verdict.LEAKED]
+    others = [row for row in rows if row["verdict"] != Verdict.LEAKED]
+    return (
+        flagged,
+        [row for row in others if row["identity"] in above],
+        [row for row in others if row["identity"] not in above and row["p_value"] <= limit],
+    )
 
 
 def nearest_of(run: FinishedRun, rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -55,47 +69,101 @@ def nearest_of(run: FinishedRun, rows: Sequence[Row]) -> dict[str, list[Row]]:
     return nearest
 
 
-def people_section(
+def people_sections(
     run: FinishedRun,
     rows: Sequence[Row],
     nearest: Mapping[str, Sequence[Row]],
     show: Shown,
     faces: Mapping[str, Sequence[Face]],
-) -> Section:
-    """faces: identity -> pictures; empty for a report without faces."""
-    rates = run.rates_by_identity()
-    evidence = {result.identity: result for result in run.results.evidence}
-    all_ = run.results.power.candidates
-    text = [
-        f"The {len(rows):,} with the smallest p-values of {all_:,}, by {run.headline.score_name} of "
-        f"{run.headline.recognizer}; who is flagged comes first. All are in scores.parquet.",
-        *_meanings(run.least_margin),
-    ]
-    return Section(
-        title="People most at risk" if run.headline.flagged else "People with the smallest p-values",
-        text=text,
-        people=[
-            Person(
-                name=show(row["identity"]),
-                verdict=row["verdict"],
-                facts=list(_facts(row, rates.get(row["identity"]), run.headline.score_name)),
-                notes=list(
-                    _notes(row, rates.get(row["identity"]), evidence.get(row["identity"]), nearest, show)
-                ),
-                faces=faces.get(row["identity"], ()),
-            )
-            for row in rows
-        ],
+) -> Iterator[Section]:
+    """One for each reason to be shown. faces: identity -> pictures; empty for a report without faces."""
+    flagged, above, small = _by_reason(run, rows)
+    people_shown = _People(run, nearest, show, faces)
+    meanings = _meanings(run.least_margin)
+    if flagged:
+        text = [_flagged_text(run, len(flagged)), *meanings]
+        yield Section("People flagged as leaked", text, people_shown.cards(flagged))
+    if above and (statement := above_cohort(run.results)) is not None:
+        text = [f"{people(len(above))} {statement.whole}. {EVERYBODY}", *meanings]
+        yield Section("People above the whole cohort, who cannot be flagged", text, people_shown.cards(above))
+    if small:
+        text = [_small_text(run, len(small)), *meanings]
+        yield Section("Others with small p-values", text, people_shown.cards(small))
+    if not rows:
+        yield Section(
+            "People", [f"Nobody is shown here, as nobody has a p-value of {_limit(run)}. {EVERYBODY}"]
+        )
+
+
+def _flagged_text(run: FinishedRun, shown: int) -> str:
+    headline = run.headline
+    first = "" if shown == len(headline.flagged) else f", the {shown:,} with the smallest p-values"
+    return (
+        f"{len(headline.flagged):,} of {people(run.results.power.candidates)}{first}, by the score "
+        f"{headline.score_name} of the recogniser {headline.recognizer}. {EVERYBODY}"
     )
 
 
+def _small_text(run: FinishedRun, shown: int) -> str:
+    power = run.results.power
+    return (
+        f"{people(shown)} with a p-value of {_limit(run)} whom this audit does not flag; if nobody leaked, "
+        f"about {power.fdr * power.candidates:.2g} of {people(power.candidates)} would have one by chance. "
+        f"{EVERYBODY}"
+    )
+
+
+def _limit(run: FinishedRun) -> str:
+    return f"{run.results.power.fdr:g} or less"
+
+
+@dataclass(frozen=True)
+class _People:
+    """What is known of each person. faces: of some, or of nobody."""
+
+    run: FinishedRun
+    nearest: Mapping[str, Sequence[Row]]
+    show: Shown
+    faces: Mapping[str, Sequence[Face]]
+
+    def cards(self, rows: Sequence[Row]) -> list[Person]:
+        rates = self.run.rates_by_identity()
+        return [
+            Person(
+                name=self.show(row["identity"]),
+                verdict=row["verdict"],
+                facts=list(_facts(row, rates.get(row["identity"]), self.run.headline.score_name)),
+                notes=list(self._notes(row, rates.get(row["identity"]))),
+                faces=self.faces.get(row["identity"], ()),
+            )
+            for row in rows
+        ]
+
+    def _notes(self, row: Row, hits: Row | None) -> Iterator[str]:
+        identity, results = row["identity"], self.run.results
+        if hits is not None:
+            yield from _hit_notes(hits, results.over_represented)
+        if row["reason"] is not None:
+            yield sentence(row["reason"])
+        if row["resembles"] is not None:
+            yield f"Most of the samples nearest to this person fit {self.show(row['resembles'])} better."
+        for evidence in results.evidence:
+            if evidence.identity == identity:
+                yield copy_or_person(evidence, self.show)
+        if (samples := self.nearest[identity]) and not self.faces.get(identity):
+            listed = (f"{sample['sample_id']} ({nearness(sample)})" for sample in samples)
+            yield f"Nearest samples: {', '.join(listed)}."
+
+
 def _meanings(least_margin: float | None) -> Iterator[str]:
-    if least_margin is not None:
-        yield (
-            "The margin of a sample is its similarity to the person less that to the people of the gallery "
-            "whom it fits best besides. A hit is a sample that fits the person better than anybody else by "
-            f"{least_margin:g} or more."
-        )
+    if least_margin is None:
+        yield "With the number of a sample stands its similarity to the person."
+        return
+    yield (
+        "With the number of a sample stand its similarity to the person and its margin: the similarity less "
+        "that to the people of the gallery whom it fits best besides. A hit is a sample that fits the person "
+        f"better than anybody else by {least_margin:g} or more."
+    )
 
 
 def _facts(row: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, str]]:
@@ -103,10 +171,10 @@ def _facts(row: Row, hits: Row | None, score_name: str) -> Iterator[tuple[str, s
     yield "q-value", probability(row["q_value"])
     yield f"score {score_name}", f"{row['score']:.3f}"
     if hits is not None:
-        yield "cohort's mean hits per million", rate(hits["expected_per_million"])
+        yield "hits per million in the cohort", rate(hits["expected_per_million"])
         yield "hits per million samples", between(per_million(hits), rate)
         if hits["share_at_most"] is not None:
-            yield "in samples per million, at most", rate(hits["share_at_most"] * 1e6)
+            yield "shown in, per million, at most", rate(hits["share_at_most"] * 1e6)
 
 
 def per_million(hits: Row) -> Interval:
@@ -114,52 +182,30 @@ def per_million(hits: Row) -> Interval:
     return Interval(value=hits["per_million"], low=hits["per_million_low"], high=hits["per_million_high"])
 
 
-def _notes(
-    row: Row,
-    hits: Row | None,
-    evidence: EvidenceResult | None,
-    nearest: Mapping[str, Sequence[Row]],
-    show: Shown,
-) -> Iterator[str]:
-    if hits is not None and hits["over_represented"] and hits["least_times"] is not None:
-        yield (
-            f"Over-represented: with 95{PERCENT} confidence hit at least {hits['least_times']:,.3g} times as "
-            "often as the median of the others who are flagged or have more hits than any non-member, or of "
-            "all other candidates if there are no such."
-        )
-    if hits is not None and hits["more_than_cohort"]:
-        yield (
-            "More hits than any non-member: more than the spread of the cohort's explains, p "
-            f"{probability(hits['model_p_value'])} by a model of its tail."
-        )
-    elif hits is not None and hits["over_represented"] and hits["least_times"] is None:
-        yield (
-            f"Over-represented: more hits than the spread of the cohort's explains, p "
-            f"{probability(hits['model_p_value'])} by a model of its tail."
-        )
-    if row["reason"] is not None:
-        yield sentence(row["reason"])
-    if row["resembles"] is not None:
-        yield f"Most of the samples nearest to this person fit {show(row['resembles'])} better."
-    if evidence is not None:
-        yield copy_or_person(evidence, show)
-    samples = nearest[row["identity"]]
-    if samples:
-        known = "" if samples[0]["margin"] is None else " and margin"
-        yield f"Nearest samples, with similarity{known}: {', '.join(map(_sample_text, samples))}."
+def _hit_notes(hits: Row, over_represented: Sequence[OverRepresentedResult]) -> Iterator[str]:
+    tail = f"p {probability(hits['model_p_value'])} by a model of its tail."
+    held_against = [
+        person
+        for person in over_represented
+        if (person.identity, person.recognizer) == (hits["identity"], hits["recognizer"])
+        and person.least_times is not None
+    ]
+    yield from (f"Over-represented: hit {against_others(person)}." for person in held_against)
+    if hits["more_than_cohort"]:
+        yield f"More hits than any non-member: more than the spread of the cohort's explains, {tail}"
+    elif hits["over_represented"] and not held_against:
+        yield f"Over-represented: more hits than the spread of the cohort's explains, {tail}"
 
 
-def _sample_text(row: Row) -> str:
-    """Of a row of `neighbours.parquet`: the sample, its similarity and its margin, if that is known."""
+def nearness(row: Row) -> str:
+    """Of a row of `neighbours.parquet`: similarity, and margin, if that is known."""
     margin = "" if row["margin"] is None else f", {row['margin']:+.3f}"
-    return f"{row['sample_id']} ({row['similarity']:.3f}{margin})"
+    return f"{row['similarity']:.3f}{margin}"
 
 
 def copy_or_person(evidence: EvidenceResult, show: Shown) -> str:
     """What a flag rests on, in a sentence or two."""
-    text = COPIES[evidence.kind].format(
-        sample=evidence.sample_id, photo=show(evidence.photo), near=evidence.similarity
-    )
+    text = COPIES[evidence.kind].format(sample=evidence.sample_id, photo=show(evidence.photo))
     if evidence.kind != "near-copy" or evidence.recurs is None:
         return text  # version 0.1 held pictures against those of other people
     recurs = RECURS.format(count=evidence.recurs) if evidence.recurs > 1 else ""

@@ -110,6 +110,13 @@ def verdict_sentence(run: FinishedRun) -> tuple[str, str]:
             f"{leaked:,} of {people(all_)} {'is' if leaked == 1 else 'are'} flagged as leaked{without}.",
             BAD,
         )
+    if above := len(run.headline.at_floor):
+        score = "scores" if above == 1 else "score"
+        return (
+            f"Nobody is flagged, but {above:,} of {people(all_)} {score} higher than the whole cohort, which "
+            "is too small to flag them.",
+            OPEN,
+        )
     if open_ == all_:
         return "No verdict: this audit cannot say whether the generator leaks anybody.", OPEN
     if open_:
@@ -128,7 +135,7 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
         yield sentence(placebo_text(results.placebo))
     yield from _verdicts_missing(run)
     yield from _power(results)
-    yield from _cohort_too_small(results.power, run.headline.correction)
+    yield from _cohort_too_small(results.power, run.headline.correction, above=bool(run.headline.at_floor))
     yield from _photos_missing(results)
     yield _detection(results)
     yield from (
@@ -147,10 +154,13 @@ def _open_questions(run: FinishedRun) -> Iterator[str]:
     yield "Nothing is said about people who were not among the candidates."
 
 
-def _cohort_too_small(power: PowerResult, correction: str) -> Iterator[str]:
-    """By the largest cohort; a smaller group's limits are in the table of groups."""
+def _cohort_too_small(power: PowerResult, correction: str, *, above: bool) -> Iterator[str]:
+    """By the largest cohort; a smaller group's limits are in the table of groups.
+
+    above: somebody scores higher than the cohort, which is said first, and how large it should be.
+    """
     enough = power.flaggable_from
-    if enough == 1:
+    if enough == 1 or above:
         return
     whom = "anybody" if enough is None else f"fewer than {enough:,} people"
     missing = power.cohort_needed_for_one - power.cohort

@@ -137,7 +137,7 @@ def test_who_is_left_out_stands_in_what_is_printed_and_on_the_first_screen(
     assert f"left out: {short}" in named and short not in unnamed
     assert main(["report", run_folder]) == ExitCode.OK
     page = (doubled.folder / "runs" / "doubled" / "report.html").read_text(encoding="utf-8")
-    first_screen, _, sections = page.partition("People most at risk")
+    first_screen, _, sections = page.partition("People flagged as leaked")
     assert "1 person of the cohort is left out of the audit" in first_screen
     assert f"left out: {short}" in sections and DOUBLE not in page
     assert main(["report", run_folder, "--reveal"]) == ExitCode.OK

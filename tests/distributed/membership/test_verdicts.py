@@ -130,7 +130,7 @@ def test_silence_without_power_is_inconclusive_and_says_why() -> None:
     decisions = decide(np.full(100, 0.5), same(0.01, 100), fdr=0.05)
     assert {decision.verdict for decision in decisions} == {Verdict.INCONCLUSIVE}
     reason = decisions[0].reason
-    assert reason is not None and "99 cohort identities" in reason and "1999 cohort identities" in reason
+    assert reason is not None and "a cohort of 99 people" in reason and "takes a cohort of 1,999" in reason
 
 
 def test_silence_with_power_is_not_detected() -> None:
