@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from distributed.execution.executor import Capacity
 from schemas.errors import SpecError
 from schemas.spec.resources import ResourcesSpec
 
 Machine = Mapping[str, float]
 """Ray's resource names -> amounts, of one machine."""
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What a run may use: `workers` actors of `threads` CPU threads each, on `device`."""
-
-    device: str
-    workers: int
-    threads: int
 
 
 def room_on(available: Sequence[Machine], device: str, threads: int, workers_per_gpu: int = 1) -> int:

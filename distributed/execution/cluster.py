@@ -21,8 +21,8 @@ from ray._private import services
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray.exceptions import RayError, RayTaskError
 
-from distributed.execution.capacity import Capacity, Machine, room_on, size_pool
-from distributed.execution.executor import Job, Observer, TaskT
+from distributed.execution.capacity import Machine, room_on, size_pool
+from distributed.execution.executor import Capacity, Job, Observer, TaskT
 from distributed.execution.local import LocalExecutor
 from distributed.execution.ray_actors import run_tasks
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from distributed.execution.capacity import Capacity
 from distributed.execution.task_queue import Task
 from schemas.events import WorkEvent
 from schemas.run.shard import LostShard, ShardReport
@@ -25,6 +24,15 @@ TaskT_contra = TypeVar("TaskT_contra", bound=Task, contravariant=True)
 
 class DeadDeviceError(Exception):
     """A task's worker can do no more work, and must end: its device is lost to its process."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a run may use: `workers` actors of `threads` CPU threads each, on `device`."""
+
+    device: str
+    workers: int
+    threads: int
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from distributed.execution.capacity import Capacity
-from distributed.execution.executor import Job, Observer, TaskT
+from distributed.execution.executor import Capacity, Job, Observer, TaskT
 from distributed.execution.stopping import stop_requested
 from schemas.errors import StoppedError
 from schemas.run.shard import LostShard, ShardReport

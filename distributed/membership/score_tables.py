@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.assessment import Assessment, SettingScores
 from distributed.membership.frame import Floats, Frame, Integers
 from distributed.membership.hits import HitCounts
@@ -54,22 +53,22 @@ def _neighbours_of(frame: Frame, recognizer: str, partials: Sequence[Partial], l
     person, rank = np.nonzero(sample_id >= 0)
     better = other[person, rank].astype(np.int64)
     columns = [
-        _names(frame.gallery, person),
+        _names(frame, person),
         pa.repeat(recognizer, len(person)),
         pa.array(np.array(frame.levels)[levels[person]], pa.int32()),
         pa.array(rank + 1, pa.int32()),
         pa.array(sample_id[person, rank]),
         pa.array(similarity[person, rank]),
         pa.array(margin[person, rank]),
-        _names(frame.gallery, better),
+        _names(frame, better),
     ]
     return pa.Table.from_arrays(columns, schema=NEIGHBOURS_SCHEMA)
 
 
-def _names(gallery: EnrolledGallery, identities: Integers) -> pa.Array:
+def _names(frame: Frame, identities: Integers) -> pa.Array:
     """Names of identities; null for −1."""
     places = pa.array(identities, mask=identities < 0)
-    return pa.array(gallery.names, pa.string()).take(places)
+    return pa.array(frame.gallery.names, pa.string()).take(places)
 
 
 def scores_table(
@@ -91,7 +90,7 @@ def scores_table(
 def _candidates_of(frame: Frame, count: HitCounts | None, judgement: Judgement) -> pa.Table:
     groups = [frame.groups[index] for index in frame.group_of]
     columns = {
-        "identity": _names(frame.gallery, frame.candidates),
+        "identity": _names(frame, frame.candidates),
         "role": pa.repeat(str(Role.CANDIDATE), len(groups)),
         "score": pa.array(judgement.calibrated.score),
         "p_value": pa.array(judgement.calibrated.p_value),
@@ -103,7 +102,7 @@ def _candidates_of(frame: Frame, count: HitCounts | None, judgement: Judgement) 
         "tail_p_high": _nullable(judgement.tail.high),
         "verdict": pa.array([str(verdict) for verdict in judgement.verdicts()]),
         "reason": pa.array([decision.reason for decision in judgement.decisions], pa.string()),
-        "resembles": _names(frame.gallery, judgement.resembles),
+        "resembles": _names(frame, judgement.resembles),
         "disagreement": _nullable(judgement.disagreement),
         "stratum": pa.array([group.stratum for group in groups]),
         "photos": pa.array([group.photos for group in groups], pa.int32()),
@@ -124,7 +123,7 @@ def _cohort_of(
     group, score = frame.groups[index], judgement.calibrated.cohort[index]
     n = len(group.cohort)
     columns = {
-        "identity": _names(frame.gallery, group.cohort),
+        "identity": _names(frame, group.cohort),
         "role": pa.repeat(str(Role.COHORT), n),
         "score": pa.array(score),
         "p_value": pa.array(cohort_p_values(score)),
@@ -163,7 +162,7 @@ def _hits_of(frame: Frame, hits: HitCounts, at_most: Floats) -> pa.Table:
     groups = [frame.groups[index] for index in frame.group_of]
     finite: NDArray[np.bool_] = np.isfinite(hits.ratio)
     columns = [
-        _names(frame.gallery, frame.candidates),
+        _names(frame, frame.candidates),
         pa.repeat(hits.recognizer, len(groups)),
         pa.array([group.stratum for group in groups]),
         pa.array([group.photos for group in groups], pa.int32()),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from distributed.gallery.source import gallery_source
 from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
 from distributed.stages.reference import placebo_spec
-from distributed.storage.run_record import read_results, with_recorded_shards
+from distributed.storage.results_file import read_results
+from distributed.storage.run_record import with_recorded_shards
 from distributed.storage.shard_index import ShardRun, indexed_outcomes
 from distributed.storage.store import RunStore, open_run
 from schemas.run.artefacts import GALLERY_FILE, RESULTS_FILE

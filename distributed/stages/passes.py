@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.execution.capacity import Capacity
-from distributed.execution.executor import Executor, Observer, TaskLimits, Unobserved
+from distributed.execution.executor import Capacity, Executor, Observer, TaskLimits, Unobserved
 from distributed.reduce.centring import shrunk_mean
 from distributed.reduce.margins import Twins
 from distributed.reduce.partial import Arrays, Partial, empty

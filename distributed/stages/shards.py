@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from distributed.execution.capacity import Capacity
-from distributed.execution.executor import Executor, Observer
+from distributed.execution.executor import Capacity, Executor, Observer
 from distributed.sampling.adapters import prepare_generator
 from distributed.stages.embed import ShardJob
 from distributed.storage.shard_index import (

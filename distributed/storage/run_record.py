@@ -1,24 +1,18 @@
-"""What a run says of itself: `run.json`, which spec its folder belongs to; `results.json`, read back."""
+"""What a run says of itself: `run.json`, which spec its folder belongs to."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
-
-import pyarrow.compute as pc
-from pydantic import ValidationError
 
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
-from schemas.errors import DamagedError, MissingFileError, SpecError, WrongRunError
+from distributed.storage.versioned import read_versioned
+from schemas.errors import MissingFileError, SpecError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE, SCORES_FILE
+from schemas.run.artefacts import RECORD_FILE
 from schemas.run.record import RunRecord
-from schemas.run.results import AuditResults, ScoreResult
-from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
-from schemas.version import idleak_version, is_later
+from schemas.version import idleak_version
 
 
 def record_run(
@@ -69,56 +63,8 @@ def _write(store: RunStore, run: RunRecord) -> None:
 def read_record(store: RunStore) -> RunRecord:
     """The record. Raises SpecError if there is no run, WrongRunError if it is of a later idleak that wrote
     more than this one knows, DamagedError if the record is none, StoreError."""
+    advice = "is not a run's record: give the `output` of a spec, or restore the file from a copy"
     try:
-        content = store.read(RECORD_FILE)
+        return read_versioned(store, RECORD_FILE, RunRecord, advice)
     except MissingFileError as error:
         raise SpecError(f"{store.location} holds no run: give the `output` of a spec") from error
-    try:
-        return RunRecord.model_validate_json(content)
-    except ValidationError as error:
-        _require_known_version(store, content)
-        raise DamagedError(
-            f"{store.location}/{RECORD_FILE} is not a run's record: give the `output` of a spec, or restore "
-            "the file from a copy"
-        ) from error
-
-
-def read_results(store: RunStore) -> AuditResults:
-    """`results.json`. Raises WrongRunError if a later idleak wrote more than this one knows, DamagedError if
-    it does not fit its model for another reason."""
-    content = store.read(RESULTS_FILE)
-    try:
-        return AuditResults.model_validate_json(content)
-    except ValidationError as error:
-        _require_known_version(store, content)
-        raise DamagedError(
-            f"{store.location}/{RESULTS_FILE} is damaged, or of another version of idleak: delete it, then "
-            "run `idleak reduce` again"
-        ) from error
-
-
-def _require_known_version(store: RunStore, content: bytes) -> None:
-    """Raise WrongRunError if a file of the run says that a later idleak wrote it."""
-    try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError):
-        return
-    match fields:
-        case {"version": str(made_by)} | {"versions": {"idleak": str(made_by)}}:
-            if is_later(made_by, here := idleak_version()):
-                raise WrongRunError(
-                    f"{store.location} was made by idleak {made_by}, and this is {here}: open it with "
-                    f"{made_by} or a later one"
-                )
-
-
-def most_at_risk(store: RunStore, headline: ScoreResult, count: int = 10) -> list[dict[str, Any]]:
-    """Rows of `scores.parquet`: candidates by the headline score, smallest p first, then largest score."""
-    table = store.read_table(SCORES_FILE)
-    wanted = pc.and_(
-        pc.equal(table["recognizer"], headline.recognizer), pc.equal(table["score_name"], headline.score_name)
-    )
-    table = table.filter(pc.and_(wanted, pc.equal(table["role"], Role.CANDIDATE)))
-    order = [("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")]
-    rows: list[dict[str, Any]] = table.sort_by(order).slice(0, count).to_pylist()
-    return rows

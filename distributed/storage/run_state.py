@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from distributed.storage.erasures import read_tombstone
 from distributed.storage.lock import Holder, lock_holder
 from distributed.storage.progress_record import read_progress
-from distributed.storage.run_record import read_record, read_results
+from distributed.storage.results_file import read_results
+from distributed.storage.run_record import read_record
 from distributed.storage.shard_index import ShardRun, committed_outcomes, read_lost_shards
 from distributed.storage.store import RunStore
 from schemas.errors import UsageError

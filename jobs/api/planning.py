@@ -18,7 +18,7 @@ from schemas.spec.audit import AuditSpec
 from schemas.spec.generators.http import HttpGenerator
 
 if TYPE_CHECKING:
-    from distributed.execution.capacity import Capacity
+    from distributed.execution.executor import Capacity
     from distributed.gallery.source import GallerySource
     from distributed.stages.planning.gallery_probe import GalleryProbe
     from distributed.stages.planning.sample_probe import SampleProbe

@@ -13,9 +13,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import psutil
 
-from distributed.execution.capacity import Capacity
 from distributed.execution.cluster import RayExecutor
-from distributed.execution.executor import Executor
+from distributed.execution.executor import Capacity, Executor
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.assess import assess
 from distributed.stages.passes import Passes

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from distributed.storage.run_record import most_at_risk, read_results
+from distributed.storage.results_file import most_at_risk, read_results
 from distributed.storage.store import RunStore
 from jobs.cli.display import against_others, drift_text, people_made, placebo_text, roles_text, short
 from jobs.cli.gallery import gallery_lines, overlap_lines

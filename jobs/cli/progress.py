@@ -9,7 +9,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
-from distributed.execution.capacity import Capacity
+from distributed.execution.executor import Capacity
 from distributed.storage.progress_record import ProgressRecord
 from distributed.storage.store import RunStore
 from jobs.cli.log import tell

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.statistics.night_drift import Change, distribution_change, rate_change
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.schedule.state import NightState
 from schemas.run.artefacts import SCORES_FILE

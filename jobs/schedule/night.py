@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from distributed.statistics.calibration import flaggable_count
 from distributed.statistics.spending import night_level
 from distributed.storage.lock import run_lock
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.cli.exit_codes import ExitCode, code_of
 from jobs.cli.runs import acting

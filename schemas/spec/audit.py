@@ -12,7 +12,6 @@ from schemas.frozen import Frozen
 from schemas.spec.faces import NAME_PATTERN, FacesSpec
 from schemas.spec.gallery import GallerySpec
 from schemas.spec.generators import GeneratorSpec
-from schemas.spec.generators.http import HttpGenerator
 from schemas.spec.locations import Location, locations_by_key
 from schemas.spec.membership import BUILT_IN, QUALITY, MembershipSpec
 from schemas.spec.protection import AuthorisationSpec, ProtectionSpec
@@ -105,8 +104,8 @@ class AuditSpec(Frozen):
         columns = (set(self.membership.strata) - {QUALITY}) | (set(self.membership.adjust) - BUILT_IN)
         if columns and self.gallery.attributes is None and not listed:
             raise ValueError("membership.strata or adjust names columns, so gallery.attributes must be given")
-        if isinstance(self.generator, HttpGenerator) and self.shard_size != "auto":
-            least = math.ceil(self.shard_size / self.generator.batch) / self.generator.rate
+        if self.shard_size != "auto":
+            least = self.generator.least_seconds(self.shard_size)
             if least > self.limits.shard_seconds / 2:
                 raise ValueError(
                     f"at generator.rate a shard takes {least:,.0f} s, over half of limits.shard_seconds: "

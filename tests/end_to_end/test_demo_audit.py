@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 from distributed.execution.local import LocalExecutor
 from distributed.stages.audit import audit
-from distributed.storage.run_record import most_at_risk, read_results
+from distributed.storage.results_file import most_at_risk, read_results
 from distributed.storage.store import open_run
 from jobs.cli.work import watching
 from schemas.spec.audit import AuditSpec

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from distributed.runtime.versions import version_fields
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode

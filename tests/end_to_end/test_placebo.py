@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode

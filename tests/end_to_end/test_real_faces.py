@@ -13,7 +13,7 @@ from distributed.gallery.overlap import gallery_overlap
 from distributed.gallery.source import gallery_source
 from distributed.stages.audit import audit
 from distributed.stages.enrolling.enroll import enroll
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore, open_run
 from jobs.cli.work import watching
 from schemas.run.artefacts import GALLERY_FILE, SCORES_FILE

@@ -15,7 +15,7 @@ import pytest
 
 from distributed.gallery.enrolled import template_rows
 from distributed.runtime.digests import digest_file
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode

@@ -17,7 +17,8 @@ from distributed.storage.erasures import erased_identities, require_not_purged
 from distributed.storage.ledger import read_ledger
 from distributed.storage.lock import lock_holder
 from distributed.storage.progress_record import read_progress
-from distributed.storage.run_record import read_record, read_results
+from distributed.storage.results_file import read_results
+from distributed.storage.run_record import read_record
 from distributed.storage.shard_index import read_lost_shards
 from distributed.storage.store import FOOTER_KEY, RunStore
 from distributed.storage.trail import entries

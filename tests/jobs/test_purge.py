@@ -14,7 +14,7 @@ import pytest
 from distributed.gallery.names import read_names
 from distributed.storage.erasures import erased_identities
 from distributed.storage.ledger import read_ledger
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries, replay
 from jobs.__main__ import main

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from distributed.execution.capacity import Capacity
-from distributed.execution.executor import Executor
+from distributed.execution.executor import Capacity, Executor
 from distributed.gallery.photos import Photo
 from distributed.gallery.quality import GalleryQuality, face_text, measure_gallery, separation_text
 from distributed.stages.enrolling.input_trial import Trial, few_photos, other_inputs, try_inputs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from distributed.execution.capacity import Capacity
+from distributed.execution.executor import Capacity
 from distributed.gallery.enrolled import accepted
 from distributed.gallery.photos import Photo
 from distributed.gallery.quality import GalleryQuality, face_share, face_text, separation_text

@@ -12,7 +12,8 @@ import torch
 
 from distributed.embedding.inferred import faces_notices
 from distributed.embedding.licences import licence_warnings
-from distributed.execution.capacity import Capacity, size_pool
+from distributed.execution.capacity import size_pool
+from distributed.execution.executor import Capacity
 from distributed.gallery.enrolled import accepted, read_gallery
 from distributed.gallery.photos import Photo
 from distributed.gallery.template_sides import template_sides

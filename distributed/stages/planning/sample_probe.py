@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.execution.capacity import Capacity
+from distributed.execution.executor import Capacity
 from distributed.execution.local import LocalExecutor
 from distributed.gallery.quality import GOOD_FACES
 from distributed.sampling.generator import Image, ImageSource, InvalidImage

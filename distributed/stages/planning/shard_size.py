@@ -8,8 +8,7 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from distributed.execution.capacity import Capacity
-from distributed.execution.executor import Executor, TaskLimits, Unobserved
+from distributed.execution.executor import Capacity, Executor, TaskLimits, Unobserved
 from distributed.sampling.adapters import prepare_generator
 from distributed.stages.embed import Embedder, ShardJob, ShardMaker
 from distributed.storage.run_record import with_recorded_shards
@@ -18,7 +17,6 @@ from schemas.errors import ShardsLostError
 from schemas.run.shard import Shard, ShardReport
 from schemas.spec.audit import MOST_SHARD, MOST_SHARDS, AuditSpec
 from schemas.spec.generators.http import HttpGenerator
-from schemas.spec.resources import ResourcesSpec
 
 SHARD_SECONDS, LEAST_SECONDS = 60.0, 5.0
 SHARDS_PER_WORKER = 16
@@ -64,7 +62,7 @@ def _rate(spec: AuditSpec, capacity: Capacity, executor: Executor) -> float:
         # Nothing is asked of an API that is not for the audit itself.
         return spec.generator.rate * spec.generator.batch / capacity.workers
     prepared = prepare_generator(spec.generator)
-    job = RateJob(ShardJob(spec, {}, "", capacity.device, capacity.threads, prepared=prepared))
+    job = RateJob(spec, {}, "", capacity.device, capacity.threads, prepared=prepared)
     probe = _Probe()
     lost = executor.run(job, [Shard(0, 0, spec.samples)], probe)
     if lost:
@@ -80,40 +78,23 @@ class _Probe(Unobserved):
 
 
 @dataclass(frozen=True)
-class RateJob:
+class RateJob(ShardJob):
     """A job that opens as a worker's own does, and writes nothing."""
-
-    shards: ShardJob
-
-    @property
-    def device(self) -> str:
-        return self.shards.device
-
-    @property
-    def threads(self) -> int:
-        return self.shards.threads
-
-    @property
-    def resources(self) -> ResourcesSpec:
-        return self.shards.resources
 
     @property
     def limits(self) -> TaskLimits:
-        return replace(self.shards.limits, workers=1)
+        return replace(super().limits, workers=1)
 
     def open(self) -> RateProbe:
-        return RateProbe(self.shards.open())
+        return RateProbe(self, super().open().embedder)
 
 
-class RateProbe:
+class RateProbe(ShardMaker):
     """Times the first samples on one worker, as many as take PROBE_SECONDS."""
-
-    def __init__(self, maker: ShardMaker) -> None:
-        self._embedder = maker.embedder
 
     def start(self, shard: Shard) -> Future[ShardReport]:
         """See `Maker`. shard: all samples."""
-        rate = samples_per_second(self._embedder, shard.rows)
+        rate = samples_per_second(self.embedder, shard.rows)
         future: Future[ShardReport] = Future()
         future.set_result(ShardReport(shard.index, shard.rows, {}, 0, {RATE: rate}))
         return future

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distributed.storage.erasures import erased_identities, require_not_purged
-from distributed.storage.run_record import read_record, read_results
+from distributed.storage.results_file import read_results
+from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.vault import Vault
 from schemas.errors import UsageError

@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from distributed.execution.capacity import Capacity
-from distributed.execution.executor import Unobserved
+from distributed.execution.executor import Capacity, Unobserved
 from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.assess import VERDICTS_ALONE, assess

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import duckdb
 import pyarrow as pa
 
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.cli.display import Shown, as_stored, displayed
 from jobs.pages.explorer.question import IdentityQuestion, ListQuestion, Sort

@@ -83,6 +83,10 @@ class Generator(Frozen):
         """The factors that are crossed with the samples; none for most kinds."""
         return getattr(self, "factors", {})
 
+    def least_seconds(self, samples: int) -> float:
+        """What so many samples take at the least by the spec alone; 0 for most kinds."""
+        return 0.0
+
     @model_validator(mode="after")
     def _few_settings(self) -> Self:
         if math.prod(len(values) for values in self.sweep.values()) > MOST_SETTINGS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
@@ -151,6 +152,9 @@ class HttpGenerator(Generator):
         if self.batch > 1 and "{position}" not in (self.image.pointer or ""):
             raise ValueError("a batch needs image.pointer with {position}, as /data/{position}/image")
         return self
+
+    def least_seconds(self, samples: int) -> float:
+        return math.ceil(samples / self.batch) / self.rate
 
     def _texts(self) -> Iterator[tuple[str, str, str]]:
         """Where a text stands, its name, and the text: headers, the query, and the body at any depth."""

@@ -16,8 +16,9 @@ import pytest
 from pydantic import ValidationError
 from ray.exceptions import RaySystemError, RayTaskError
 
-from distributed.execution.capacity import Capacity, size_pool
+from distributed.execution.capacity import size_pool
 from distributed.execution.cluster import WITHOUT_TOKEN, RayExecutor, closed_ray, is_loopback
+from distributed.execution.executor import Capacity
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import ClusterError, ClusterLostError, DeviceError, SpecError
@@ -236,7 +237,7 @@ import os, sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 import numpy as np
-from distributed.execution.capacity import Capacity
+from distributed.execution.executor import Capacity
 from distributed.execution.cluster import RayExecutor
 from distributed.sampling.networks.latents import standard_normal
 from schemas.spec.load import load_spec

@@ -15,7 +15,7 @@ import yaml
 
 from distributed.gallery.quality import GalleryQuality, face_share
 from distributed.statistics.people.separation import Quality
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distributed.execution.capacity import Capacity
+from distributed.execution.executor import Capacity
 from distributed.execution.local import LocalExecutor
 from distributed.stages.device_embed import DeviceEmbedder
 from distributed.stages.embed import EmbeddedShard, ShardEmbedder, ShardJob

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distributed.gallery.names import read_names
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries, head, record, replay
 from jobs.__main__ import main

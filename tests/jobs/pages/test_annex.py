@@ -7,7 +7,7 @@ import pytest
 import yaml
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode

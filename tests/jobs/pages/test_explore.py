@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries
 from jobs.__main__ import main

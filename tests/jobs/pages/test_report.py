@@ -20,7 +20,8 @@ from PIL import Image
 
 from distributed.gallery.source import photo_places
 from distributed.sampling.adapters import open_generator
-from distributed.storage.run_record import read_record, read_results
+from distributed.storage.results_file import read_results
+from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run
 from distributed.storage.trail import entries
 from jobs.__main__ import main

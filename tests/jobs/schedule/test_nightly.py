@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from distributed.storage.run_record import read_results
+from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.cli.exit_codes import ExitCode
 from jobs.nightly import Auditor, accept_night, run_fleet
