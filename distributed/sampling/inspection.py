@@ -11,13 +11,9 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from google.protobuf.message import DecodeError
 from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
 
@@ -26,18 +22,25 @@ from distributed.runtime.pointers import MOST_BYTES as MOST_POINTER
 from distributed.runtime.pointers import in_hub, stand_in_problem
 from distributed.sampling.factories import PLACEHOLDER, factories, likely_factory
 from distributed.sampling.images.decode import IMAGE_SUFFIXES
-from distributed.sampling.images.recordio import MAGIC, index_beside, record_index
-from distributed.sampling.images.tar_members import GZIP, is_image, split_name
+from distributed.sampling.images.recordio import MAGIC
+from distributed.sampling.images.tar_members import GZIP
 from distributed.sampling.inspected import Inspection, of_file, shape_text
 from distributed.sampling.onnx_inspection import inspect_onnx
-from distributed.sampling.templates.vectors import Keys, VectorFiles, is_vectors
+from distributed.sampling.packed_inspection import (
+    inspect_array,
+    inspect_packed,
+    inspect_parquet,
+    inspect_recordio,
+    inspect_tar,
+    inspect_templates,
+)
 from distributed.sampling.weights_inspection import (
     inspect_legacy,
     inspect_safetensors,
     inspect_zipped,
     is_legacy,
 )
-from schemas.errors import ModelError, SpecError
+from schemas.errors import ModelError
 
 MOST_BYTES = 1 << 28
 """Of one member of an archive that is looked into."""
@@ -46,8 +49,10 @@ MOST_MEMBERS = 100_000
 TENSOR_TYPES = {6: "float16", 7: "float32", 8: "float64", 4: "int32", 5: "int64", 13: "bfloat16"}
 """Those of torch.export's schema."""
 
+PACKED = ((".tar", "webdataset"), (".parquet", "parquet"))
+"""Suffix -> kind of generator."""
+
 REACHING_OPS = ("from_file", "save", "load", "warn", "python_value", "os_", "system", "fork", "wait")
-MEMBERS_LOOKED_AT = 1000
 DAMAGE = (
     OSError,
     ValueError,
@@ -80,15 +85,16 @@ def _folder(path: Path) -> Inspection:
     if "model_index.json" in names:
         return _diffusers(path)
     if any(name.endswith(".npy") for name in names) or (path / "img_emb").is_dir():
-        return _templates("a folder of arrays", path)
-    for suffix, kind in ((".tar", "webdataset"), (".parquet", "parquet")):
+        return inspect_templates("a folder of arrays", path)
+    for suffix, kind in PACKED:
         of_kind = sorted(name for name in names if name.endswith(suffix))
-        if of_kind and kind == "parquet" and (vectors := _vector_columns(path / of_kind[0])):
-            return _templates("a folder of .parquet files", path, column=vectors[0])
         if of_kind:
-            return _data(f"a folder of {suffix} files", kind, path)
+            return inspect_packed(path, path / of_kind[0], kind)
     if next(path.rglob("*.py"), None) is not None:
         return _code(path)
+    for suffix, kind in PACKED:
+        if (deeper := next(path.rglob(f"*{suffix}"), None)) is not None:
+            return inspect_packed(path, deeper, kind)
     if any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.rglob("*")):
         return _data("a folder of images", "images", path)
     raise ModelError(f"{path} holds nothing that makes images: give a model, images or code")
@@ -107,12 +113,12 @@ def _file(path: Path) -> Inspection:
         raise ModelError(f"{path} is a tar compressed by gzip: unpack it with gunzip, to a .tar")
     readers: tuple[tuple[bool, Callable[[Path], Inspection]], ...] = (
         (head[:4] == b"PK\x03\x04", _archive),
-        (head[:4] == b"PAR1", _parquet),
-        (head[:6] == b"\x93NUMPY", _array),
-        (head[:4] == MAGIC.to_bytes(4, "little"), _recordio),
+        (head[:4] == b"PAR1", inspect_parquet),
+        (head[:6] == b"\x93NUMPY", inspect_array),
+        (head[:4] == MAGIC.to_bytes(4, "little"), inspect_recordio),
         (head[:1] == b"\x80" and len(head) > 2 and head[1] <= 5, _pickle),
         (head[8:9] == b"{", inspect_safetensors),
-        (tarfile.is_tarfile(path), _tar),
+        (tarfile.is_tarfile(path), inspect_tar),
     )
     for fits, read in readers:
         if fits:
@@ -258,71 +264,6 @@ def _is_whole(content: bytes) -> bool:
         # pickletools promises no kinds of errors for bytes that are no pickle, and these may be made to break
         # it. Whatever it raises says one thing: the pickle is not whole, and the caller tells so.
         return False
-
-
-def _array(path: Path) -> Inspection:
-    return _templates("an array", path, of_file(path))
-
-
-def _templates(what: str, path: Path, digest: str = "", column: str = "template") -> Inspection:
-    """Vectors, one a row. Raises ModelError for files that hold others."""
-    try:
-        index = VectorFiles(str(path), column, Keys("the path", "the column")).index()
-    except SpecError as error:
-        raise ModelError(str(error)) from error
-    facts = [("templates", f"{index.stop:,}"), ("numbers in each", str(index.dimension))]
-    block = {"kind": "templates", "path": str(path)}
-    block |= {} if index.parts[0].dtype else {"template": column}
-    risks = ["nothing tells which recogniser made the templates, nor that they are of faces"]
-    return Inspection(f"{what} of templates", False, digest, facts, risks, block, ["recognizer"])
-
-
-def _parquet(path: Path) -> Inspection:
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise ModelError(f"{path} is no whole Parquet file: fetch it again") from error
-    facts = [("rows", f"{file.metadata.num_rows:,}"), ("columns", ", ".join(file.schema_arrow.names))]
-    names = file.schema_arrow.names
-    if vectors := _vector_columns(path):
-        return _templates("a Parquet file", path, of_file(path), vectors[0])
-    column = "image" if "image" in names else names[0]
-    block = {"kind": "parquet", "path": str(path), "column": column}
-    return Inspection("a Parquet file", False, of_file(path), facts, (), block, ["column"])
-
-
-def _vector_columns(path: Path) -> list[str]:
-    """Of a Parquet file without a column `image`: those that have a vector in each row."""
-    try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError):
-        return []
-    if "image" in schema.names:
-        return []
-    return [field.name for field in schema if is_vectors(field.type)]
-
-
-def _tar(path: Path) -> Inspection:
-    with tarfile.open(path) as tar:
-        names = [member.name for member in islice(tar, MEMBERS_LOOKED_AT) if is_image(member.name)]
-    suffixes: dict[str, set[str]] = {}
-    for key, suffix in map(split_name, names):
-        suffixes.setdefault(key, set()).add(suffix)
-    block: dict[str, Any] = {"kind": "webdataset", "path": str(path)}
-    several = next((sorted(endings, key=len) for endings in suffixes.values() if len(endings) > 1), None)
-    if several is None:
-        return Inspection("a tar file", False, of_file(path), block=block)
-    facts = [("images of one name", ", ".join(several))]
-    return Inspection(
-        "a tar file", False, of_file(path), facts, block=block | {"member": several[0]}, decide=["member"]
-    )
-
-
-def _recordio(path: Path) -> Inspection:
-    index = record_index(*index_beside(str(path), None))
-    facts = [("images", f"{len(index.key):,}"), ("labels", f"{len(np.unique(index.label)):,}")]
-    block = {"kind": "recordio", "path": str(path)}
-    return Inspection("MXNet's RecordIO", False, of_file(path), facts, block=block)
 
 
 def _diffusers(path: Path) -> Inspection:

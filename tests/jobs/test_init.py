@@ -112,7 +112,7 @@ def test_the_readme_s_layout(
     tiny_generator(tmp_path / "models" / "my generator.onnx")
     folders(tmp_path / "candidates", 0, side=112)
     folders(tmp_path / "cohort", 50, side=112)
-    (tmp_path / "labels.csv").write_text("identity,member\np0,1\n", encoding="utf-8")
+    (tmp_path / "labels.csv").write_text("identity,member\np0,1\np1,0\n", encoding="utf-8")
     monkeypatch.delenv("IDLEAK_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     assert main(["init", "models/my generator.onnx", "candidates", "cohort"]) == ExitCode.OK

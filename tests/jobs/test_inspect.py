@@ -189,6 +189,18 @@ def test_names_cannot_act_on_the_terminal(tmp_path: Path, capsys: pytest.Capture
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_a_dataset_s_repository_has_its_images_in_a_folder_and_a_column_of_any_name(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    image = pa.array([{"bytes": b"x", "path": "1.jpg"}])
+    pq.write_table(pa.table({"id": [1], "img": image}), tmp_path / "data" / "train-00000-of-00001.parquet")
+    (tmp_path / "README.md").write_text("a card")
+    block = {"kind": "parquet", "path": str(tmp_path), "column": "img"}
+    assert inspect(tmp_path).block == block
+    (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(b"PAR1 cut")
+    with pytest.raises(ModelError, match="no whole Parquet file"):
+        inspect(tmp_path)
+
+
 def test_what_is_nothing_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text").write_text("hello")
     (tmp_path / "empty").mkdir()

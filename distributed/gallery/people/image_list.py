@@ -30,7 +30,7 @@ def list_people(spec: ListPeople) -> Listing:
     table = _table(spec, there)
     images, people = _column(table, spec.image, "image"), _column(table, spec.identity, "identity")
     require_identities(table, people)
-    names, notes = _names_there(table, images, there)
+    names, notes = _names_there(table, images, tree.root, there)
     _require_one_person_each(table, names, people)
     owners = dict(zip(names, people, strict=True))
     photos = [ListedPhoto(person, name, there[name]) for name, person in owners.items()]
@@ -70,10 +70,10 @@ def _column(table: TextTable, name: str, key: str) -> list[str]:
 
 
 def _names_there(
-    table: TextTable, images: Sequence[str], there: Mapping[str, Path]
+    table: TextTable, images: Sequence[str], root: Path, there: Mapping[str, Path]
 ) -> tuple[Sequence[str], list[str]]:
     """The images as the folder has them, and what was inferred. Raises SpecError if any is not there."""
-    names = [str(PurePosixPath(image.replace("\\", "/"))) for image in images]
+    names = [_below(root, image.replace("\\", "/")) for image in images]
     missing = [image for image, name in zip(images, names, strict=True) if name not in there]
     if not missing:
         return names, []
@@ -85,6 +85,12 @@ def _names_there(
         f"{len(missing):,} of the {len(images):,} images that {table.path} names are not in the folder, such "
         f"as {missing[0]!r}: correct the list, or `path`"
     )
+
+
+def _below(root: Path, name: str) -> str:
+    """The image's name below the folder; lists of programs often name it from the root of the disk on."""
+    path = PurePosixPath(name)
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _require_one_person_each(table: TextTable, names: Sequence[str], people: Sequence[str]) -> None:

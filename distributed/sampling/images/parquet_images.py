@@ -93,14 +93,23 @@ def require_images(what: str, file: pq.ParquetFile, column: str, key: str = "gen
     schema = file.schema_arrow
     if column not in schema.names:
         raise SpecError(f"{what} has no column {column!r}, it has {schema.names}: set {key}")
-    kind = schema.field(column).type
-    if pa.types.is_struct(kind) and kind.get_field_index(BYTES_FIELD) >= 0:
-        kind = kind.field(BYTES_FIELD).type
-    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+    if column not in image_columns(schema):
+        kind = schema.field(column).type
         raise SpecError(f"{what}: {column!r} holds {kind}, not bytes of images: set {key}")
     groups = (file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
     if max(groups, default=0) > MOST_BYTES:
         raise SpecError(f"{what} has row groups of over {MOST_BYTES >> 30} GB: write it with smaller ones")
+
+
+def image_columns(schema: pa.Schema) -> list[str]:
+    """Those that may hold encoded images: bytes, or Hugging Face's struct of them."""
+    return [field.name for field in schema if _holds_bytes(field.type)]
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind) and kind.get_field_index(BYTES_FIELD) >= 0:
+        kind = kind.field(BYTES_FIELD).type
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def read_images(files: ObjectFiles, name: str, group: int, column: str) -> pa.Array:
