@@ -45,6 +45,13 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def seal_names(spec: AuditSpec, source: GallerySource, store: RunStore) -> NameMap:
+    """Commit the map of everybody in the gallery whose name is known."""
+    names = all_names(spec, source)
+    write_names(store, Vault(spec.protection), names)
+    return names
+
+
 def all_names(spec: AuditSpec, source: GallerySource) -> NameMap:
     """Of everybody in the gallery whose name is known: from its sources, and beside earlier galleries."""
     vault = Vault(spec.protection)

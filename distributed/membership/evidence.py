@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distributed.membership.density import reference_log_density
 from distributed.membership.frame import Floats, Frame
 from distributed.membership.scores import Evidence, person_scores
 from distributed.reduce.partial import Partial
 from distributed.reduce.queries import ComparedPeople
+from distributed.statistics.people.density import reference_log_density
 from schemas.run.tables import Role
 from schemas.spec.membership import MembershipSpec
 

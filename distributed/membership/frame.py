@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from distributed.gallery.enrolled import EnrolledGallery
 from distributed.statistics.calibration import conformal_p_values
+from distributed.statistics.drift import Drift, drift
 from distributed.statistics.matching import (
     EVERYBODY,
     Group,
@@ -108,3 +109,15 @@ def calibrate(frame: Frame, scores: Floats) -> Calibrated:
         p_value[in_group] = conformal_p_values(score[in_group], cohorts[-1])
         floor[in_group] = 1 / (len(group.cohort) + 1)
     return Calibrated(score, p_value, floor, cohorts)
+
+
+def drifts_of(frame: Frame) -> list[Drift]:
+    """In what the candidates' photos differ from the cohort's."""
+    gallery = frame.gallery
+    cohort = gallery.members_of(Role.COHORT)
+    columns = {
+        "photos per identity": gallery.photos_per_identity().astype(np.float64),
+        "detection score": identity_quality(gallery),
+    }
+    comparisons = [drift(name, values[frame.candidates], values[cohort]) for name, values in columns.items()]
+    return [comparison for comparison in comparisons if comparison is not None]

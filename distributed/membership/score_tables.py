@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from distributed.membership.assessment import Assessment, SettingScores
 from distributed.membership.frame import Floats, Frame, Integers
 from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
+from distributed.membership.parts import SettingScores
 from distributed.membership.planted.ceiling import Ceiling
 from distributed.reduce.partial import EDGES, Partial
 from distributed.statistics.calibration import cohort_p_values
@@ -182,15 +182,16 @@ def _hits_of(frame: Frame, hits: HitCounts, at_most: Floats) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=OVER_REPRESENTATION_SCHEMA)
 
 
-def settings_table(factors: Mapping[str, Sequence[FactorValue]], assessment: Assessment) -> pa.Table:
+def settings_table(
+    factors: Mapping[str, Sequence[FactorValue]], frame: Frame, of_settings: Sequence[SettingScores]
+) -> pa.Table:
     """One row per setting × candidate × recogniser × score."""
     schema, settings = settings_schema(factors), Sweep(factors).settings
-    gallery = assessment.gallery
-    names = [gallery.names[candidate] for candidate in assessment.frame.candidates]
+    names = [frame.gallery.names[candidate] for candidate in frame.candidates]
     return pa.concat_tables(
         [
             pa.table(_setting_columns(setting, settings[setting.setting], names), schema=schema)
-            for setting in assessment.settings
+            for setting in of_settings
         ]
     )
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distributed.membership.density import log_density
 from distributed.reduce.partial import Partial
+from distributed.statistics.people.density import log_density
 from distributed.statistics.similarity import Floats
 
 EQUIVARIANT_SCORES = frozenset({"margin", "max", "topk_mean", "calibrated"})

@@ -36,7 +36,7 @@ class Decision:
     """One candidate's verdict. fdp_bound: see `fdp_bounds`. reason: what it rests on; None if leaked.
 
     detectable: from which share of the samples on the person would have been flagged; None unless that is
-    known (`distributed.membership.detectability`) and the verdict is not detected. cleared_at: the smallest
+    known (`planted.detectability`) and the verdict is not detected. cleared_at: the smallest
     share of the samples that the candidate's score is too low for (`planted.clearance`); None at none.
     """
 
@@ -66,7 +66,7 @@ def decide(
 
     leaked: the q-value is at most fdr. inconclusive: not leaked, and the floor in place of the candidate's
     own p-value would not have changed that. not detected: all others, for whom a small p-value would have
-    been enough; whether samples could have given it is for `distributed.membership.detectability` to say.
+    been enough; whether samples could have given it is for `planted.detectability` to say.
     group: int64 (m,), candidates of one number share a cohort; all do if not given. Raises ValueError if a
     p-value lies outside [floor, 1], fdr outside (0, 1), or for storey with several floors.
     """

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from distributed.gallery.source import gallery_source
-from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
+from distributed.stages.fingerprints import verdict_fingerprint
 from distributed.stages.reference import placebo_spec
+from distributed.stages.samples import is_sampled
 from distributed.storage.results_file import read_results
 from distributed.storage.run_record import with_recorded_shards
-from distributed.storage.shard_index import ShardRun, indexed_outcomes
 from distributed.storage.store import RunStore, open_run
 from schemas.run.artefacts import GALLERY_FILE, RESULTS_FILE
 from schemas.spec.audit import AuditSpec
@@ -29,9 +29,4 @@ def is_finished(spec: AuditSpec, store: RunStore) -> bool:
     if store.read_footer(GALLERY_FILE).fingerprint != gallery.fields:
         return False
     placebo = placebo_spec(spec)
-    return _is_sampled(spec, store) and (placebo is None or _is_sampled(placebo, open_run(placebo)))
-
-
-def _is_sampled(spec: AuditSpec, store: RunStore) -> bool:
-    run = ShardRun.of_samples(spec, sampling_fingerprint(spec))
-    return indexed_outcomes(run, store) is not None
+    return is_sampled(spec, store) and (placebo is None or is_sampled(placebo, open_run(placebo)))

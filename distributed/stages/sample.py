@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
 from distributed.execution.executor import Executor, Watch
-from distributed.stages.fingerprints import sampling_fingerprint
+from distributed.stages.begin import begin_run
 from distributed.stages.given_templates import require_templates_dimension
 from distributed.stages.invalid_samples import InvalidLimit, require_valid_samples
 from distributed.stages.planning.shard_size import settle_shards
-from distributed.stages.preconditions import notices_of, require_usable_generator
+from distributed.stages.preconditions import require_usable_generator
 from distributed.stages.shards import ShardsMade, make_missing
-from distributed.storage.run_record import record_run
-from distributed.storage.shard_index import ShardRun
 from distributed.storage.store import RunStore
 from schemas.spec.audit import AuditSpec
-
-log = logging.getLogger(__name__)
 
 
 def sample(
@@ -31,13 +25,9 @@ def sample(
     if not spec.generator.has_images:
         require_templates_dimension(spec, executor)
     spec = settle_shards(spec, store, executor)
-    fingerprint = sampling_fingerprint(spec)
-    notices, inferred = notices_of(spec)
-    for notice in notices:
-        log.warning("generator: %s", notice)
-    record_run(store, spec, fingerprint, notices, inferred)
+    run = begin_run(spec, store)
     with watch(title) as observer:
         limit = InvalidLimit(spec, observer)
-        made = make_missing(ShardRun.of_samples(spec, fingerprint), store, executor, limit)
+        made = make_missing(run, store, executor, limit)
     require_valid_samples(made.outcomes, spec)
     return made

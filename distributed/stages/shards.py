@@ -12,12 +12,13 @@ from distributed.stages.embed import ShardJob
 from distributed.storage.shard_index import (
     ShardRun,
     committed_footers,
+    committed_outcomes,
     indexed_outcomes,
     record_lost_shards,
     write_index,
 )
 from distributed.storage.store import RunStore
-from schemas.errors import ShardsLostError, WrongRunError
+from schemas.errors import ShardsLostError, SpecError, WrongRunError
 from schemas.run.shard import LostShard, Shard, ShardReport, count_outcomes
 
 
@@ -50,6 +51,14 @@ def make_missing(run: ShardRun, store: RunStore, executor: Executor, observer: O
     counts = count_outcomes(list(outcomes.values()))
     write_index(run, store, counts)
     return ShardsMade(counts, len(run.shards), len(todo), dict(tally.seconds))
+
+
+def require_made(run: ShardRun, store: RunStore, what: str = "shards") -> ShardsMade:
+    """What `sample` has left. Raises SpecError unless all shards are there. what: what they are called."""
+    outcomes, planned = committed_outcomes(run, store), len(run.shards)
+    if missing := planned - len(outcomes):
+        raise SpecError(f"{missing} of {planned} {what} are missing: run `idleak sample` first")
+    return ShardsMade(count_outcomes(list(outcomes.values())), planned, 0, {})
 
 
 class _Tally:

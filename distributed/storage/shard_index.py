@@ -14,12 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 from distributed.storage.store import RunStore
 from schemas.errors import WrongRunError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import INDEX_FILE, LOST_SUFFIX, SAMPLES_PREFIX
+from schemas.run.artefacts import ENROLLING_PREFIX, INDEX_FILE, LOST_SUFFIX, SAMPLES_PREFIX
 from schemas.run.shard import Footer, LostShard, Shard, ShardIndex, plan_shards
 from schemas.spec.audit import AuditSpec
 
 FOOTERS_AT_ONCE = 64
 """Requests to a store, which take their time there."""
+PHOTOS_PER_SHARD = 128
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ class ShardRun:
     def of_samples(cls, spec: AuditSpec, fingerprint: Fingerprint) -> ShardRun:
         """Those that the spec plans for its samples."""
         return cls(spec, fingerprint, SAMPLES_PREFIX, plan_shards(spec.samples, spec.samples_per_shard))
+
+    @classmethod
+    def of_photos(cls, spec: AuditSpec, fingerprint: Fingerprint, photos: Sequence[Any]) -> ShardRun:
+        """Those of the gallery's photos, until the gallery is put together from them."""
+        shards = plan_shards(len(photos), PHOTOS_PER_SHARD)
+        return cls(spec, fingerprint, ENROLLING_PREFIX, shards, photos)
 
     def path(self, shard: Shard) -> str:
         return f"{self.prefix}/{shard.file_name}"

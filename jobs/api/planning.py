@@ -126,15 +126,13 @@ def plan_of(spec: AuditSpec) -> AuditPlan:
 
 def _usable_source(spec: AuditSpec) -> GallerySource:
     """The gallery's photos. Raises SpecError for what an audit refuses before its first photo or sample."""
-    from distributed.gallery.overlap import require_each_once
     from distributed.gallery.source import gallery_source
-    from distributed.gallery.tables import require_usable_tables
+    from distributed.gallery.usable import require_usable_people
     from distributed.stages.preconditions import require_usable_generators
 
     require_usable_generators(spec)
     source = gallery_source(spec, None)
-    require_each_once(spec, source)
-    require_usable_tables(spec, source.photos)
+    require_usable_people(spec, source)
     return source
 
 

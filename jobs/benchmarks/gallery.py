@@ -16,7 +16,7 @@ import psutil
 from distributed.execution.cluster import RayExecutor
 from distributed.execution.executor import Capacity, Executor
 from distributed.gallery.enrolled import enrolled_gallery
-from distributed.membership.assess import assess
+from distributed.membership.assess import KnownPeople, assess
 from distributed.stages.passes import Passes
 from distributed.stages.results.tables import write_tables
 from distributed.storage.store import RunStore
@@ -140,7 +140,7 @@ def _reduce(spec: AuditSpec, executor: Executor) -> Spent:
     with _Others() as others:
         before, start = _cpu(driver), time.perf_counter()
         gallery = enrolled_gallery(store.read_table(GALLERY_FILE), [RECOGNIZER])
-        assessment = assess(spec, gallery, Passes(spec, store, executor, watch), {})
+        assessment = assess(spec, KnownPeople(gallery), Passes(spec, store, executor, watch))
         write_tables(spec, assessment, Fingerprint({}), store)
         seconds, cpu = time.perf_counter() - start, _cpu(driver) - before
     assert assessment.judgements[0].flagged().size == len(assessment.frame.candidates)

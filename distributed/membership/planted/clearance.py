@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import binom
 
-from distributed.membership.detectability import GroupReach, Reach, reaches_of
 from distributed.membership.frame import Frame
 from distributed.membership.judgement import Judgement
+from distributed.membership.planted.reach import GroupReach, Reach, reaches_of
 from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg
 from distributed.statistics.power import LEAST_PEOPLE, STEPS
 from distributed.statistics.similarity import Floats
@@ -62,7 +62,7 @@ def clearing_p_values(
         p_values[inside] = np.max(
             [
                 group_p_values(scores[id(groups)][inside], groups[index])
-                for groups in reaches_of(reach, judgement, membership)
+                for groups in reaches_of(reach, judgement, membership.scores)
             ],
             axis=0,
         )

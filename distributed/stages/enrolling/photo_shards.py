@@ -10,24 +10,20 @@ from distributed.sampling.images.packed_places import PackedPlaces
 from distributed.stages.shards import make_missing
 from distributed.storage.shard_index import ShardRun
 from distributed.storage.store import RunStore
-from schemas.run.artefacts import ENROLLING_PREFIX
-from schemas.run.shard import Shard, plan_shards
+from schemas.run.shard import Shard
 from schemas.run.tables import gallery_schema
 from schemas.spec.audit import AuditSpec
-
-PHOTOS_PER_SHARD = 128
 
 
 def embed_photos(
     spec: AuditSpec, source: GallerySource, store: RunStore, executor: Executor, watch: Watch
 ) -> pa.Table:
     """The rows of all photos of the source. Raises as `make_missing`."""
-    photos, fingerprint = source.photos, source.fingerprint
-    shards = plan_shards(len(photos), PHOTOS_PER_SHARD)
-    run = ShardRun(spec, fingerprint, ENROLLING_PREFIX, shards, PackedPlaces(photo.place for photo in photos))
+    places = PackedPlaces(photo.place for photo in source.photos)
+    run = ShardRun.of_photos(spec, source.fingerprint, places)
     with watch("enrolling") as observer:
         make_missing(run, store, executor, observer)
-    tables = [_with_people(store.read_table(run.path(shard)), source, shard) for shard in shards]
+    tables = [_with_people(store.read_table(run.path(shard)), source, shard) for shard in run.shards]
     return pa.concat_tables(tables)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from distributed.membership.assessment import Assessment
-from distributed.membership.detectability import power_alone, reaches_of
-from distributed.statistics.allowance import GroupAllowance, allowance
+from distributed.membership.planted.reach import GroupReach, reaches_of
+from distributed.statistics.allowance import Allowance, GroupAllowance, allowance
 from distributed.statistics.flagging import level
 from distributed.statistics.power import POWERS, SHARES, Power
 from schemas.run.results import GroupResult, PowerResult, ShareResult
@@ -17,7 +19,7 @@ def power_result(assessment: Assessment, membership: MembershipSpec) -> PowerRes
     """Of the headline; of a score that combines recognisers, by the first one."""
     fdr, correction = membership.fdr, assessment.judgements[0].correction
     allowed = allowance(assessment.frame.groups, fdr=fdr, correction=correction)
-    reach = reaches_of(assessment.reach, assessment.judgements[0], membership)[0]
+    reach = reaches_of(assessment.reach, assessment.judgements[0], membership.scores)[0]
     power = power_alone(reach, allowed, level(allowed.candidates, fdr, correction))
     return PowerResult(
         cohort=allowed.best.cohort,
@@ -33,6 +35,11 @@ def power_result(assessment: Assessment, membership: MembershipSpec) -> PowerRes
         likeness=reach[allowed.largest].likeness.value,
         likeness_source=reach[allowed.largest].likeness.source,
     )
+
+
+def power_alone(reach: Sequence[GroupReach], allowed: Allowance, rate: float) -> Power | None:
+    """Of flagging one candidate of the largest group alone. rate: the level of Benjamini-Hochberg."""
+    return reach[allowed.largest].power(rate / allowed.candidates)
 
 
 def _group(group_allowance: GroupAllowance) -> GroupResult:

@@ -27,7 +27,7 @@ def write_tables(spec: AuditSpec, assessment: Assessment, fingerprint: Fingerpri
         OVER_REPRESENTATION_FILE: over_representation_table(frame, assessment.hits, assessment.ceilings),
     }
     if assessment.settings:
-        tables[SETTINGS_FILE] = settings_table(spec.generator.sweep, assessment)
+        tables[SETTINGS_FILE] = settings_table(spec.generator.sweep, frame, assessment.settings)
     for path, table in tables.items():
         rows = table.num_rows
         footer = Footer(

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from distributed.gallery.enrolled import enrolled_gallery
-from distributed.membership.assess import assess
+from distributed.membership.assess import KnownPeople, assess
 from distributed.membership.score_tables import neighbours_table, scores_table
 from distributed.storage.store import RunStore, encode_table
 from jobs.benchmarks.worlds.exact import exact_scores
@@ -79,7 +79,7 @@ def _tables(world: World, split: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         spec = world_spec(world, Path(folder)).model_copy(update={"shard_size": size})
         gallery = enrolled_gallery(write_world(spec, simulator, drawn), [RECOGNIZER])
-        assessed = assess(spec, gallery, in_process(spec, any_groups(split)), {})
+        assessed = assess(spec, KnownPeople(gallery), in_process(spec, any_groups(split)))
     footer = Footer(table="any", fingerprint={}, stop_id=0, rows=0)
     near = neighbours_table(assessed.frame, assessed.partials)
     scores = scores_table(assessed.frame, assessed.partials, assessed.judgements, assessed.hits)
@@ -94,7 +94,7 @@ def _same_as_reduce(world: World, count: int) -> Row:
             short = judge_world(variant, Path(folder), scores=SCORES)
             spec = world_spec(variant, Path(folder), scores=SCORES)
             gallery = enrolled_gallery(RunStore(spec.output).read_table(GALLERY_FILE), [RECOGNIZER])
-            whole = assess(spec, gallery, in_process(spec), {})
+            whole = assess(spec, KnownPeople(gallery), in_process(spec))
         same += all(
             np.array_equal(a.calibrated.p_value, b.calibrated.p_value)
             and list(a.decisions) == list(b.decisions)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from distributed.execution.executor import Capacity, Unobserved
 from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import enrolled_gallery
-from distributed.membership.assess import VERDICTS_ALONE, assess
+from distributed.membership.assess import VERDICTS_ALONE, KnownPeople, assess
 from distributed.membership.assessment import Assessment
 from distributed.membership.frame import Frame
 from distributed.membership.hits import HitCounts
@@ -393,5 +393,5 @@ def judge_world(world: World, folder: Path, **membership: object) -> JudgedWorld
     drawn, truth = simulator.draw(), simulator.truth()
     spec = world_spec(world, folder, **membership)
     gallery = enrolled_gallery(write_world(spec, simulator, drawn), [RECOGNIZER])
-    assessment = assess(spec, gallery, in_process(spec), {"group": truth.group}, diagnostics=VERDICTS_ALONE)
+    assessment = assess(spec, KnownPeople(gallery, {"group": truth.group}), in_process(spec), VERDICTS_ALONE)
     return JudgedWorld(truth, drawn, assessment)

@@ -100,8 +100,8 @@ def test_a_run_from_before_the_check_is_refused_too(
 ) -> None:
     shutil.copytree(world.folder / "candidates" / LEAKED, world.folder / "cohort" / DOUBLE)
     with monkeypatch.context() as before:
-        for module in ("enroll", "enrolment"):
-            before.setattr(f"distributed.stages.enrolling.{module}.require_each_once", lambda *_: None)
+        for module in ("gallery.usable", "stages.enrolling.enrolment"):
+            before.setattr(f"distributed.{module}.require_each_once", lambda *_: None)
         assert main(["audit", str(world.spec_path())]) == ExitCode.OK
     for job in ("enroll", "reduce"):
         code, output = run(job, world.spec_path(), capsys)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from distributed.gallery.enrolled import enrolled_gallery
-from distributed.membership.assess import assess
+from distributed.membership.assess import KnownPeople, assess
 from distributed.storage.store import RunStore
 from jobs.benchmarks.worlds.simulated import (
     RECOGNIZER,
@@ -48,6 +48,6 @@ def test_the_group_is_named_as_what_separates_the_sides(tmp_path: Path) -> None:
     judged = judge_world(replace(WORLD, candidates=300), tmp_path, scores=("max",))
     spec = world_spec(replace(WORLD, candidates=300), tmp_path, scores=("max",))
     gallery = enrolled_gallery(RunStore(spec.output).read_table(GALLERY_FILE), [RECOGNIZER])
-    roles = assess(spec, gallery, in_process(spec), {"group": judged.truth.group}).roles
+    roles = assess(spec, KnownPeople(gallery, {"group": judged.truth.group}), in_process(spec)).roles
     assert roles is not None and roles.p_value < 0.01
     assert next(iter(roles.separators)) == "group" and roles.separators["group"] > 0.05

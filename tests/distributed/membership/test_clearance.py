@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from distributed.membership.detectability import GroupReach
 from distributed.membership.planted.clearance import (
     CLEARED_SHARES,
     cleared_at,
@@ -17,6 +16,7 @@ from distributed.membership.planted.clearance import (
     group_p_values,
 )
 from distributed.membership.planted.likeness import Likeness
+from distributed.membership.planted.reach import GroupReach
 from distributed.membership.planted.sensitivity import DRAWS
 from distributed.statistics.power import LEAST_PEOPLE, STEPS, Power
 from jobs.benchmarks.worlds.simulated import RECOGNIZER, World, judge_world, worlds_like

@@ -9,16 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distributed.membership.detectability import (
-    GroupReach,
-    below_text,
-    power_alone,
-    with_detectability,
-)
 from distributed.membership.judgement import Judgement
+from distributed.membership.planted.detectability import below_text, with_detectability
 from distributed.membership.planted.likeness import ASSUMED, Likeness
+from distributed.membership.planted.reach import GroupReach
 from distributed.membership.planted.sensitivity import DRAWS
 from distributed.membership.verdicts import Detectable
+from distributed.stages.results.power import power_alone
 from distributed.statistics.allowance import allowance
 from distributed.statistics.power import LEAST_PEOPLE, STEPS
 from jobs.benchmarks.worlds.simulated import RECOGNIZER, JudgedWorld, World, judge_world, worlds_like

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distributed.gallery.enrolled import enrolled_gallery
-from distributed.membership.assess import VERDICTS_ALONE, assess
+from distributed.membership.assess import VERDICTS_ALONE, KnownPeople, assess
 from distributed.membership.planted.ceiling import ceiling_of
 from distributed.membership.planted.likeness import ASSUMED, Likeness, likeness_of
 from distributed.membership.planted.people import LEAST_SPARE, VARIANTS, held_out, planted
@@ -154,7 +154,7 @@ def test_any_split_of_the_samples_gives_the_same_answer(tmp_path: Path, judged: 
     )
     simulator = Simulator(WORLD)
     gallery = enrolled_gallery(write_world(spec, simulator, simulator.draw()), [RECOGNIZER])
-    again = assess(spec, gallery, in_process(spec), {}, diagnostics=VERDICTS_ALONE)
+    again = assess(spec, KnownPeople(gallery), in_process(spec), VERDICTS_ALONE)
     assert [list(judgement.decisions) for judgement in again.judgements] == [
         list(judgement.decisions) for judgement in judged.judgements
     ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import betainc
 
-from distributed.membership.density import log_cap_share, log_density, reference_log_density
+from distributed.statistics.people.density import log_cap_share, log_density, reference_log_density
 from tests.support.template_worlds import unit
 
 
