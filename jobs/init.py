@@ -38,11 +38,15 @@ DECISIONS = {
     "trust": "read the code, since it is run, then give the digest that `idleak inspect CODE` prints",
     "code": "the folder of the code that makes the network",
     "truncation": "psi, as it is deployed",
+    "generator.prompt": "what the images are asked for with, as it is deployed",
+    "generator.label": "the class; `factors` for several",
     "weights_key": "which of the checkpoint's state dicts",
     "inputs.": "what this input takes",
     "authorisation": "who has allowed this audit, at the end of the spec",
 }
 """Part of a key -> what an auditor decides; the first that fits."""
+STOPPING = ("generator.code", "generator.factory", "generator.trust (")
+"""Keys without which no plan can be made."""
 MODELS = "models"
 PATHS = frozenset({"path", "images", "parquet", "list", "labels", "code", "weights"})
 """Keys whose values are files or folders."""
@@ -88,8 +92,13 @@ def _run(generator: Path, people: tuple[Path, Path | None], models: Path | None,
     say(*(f"  to be checked by you: {key}{_how(key)}" for key in proposal.undecided))
     if "IDLEAK_KEY" not in os.environ:
         say("  to be set, for pseudonyms: export IDLEAK_KEY=$(openssl rand -base64 32)")
-    say(f"Next: idleak plan {output}")
+    first = "decide what stands above; then " if any(map(_stops_plan, proposal.undecided)) else ""
+    say(f"Next: {first}idleak plan {output}")
     return ExitCode.OK
+
+
+def _stops_plan(key: str) -> bool:
+    return key.startswith(STOPPING)
 
 
 def _how(key: str) -> str:

@@ -39,6 +39,14 @@ def code_beside(weights: Path) -> Path | None:
     return folders[0] if len(folders) == 1 else None
 
 
+def checkout_beside(pickle: Path) -> Path | None:
+    """The only folder beside a network pickle that looks like a checkout of NVlabs', if there is one."""
+    found = sorted(
+        file.parent for file in pickle.parent.glob("*/legacy.py") if (file.parent / "training").is_dir()
+    )
+    return found[0] if len(found) == 1 else None
+
+
 def _has_code(folder: Path) -> bool:
     return not folder.name.startswith(".") and next(folder.rglob("*.py"), None) is not None
 

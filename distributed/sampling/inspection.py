@@ -20,7 +20,7 @@ from picklescan.scanner import SafetyLevel, ScanResult, scan_pickle_bytes
 from distributed.runtime.digests import digest_code
 from distributed.runtime.pointers import MOST_BYTES as MOST_POINTER
 from distributed.runtime.pointers import in_hub, stand_in_problem
-from distributed.sampling.factories import PLACEHOLDER, factories, likely_factory
+from distributed.sampling.factories import PLACEHOLDER, checkout_beside, factories, likely_factory
 from distributed.sampling.images.decode import IMAGE_SUFFIXES
 from distributed.sampling.images.recordio import MAGIC
 from distributed.sampling.images.tar_members import GZIP
@@ -52,6 +52,7 @@ TENSOR_TYPES = {6: "float16", 7: "float32", 8: "float64", 4: "int32", 5: "int64"
 PACKED = ((".tar", "webdataset"), (".parquet", "parquet"))
 """Suffix -> kind of generator."""
 
+PROMPT = "a photo of a person's face"
 REACHING_OPS = ("from_file", "save", "load", "warn", "python_value", "os_", "system", "fork", "wait")
 DAMAGE = (
     OSError,
@@ -156,8 +157,15 @@ def _archive(path: Path) -> Inspection:
             return _exported(path, archive, names, risks)
         if any("/code/" in name for name in names):
             return _torchscript(path, archive, names, risks)
-    facts = [("pickles", str(len(pickles)))]
-    return Inspection("a file that torch.save wrote, or a zip", True, of_file(path), facts, risks)
+    if state is not None:
+        return _beside_tensors(path, risks)
+    return Inspection("a zip", True, of_file(path), [("pickles", str(len(pickles)))], risks)
+
+
+def _beside_tensors(path: Path, risks: Sequence[str]) -> Inspection:
+    what = "a file that torch.save wrote, with objects of code in it"
+    advice = "where you trust it, save the state dict alone: torch.save(model.state_dict(), 'weights.pth')"
+    return Inspection(what, True, of_file(path), [("then", advice)], risks)
 
 
 def _exported(path: Path, archive: zipfile.ZipFile, names: Sequence[str], risks: list[str]) -> Inspection:
@@ -232,14 +240,14 @@ def _pickle(path: Path) -> Inspection:
         content = file.read(8 * MOST_BYTES + 1)
     if len(content) > 8 * MOST_BYTES:
         raise ModelError(f"{path} is larger than {8 * MOST_BYTES >> 30} GiB: it is not looked into")
-    digest = of_file(path)
-    facts = [("modules with their source inside", str(content.count(b"module_src")))]
-    block = {"kind": "stylegan", "path": str(path), "code": "stylegan3", "trust": [digest], "truncation": 1.0}
     if legacy:
-        what = "a file that torch.save wrote, of more than tensors: no state dict"
-        return Inspection(what, True, digest, (), _pickle_risks(content))
+        return _beside_tensors(path, _pickle_risks(content))
+    digest, code = of_file(path), checkout_beside(path)
+    facts = [("modules with their source inside", str(content.count(b"module_src")))]
+    block: dict[str, Any] = {"kind": "stylegan", "path": str(path), "code": str(code or "stylegan3")}
+    block |= {"trust": [digest], "truncation": 1.0}
     what = "a pickle, as NVlabs' networks are"
-    decide = ["code", "trust (the digest of `code`, too)", "truncation"]
+    decide = [*([] if code else ["code"]), "trust (the digest of `code`, too)", "truncation"]
     return Inspection(what, True, digest, facts, _pickle_risks(content), block, decide)
 
 
@@ -275,8 +283,20 @@ def _diffusers(path: Path) -> Inspection:
         for suffix in ("*.bin", "*.pt", "*.pkl", "*.ckpt")
         for file in sorted(path.rglob(suffix))
     ]
-    block = {"kind": "diffusers", "path": str(path)}
-    return Inspection("a diffusers pipeline", bool(risks), "", facts, risks, block)
+    if pickled := _only_pickled(path):
+        what = f"a diffusers pipeline with weights as pickles alone ({', '.join(pickled)})"
+        facts.append(("then", "where you trust it, load it and save_pretrained it anew, as safetensors"))
+        return Inspection(what, True, "", facts, risks)
+    block: dict[str, Any] = {"kind": "diffusers", "path": str(path)}
+    # What the pipeline's call asks for shows in its parts: diffusers is not imported here.
+    needed = {"prompt": PROMPT} if index.get("tokenizer") else {"label": 0} if "id2label" in index else {}
+    return Inspection("a diffusers pipeline", bool(risks), "", facts, risks, block | needed, [*needed])
+
+
+def _only_pickled(path: Path) -> list[str]:
+    """Parts of a pipeline that have weights, and none that are read."""
+    folders = {file.parent for file in path.glob("*/*.bin")}
+    return sorted(folder.name for folder in folders if not any(folder.glob("*.safetensors")))
 
 
 def _code(path: Path) -> Inspection:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from distributed.sampling.factories import PLACEHOLDER, code_beside, likely_factory
+from distributed.sampling.inert import INERT, Inert
 from distributed.sampling.inspected import Inspection, of_file, shape_text
 from schemas.errors import ModelError
 
@@ -26,6 +27,16 @@ MOST_HEADER = 1 << 27
 MOST_DEPTH = 4
 SHOWN = 5
 REBUILT_WITH_STORAGE = ("_rebuild_tensor", "_rebuild_tensor_v2")
+PLAIN = frozenset(
+    {
+        *(f"{module}.{name}" for module in ("__builtin__", "builtins") for name in ("complex", "set")),
+        *("collections.Counter", "torch.device"),
+    }
+)
+"""What torch itself makes of a file that it reads with `weights_only`, beside tensors."""
+DTYPES = frozenset(
+    {"bfloat16", "bool", "float16", "float32", "float64", "int16", "int32", "int64", "int8", "uint8"}
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,8 @@ class _Storages(_PythonUnpickler):  # type: ignore[misc]
             return tuple
         if module == "torch" and name.endswith("Storage"):
             return name.removesuffix("Storage").lower()
+        if f"{module}.{name}" in INERT | PLAIN or (module == "torch" and name in DTYPES):
+            return Inert
         raise CodeFoundError(f"{module}.{name}")
 
     def _ignore_state(self) -> None:

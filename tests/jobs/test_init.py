@@ -6,8 +6,10 @@ import base64
 import io
 import json
 import os
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -25,6 +27,7 @@ from schemas.spec.load import load_spec
 from tests.support.models import tiny_generator, tiny_recognizer
 from tests.support.networks import Plain, package
 from tests.support.recordio import write_insightface
+from tests.support.stand_in import checkout
 from tests.support.tiny_detectors import centre_detector
 from tests.support.tiny_models import flattener, save
 
@@ -195,6 +198,29 @@ def test_a_state_dict_beside_its_code_is_a_spec_but_for_what_only_a_person_decid
     assert generator["factory"] in told or "generator.factory: `package.module:name`" in told
     assert main(["plan", "audit.yaml"]) == ExitCode.BAD_SPEC
     assert "sha256:" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_photos_of_telephones_and_a_network_pickle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pillow_heif: Any = pytest.importorskip("pillow_heif")
+    save_models(tmp_path / "models")
+    folders(tmp_path / "cohort", 50)
+    for person, number in np.ndindex(PEOPLE, PHOTOS):
+        (tmp_path / "candidates" / f"p{person}").mkdir(parents=True, exist_ok=True)
+        path = tmp_path / "candidates" / f"p{person}" / f"IMG_{number}.HEIC"
+        pillow_heif.from_pillow(photo(person, number)).save(path)
+    (tmp_path / "ffhq.pkl").write_bytes(pickle.dumps({"G_ema": None}))
+    checkout(tmp_path / "stylegan3")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IDLEAK_KEY", KEY)
+    assert main(["init", "ffhq.pkl", "candidates", "cohort"]) == ExitCode.OK
+    told = capsys.readouterr().out
+    assert "finds a face in 48 of 48 photos" in told and "generator.code:" not in told
+    assert "Next: decide what stands above; then idleak plan audit.yaml" in told
+    assert main(["plan", "audit.yaml"]) == ExitCode.BAD_SPEC
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "stylegan3 is code, which would run here" in error
 
 
 REFUSED: Mapping[str, tuple[Sequence[str], str]] = {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import io
+import json
 import os
 import pickle
 import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,6 +29,7 @@ from safetensors.torch import save_file
 
 from distributed.sampling import weights_inspection
 from distributed.sampling.inspection import inspect
+from distributed.sampling.networks.torch_network import state_dict
 from distributed.sampling.sandbox.trust import code_digests
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
@@ -34,6 +38,7 @@ from schemas.spec.generators import KINDS, GeneratorSpec
 from tests.support.models import tiny_generator, tiny_labelled_generator
 from tests.support.networks import Labelled, Plain, exported, package, torchscript
 from tests.support.recordio import write_insightface
+from tests.support.stand_in import checkout
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -273,6 +278,51 @@ def test_a_state_dict_is_read_without_running_its_pickle(
     spec: Any = TypeAdapter(GeneratorSpec).validate_python(block)
     assert spec.kind == "module" and spec.weights == str(path) and spec.latent.dim == 8
     assert spec.weights_key == (key or None)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_what_training_programs_save_beside_tensors_is_put_aside(tmp_path: Path, legacy: bool) -> None:
+    beside = {
+        "args": argparse.Namespace(lr=0.1, out=Path("runs")),
+        "loss": np.float64(3),
+        "seen": np.zeros(3),
+        "classes": {1, 2},
+        "device": torch.device("cpu"),
+        "dtype": torch.float16,
+        "when": datetime(2026, 1, 1),
+    }
+    path = checkpoint(tmp_path / "g.pth", {"g_ema": Plain().state_dict(), **beside}, legacy)
+    block = inspect(path).block
+    assert block is not None and block["weights_key"] == "g_ema"
+    weights = state_dict(path, "g_ema")
+    assert weights.keys() == Plain().state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in Plain().state_dict().items())
+
+
+def test_the_checkout_beside_a_network_pickle_is_found(tmp_path: Path) -> None:
+    (tmp_path / "ffhq.pkl").write_bytes(pickle.dumps({"G_ema": None}))
+    assert "code" in inspect(tmp_path / "ffhq.pkl").decide
+    code = checkout(tmp_path / "stylegan2-ada-pytorch")
+    inspection = inspect(tmp_path / "ffhq.pkl")
+    assert inspection.block is not None and inspection.block["code"] == str(code)
+    assert "code" not in inspection.decide
+
+
+def test_a_pipeline_of_diffusers_says_what_it_needs(tmp_path: Path) -> None:
+    index = tmp_path / "model_index.json"
+    for part, needed in (
+        ({"tokenizer": ["transformers", "CLIPTokenizer"]}, "prompt"),
+        ({"id2label": {}}, "label"),
+    ):
+        index.write_text(json.dumps({"_class_name": "A", **part}), encoding="utf-8")
+        inspection = inspect(tmp_path)
+        assert inspection.block is not None and needed in inspection.block and inspection.decide == [needed]
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"")
+    inspection = inspect(tmp_path)
+    assert inspection.block is None and inspection.what.endswith("with weights as pickles alone (unet)")
+    (tmp_path / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"")
+    assert inspect(tmp_path).block is not None
 
 
 def test_the_latent_of_a_dcgan_s_state_dict_is_told(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -15,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch.serialization import safe_globals
 
 from distributed.sampling.generator import Image, InvalidImage
+from distributed.sampling.inert import INERT, Inert
 from distributed.sampling.networks.network import NetworkInputs, output_problem, to_images
 from distributed.sampling.networks.onnx_export import to_onnx, to_safetensors
 from distributed.sampling.sandbox.trust import trusted_bytes
@@ -81,27 +82,38 @@ class TorchImageGenerator:
 
     def _first(self) -> Float32:
         """The output for one sample, which settles the axes of latents beside N and dim."""
+        # The code is the user's, and may raise what it likes.
         try:
-            return self._run(FIRST)
-        except Exception as error:
-            # The code is the user's, and may raise what it likes.
+            made = self._called(*self._tensors(FIRST))
+        except Exception as flat:
             self._axes = (1, 1)
-            with suppress(Exception):
-                return self._run(FIRST)
-            if isinstance(error, ModelError):
-                raise
-            reason = f"{type(error).__name__}: {error}"
-            raise ModelError(
-                f"{self._name} cannot run ({reason}); correct generator.latent or its inputs"
-            ) from error
+            try:
+                made = self._called(*self._tensors(FIRST))
+            except Exception as spatial:
+                raise self._refused(flat, spatial) from flat
+        return self._array(made)
+
+    def _refused(self, flat: Exception, spatial: Exception) -> ModelError:
+        shape = {name: tuple(other.shape) for name, other in self._tensors(FIRST)[1].items()}
+        others = f" and inputs of shapes {shape}" if shape else ""
+        dim = self._spec.latent.dim
+        return ModelError(
+            f"{self._name} takes latents neither as (N, {dim}), {_last_line(flat)}, nor as (N, {dim}, 1, 1), "
+            f"{_last_line(spatial)}{others}: correct generator.latent or its inputs"
+        )
 
     def _run(self, ids: NDArray[np.int64]) -> Float32:
         latents, others = self._tensors(ids)
+        try:
+            return self._array(self._called(latents, others))
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ModelError(f"{self._name} fails: {_last_line(error)}") from error
+
+    def _called(self, latents: torch.Tensor, others: Mapping[str, torch.Tensor]) -> Any:
         with torch.inference_mode():
-            try:
-                made = self._module(latents, **others)
-            except (RuntimeError, TypeError, ValueError) as error:
-                raise ModelError(_refusal(self._name, latents, others, error)) from error
+            return self._module(latents, **others)
+
+    def _array(self, made: Any) -> Float32:
         if not isinstance(made, torch.Tensor):
             raise ModelError(f"{self._name} gives a {type(made).__name__}, not a tensor of images")
         images: Float32 = made.to("cpu", torch.float32).numpy()
@@ -125,10 +137,9 @@ def unused_name(name: str, taken: Collection[str]) -> str:
     return name
 
 
-def _refusal(name: str, latents: torch.Tensor, others: dict[str, torch.Tensor], error: Exception) -> str:
-    shapes = {"latent": tuple(latents.shape)} | {key: tuple(other.shape) for key, other in others.items()}
-    last = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-    return f"{name} cannot run on inputs of shapes {shapes}: {last}; correct generator.latent or its inputs"
+def _last_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}{f': {lines[-1]}' if lines else ''}"
 
 
 def require_device(device: str) -> None:
@@ -180,7 +191,7 @@ def made_by_factory(spec: ModuleGenerator) -> torch.nn.Module:
 
 
 def _load_weights(module: torch.nn.Module, path: Path, key: str | None) -> None:
-    weights = _state_dict(path, key)
+    weights = state_dict(path, key)
     names = module.state_dict().keys()
     if all(name.startswith(PARALLEL) for name in weights) and not any(
         name.startswith(PARALLEL) for name in names
@@ -194,7 +205,7 @@ def _load_weights(module: torch.nn.Module, path: Path, key: str | None) -> None:
         raise ModelError(f"{path} does not fit the module: {reason}") from error
 
 
-def _state_dict(path: Path, key: str | None) -> dict[str, torch.Tensor]:
+def state_dict(path: Path, key: str | None) -> dict[str, torch.Tensor]:
     """The tensors of a file of safetensors or, without anything that is no tensor, of torch.save.
 
     Raises ModelError.
@@ -218,11 +229,14 @@ def _read_tensors(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             is_safe = file.read(9)[8:] == b"{"
-        return load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
+        if is_safe:
+            return load_file(path)
+        with safe_globals([(Inert, name) for name in INERT]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} is not a readable safetensors file: {error}") from error
     except Exception as error:
-        # torch.load promises no kinds of errors; it refuses all that is not a tensor or a plain value.
+        # torch.load promises no kinds of errors; it refuses all that is not a tensor, a plain value or inert.
         raise ModelError(
             f"{path} is no file of tensors alone, and nothing else is unpickled: run `idleak inspect {path}`"
         ) from error

@@ -35,6 +35,11 @@ class Broken(torch.nn.Module):
         raise KeyError("weights")
 
 
+class Pair(torch.nn.Module):
+    def forward(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return z, z
+
+
 def in_this_process(module: torch.nn.Module) -> TorchImageGenerator:
     spec = TorchscriptGenerator(kind="torchscript", path="g.pt", latent=Latent(dim=DIM))
     return TorchImageGenerator(module.eval(), spec, SEED, name="g.pt", device="cpu", threads=1)
@@ -50,7 +55,12 @@ def test_latents_of_a_dcgan_have_the_axes_that_it_takes() -> None:
 
 
 def test_code_that_fails_in_its_own_way_is_a_line() -> None:
-    with pytest.raises(ModelError, match=r"g\.pt cannot run \(KeyError: 'weights'\); correct"):
+    with pytest.raises(
+        ModelError, match=r"g\.pt takes latents neither as \(N, 8\), KeyError: 'weights', nor"
+    ):
         in_this_process(Broken())
-    with pytest.raises(ModelError, match=r"shapes \{'latent': \(1, 8\)\}: mat1 and mat2"):
-        in_this_process(torch.nn.Linear(3, 3))
+    of_another_dim = torch.nn.ConvTranspose2d(100, 3, 4)
+    with pytest.raises(ModelError, match=r"\(N, 8, 1, 1\), RuntimeError: .* to have 100 channels"):
+        in_this_process(of_another_dim)
+    with pytest.raises(ModelError, match=r"g\.pt gives a tuple, not a tensor of images"):
+        in_this_process(Pair())
