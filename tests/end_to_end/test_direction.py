@@ -22,12 +22,11 @@ LAZY = ("<genexpr>", "<lambda>")
 HANDED_DOWN = {
     ("distributed.stages", "jobs.cli.progress"): "the observer of a stage, which shows its progress",
     ("distributed.stages.audit", "jobs.api.auditing"): "on_enrolled: what is said before the long work",
-    (
-        "distributed.membership.assess",
-        "distributed.stages.passes",
-    ): "the passes over samples that it asks for",
+    ("distributed.membership", "distributed.stages.passes"): "the passes over samples that it asks for",
+    ("distributed.reduce", "distributed.stages.passes"): "a search among them, once for all people",
+    ("distributed.storage", "distributed.sampling.images.packed_places"): "a sequence of photos has a length",
 }
-"""Calls against the direction of imports: to objects of a protocol that the caller's own room declares."""
+"""Calls against the direction of imports: to objects of a protocol that lies below both."""
 
 
 class Call(NamedTuple):
