@@ -32,6 +32,18 @@ class FaceBatch:
     detection_score: NDArray[np.float32]
     templates: dict[str, NDArray[np.floating]]
 
+    @classmethod
+    def joined(cls, parts: Sequence[FaceBatch]) -> FaceBatch:
+        """The batches one after the other."""
+        return cls(
+            outcome=[outcome for part in parts for outcome in part.outcome],
+            faces=np.concatenate([part.faces for part in parts]),
+            detection_score=np.concatenate([part.detection_score for part in parts]),
+            templates={
+                name: np.concatenate([part.templates[name] for part in parts]) for name in parts[0].templates
+            },
+        )
+
 
 class TemplateExtractor:
     """Turns images into outcomes and templates; `timings` adds up the seconds of detect, align, embed."""

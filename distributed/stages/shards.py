@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from distributed.execution.executor import Capacity, Executor, Observer
 from distributed.sampling.adapters import prepare_generator
-from distributed.stages.embed import ShardJob
+from distributed.stages.making.maker import ShardJob
 from distributed.storage.shard_index import (
     ShardRun,
     committed_footers,
@@ -102,9 +102,12 @@ def _require_one_device(run: ShardRun, device: str, devices: Collection[str]) ->
 
 def job_of(run: ShardRun, capacity: Capacity) -> ShardJob:
     """What an actor needs to make the run's shards."""
-    fields = dict(run.fingerprint.fields)
     prepared = prepare_generator(run.spec.generator) if run.photos is None else None
-    return ShardJob(run.spec, fields, run.prefix, capacity.device, capacity.threads, run.photos, prepared)
+    return ShardJob(
+        *(run.spec, capacity.device, capacity.threads, run.photos, prepared),
+        fingerprint=dict(run.fingerprint.fields),
+        prefix=run.prefix,
+    )
 
 
 def require_none_lost(lost: Sequence[LostShard], what: str, planned: int) -> None:

@@ -143,7 +143,7 @@ def _probed(spec: AuditSpec, capacity: Capacity) -> SampleProbe | None:
 
 
 def _unusable_placebo(placebo: AuditSpec | None, probe: SampleProbe | None) -> InvalidSamplesError | None:
-    from distributed.stages.planning.sample_probe import require_usable_samples
+    from distributed.stages.planning.sample_rows import require_usable_samples
 
     try:
         if placebo is not None and probe is not None:
@@ -158,7 +158,7 @@ def _problem(
 ) -> InvalidSamplesError | RecognizerError | None:
     """What an audit would raise for what the probes show."""
     from distributed.stages.planning.gallery_probe import require_usable_probe
-    from distributed.stages.planning.sample_probe import require_usable_samples
+    from distributed.stages.planning.sample_rows import require_usable_samples
 
     try:
         if samples is not None:

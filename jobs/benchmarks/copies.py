@@ -15,8 +15,9 @@ from distributed.gallery.photos import list_photos
 from distributed.sampling.adapters import open_generator
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.places import decode_at
-from distributed.stages.embed import ShardJob, open_extractor
-from distributed.stages.results.evidence import face_of
+from distributed.stages.making.crops import face_of
+from distributed.stages.making.models import open_extractor
+from distributed.stages.making.setup import Setup
 from distributed.statistics.people.pictures import (
     COPY_P,
     LEAST_PAIRS,
@@ -53,7 +54,7 @@ class Pair:
 def bench_copies(spec: AuditSpec, people: int, output: Path | None, command: Sequence[str]) -> ExitCode:
     """Of at most so many people of the cohort. FAILED if other photos are called the same one more often
     than COPY_P, on average over treatments. Raises SpecError for a gallery without enough pairs."""
-    extractor = open_extractor(ShardJob(spec, {}, "", "cpu", 1, photos=()))
+    extractor = open_extractor(Setup(spec, "cpu", 1, photos=()))
     pairs = list(photo_pairs(spec, extractor, people))
     if len(pairs) <= LEAST_PAIRS:
         raise SpecError(
@@ -132,7 +133,7 @@ def cells(counts: Counter[Likeness]) -> Iterator[str]:
 def recurring(spec: AuditSpec, extractor: TemplateExtractor, pairs: Sequence[Pair]) -> Table:
     """How often a photo is said to recur, if it does, and if other photos of the person do."""
     generator = open_generator(spec.generator, spec.seed, device="cpu", threads=1)
-    samples = open_extractor(ShardJob(spec, {}, "", "cpu", 1))
+    samples = open_extractor(Setup(spec, "cpu", 1))
     real = [face_of(samples, image) for image in generator.sample(np.arange(16))]
     chosen = list(TREATMENTS.values())[1 : 1 + PLANTED]
     null, rows = np.array([pair.similarity for pair in pairs]), []

@@ -17,9 +17,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from distributed.embedding.device.recorded import Recorded
 from distributed.sampling.device.onnx_images import OnnxImages
-from distributed.stages.device_embed import DEVICE_BATCH, DeviceEmbedder
-from distributed.stages.embed import ShardEmbedder, ShardJob
-from jobs.benchmarks.pipeline import SAMPLES, benched
+from distributed.stages.making.device_embedder import DEVICE_BATCH, DeviceEmbedder
+from distributed.stages.making.embedder import ShardEmbedder
+from distributed.stages.making.setup import Setup
+from jobs.benchmarks.pipeline import benched
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import DeviceError, SpecError
@@ -58,35 +59,35 @@ def bench_device(
         raise DeviceError("there is no CUDA device here: run `idleak doctor`, or bench with --device cpu")
     if not isinstance(spec.generator, OnnxGenerator):
         raise SpecError("bench device races models that it can run alone: give a spec with an onnx generator")
-    job = ShardJob(benched(spec, spec.output), {}, SAMPLES, device, 1)
-    contenders = _contenders(job, images)
+    setup = Setup(benched(spec, spec.output), device, 1)
+    contenders = _contenders(setup, images)
     measured = interleaved(contenders.runs, repeats)
     report = Report(
-        command, repeats, [_table(measured)], _bars(job, contenders, measured), _notes(contenders, device)
+        command, repeats, [_table(measured)], _bars(setup, contenders, measured), _notes(contenders, device)
     )
     return publish(report, output)
 
 
-def _contenders(job: ShardJob, images: int) -> Contenders:
+def _contenders(setup: Setup, images: int) -> Contenders:
     batch = min(DEVICE_BATCH, images)
-    host = ShardEmbedder(job)
-    embedder = DeviceEmbedder(job, host, batch)
+    host = ShardEmbedder(setup)
+    embedder = DeviceEmbedder(setup, host, batch)
     recognizer, source = embedder.recognizers[0], embedder.source
-    crops = torch.rand(batch, 3, recognizer.size, recognizer.size, device=job.device) * 255
+    crops = torch.rand(batch, 3, recognizer.size, recognizer.size, device=setup.device) * 255
     samples = source.sample(np.arange(batch)).images
     with FlopCounterMode(display=False) as counter:
         recognizer(crops)
     runs: dict[str, Callable[[], float]] = {
-        GENERATOR: partial(_generated, source, batch, job.device),
-        RECOGNIZER: partial(_rate, Recorded(recognizer, crops.clone()), crops, batch, job.device),
-        WHOLE: partial(_whole, embedder, images, job.device),
-        HOST: partial(_whole, host, max(batch, images // HOST_SHARE), job.device),
-        PEAK: partial(_peak, job.device),
+        GENERATOR: partial(_generated, source, batch, setup.device),
+        RECOGNIZER: partial(_rate, Recorded(recognizer, crops.clone()), crops, batch, setup.device),
+        WHOLE: partial(_whole, embedder, images, setup.device),
+        HOST: partial(_whole, host, max(batch, images // HOST_SHARE), setup.device),
+        PEAK: partial(_peak, setup.device),
     }
     if embedder.detector is not None:
         sizes = [min(embedder.detector.graphs)]
         locate = partial(_located, embedder.detector, sizes)
-        runs[DETECTOR] = partial(_rate, Recorded(locate, samples.clone()), samples, batch, job.device)
+        runs[DETECTOR] = partial(_rate, Recorded(locate, samples.clone()), samples, batch, setup.device)
     for run in runs.values():
         run()
     return Contenders(runs, embedder, batch, counter.get_total_flops() / batch)
@@ -146,14 +147,14 @@ def _table(measured: dict[str, Measured]) -> Table:
     return Table("Rates", ("what", "images/s", "µs/image"), rows)
 
 
-def _bars(job: ShardJob, contenders: Contenders, measured: dict[str, Measured]) -> list[Bar]:
+def _bars(setup: Setup, contenders: Contenders, measured: dict[str, Measured]) -> list[Bar]:
     parts = [name for name in (GENERATOR, DETECTOR, RECOGNIZER) if name in measured]
     seconds = [[1 / rate for rate in measured[name].values] for name in parts]
     alone = Measured(tuple(1 / sum(each) for each in zip(*seconds, strict=True)))
     limit = DETECTED_BAR if DETECTOR in measured else FIXED_BAR
     of_peak = measured[RECOGNIZER].times(contenders.operations / 1e12).per(measured[PEAK])
     bars = [Bar(f"{WHOLE} ÷ ({' + '.join(parts)})", measured[WHOLE].per(alone), limit)]
-    if job.device == "cuda":
+    if setup.device == "cuda":
         bars.append(Bar("recogniser ÷ peak of the float16 product", of_peak, PEAK_BAR))
     return bars
 

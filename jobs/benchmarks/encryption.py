@@ -17,8 +17,8 @@ from distributed.membership.frame import calibration_frame
 from distributed.reduce.margins import Twins
 from distributed.reduce.queries import SearchQuery, group_shards
 from distributed.reduce.reducer import Reducer
-from distributed.stages.embed import ShardJob, ShardMaker
 from distributed.stages.enrolling.enroll import enroll
+from distributed.stages.making.maker import ShardJob, ShardMaker
 from distributed.storage.store import open_run
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
 from jobs.cli.exit_codes import ExitCode
@@ -71,7 +71,7 @@ def _shards(spec: AuditSpec) -> list[Shard]:
 
 
 def _maker(spec: AuditSpec) -> Callable[[], float]:
-    maker = ShardMaker(ShardJob(spec, {}, SAMPLES_PREFIX, "cpu", 1))
+    maker = ShardMaker(ShardJob(spec, "cpu", 1, fingerprint={}, prefix=SAMPLES_PREFIX))
     return lambda: _timed(lambda: [maker.make(shard) for shard in _shards(spec)])
 
 

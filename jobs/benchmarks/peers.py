@@ -1,17 +1,13 @@
-"""What the pipeline is measured against: insightface as it is sold, plain onnxruntime, and Ray Data."""
+"""What the pipeline is measured against: insightface as it is sold, and plain onnxruntime."""
 
 from __future__ import annotations
 
 import io
-import logging
-import os
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,10 +20,7 @@ from numpy.typing import NDArray
 from distributed.embedding.zoo import resolve_model
 from distributed.runtime.onnx_session import CPU, LOG_ERRORS
 from distributed.sampling.generator import Image
-from distributed.stages.embed import ShardEmbedder, ShardJob
-from jobs.benchmarks.workers import SHARDS_PER_WORKER, Meeting, Stint, steady_rate
 from schemas.errors import ModelError
-from schemas.run.shard import BATCH_IMAGES, Shard
 from schemas.spec.audit import AuditSpec
 from schemas.spec.faces import DetectorSpec
 
@@ -155,72 +148,3 @@ def _decode(
     near, far = np.split(box.reshape(-1, 4)[kept] * stride, 2, axis=1)
     landmarks = np.tile(middle, 5) + points.reshape(-1, 10)[kept] * stride
     return np.hstack([middle - near, middle + far, score[kept, None], landmarks])
-
-
-class EmbedBatches:
-    """The audit's own stages as a class that Ray Data calls, with a clock around each batch."""
-
-    def __init__(self, job: ShardJob, meeting: Meeting) -> None:
-        cv2.setNumThreads(job.threads)
-        self._embedder = ShardEmbedder(job)
-        self._embedder.embed(Shard(0, 0, BATCH_IMAGES))
-        meeting.wait()
-
-    def __call__(self, batch: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
-        """Ids to templates and, in every row, the worker and its times."""
-        start, ids = time.perf_counter(), batch["id"]
-        faces = self._embedder.embed(Shard(0, int(ids[0]), int(ids[-1]) + 1)).faces
-        stint = (os.getpid(), start, time.perf_counter())
-        return {
-            "id": ids,
-            "template": next(iter(faces.templates.values())),
-            "stint": np.tile(np.array(stint, np.float64), (len(ids), 1)),
-        }
-
-
-class RayData:
-    """The same stages on Ray Data, all templates collected; `whole` has the rates with starting up."""
-
-    def __init__(self, job: ShardJob, images: int, workers: int) -> None:
-        # Imported where it is used: it costs a second.
-        import ray.data
-
-        self._data: Any = ray.data
-        with quiet():
-            ray.data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        self._job, self._images, self._workers = job, images, workers
-        self.whole: list[float] = []
-
-    def _blocks(self) -> int:
-        """Blocks of a batch at most, so that each is one call with ids that follow one another."""
-        of_worker = max(-(-self._images // BATCH_IMAGES), min(self._images, SHARDS_PER_WORKER))
-        return of_worker * self._workers
-
-    def rate(self) -> float:
-        """Images per second, `images` for each worker, without starting up."""
-        total = self._images * self._workers
-        start = time.perf_counter()
-        with TemporaryDirectory() as folder, quiet():
-            meeting = Meeting(Path(folder), self._workers)
-            # Materialised, or reading the ids would wait for ever for a core that the actors hold.
-            blocks = self._data.range(total, override_num_blocks=self._blocks()).materialize()
-            made = blocks.map_batches(
-                EmbedBatches,
-                fn_constructor_args=(self._job, meeting),
-                compute=self._data.ActorPoolStrategy(size=self._workers),
-                num_cpus=self._job.threads,
-                batch_size=None,
-            )
-            batches = list(made.iter_batches(batch_size=None, batch_format="numpy"))
-        self.whole.append(total / (time.perf_counter() - start))
-        return steady_rate(stints_of(np.concatenate([batch["stint"] for batch in batches])))
-
-
-def stints_of(rows: NDArray[np.float64]) -> list[Stint]:
-    """One stint for each of the different rows (worker, start, stop), with as many images."""
-    distinct, counts = np.unique(rows, axis=0, return_counts=True)
-    return [
-        Stint(int(worker), start, stop, int(count))
-        for (worker, start, stop), count in zip(distinct.tolist(), counts, strict=True)
-    ]

@@ -18,18 +18,15 @@ from distributed.embedding.alignment import TEMPLATE_SIZE
 from distributed.execution.cluster import RayExecutor
 from distributed.sampling.adapters import image_count
 from distributed.sampling.generator import Image, InvalidImage
-from distributed.stages.embed import (
-    ShardEmbedder,
-    ShardJob,
-    ShardMaker,
-    batches,
-    open_extractor,
-    open_source,
-    samples_table,
-)
+from distributed.stages.making.embedder import ShardEmbedder, batches
+from distributed.stages.making.maker import ShardJob, ShardMaker
+from distributed.stages.making.models import open_extractor, open_source
+from distributed.stages.making.setup import Setup
+from distributed.stages.making.table import samples_table
 from distributed.storage.store import open_run
 from jobs.benchmarks.limits import limit_contenders, limits_table, timed
-from jobs.benchmarks.peers import Peer, PlainOnnxruntime, RayData, Template, open_stock
+from jobs.benchmarks.peers import Peer, PlainOnnxruntime, Template, open_stock
+from jobs.benchmarks.ray_data import RayData
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
 from jobs.benchmarks.workers import bench_shards, ray_rate
 from jobs.cli.exit_codes import ExitCode
@@ -96,7 +93,7 @@ def bench_pipeline(
     """
     _require_here(spec)
     with TemporaryDirectory(prefix=".bench-", dir=_disk_of(spec)) as folder, RayExecutor() as executor:
-        job = ShardJob(benched(spec, folder), {}, SAMPLES, "cpu", 1)
+        job = ShardJob(benched(spec, folder), "cpu", 1, fingerprint={}, prefix=SAMPLES)
         workers = executor.capacity(ResourcesSpec(device="cpu", threads_per_worker=1)).workers
         drawn = draw(job, images)
         peers = _open_peers(job.spec)
@@ -199,16 +196,16 @@ def _each(run: Callable[[T], object], parts: Iterable[T]) -> None:
         run(part)
 
 
-def _without_recognizers(job: ShardJob) -> ShardJob:
+def _without_recognizers(job: Setup) -> Setup:
     faces = job.spec.faces.model_copy(update={"recognizers": ()})
-    return ShardJob(job.spec.model_copy(update={"faces": faces}), {}, job.prefix, job.device, job.threads)
+    return Setup(job.spec.model_copy(update={"faces": faces}), job.device, job.threads)
 
 
-def _of_crops(job: ShardJob) -> ShardJob:
+def _of_crops(job: Setup) -> Setup:
     """A job whose images are aligned crops already."""
     gallery = job.spec.gallery.model_copy(update={"detector": False})
     spec = job.spec.model_copy(update={"gallery": gallery})
-    return ShardJob(spec, {}, job.prefix, job.device, job.threads, photos=())
+    return Setup(spec, job.device, job.threads, photos=())
 
 
 def _writer(job: ShardJob, images: int) -> Callable[[], object]:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from distributed.execution.ray_actors import run_tasks
 from distributed.execution.worker import spawner
-from distributed.stages.embed import ShardJob, ShardMaker
+from distributed.stages.making.maker import ShardJob, ShardMaker
 from distributed.stages.shards import require_none_lost
 from schemas.errors import DeviceError
 from schemas.run.shard import BATCH_IMAGES, Shard, ShardReport, plan_shards

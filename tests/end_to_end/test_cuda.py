@@ -13,8 +13,9 @@ import torch
 
 from distributed.sampling.device.batches import SentImages
 from distributed.sampling.sandbox.trust import code_digests
-from distributed.stages.device_embed import DeviceEmbedder, open_device_embedder
-from distributed.stages.embed import EmbeddedShard, ShardEmbedder, ShardJob
+from distributed.stages.making.device_embedder import DeviceEmbedder, open_device_embedder
+from distributed.stages.making.embedder import EmbeddedShard, ShardEmbedder
+from distributed.stages.making.maker import ShardJob
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.run.shard import Shard
@@ -39,7 +40,7 @@ def audited(world: SmallWorld, name: str, device: str, **changes: Any) -> Path:
 
 def job_of(world: SmallWorld, device: str, **changes: Any) -> ShardJob:
     spec = load_spec(world.spec_path(resources=RESOURCES | {"device": device}, **changes))
-    return ShardJob(spec, {}, "samples", device, 1)
+    return ShardJob(spec, device, 1, fingerprint={}, prefix="samples")
 
 
 def least_cosine(ours: EmbeddedShard, expected: EmbeddedShard) -> float:
@@ -128,6 +129,6 @@ def test_two_processes_share_a_card(small_world: SmallWorld) -> None:
 
 
 def templates_of(spec: str) -> bytes:
-    job = ShardJob(load_spec(Path(spec)), {}, "samples", "cuda", 1)
+    job = ShardJob(load_spec(Path(spec)), "cuda", 1, fingerprint={}, prefix="samples")
     made = DeviceEmbedder(job, ShardEmbedder(job)).embed(SHARD)
     return b"".join(templates.tobytes() for templates in made.faces.templates.values())

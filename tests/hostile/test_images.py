@@ -180,9 +180,10 @@ def test_a_batch_of_large_photos_is_not_held_at_once(small_world: SmallWorld) ->
     for index in range(32):
         (folder / f"{index:02d}.png").write_bytes(content)
     took = confined(
-        "from distributed.stages.embed import ShardEmbedder, ShardJob\n"
+        "from distributed.stages.making.embedder import ShardEmbedder\n"
+        "from distributed.stages.making.setup import Setup\n"
         "from schemas.run.shard import Shard\nfrom schemas.spec.load import load_spec\n"
-        "embedder = ShardEmbedder(ShardJob(load_spec(Path(sys.argv[1])), {}, '', 'cpu', 1, "
+        "embedder = ShardEmbedder(Setup(load_spec(Path(sys.argv[1])), 'cpu', 1, "
         "photos=tuple(sorted(Path(sys.argv[2]).iterdir()))))",
         "print(len(embedder.embed(Shard(0, 0, 32)).faces.outcome))",
         small_world.spec_path(),

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from distributed.embedding.usual_inputs import embed_under, open_under, usual_inputs
 from distributed.embedding.zoo import resolve_model
 from distributed.gallery.photos import Photo
-from distributed.sampling.generator import InvalidImage
-from distributed.stages.embed import DECODED_IMAGES, ShardJob, open_extractor, open_source
+from distributed.stages.making.crops import aligned_faces
+from distributed.stages.making.setup import Setup
 from distributed.statistics.people.separation import FMR, Separation, chosen_photos, measure_separation
 from schemas.spec.audit import AuditSpec
 from schemas.spec.faces import RecognizerInput, RecognizerSpec
@@ -62,7 +61,7 @@ def try_inputs(
     path = resolve_model(recognizer.path, task="recognition")
     size = open_under(recognizer.input, path, device=device, threads=threads).size
     places = tuple(photo.place for photo in photos)
-    crops, rows = _crops(ShardJob(spec, {}, "", device, threads, places), size)
+    crops, rows = aligned_faces(Setup(spec, device, threads, places), size)
     people = np.unique([photos[row].identity for row in rows], return_inverse=True)[1].astype(np.int64)
     if len(np.unique(people)) < 2:
         return []
@@ -78,24 +77,3 @@ def merit(trial: Trial) -> tuple[float, float]:
     mated = trial.separation.mated
     # Of two that differ by a pair or so, the one that keeps people further apart.
     return (0.0 if mated is None else round(mated.tar, 1), trial.separation.decidability)
-
-
-def _crops(job: ShardJob, size: int) -> tuple[NDArray[np.uint8], list[int]]:
-    """The aligned faces of the job's photos, uint8 n×size×size×3, and which photos they are of."""
-    source, extractor = open_source(job), open_extractor(job)
-    crops, rows = [np.empty((0, size, size, 3), np.uint8)], []
-    count = len(job.photos or ())
-    for first in range(0, count, DECODED_IMAGES):
-        ids = np.arange(first, min(first + DECODED_IMAGES, count))
-        images = source.sample(ids)
-        usable = [
-            (row, image)
-            for row, image in zip(ids, images, strict=True)
-            if not isinstance(image, InvalidImage)
-        ]
-        faces = extractor.crops([image for _, image in usable], size)
-        for (row, _), face in zip(usable, faces, strict=True):
-            if face is not None:
-                crops.append(face[None])
-                rows.append(int(row))
-    return np.concatenate(crops), rows

@@ -13,9 +13,11 @@ from distributed.gallery.enrolled import accepted
 from distributed.gallery.photos import Photo
 from distributed.gallery.quality import GalleryQuality, face_share, face_text, separation_text
 from distributed.gallery.without_photos import galleries_without_photos
-from distributed.stages.embed import ShardEmbedder, ShardJob, samples_table
 from distributed.stages.enrolling.gallery_check import complaint, gallery_quality, is_unusable
 from distributed.stages.enrolling.input_trial import TRIED_PEOPLE, TRIED_PHOTOS, few_photos
+from distributed.stages.making.embedder import ShardEmbedder
+from distributed.stages.making.setup import Setup
+from distributed.stages.making.table import samples_table
 from distributed.statistics.people.separation import Quality, chosen_photos
 from schemas.errors import RecognizerError
 from schemas.run.shard import Shard
@@ -68,8 +70,8 @@ def require_usable_probe(spec: AuditSpec, probe: GalleryProbe, capacity: Capacit
 def _enrolled(spec: AuditSpec, photos: Sequence[Photo], capacity: Capacity) -> pa.Table:
     places = tuple(photo.place for photo in photos)
     shard = Shard(0, 0, len(photos))
-    job = ShardJob(spec, {}, "", capacity.device, capacity.threads, places)
-    table = samples_table(shard, ShardEmbedder(job).embed(shard).faces)
+    setup = Setup(spec, capacity.device, capacity.threads, places)
+    table = samples_table(shard, ShardEmbedder(setup).embed(shard).faces)
     identity = pa.array([photo.identity for photo in photos])
     return _measured_columns(table.append_column("identity", identity))
 

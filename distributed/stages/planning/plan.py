@@ -17,7 +17,8 @@ from distributed.execution.executor import Capacity
 from distributed.gallery.enrolled import accepted, read_gallery
 from distributed.gallery.photos import Photo
 from distributed.gallery.template_sides import template_sides
-from distributed.stages.planning.sample_probe import SampleProbe, probe_rows, probe_samples
+from distributed.stages.planning.sample_probe import SampleProbe, probe_samples
+from distributed.stages.planning.sample_rows import probe_rows
 from distributed.stages.planning.shard_size import shard_size
 from distributed.storage.vault import Vault
 from schemas.run.shard import plan_shards

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from distributed.embedding.extractor import TemplateExtractor
-from distributed.gallery.source import photo_places
+from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.assessment import Assessment
-from distributed.sampling.adapters import open_again
-from distributed.sampling.generator import Image, InvalidImage
-from distributed.sampling.images.places import decode_at
-from distributed.stages.embed import ShardJob, open_extractor
+from distributed.stages.making.pictures import Pictures
 from distributed.stages.results.facts import AuditFacts
 from distributed.statistics.people.copies import Closest, closest, largest_mated
 from distributed.statistics.people.pictures import (
-    COMPARED_SIZE,
     LEAST_PAIRS,
     Likeness,
     PhotoPairs,
     nearest_pairs,
     picture_similarity,
-    prepared,
 )
-from distributed.statistics.similarity import Floats, Integers, Singles
+from distributed.statistics.similarity import Floats, Integers
 from schemas.run.results import EvidenceResult
 from schemas.run.tables import Role, Verdict
 
@@ -59,7 +52,7 @@ def collect_evidence(facts: AuditFacts) -> list[EvidenceResult]:
     mated = largest_mated(gallery.templates[recognizer], gallery.identity, gallery.members_of(Role.COHORT))
     pictures = None
     if flagged and facts.spec.generator.has_images:
-        pictures = _Pictures(facts, recognizer)
+        pictures = _PictureComparison(facts, recognizer)
     results = []
     for person in flagged:
         pair, near = _closest(assessment, recognizer, person, mated)
@@ -110,25 +103,21 @@ def _result(assessment: Assessment, person: int, pair: Closest, picture: _Compar
     )
 
 
-class _Pictures:
+class _PictureComparison:
     """Samples made again, and aligned photos, compared as pictures."""
 
     def __init__(self, facts: AuditFacts, recognizer: str) -> None:
-        spec, device = facts.spec, facts.device
-        self._gallery = facts.assessment.gallery
-        self._generator = open_again(spec.generator, spec.seed, device=device, run=spec.output)
-        self._samples = open_extractor(ShardJob(spec, {}, "", device, 1))
-        self._photos = open_extractor(ShardJob(spec, {}, "", device, 1, photos=()))
-        self._places = photo_places(spec)
-        self._pairs = self._photo_pairs(recognizer)
+        gallery = facts.assessment.gallery
+        self._pictures = Pictures(facts.spec, gallery, facts.device)
+        self._pairs = self._photo_pairs(gallery, recognizer)
 
     def compare(self, pair: Closest, near: Integers) -> _Compared | None:
         """None if photo or sample has no picture, or too few people have two photos. near: ids of samples."""
-        photo = self._photo(pair.photo)
+        photo = self._pictures.photo(pair.photo)
         if photo is None or len(self._pairs.similarity) < LEAST_PAIRS:
             return None
         ids = np.unique(np.append(near, pair.sample_id))
-        faces = [face_of(self._samples, image) for image in self._generator.sample(ids)]
+        faces = self._pictures.samples(ids)
         similarity = {
             int(sample): picture_similarity(photo, face)
             for sample, face in zip(ids, faces, strict=True)
@@ -140,29 +129,12 @@ class _Pictures:
         same = [self._pairs.likeness(each) is Likeness.SAME_PHOTO for each in similarity.values()]
         return _Compared(value, self._pairs.p_value(value), self._pairs.likeness(value), sum(same))
 
-    def _photo_pairs(self, recognizer: str) -> PhotoPairs:
-        gallery = self._gallery
+    def _photo_pairs(self, gallery: EnrolledGallery, recognizer: str) -> PhotoPairs:
         cohort = gallery.members_of(Role.COHORT)
         templates = gallery.templates[recognizer]
         chosen = cohort[:: max(1, len(cohort) // MOST_PAIRS)]
         pairs = nearest_pairs(templates, gallery.identity, chosen)
-        faces = [(self._photo(int(a)), self._photo(int(b))) for a, b in pairs]
+        faces = [(self._pictures.photo(int(a)), self._pictures.photo(int(b))) for a, b in pairs]
         return PhotoPairs(
             np.array([picture_similarity(a, b) for a, b in faces if a is not None and b is not None])
         )
-
-    def _photo(self, row: int) -> Singles | None:
-        name = self._gallery.names[int(self._gallery.identity[row])]
-        place = self._places.get((name, self._gallery.photos[row]))
-        return None if place is None else face_of(self._photos, decode_at(place))
-
-
-def face_of(extractor: TemplateExtractor, image: Image | InvalidImage) -> Singles | None:
-    """The aligned face as `picture_similarity` takes it; None without one face."""
-    if isinstance(image, InvalidImage):
-        return None
-    crop = extractor.crops([image], 2 * COMPARED_SIZE)[0]
-    if crop is None:
-        return None
-    small = cv2.resize(crop, (COMPARED_SIZE, COMPARED_SIZE), interpolation=cv2.INTER_AREA)
-    return prepared(np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.float32))

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from distributed.stages.device_embed import DeviceEmbedder, open_device_embedder
-from distributed.stages.embed import EmbeddedShard, ShardEmbedder, ShardJob, ShardMaker
+from distributed.stages.making.device_embedder import DeviceEmbedder, open_device_embedder
+from distributed.stages.making.embedder import EmbeddedShard, ShardEmbedder
+from distributed.stages.making.maker import ShardJob, ShardMaker
 from schemas.run.shard import Shard
 from schemas.spec.load import load_spec
 from tests.support.assets import MODELS, needs_assets
@@ -36,7 +37,7 @@ def require_same(ours: EmbeddedShard, expected: EmbeddedShard, least: float = 0.
 def opened(
     world: SmallWorld, batch: int = 8, **changes: Any
 ) -> tuple[DeviceEmbedder, ShardEmbedder, ShardJob]:
-    job = ShardJob(load_spec(world.spec_path(**changes)), {}, "samples", "cpu", 1)
+    job = ShardJob(load_spec(world.spec_path(**changes)), "cpu", 1, fingerprint={}, prefix="samples")
     host = ShardEmbedder(job)
     return DeviceEmbedder(job, host, batch), host, job
 
@@ -76,7 +77,7 @@ def _only(most: int, images: torch.Tensor, extract: Any) -> Any:
 def test_what_torch_cannot_run_is_left_to_the_host_and_said(
     small_world: SmallWorld, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = ShardJob(load_spec(small_world.spec_path()), {}, "samples", "cpu", 1)
+    job = ShardJob(load_spec(small_world.spec_path()), "cpu", 1, fingerprint={}, prefix="samples")
     monkeypatch.delitem(_operators(), "AveragePool")
     host = ShardEmbedder(job)
     with caplog.at_level(logging.WARNING):

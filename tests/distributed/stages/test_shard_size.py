@@ -11,9 +11,11 @@ import pytest
 
 from distributed.execution.executor import Capacity
 from distributed.execution.local import LocalExecutor
-from distributed.stages.device_embed import DeviceEmbedder
-from distributed.stages.embed import EmbeddedShard, ShardEmbedder, ShardJob
-from distributed.stages.planning.shard_size import samples_per_second, settle_shards, shard_size
+from distributed.stages.making.device_embedder import DeviceEmbedder
+from distributed.stages.making.embedder import EmbeddedShard, ShardEmbedder
+from distributed.stages.making.maker import ShardJob
+from distributed.stages.making.rate import samples_per_second
+from distributed.stages.planning.shard_size import settle_shards, shard_size
 from distributed.storage.run_record import with_recorded_shards
 from distributed.storage.store import open_run
 from jobs.__main__ import main
@@ -95,7 +97,7 @@ def test_a_number_is_left_alone(small_world: SmallWorld) -> None:
 def test_the_rate_is_of_more_than_a_batch_wherever_the_images_are(
     small_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, on_device: bool
 ) -> None:
-    job = ShardJob(small_world.spec(), {}, "samples", "cpu", 1)
+    job = ShardJob(small_world.spec(), "cpu", 1, fingerprint={}, prefix="samples")
     host = ShardEmbedder(job)
     embedder = DeviceEmbedder(job, host, 8) if on_device else host
     rows: list[int] = []

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from distributed.execution.local import LocalExecutor
-from distributed.stages.embed import EmbeddedShard, ShardEmbedder, ShardJob, ShardMaker
+from distributed.stages.making.embedder import EmbeddedShard, ShardEmbedder
+from distributed.stages.making.maker import ShardJob, ShardMaker
 from schemas.errors import StoreError
 from schemas.run.shard import Shard, ShardReport, plan_shards
 from schemas.spec.load import load_spec
@@ -34,7 +35,7 @@ class Heralded(ShardEmbedder):
 
 def job_of(world: SmallWorld, output: Path, **changes: Any) -> ShardJob:
     plain = {"output": str(output), "protection": {"encrypt": False}}
-    return ShardJob(load_spec(world.spec_path(**plain | changes)), {}, "samples", "cpu", 1)
+    return ShardJob(load_spec(world.spec_path(**plain | changes)), "cpu", 1, fingerprint={}, prefix="samples")
 
 
 def test_the_next_shard_is_made_while_the_one_before_is_written(

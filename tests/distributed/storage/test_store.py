@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distributed.stages.embed import template_array
+from distributed.stages.making.table import template_array
 from distributed.storage.lock import run_lock
 from distributed.storage.store import RunStore, encode_table
 from schemas.errors import DamagedError, LockedError, StoreError

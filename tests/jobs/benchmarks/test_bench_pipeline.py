@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distributed.stages.embed import ShardEmbedder, ShardJob
+from distributed.stages.making.embedder import ShardEmbedder
+from distributed.stages.making.maker import ShardJob
 from jobs.__main__ import main
-from jobs.benchmarks.peers import Peer, PlainOnnxruntime, open_stock, stints_of
+from jobs.benchmarks.peers import Peer, PlainOnnxruntime, open_stock
 from jobs.benchmarks.pipeline import PLAIN, RAY_DATA, STOCK, WHOLE, draw
+from jobs.benchmarks.ray_data import stints_of
 from jobs.benchmarks.workers import Meeting, Stint, bench_shards, steady_rate
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import DeviceError
@@ -89,7 +91,7 @@ def test_without_a_detector_the_peers_that_need_one_are_left_out(
 
 def templates_of(spec: AuditSpec, peer: Peer, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Ours and theirs, of the first samples, of unit length."""
-    job = ShardJob(spec, {}, "samples", "cpu", 1)
+    job = ShardJob(spec, "cpu", 1, fingerprint={}, prefix="samples")
     ours = next(iter(ShardEmbedder(job).embed(Shard(0, 0, count)).faces.templates.values()))
     given = [template for template in peer(draw(job, count)) if template is not None]
     theirs = np.stack(given)
@@ -123,7 +125,7 @@ def test_plain_onnxruntime_gives_the_same_templates_of_real_models() -> None:
 
 
 def draw_few(spec: AuditSpec) -> list[np.ndarray]:
-    return list(draw(ShardJob(spec, {}, "samples", "cpu", 1), 6))
+    return list(draw(ShardJob(spec, "cpu", 1, fingerprint={}, prefix="samples"), 6))
 
 
 def test_a_folder_of_images_is_refused(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Shards whose images never leave the device: what `embed.ShardEmbedder` does, for sources that can."""
+"""Shards whose images never leave the device: what `ShardEmbedder` does, for sources that can."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ from distributed.sampling.device.batches import (
 from distributed.sampling.device.onnx_images import OnnxImages
 from distributed.sampling.generator import AnsweringSource
 from distributed.sampling.networks.onnx_network import OnnxImageGenerator
-from distributed.stages.embed import EmbeddedShard, Embedder, ShardEmbedder, ShardJob
+from distributed.stages.making.embedder import EmbeddedShard, Embedder, ShardEmbedder
+from distributed.stages.making.setup import Setup
 from schemas.errors import ModelError
 from schemas.run.shard import Shard
 from schemas.run.tables import Outcome
@@ -76,13 +77,13 @@ class DeviceEmbedder:
     all such images of its shard. One of which there is too much to fit is looked at on the host.
     """
 
-    def __init__(self, job: ShardJob, host: ShardEmbedder, batch: int = DEVICE_BATCH) -> None:
-        """host: of the same job, for what is left to it.
+    def __init__(self, setup: Setup, host: ShardEmbedder, batch: int = DEVICE_BATCH) -> None:
+        """host: of the same setup, for what is left to it.
 
         Raises UnsupportedGraphError or UnevenImagesError where it must do everything, else as it does.
         """
-        self._job, self._host, self._device = job, host, job.device
-        self._stream = new_stream() if job.device == "cuda" else None
+        self._setup, self._host, self._device = setup, host, setup.device
+        self._stream = new_stream() if setup.device == "cuda" else None
         self.images_at_once = batch
         # No source whose images cannot be had again is sampled here.
         self.answering: AnsweringSource | None = None
@@ -119,7 +120,7 @@ class DeviceEmbedder:
             gc.collect()
             torch.cuda.empty_cache()
         with self._on_stream():
-            self.source = open_device_source(self._job, self._host, self.images_at_once)
+            self.source = open_device_source(self._setup, self._host, self.images_at_once)
             batch = self.images_at_once
             self.recognizers = [
                 DeviceRecognizer(recognizer, batch, self._device)
@@ -132,8 +133,8 @@ class DeviceEmbedder:
 
     def _searches(self, batch: int) -> Iterator[Locate]:
         """For faces, one after the other."""
-        if self._job.spec.faces.landmarks is not None:
-            landmarks = np.asarray(self._job.spec.faces.landmarks, np.float64)
+        if self._setup.spec.faces.landmarks is not None:
+            landmarks = np.asarray(self._setup.spec.faces.landmarks, np.float64)
             yield fixed_location(landmarks, batch, self._device)
             return
         locator = self._host.extractor.locator
@@ -221,10 +222,10 @@ class DeviceEmbedder:
                 faces.templates[name][places[some]] = templates
 
 
-def open_device_embedder(job: ShardJob, host: ShardEmbedder) -> Embedder:
+def open_device_embedder(setup: Setup, host: ShardEmbedder) -> Embedder:
     """A DeviceEmbedder, or the host's with a word in the log where the models or images are not for it."""
     try:
-        return DeviceEmbedder(job, host)
+        return DeviceEmbedder(setup, host)
     except (UnsupportedGraphError, UnevenImagesError) as error:
         reason = str(error) or "the samples differ in shape"
         LOG.warning("images go through the host's memory, which takes many times as long: %s", reason)
@@ -244,13 +245,13 @@ def _put(rows: _Rows, places: NDArray[np.intp], later: _Rows) -> None:
         rows.templates[name][places], rows.valid[name][places] = later.templates[name], later.valid[name]
 
 
-def open_device_source(job: ShardJob, host: ShardEmbedder, batch: int) -> DeviceSource:
-    """The generator's images on the job's device: there from the start, or sent there.
+def open_device_source(setup: Setup, host: ShardEmbedder, batch: int) -> DeviceSource:
+    """The generator's images on the setup's device: there from the start, or sent there.
 
     Raises UnevenImagesError where they have no common shape.
     """
-    generator = job.spec.generator
+    generator = setup.spec.generator
     source = host.source.source if isinstance(host.source, CheckedSource) else host.source
     if isinstance(generator, OnnxGenerator) and isinstance(source, OnnxImageGenerator) and source.batched:
-        return OnnxImages(generator, job.spec.seed, batch, device=job.device, threads=job.threads)
-    return SentImages(host.source, job.device)
+        return OnnxImages(generator, setup.spec.seed, batch, device=setup.device, threads=setup.threads)
+    return SentImages(host.source, setup.device)
