@@ -101,7 +101,8 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
         )
     for role, people in (("candidates", results.candidates), ("cohort", results.cohort)):
         if people.refused:
-            lines.append(f"refused photos of the {role}: {people.refused}, of {people.photos}")
+            counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(people.refused.items()))
+            lines.append(f"refused photos of the {role}: {counts}, of {people.photos:,}")
     return lines + [_evaluation_line(score) for score in results.scores if score.evaluation is not None]
 
 

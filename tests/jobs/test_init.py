@@ -18,6 +18,7 @@ import torch
 import yaml
 from PIL import Image
 
+from distributed.stages.proposing.generator import likely_range
 from distributed.stages.proposing.people import people_block
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
@@ -115,6 +116,7 @@ def test_the_readme_s_layout(
     tiny_generator(tmp_path / "models" / "my generator.onnx")
     folders(tmp_path / "candidates", 0, side=112)
     folders(tmp_path / "cohort", 50, side=112)
+    (tmp_path / "candidates" / "p0" / "notes.txt").write_text("no photo", encoding="utf-8")
     (tmp_path / "labels.csv").write_text("identity,member\np0,1\np1,0\n", encoding="utf-8")
     monkeypatch.delenv("IDLEAK_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -122,6 +124,7 @@ def test_the_readme_s_layout(
     printed = capsys.readouterr().out
     assert "generator.output: 3×32×32, nchw, range [-1.0, 1.0]" in printed
     assert "candidate: 12 people, 24 photos" in printed
+    assert "candidate: left out: 1 file, no image by name or first bytes" in printed
     assert "det.onnx finds a face in 48 of 48 photos; the detector's family is SCRFD" in printed
     assert "passed over: 1k3d68.onnx: neither a detector nor a recogniser" in printed
     assert "to be checked by you: authorisation" in printed
@@ -221,6 +224,23 @@ def test_photos_of_telephones_and_a_network_pickle(
     assert main(["plan", "audit.yaml"]) == ExitCode.BAD_SPEC
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "stylegan3 is code, which would run here" in error
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "range_"),
+    [
+        (-0.98, 0.97, (-1, 1)),
+        (-0.02, 0.02, (-1, 1)),
+        (-0.9, 0.1, (-1, 1)),
+        (0.03, 0.8, (0, 1)),
+        (-0.07, 1.15, (0, 1)),
+        (1.0, 254.0, (0, 255)),
+        (-12.0, 270.0, (0, 255)),
+        (-9.0, 9.0, (-1, 1)),
+    ],
+)
+def test_the_range_of_a_generator_s_values(low: float, high: float, range_: tuple[float, float]) -> None:
+    assert likely_range(low, high) == range_
 
 
 REFUSED: Mapping[str, tuple[Sequence[str], str]] = {

@@ -22,6 +22,8 @@ PROBED = 8
 THREADS = os.cpu_count() or 1
 SLACK = 0.5
 """Values beyond a range by less are of networks without a last tanh."""
+SPAN = (0.01, 0.99)
+DARK = 0.25
 LAYOUTS = ("nchw", "nhwc")
 RANGES = ((-1.0, 1.0), (0.0, 1.0), (0.0, 255.0))
 
@@ -69,14 +71,20 @@ def _output(spec: OnnxGenerator, known: dict[str, Any]) -> tuple[dict[str, Any],
 def _read_as(spec: OnnxGenerator, form: dict[str, Any]) -> tuple[dict[str, Any], str]:
     changed = spec.model_copy(update={"output": OnnxOutput.model_validate(form)})
     values = OnnxImageGenerator(changed, 0, device="cpu", threads=THREADS).outputs(np.arange(PROBED))
-    low, high = float(values.min()), float(values.max())
-    chosen = next((list(ends) for ends in RANGES if _fits(low, high, *ends)), list(RANGES[0]))
+    low, high = (float(value) for value in np.quantile(values, SPAN))
+    chosen = list(likely_range(low, high))
     shape = "×".join(map(str, values.shape[1:]))
-    line = f"generator.output: {shape}, {form['layout']}, range {chosen}, as the values of {PROBED} samples"
-    return form | {"range": chosen}, f"{line} lie in {low:.3g} to {high:.3g}"
+    line = f"generator.output: {shape}, {form['layout']}, range {chosen}, as 98 % of the values of {PROBED}"
+    return form | {"range": chosen}, f"{line} samples lie in {low:.3g} to {high:.3g}"
+
+
+def likely_range(low: float, high: float) -> tuple[float, float]:
+    """The usual one that values between these have, nearly all of a few samples."""
+    return next((ends for ends in RANGES if _fits(low, high, *ends)), RANGES[0])
 
 
 def _fits(low: float, high: float, first: float, last: float) -> bool:
     margin = SLACK * (last - first) / 2
-    reaches = low < 0 if first < 0 else low >= -0.05 * last
-    return reaches and low >= first - margin and high <= last + margin
+    # Black is a little below zero where a network has no last activation; of -1 to 1 it is far below.
+    is_signed = low < -DARK * high
+    return is_signed == (first < 0) and low >= first - margin and high <= last + margin

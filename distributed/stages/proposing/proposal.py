@@ -51,6 +51,7 @@ def propose(generator: Path, people: tuple[Path, Path | None], models: Sequence[
         *made.inferred,
         *lines,
         *_people_lines(listed),
+        *(notice.text for notice in listed.notices if notice.warns),
         *chosen,
         *map("passed over: {}".format, there.others),
     ]

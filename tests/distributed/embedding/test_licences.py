@@ -100,6 +100,26 @@ def test_plan_says_the_licences_and_warns(
     assert "WARNING: the audit is commercial" in table and "non-commercial: CC BY-NC-SA" in table
 
 
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("commercial", [True, False])
+def test_audit_warns_before_its_first_photo(
+    small_world: SmallWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    commercial: bool,
+) -> None:
+    monkeypatch.setitem(KNOWN_MODELS, digest_file(small_world.folder / "recognizer.onnx"), RESEARCH)
+    # What is wrong with labels is told before a photo is enrolled, too: the audit ends there.
+    (small_world.folder / "labels.csv").write_text("identity,member\nperson-000,1\n", encoding="utf-8")
+    path = small_world.spec_path(authorisation=AUTHORISATION | {"commercial": commercial})
+    assert main(["audit", str(path)]) == ExitCode.BAD_SPEC
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == commercial
+    assert all(
+        "the licence of the recognizer tiny is non-commercial: CC BY-NC-SA" in line for line in warnings
+    )
+
+
 @needs_assets
 @pytest.mark.assets
 def test_the_files_at_hand_are_the_published_ones() -> None:
