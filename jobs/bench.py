@@ -194,7 +194,7 @@ def restart(spec: Path, *, shards: tuple[int, ...], repeats: int, output: Path |
 )
 @click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
 def roles(spec: Path, *, draws: int, samples: tuple[int, ...], output: Path | None) -> int:
-    from jobs.benchmarks.roles import bench_roles
+    from jobs.benchmarks.roles.bench import bench_roles
 
     words = given_words()
     return guarded(lambda: bench_roles(load_spec(spec), draws, samples, output, words))

@@ -25,12 +25,10 @@ def command(spec: Path, *, override: str | None) -> int:
 
 def _run(spec: AuditSpec, store: RunStore, path: Path) -> ExitCode:
     # onnxruntime, which takes seconds to import.
-    from distributed.stages.placebo import sample_placebo
-    from distributed.stages.sample import sample
+    from distributed.stages.placebo import sample_with_placebo
 
     with ray_executor() as executor:
-        made = sample(spec, store, executor, watching(store, spec))
-        placebo = sample_placebo(spec, executor, watching(store, spec))
+        made, placebo = sample_with_placebo(spec, store, executor, watching(store, spec))
     counts = ", ".join(f"{count:,} {name}" for name, count in made.outcomes.items())
     say(f"{made.shards:,} shards, {made.made_now:,} of them made now, in {spec.output}: {counts}")
     if placebo is not None:

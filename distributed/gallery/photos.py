@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from distributed.gallery.people.adapters import list_source
-from distributed.gallery.people.listing import Listing, Notice
+from distributed.gallery.people.listing import Listing, Notice, counted
 from distributed.sampling.images.places import Place
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
@@ -40,6 +40,13 @@ class ListedGallery:
             for role, listing in self.sides.items()
             for notice in listing.notices
         ]
+
+    def counts(self) -> Iterator[str]:
+        """How many people and photos there are on each side."""
+        for role in Role:
+            photos = [photo for photo in self.photos if photo.role is role]
+            people = len({photo.identity for photo in photos})
+            yield f"{role}: {people:,} people, {counted(len(photos), 'photo')}"
 
 
 def list_gallery(gallery: GallerySpec) -> ListedGallery:

@@ -7,7 +7,7 @@ from distributed.stages.reference import placebo_spec
 from distributed.stages.sample import sample
 from distributed.stages.shards import ShardsMade
 from distributed.storage.run_record import with_recorded_shards
-from distributed.storage.store import open_run
+from distributed.storage.store import RunStore, open_run
 from schemas.spec.audit import AuditSpec
 
 
@@ -18,3 +18,11 @@ def sample_placebo(spec: AuditSpec, executor: Executor, watch: Watch) -> ShardsM
     if placebo is None:
         return None
     return sample(placebo, open_run(placebo), executor, watch, "sampling the placebo")
+
+
+def sample_with_placebo(
+    spec: AuditSpec, store: RunStore, executor: Executor, watch: Watch
+) -> tuple[ShardsMade, ShardsMade | None]:
+    """Make the missing shards of the samples, and those of the placebo's, if there is one. Raises as
+    `sample`."""
+    return sample(spec, store, executor, watch), sample_placebo(spec, executor, watch)

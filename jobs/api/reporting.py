@@ -82,7 +82,7 @@ def faces_of(run: FinishedRun, nearest: Nearest) -> dict[str, list[Face]]:
 
     spec = read_record(run.store).spec
     device = device_to_look_with(spec)
-    photos = photos_to_show(run.results.evidence, run.photos)
+    photos = photos_to_show(run)
     return draw_faces(spec, nearest, photos, device, photo_places)
 
 

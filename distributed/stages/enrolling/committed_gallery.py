@@ -13,11 +13,15 @@ from schemas.run.artefacts import GALLERY_FILE
 from schemas.spec.audit import AuditSpec
 
 
-def require_enrolment(spec: AuditSpec, store: RunStore) -> Enrolment:
-    """Raises SpecError if `enroll` has not been run to its end, and as `read_enrolment`."""
+def require_enrolment(spec: AuditSpec, store: RunStore) -> tuple[GallerySource, Enrolment]:
+    """What the gallery was made from, and the gallery.
+
+    Raises SpecError if `enroll` has not been run to its end, and as `read_enrolment`.
+    """
     if GALLERY_FILE not in store.sizes():
         raise SpecError(f"{store.location} has no {GALLERY_FILE}: run `idleak enroll` first")
-    return read_enrolment(spec, gallery_source(spec, store), store)
+    source = gallery_source(spec, store)
+    return source, read_enrolment(spec, source, store)
 
 
 def read_enrolment(spec: AuditSpec, source: GallerySource, store: RunStore) -> Enrolment:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.labels import require_usable_labels
-from distributed.gallery.source import gallery_source
 from distributed.stages.enrolling.gallery_check import require_usable_gallery
 from distributed.stages.judging.committed import committed
 from distributed.stages.reduce import reduce
@@ -28,9 +27,10 @@ def judge_committed(
 
     Raises SpecError if `sample` or `enroll` has not been run to its end, and as `reduce`.
     """
-    made, enrolment = committed(spec, store)
+    there = committed(spec, store)
+    enrolment = there.enrolment
     if checked:
-        require_usable_gallery(spec, enrolment.compared, gallery_source(spec, store).photos, executor)
+        require_usable_gallery(spec, enrolment.compared, there.source.photos, executor)
         require_usable_labels(spec, enrolment.table)
     assessment = reduce(spec, enrolment, store, executor, watch)
-    write_results(AuditFacts(spec, made, enrolment, assessment, device=device), store)
+    write_results(AuditFacts(spec, there.made, enrolment, assessment, device=device), store)

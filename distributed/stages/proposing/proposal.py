@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distributed.gallery.people.listing import counted
-from distributed.gallery.photos import ListedGallery, list_gallery
+from distributed.gallery.photos import list_gallery
 from distributed.stages.enrolling.input_trial import few_photos
 from distributed.stages.proposing.generator import propose_generator
 from distributed.stages.proposing.models import ModelsThere, model_name, models_there
 from distributed.stages.proposing.people import labels_beside, people_block, sides_of
 from distributed.stages.proposing.trials import FaceTrials
 from schemas.errors import SpecError
-from schemas.run.tables import Role
 from schemas.spec.gallery import GallerySpec
 
 Block = dict[str, Any]
@@ -50,7 +48,7 @@ def propose(generator: Path, people: tuple[Path, Path | None], models: Sequence[
     inferred = [
         *made.inferred,
         *lines,
-        *_people_lines(listed),
+        *listed.counts(),
         *(notice.text for notice in listed.notices if notice.warns),
         *chosen,
         *map("passed over: {}".format, there.others),
@@ -82,15 +80,6 @@ def _kind(block: Block) -> str:
     return (
         "a gallery enrolled before" if "parquet" in block and "kind" not in block else f"kind {block['kind']}"
     )
-
-
-def _people_lines(listed: ListedGallery) -> list[str]:
-    lines = []
-    for role in Role:
-        photos = [photo for photo in listed.photos if photo.role is role]
-        people = len({photo.identity for photo in photos})
-        lines.append(f"{role}: {people:,} people, {counted(len(photos), 'photo')}")
-    return lines
 
 
 def _require_models(there: ModelsThere, folders: Sequence[Path]) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from distributed.execution.executor import Executor, Watch
-from distributed.stages.placebo import sample_placebo
+from distributed.stages.placebo import sample_with_placebo
 from distributed.stages.reference import placebo_spec
-from distributed.stages.sample import sample
 from distributed.stages.shards import ShardsMade
 from distributed.stages.upkeep.verify import Problem, can_be_repaired, find_problems
 from distributed.storage.lock import run_lock
@@ -44,8 +43,7 @@ def repair(
             on_problem(problem)
             store.delete(problem.path)
         if repairable:
-            sample(spec, store, executor, watch(spec))
-            sample_placebo(spec, executor, watch(spec))
+            sample_with_placebo(spec, store, executor, watch(spec))
         return Repair(len(repairable), list(find_problems(store)))
 
 
@@ -60,8 +58,7 @@ def retry(store: RunStore, executor: Executor, watch: WatchOf) -> ShardsMade:
             f"no shard of {store.location} has failed all its attempts; run the audit to go on with it"
         )
     with run_lock(store):
-        made = sample(spec, store, executor, watch(spec))
-        of_placebo = sample_placebo(spec, executor, watch(spec))
+        made, of_placebo = sample_with_placebo(spec, store, executor, watch(spec))
     if of_placebo is None:
         return made
     return replace(made, shards=made.shards + of_placebo.shards, made_now=made.made_now + of_placebo.made_now)

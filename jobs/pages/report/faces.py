@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import pyarrow as pa
 from PIL import Image as Pillow
 
 from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.places import Place, decode_at
-from jobs.pages.finished_run import Row
+from jobs.pages.finished_run import FinishedRun, Row
 from jobs.pages.page import Face, data_uri
 from jobs.pages.report.people import nearness
 from jobs.pages.run_tables import compared_photos
 from schemas.printable import printable
-from schemas.run.results import EvidenceResult
 from schemas.spec.audit import AuditSpec
 
 PIXELS = 128
@@ -50,10 +48,10 @@ def draw_faces(
     return faces
 
 
-def photos_to_show(evidence: Iterable[EvidenceResult], photos: pa.Table) -> dict[str, str]:
+def photos_to_show(run: FinishedRun) -> dict[str, str]:
     """Identity -> the photo that a flag rests on; the first one that was compared where there is no flag."""
-    first = {identity: of_person[0] for identity, of_person in compared_photos(photos).items()}
-    return first | {result.identity: result.photo for result in evidence}
+    first = {identity: of_person[0] for identity, of_person in compared_photos(run.photos).items()}
+    return first | {result.identity: result.photo for result in run.results.evidence}
 
 
 def _photo(place: Place | None) -> Face:

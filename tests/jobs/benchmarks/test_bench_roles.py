@@ -11,7 +11,8 @@ import pytest
 from distributed.membership.frame import calibrate
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
-from jobs.benchmarks.roles import Split, frame_of, people_of
+from jobs.benchmarks.roles.people import people_of
+from jobs.benchmarks.roles.splits import Split, frame_of
 from jobs.cli.exit_codes import ExitCode
 from schemas.run.artefacts import SCORES_FILE
 from tests.jobs.benchmarks.test_bench_reduce import rows_of
