@@ -63,7 +63,7 @@ def _run(first: str, second: str, output: str, unlearned: Sequence[str], *, reve
     print_comparison(comparison, shown=shown)
     write_comparison(comparison, RunStore(output), shown=shown)
     say(f"{output}/{COMPARISON_FILE}: the whole comparison; {COMPARISON_RESULT_FILE} and figures beside it")
-    say_next("open the page in a browser")
+    say_next("open the page in a browser; idleak explore RUN shows everybody's nearest samples in one run")
     return ExitCode.OK
 
 

@@ -16,7 +16,7 @@ from distributed.sampling.conversion import Conversion, Format, convert
 from distributed.sampling.inspection import inspect
 from jobs.cli.arguments import FILE, StrictCommand
 from jobs.cli.exit_codes import ExitCode, guarded
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from schemas.errors import SpecError, UsageError
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.load import load_generator
@@ -60,6 +60,7 @@ def _run(source: Source, to: Format, out: Path) -> ExitCode:
     done = convert(spec, to, out.absolute())
     base = source.path.resolve().parent if source.is_spec else Path.cwd()
     say(*_lines(done, out, base))
+    say_next("put this `generator` into the audit's spec, then idleak plan SPEC", beside_data=True)
     return ExitCode.OK
 
 

@@ -24,6 +24,7 @@ from distributed.runtime.versions import GPU_BUILDS
 from distributed.sampling.sandbox.landlock import landlock_version
 from jobs.cli.arguments import StrictCommand
 from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import say_next
 from schemas.errors import SpecError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,8 +70,10 @@ def command(*, device: str) -> int:
     gpu = all(finding.good for finding in findings if finding.what.startswith("GPU"))
     print("CPU: " + (f"not ready, fix {', '.join(broken)}" if broken else "ready"))
     print("GPU: " + ("ready" if gpu else "not ready; see the last column, or use `device: cpu`"))
-    if not broken:
-        print("Next: idleak init writes a spec from a generator and folders of people")
+    if broken:
+        say_next("put right what is missing, by the last column, then idleak doctor again")
+    else:
+        say_next("idleak init GENERATOR PEOPLE COHORT writes a spec from what is there")
     return ExitCode.FAILED if broken or (device == "cuda" and not gpu) else ExitCode.OK
 
 

@@ -18,7 +18,7 @@ from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, reveal_option, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import open_to_read
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from jobs.pages.explorer.gate import Gate
 from jobs.pages.explorer.judge import Judge
 from jobs.pages.explorer.server import ExplorerServer, listening, serving
@@ -109,7 +109,8 @@ async def _serve(server: ExplorerServer, gate: Gate, at: socket.socket, *, open_
         loop.add_signal_handler(stop_signal, stop.set)
     async with serving(server, at):
         say(f"{gate.url}")
-        say("only this machine can open it; Ctrl-C ends it")
+        say("only this machine can open it")
+        say_next("open this address in a browser; Ctrl-C here ends it")
         sys.stdout.flush()
         if open_browser and _has_desktop():
             await asyncio.to_thread(webbrowser.open, gate.invitation())

@@ -12,7 +12,7 @@ import yaml
 from jobs.cli.arguments import FILE, StrictCommand
 from jobs.cli.checkout import ROOT
 from jobs.cli.exit_codes import ExitCode, guarded
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from schemas.errors import SpecError
 from schemas.spec.load import load_spec
 
@@ -93,7 +93,7 @@ def _run(generator: Path, people: tuple[Path, Path | None], models: Path | None,
     if "IDLEAK_KEY" not in os.environ:
         say("  to be set, for pseudonyms: export IDLEAK_KEY=$(openssl rand -base64 32)")
     first = "decide what stands above; then " if any(map(_stops_plan, proposal.undecided)) else ""
-    say(f"Next: {first}idleak plan {output}")
+    say_next(f"{first}idleak plan {output}")
     return ExitCode.OK
 
 

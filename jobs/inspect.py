@@ -13,7 +13,7 @@ from distributed.sampling.inspected import ONNX, Inspection
 from distributed.sampling.inspection import inspect
 from jobs.cli.arguments import FILE, StrictCommand
 from jobs.cli.exit_codes import ExitCode, guarded
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from schemas.errors import SpecError
 
 if TYPE_CHECKING:
@@ -44,9 +44,11 @@ def command(path: Path, gallery: Path | None, detector: Path | None) -> int:
 def _run(path: Path, gallery: Path | None, detector: Path | None) -> ExitCode:
     if gallery is not None:
         say(*_trial_lines(path, gallery, [detector] if detector else _usual_places(path)))
+        say_next("put this block into the audit's spec, then idleak plan SPEC", beside_data=True)
         return ExitCode.OK
     for model in _models_of(path):
         say(*_lines(model))
+    say_next("idleak init GENERATOR PEOPLE COHORT writes a whole spec", beside_data=True)
     return ExitCode.OK
 
 

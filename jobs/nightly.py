@@ -15,7 +15,7 @@ from distributed.execution.stopping import stop_requested
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import FILE, StrictCommand, require_at_most_one
 from jobs.cli.exit_codes import ExitCode, guarded
-from jobs.cli.say import print_error, say
+from jobs.cli.say import print_error, say, say_next
 from jobs.cli.work import ray_executor, watching
 from jobs.schedule.hook import require_hook, tell_hook
 from jobs.schedule.night import accept_last, do_night
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "nightly.json"
 SUMMARY_FILE = "summary.txt"
+AFTER_A_NIGHT = {
+    ExitCode.OK: "idleak nightly {path} again on the next night, by a scheduler: docs/nightly.md",
+    ExitCode.NEW_FINDINGS: "look into what is new; idleak nightly {path} --accept KEY makes it known",
+    ExitCode.REFUSED: "idleak nightly {path} again, once the other process has ended",
+}
+WHERE_IT_FAILED = "put right what failed; idleak nightly {path} then does what is not done yet"
 
 
 @click.command("nightly", cls=StrictCommand, help=__doc__)
@@ -40,23 +46,27 @@ SUMMARY_FILE = "summary.txt"
 @click.option("--accept", metavar="KEY", help="compare later nights with the last one of this audit")
 def command(fleet: Path, *, only: str | None, dry_run: bool, accept: str | None) -> int:
     require_at_most_one({"--dry-run": dry_run, "--accept": accept})
-    return guarded(lambda: _run(_narrowed(load_fleet(fleet), only), accept, dry_run=dry_run))
+    return guarded(lambda: _run(fleet, only, accept, dry_run=dry_run))
 
 
 def _narrowed(fleet: Fleet, only: str | None) -> Fleet:
     return fleet if only is None else fleet.only(only)
 
 
-def _run(fleet: Fleet, accept: str | None, *, dry_run: bool) -> ExitCode:
-    tonight = datetime.now(UTC).date()
+def _run(path: Path, only: str | None, accept: str | None, *, dry_run: bool) -> ExitCode:
+    fleet, tonight = _narrowed(load_fleet(path), only), datetime.now(UTC).date()
     if accept is not None:
-        return accept_night(fleet, accept, tonight)
-    if dry_run:
+        code, step = accept_night(fleet, accept, tonight), f"idleak nightly {path} tells what is new since"
+    elif dry_run:
         # Torch and onnxruntime, which a night that skips all does not need.
         from jobs.schedule.forecast import forecast
 
-        return forecast(fleet, tonight)
-    return run_fleet(fleet, tonight)
+        code, step = forecast(fleet, tonight), f"idleak nightly {path} does it"
+    else:
+        code = run_fleet(fleet, tonight)
+        step = AFTER_A_NIGHT.get(code, WHERE_IT_FAILED).format(path=path)
+    say_next(step)
+    return code
 
 
 def accept_night(fleet: Fleet, key: str, tonight: date) -> ExitCode:

@@ -15,13 +15,14 @@ from distributed.storage.store import RunStore
 from jobs.cli.arguments import FILE, StrictCommand, require_at_most_one, require_writable, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import existing_run
-from jobs.cli.say import ask, print_error, say
+from jobs.cli.say import ask, print_error, say, say_next
 from jobs.cli.work import ray_executor, watching
 
 UNATTENDED = (
     "nothing was erased, as nobody is here to be asked: give --yes to erase without a question, or "
     "--dry-run to see what would go"
 )
+DO_IT = "the same command without --dry-run does it"
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,19 @@ def _run(
         return _erase(store, who, receipt, consent)
     if if_due and not is_due(store, datetime.now(UTC).date()):
         say(f"{store.location}: not due yet, nothing was deleted")
+        say_next("the same command again on a later day")
         return ExitCode.OK
     there = planned_purge(store)
     total = f"{len(there)} files, {sum(there.values()):,} bytes"
     if consent.dry_run:
         say(*there, f"{store.location}: {total} would be deleted")
+        say_next(DO_IT)
         return ExitCode.OK
     if not consent.given(f"Erase the run in {store.location}, {total}?"):
         return ExitCode.FAILED
     purged = purge(store, receipt)
     say(f"{store.location}: {purged.files} files, {purged.bytes:,} bytes deleted; receipt: {purged.receipt}")
+    say_next("keep the receipt; copies of the run elsewhere, as in backups, are yours to delete")
     return ExitCode.OK
 
 
@@ -92,6 +96,7 @@ def _erase(store: RunStore, who: str, copy: Path | None, consent: Consent) -> Ex
             *_staying(store, plan.matching),
             f"{store.location}: {plan.person} would be erased, {plan.photos} photos",
         )
+        say_next(DO_IT)
         return ExitCode.OK
     if not consent.given(f"Erase {plan.person}, {plan.photos} photos, from {store.location}?"):
         return ExitCode.FAILED
@@ -102,7 +107,8 @@ def _erase(store: RunStore, who: str, copy: Path | None, consent: Consent) -> Ex
     if erased.problem is not None:
         kind = type(erased.problem)
         raise kind(f"the person is erased, and the others are not judged anew: {erased.problem}")
-    say("all others are judged anew; `idleak report` writes the report again")
+    say("all others are judged anew")
+    say_next(f"idleak report {store.location} writes the report again")
     return ExitCode.OK
 
 

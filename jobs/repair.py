@@ -9,7 +9,7 @@ from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import existing_run
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from jobs.cli.work import ray_executor, watching
 
 
@@ -36,6 +36,7 @@ def _run(store: RunStore) -> ExitCode:
         return ExitCode.DAMAGED
     say(
         f"{store.location}: {repaired.made} shards made again; all shards and the gallery match their "
-        "checksums; `idleak verify` checks the files that were made of them"
+        "checksums"
     )
+    say_next(f"idleak verify {store.location} checks the files that were made of them")
     return ExitCode.OK

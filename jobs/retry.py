@@ -8,6 +8,7 @@ from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import existing_run
+from jobs.cli.say import say, say_next
 from jobs.cli.work import ray_executor, watching
 
 
@@ -23,5 +24,6 @@ def _run(store: RunStore) -> ExitCode:
 
     with ray_executor() as executor:
         made = retry(store, executor, lambda spec: watching(store, spec))
-    print(f"{made.made_now:,} shards made; all {made.shards:,} are there: run the audit for its verdicts")
+    say(f"{store.location}: {made.made_now:,} shards made; all {made.shards:,} are there")
+    say_next("idleak audit SPEC, the same as before, gives the verdicts")
     return ExitCode.OK

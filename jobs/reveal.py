@@ -10,7 +10,7 @@ from distributed.gallery.names import read_names
 from jobs.cli.arguments import StrictCommand, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import open_to_read
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from schemas.errors import UsageError
 
 
@@ -40,4 +40,6 @@ def _run(location: str, wanted: Sequence[str]) -> ExitCode:
         raise UsageError(f"{store.location} names nobody by these pseudonyms")
     for key, name in sorted(revealed.items(), key=lambda item: (item[1], item[0])):
         say(f"{key}  {name}")
+    shown = f"idleak report --reveal {store.location} and idleak explore --reveal {store.location}"
+    say_next(f"keep these names where such data is kept; {shown} show people by name", beside_data=True)
     return ExitCode.OK

@@ -9,6 +9,7 @@ import click
 
 from jobs.cli.arguments import StrictCommand, require_at_most_one
 from jobs.cli.exit_codes import ExitCode
+from jobs.cli.say import say_next
 from schemas.json_schema import DESCRIBED, json_schema
 from schemas.spec.reference import fleet_reference, generator_reference, people_reference, spec_reference
 
@@ -29,9 +30,13 @@ def command(schema: str | None, **wanted: bool) -> int:
     require_at_most_one({f"--{name}": given for name, given in wanted.items()} | {"--schema": schema})
     if schema is not None:
         print(json_schema(schema), end="")
+        say_next("docs/pipelines.md says how an editor checks a file by its schema", beside_data=True)
         return ExitCode.OK
     name = next((name for name, given in wanted.items() if given), "")
     print(REFERENCES.get(name, spec_reference)(), end="")
+    say_next(
+        "idleak plan SPEC says what is wrong with a spec, and what its audit would cost", beside_data=True
+    )
     return ExitCode.OK
 
 

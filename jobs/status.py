@@ -28,6 +28,7 @@ def _run(store: RunStore) -> ExitCode:
     state = read_state(store)
     if not isinstance(state, RunState):
         say(f"{store.location}: purged {state.purged} by {state.who}; nothing of the run is left")
+        say_next(f"idleak verify {store.location} checks the trail that is left")
         return ExitCode.OK
     say(f"{store.location}: {_activity(state.holder, state.is_finished)}")
     if state.samples is not None:
@@ -40,15 +41,23 @@ def _run(store: RunStore) -> ExitCode:
     if state.is_finished:
         times = (f"{name} {format_seconds(spent)}" for name, spent in job_seconds(store).items())
         say(f"  results.json was made in: {', '.join(times)}")
-        say_next(f"idleak report {store.location}")
+    say_next(_next(store, state))
     return ExitCode.OK
+
+
+def _next(store: RunStore, state: RunState) -> str:
+    if state.holder is not None and not state.holder.has_ended:
+        return f"idleak status {store.location} again"
+    if state.is_finished:
+        return f"idleak report {store.location}"
+    return "the same command as before goes on, idleak audit SPEC"
 
 
 def _activity(holder: Holder | None, finished: bool) -> str:
     if holder is None:
-        return "finished" if finished else "stopped; run the same command to go on"
+        return "finished" if finished else "stopped"
     if holder.has_ended:
-        return f"process {holder.pid} was killed at work on it; run the same command to go on"
+        return f"process {holder.pid} was killed at work on it"
     return f"process {holder.pid} on {holder.host} works on it"
 
 

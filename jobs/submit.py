@@ -17,7 +17,7 @@ import click
 import distributed
 from jobs.cli.arguments import StrictCommand, optional_spec_argument, require_exactly_one
 from jobs.cli.exit_codes import ExitCode, guarded
-from jobs.cli.say import print_error, say
+from jobs.cli.say import print_error, say, say_next
 from schemas.errors import SpecError
 from schemas.printable import printable_lines
 from schemas.spec.load import parse_spec, read_keys
@@ -90,10 +90,13 @@ def _run(task: Task, cluster: Cluster) -> ExitCode | int:
     if task.spec is not None and keys is not None:
         return _submit(jobs, task.spec, keys["name"], cluster)
     if task.status is not None:
-        return _tell(task.status, jobs.state(task.status))
+        code = _tell(task.status, jobs.state(task.status))
+        print_error(f"Next: idleak submit --logs {task.status} prints what it says")
+        return code
     if task.stop is not None:
         stopped = jobs.stop(task.stop)
         say(f"{task.stop} " + ("is told to stop" if stopped else "has ended already"))
+        say_next(f"idleak submit --status {task.stop} says how it ended")
         return ExitCode.OK
     assert task.logs is not None
     return _follow(jobs, task.logs)
@@ -103,7 +106,8 @@ def _submit(jobs: ClusterJobs, spec: Path, name: str, cluster: Cluster) -> ExitC
     job = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with _packed(spec) as folder:
         jobs.submit(folder, f"{shlex.quote(cluster.python)} -m jobs audit --unnamed {SPEC_NAME}", job, {})
-    print_error(f"{job} is submitted; `idleak submit --logs {job}` follows it, `--stop {job}` stops it")
+    print_error(f"{job} is submitted")
+    print_error(f"Next: idleak submit --logs {job} follows it; idleak submit --stop {job} stops it")
     return ExitCode.OK if cluster.detach else _follow(jobs, job)
 
 

@@ -8,7 +8,7 @@ from distributed.stages.upkeep.verify import Verification, advice, verify
 from jobs.cli.arguments import StrictCommand, run_argument
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import existing_run
-from jobs.cli.say import say
+from jobs.cli.say import say, say_next
 from schemas.run.artefacts import GALLERY_FILE
 
 
@@ -21,6 +21,7 @@ def command(run: str) -> int:
 def _run(location: str) -> ExitCode:
     verification = verify(existing_run(location))
     say(*map(str, verification.problems), *_summary(location, verification))
+    say_next(_next(location, verification))
     return ExitCode.DAMAGED if verification.problems else ExitCode.OK
 
 
@@ -29,9 +30,14 @@ def _summary(location: str, verification: Verification) -> list[str]:
     if stone is not None:
         return [f"{location}: purged on {stone.purged} by {stone.who}; the trail's head is {head}"]
     if problems:
-        return [f"{len(problems)} problems in {location}; {advice(problems, location)}"]
+        return [f"{len(problems)} problems in {location}"]
     return [
         f"{location}: {verification.shards} shards and {GALLERY_FILE} are complete and match their checksums",
         f"the audit log of {verification.entries} entries is intact; its head is {head}",
-        "Next: note the head elsewhere, as only against it a trail shows that its last entries were cut off",
     ]
+
+
+def _next(location: str, verification: Verification) -> str:
+    if verification.problems and verification.tombstone is None:
+        return advice(verification.problems, location)
+    return "note the head elsewhere, as only against it a trail shows that its last entries were cut off"

@@ -84,11 +84,11 @@ def noticed_text(share: float, chance: float, likeness: float | None) -> str:
     if likeness is None:
         return (
             f"had this person been in {per_million(share)} or more of a million compared samples, the "
-            f"estimated chance to flag them was {chance:g} or more"
+            f"estimated chance to flag them was {100 * chance:g} % or more"
         )
     return (
         f"a person in {per_million(share)} or more of a million compared samples would have been "
-        f"flagged with an estimated chance of {chance:g}"
+        f"flagged with an estimated chance of {100 * chance:g} %"
     )
 
 
@@ -107,8 +107,8 @@ def likeness_text(likeness: float | None, source: str | None) -> str:
     if likeness is None or source is None:
         return "by the score max and if samples resemble people as their photos do"
     origin = {
-        "spec": "as the spec says",
-        "measured": "as samples of the flagged show them",
-        "assumed": "assumed, as too few are flagged to measure it",
+        "spec": "as the spec assumes",
+        "measured": "as samples of the flagged do",
+        "assumed": "which is assumed, as too few are flagged to measure it",
     }[source]
-    return f"if samples show {likeness:.2g} or more of what a photo shows of a person ({origin})"
+    return f"if samples show at least {100 * likeness:.0f} % of what a photo shows of a person, {origin}"

@@ -121,7 +121,7 @@ def require_both_sides(table: pa.Table, reasons: Mapping[tuple[str, str], str] |
     if both := people[Role.CANDIDATE] & people[Role.COHORT]:
         raise SpecError(
             f"{len(both)} identities are in the candidates and in the cohort, such as {min(both)!r}; "
-            "the cohort must be people known to be outside the training data: remove them from one side"
+            "the cohort must be people outside the training data: remove them from one side"
         )
 
 

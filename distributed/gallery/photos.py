@@ -75,7 +75,7 @@ def _require_apart(photos: Sequence[Photo]) -> None:
     if both:
         raise SpecError(
             f"{len(both)} identities are in the candidates and in the cohort, such as {min(both)!r}; "
-            "the cohort must be people known to be outside the training data: remove them from one side"
+            "the cohort must be people outside the training data: remove them from one side"
         )
 
 

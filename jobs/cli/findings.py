@@ -23,7 +23,7 @@ from schemas.run.results import (
     SettingResult,
 )
 from schemas.run.tables import Verdict
-from schemas.wording import plain
+from schemas.wording import plain, refused_text
 
 EVIDENCE = {
     "near-copy": "like a near-copy of a photo of the gallery",
@@ -101,8 +101,8 @@ def summary_lines(results: AuditResults, headline: ScoreResult, *, named: bool =
         )
     for role, people in (("candidates", results.candidates), ("cohort", results.cohort)):
         if people.refused:
-            counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(people.refused.items()))
-            lines.append(f"refused photos of the {role}: {counts}, of {people.photos:,}")
+            reasons = ", ".join(refused_text(*refused) for refused in sorted(people.refused.items()))
+            lines.append(f"refused photos of the {role}: {reasons}, of {people.photos:,}")
     return lines + [_evaluation_line(score) for score in results.scores if score.evaluation is not None]
 
 

@@ -24,9 +24,16 @@ def say(*lines: str) -> None:
         print(printable(line))
 
 
-def say_next(step: str) -> None:
-    """What to do after a command that went well."""
-    say(f"Next: {step}")
+def say_next(step: str, *, beside_data: bool = False) -> None:
+    """What to do after a command that went well.
+
+    beside_data: stdout is what was asked for, to be kept or piped. Then stderr tells it, to a person at a
+    terminal alone.
+    """
+    if not beside_data:
+        say(f"Next: {step}")
+    elif sys.stdout.isatty():
+        print_error(f"Next: {step}")
 
 
 def print_error(line: str) -> None:

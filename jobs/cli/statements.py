@@ -64,7 +64,9 @@ def statements_of(results: AuditResults) -> Iterator[Statement]:
     if results.placebo is not None and not results.placebo.warns:
         yield Statement("The placebo audit passes", placebo_text(results.placebo))
     yield Statement(
-        "All candidates together", f"that nobody of them leaked has p {probability(headline.set_p_value)}"
+        "All candidates together",
+        "if nobody of them had leaked, their scores would be as high with a chance of "
+        f"{probability(headline.set_p_value)} (p)",
     )
 
 
@@ -106,8 +108,8 @@ def _lacking(power: PowerResult) -> str:
         return ""
     where = "" if len(power.groups) == 1 else " in the smallest stratum"
     return (
-        f": with {people(needed)}{where}, {needed - least:,} more, whoever still scores higher can be "
-        "flagged alone"
+        f": with {people(needed)}{where}, {needed - least:,} more than now, whoever still scores higher "
+        "than all of them can be flagged alone"
     )
 
 
@@ -128,6 +130,13 @@ def statement_lines(statements: Sequence[Statement]) -> Iterator[str]:
 def false_flags(flagged: int, bound: float) -> Statement:
     """bound: the largest share of false flags, with 95 % confidence."""
     false = int(bound * flagged + 1e-9)
+    if false == flagged:
+        return Statement(
+            "False flags here",
+            f"{flagged:,} of {flagged:,} flagged could be by chance: so few flags allow no smaller number "
+            f"with 95{PERCENT} confidence",
+            EXCHANGEABLE,
+        )
     least = f"at most {false:,} of the {flagged:,} flagged ({share(bound)}) are" if false else "no flag is"
     return Statement(
         "False flags here",
@@ -152,14 +161,15 @@ def silence_of(score: ScoreResult) -> Statement | None:
     if detectable is None:
         return None
     text = noticed_text(detectable, score.detectable_chance, score.likeness)
+    if score.detectable_for_most is not None:
+        text += " on average over people"
     if score.detectable_low is not None:
         low = per_million(score.detectable_low) if score.detectable_low else "0"
         high = "no upper limit" if score.detectable_high is None else per_million(score.detectable_high)
-        text += f" (95{PERCENT} interval of that number: {low} to {high})"
+        text += f" (95{PERCENT} interval of the {per_million(detectable)}: {low} to {high})"
     if score.detectable_for_most is not None:
         text += (
-            f", as a mean over people; each of 95{PERCENT} of people by itself in "
-            f"{per_million(score.detectable_for_most)} or more"
+            f"; 95 of 100 people would each have that chance from {per_million(score.detectable_for_most)} on"
         )
     return Statement(
         f"Not detected, {score.verdicts[Verdict.NOT_DETECTED]:,}",
@@ -171,7 +181,7 @@ def silence_of(score: ScoreResult) -> Statement | None:
 def cleared_of(score: ScoreResult, power: PowerResult) -> Statement | None:
     """How many are cleared at which of a few shares, named beforehand; None if nobody is at any."""
     parts = [
-        f"{count:,} at 1 of {1 / float(at):,.0f}"
+        f"{count:,} in less than 1 of {1 / float(at):,.0f}"
         for at, count in sorted(score.cleared.items(), key=lambda item: -float(item[0]))
         if count
     ]
@@ -179,8 +189,9 @@ def cleared_of(score: ScoreResult, power: PowerResult) -> Statement | None:
         return None
     return Statement(
         "Cleared, person by person",
-        f"{', '.join(parts)} samples: they score lower than people planted in so many would; of those "
-        f"cleared at a share at most 5{PERCENT} on average are in more",
+        f"{', '.join(parts)} samples, flagged or not: people of the cohort "
+        "would score higher if so many samples showed them; on average at most "
+        f"5{PERCENT} of those cleared of a share are in more",
         power_condition(power),
     )
 
@@ -229,7 +240,7 @@ def power_condition(power: PowerResult) -> str:
 def by_labels(evaluation: EvaluationResult) -> Statement:
     return Statement(
         "Against the labels",
-        f"of all pairs of one of {evaluation.members:,} members and one of {evaluation.non_members:,} others "
-        f"the score puts the member first in {share(evaluation.roc_auc.value)} (ROC AUC; a tie is half a "
-        "pair)",
+        f"of {evaluation.members:,} people who were in the training data, and {evaluation.non_members:,} "
+        f"who were not, the score puts the former first in {share(evaluation.roc_auc.value)} of "
+        "the pairs (ROC AUC; a tie is half a pair)",
     )

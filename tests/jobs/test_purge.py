@@ -80,13 +80,14 @@ def test_what_would_go_is_listed(finished_world: SmallWorld, capsys: pytest.Capt
     run, before = finished_world.run, file_bytes(finished_world.run, "**/*.*")
     capsys.readouterr()
     assert main(["purge", "--dry-run", str(run)]) == ExitCode.OK
-    *listed, last = capsys.readouterr().out.splitlines()
+    *listed, last, next_step = capsys.readouterr().out.splitlines()
     assert set(listed) == {path for path in files_in(run) if not path.startswith("trail/")}
     assert last.startswith(f"{run}: {len(listed)} files, ") and last.endswith("would be deleted")
     assert main(["purge", "--dry-run", str(run), "--identity", "person-001"]) == ExitCode.OK
-    *listed, last = capsys.readouterr().out.splitlines()
+    *listed, last, next_step = capsys.readouterr().out.splitlines()
     assert {"scores.parquet: deleted", "results.json: deleted", "gallery.parquet: made anew"} <= set(listed)
     assert last == f"{run}: {pseudonym('person-001')} would be erased, 2 photos"
+    assert next_step == "Next: the same command without --dry-run does it"
     assert file_bytes(run, "**/*.*") == before
     assert main(["purge", "--yes", str(run)]) == ExitCode.OK
     assert main(["purge", "--dry-run", str(run)]) == ExitCode.OK

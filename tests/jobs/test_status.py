@@ -40,6 +40,7 @@ def test_a_run_at_work_then_killed(small_world: SmallWorld, capsys: pytest.Captu
     before = shards_of(small_world.run)
     said = status(capsys, small_world.run)
     assert f"process {process.pid} was killed" in said and " left" not in said
+    assert "Next: the same command as before goes on, idleak audit SPEC" in said
     counts = re.search(r"samples: ([\d,]+) of 60,000 .* ([\d,]+) of 600 shards", said)
     assert counts is not None
     done, made = (int(group.replace(",", "")) for group in counts.groups())
@@ -48,14 +49,18 @@ def test_a_run_at_work_then_killed(small_world: SmallWorld, capsys: pytest.Captu
 
 def test_a_finished_run(finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
     said = status(capsys, finished_world.run)
-    assert f"{finished_world.run}: finished" in said
+    assert f"{finished_world.run}: finished" in said and f"Next: idleak report {finished_world.run}" in said
     assert "samples: 600 of 600 (100%), 6 of 6 shards" in said and "outcomes: 600 ok; 0 are no images" in said
     assert re.search(r"results.json was made in: enroll \d+ s, sample \d+ s, reduce \d+ s", said)
     assert " left" not in said and "shards." not in said
     (finished_world.run / "samples" / "shard-000002.parquet").unlink()
     (finished_world.run / "results.json").unlink()
     said = status(capsys, finished_world.run)
-    assert "stopped; run the same command" in said and "500 of 600 (83%), 5 of 6 shards" in said
+    assert (
+        "stopped" in said
+        and "Next: the same command as before" in said
+        and "500 of 600 (83%), 5 of 6 shards" in said
+    )
 
 
 def test_a_purged_run(finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,8 @@ def test_a_share_is_rounded_up_to_three_digits() -> None:
 def test_a_silence_says_of_which_samples_it_holds() -> None:
     assert silence_text(1.5e-3, 0.95, 0.8, "assumed") == (
         "not found; a person in 1,500 or more of a million compared samples would have been flagged with an "
-        "estimated chance of 0.95, if samples show 0.8 or more of what a photo shows of a person (assumed, "
-        "as too few are flagged to measure it)"
+        "estimated chance of 95 %, if samples show at least 80 % of what a photo shows of a person, which is "
+        "assumed, as too few are flagged to measure it"
     )
     assert "by the score max and if samples resemble people as their photos do" in silence_text(
         1.5e-3, 0.5, None, None

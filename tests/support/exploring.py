@@ -81,4 +81,5 @@ def exploring(run: Path, *options: str) -> Iterator[str]:
     finally:
         process.terminate()
         assert process.wait(30) == ExitCode.OK
+        assert "\nNext: " in process.stdout.read()
         process.stdout.close()

@@ -70,7 +70,7 @@ def _detectable(reach: Sequence[GroupReach], p_value: float, limit: float) -> tu
 
 def _unknown_power(reach: GroupReach) -> str:
     return (
-        f"{len(reach.planted)} of the {len(reach.cohort)} cohort identities have two photos, and "
+        f"{len(reach.planted)} of the {len(reach.cohort)} people of the cohort have two photos, and "
         f"{LEAST_PEOPLE} are needed to say how often somebody must be among the samples to be flagged: it is "
         "not known what this audit would have found"
     )
@@ -83,16 +83,20 @@ def below_text(chance: float) -> str:
 
 
 def _too_little(power: Power, reach: GroupReach, limit: float) -> str:
-    text = (
+    return (
         f"even a person in {per_million(limit)} of a million compared samples would have been flagged with "
-        f"an estimated chance of {below_text(power.at(limit))} only, and {DETECTION_POWER:g} is asked for "
-        f"({likeness_text(reach.likeness.value, reach.likeness.source)}): "
+        f"an estimated chance of only {below_text(power.at(limit))}, where {DETECTION_POWER:g} is asked for; "
+        f"{_what_would_help(power)}; so it is {likeness_text(reach.likeness.value, reach.likeness.source)}"
     )
+
+
+def _what_would_help(power: Power) -> str:
     if (most := power.at(1.0)) < DETECTION_POWER and power.samples >= STEPS[-1]:
-        return text + (
-            f"however often samples showed them, {below_text(most)} of the cohort's people would have been, "
-            "which more samples do not change; use a better recogniser, better photos or a larger cohort"
+        return (
+            f"more samples would not change that, as only {below_text(most)} of the cohort's people would be "
+            "flagged however often samples showed them: use a better recogniser, better photos or a larger "
+            "cohort"
         )
     share = power.smallest_share(DETECTION_POWER)
     named = "" if share is None else f"; with so many, from {per_million(share)} of a million on"
-    return text + f"{power.samples:,} compared samples are too few{named}"
+    return f"{power.samples:,} compared samples are too few{named}"

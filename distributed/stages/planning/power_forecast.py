@@ -50,7 +50,7 @@ def forecast_rows(spec: AuditSpec, people: Mapping[Role, Counter[str]]) -> list[
     return [
         ("people", f"{allowed.candidates:,} candidates, {int(in_cohort.sum()):,} in the cohort, as given"),
         *(_group_row(group, allowed, spec.membership.fdr) for group in allowed.groups),
-        ("to flag one alone", f"a cohort of {allowed.cohort_needed_for_one:,} identities"),
+        ("to flag one alone", f"a cohort of {allowed.cohort_needed_for_one:,} identities{_lacking(allowed)}"),
         *_advice(photos, in_cohort, allowed, spec.membership),
         *_bounds(spec.membership),
         *_share_rows(allowed, spec.samples),
@@ -135,6 +135,11 @@ def _share_rows(allowed: Allowance, samples: int) -> list[tuple[str, str]]:
         ("flagged alone, at most", text if allowed.flags_one else "never: the cohort is too small"),
         ("with 95 % chance", _share_needed(allowed, power)),
     ]
+
+
+def _lacking(allowed: Allowance) -> str:
+    more = allowed.cohort_needed_for_one - allowed.best.cohort
+    return f": {more:,} more than the {allowed.best.cohort:,} there" if more > 0 else ""
 
 
 def samples_needed(share: float) -> int:

@@ -38,7 +38,7 @@ def _reason(ceiling: Ceiling, groups: NDArray[np.int64]) -> str:
         people_needed(RECOGNISED, ERROR / 2 / len(ceiling.people)),
     )
     if fewest < needed:
-        return f"{fewest} of the cohort have two photos, or of one group of it, and {needed} are needed"
+        return f"it takes {needed} people with two photos in each group of the cohort, and there are {fewest}"
     if not ceiling.match_rate[groups].all():
         return (
             f"samples of more than {1 - RECOGNISED:.0%} of the cohort's people would hardly be recognised; "

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from jobs.cli.display import Shown, between, people_made
-from jobs.cli.statements import EXCHANGEABLE, Statement, silence_of
+from jobs.cli.statements import Statement, false_flags, silence_of
 from jobs.pages.comparison.comparability import source_differences
 from jobs.pages.comparison.removal import removal_notes, removal_section, removal_text, removal_tone
 from jobs.pages.comparison.run_comparison import NAMES, PersonPair, RunComparison, hits_text
@@ -87,11 +87,7 @@ def _certainty(comparison: RunComparison) -> Iterator[Statement]:
     for name, run in zip(NAMES, (comparison.first, comparison.second), strict=True):
         bound = run.headline.flagged_fdp_bound
         if bound is not None:
-            yield Statement(
-                f"False flags of {name}",
-                f"with 95{PERCENT} confidence at most {share(bound)} are by chance",
-                EXCHANGEABLE,
-            )
+            yield replace(false_flags(len(run.headline.flagged), bound), label=f"False flags of {name}")
         if (silence := silence_of(run.headline)) is not None:
             yield replace(silence, label=f"Not detected by {name}")
 

@@ -16,7 +16,7 @@ from jobs.pages.report.judgements import judgements_section
 from jobs.pages.report.overlap import overlap_section
 from jobs.pages.report.recognizer_agreement import RecognizerPair, recognizer_pairs
 from schemas.printable import printable
-from schemas.run.results import EvaluationResult, PopulationResult, PowerResult, ScoreResult
+from schemas.run.results import EvaluationResult, PopulationResult, ScoreResult
 from schemas.run.tables import Verdict
 from schemas.wording import PERCENT, people, per_million, probability, share
 
@@ -90,19 +90,31 @@ def _samples(run: FinishedRun, pictures: Sequence[Picture]) -> Section:
                 rows,
                 "What the first samples alone show.",
             ),
-            Table(("a person appears in", "flagged alone with"), shares, _power_caption(power)),
+            Table(("a person appears in", "flagged alone with"), shares, _power_caption(run)),
         ],
     )
 
 
-def _power_caption(power: PowerResult) -> str:
+def _power_caption(run: FinishedRun) -> str:
+    power = run.results.power
     if power.match_rate is None:
         return "Too few of the cohort have two photos to say how often the recogniser matches a person."
     if power.flaggable_from != 1:
         return "The cohort is too small to flag one person alone."
     return (
         "Estimated power to flag one person alone, as a mean over the cohort's people, "
-        f"{power_condition(power)}. Of samples that could be compared."
+        f"{power_condition(power)}. Of samples that could be compared.{_beside_others(run)}"
+    )
+
+
+def _beside_others(run: FinishedRun) -> str:
+    """Why a share here is another one than that of the first screen."""
+    flagged, detectable = len(run.headline.flagged), run.headline.detectable_share
+    if not flagged or detectable is None:
+        return ""
+    return (
+        f" Beside the {flagged:,} who are flagged a larger p-value, so less, is enough: therefore not "
+        f"detected speaks of {per_million(detectable)} per million."
     )
 
 

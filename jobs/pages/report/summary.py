@@ -63,7 +63,7 @@ def _audited(results: AuditResults) -> Iterator[tuple[str, str]]:
     generator = results.spec["generator"]
     # An address may carry a token in its query, a path somebody's name in its folders.
     named = PurePath(str(generator.get("path", ""))).name or urlsplit(str(generator.get("url", ""))).hostname
-    yield "generator", printable(f"{generator['kind']} {named}" if named else str(generator["kind"]))
+    yield "generator", printable(f"{named} ({generator['kind']})" if named else str(generator["kind"]))
     recognizers = [recognizer.name for recognizer in results.recognizers]
     yield "recogniser" if len(recognizers) == 1 else "recognisers", printable(", ".join(recognizers))
     given = results.authorisation or {}
@@ -74,17 +74,21 @@ def _audited(results: AuditResults) -> Iterator[tuple[str, str]]:
 
 def _terms(power: PowerResult) -> list[tuple[str, str]]:
     return [
+        ("samples", "what the generator has made for this audit; those with a face are compared with people"),
         ("candidates", f"the {people(power.candidates)} whom the audit is about"),
+        ("leaked", "samples resemble the person by more than chance explains"),
+        ("score", "a number for each person: the larger it is, the more samples resemble them"),
         (
             "cohort",
-            f"{people(power.cohort)} who, by the auditor's word, are outside the training data, and say how "
-            "large a score gets without it",
+            f"{people(power.cohort)} who, by the auditor's word, are outside the training data; their scores "
+            "show how large a score gets by chance",
         ),
         (
             "p-value",
             "the share of the cohort, the candidate counted in, that scores at least as high as the "
             f"candidate; this cohort can give none smaller than {probability(power.smallest_p_value)}",
         ),
+        ("exchangeable", "photographed alike, and alike in all else that matters to a recogniser"),
         ("false-discovery rate", "the share of false flags among all flags, on average over such audits"),
     ]
 
@@ -181,8 +185,8 @@ def _verdicts_missing(run: FinishedRun) -> Iterator[str]:
 
 
 def _power(results: AuditResults) -> Iterator[str]:
-    """Of one person alone: where somebody is not detected, the statement of that says more."""
-    power = results.power
+    """Of one person alone: what is said of those who are not detected, or inconclusive, says more."""
+    power, unclear = results.power, results.scores[results.headline].verdicts[Verdict.INCONCLUSIVE]
     if (alone := alone_of(results)) is not None:
         yield f"{alone.label} {alone.whole}."
     elif power.match_rate is None:
@@ -190,7 +194,11 @@ def _power(results: AuditResults) -> Iterator[str]:
             "Too few of the cohort have two photos to say how often the recogniser matches a person: how "
             "often somebody must appear to be noticed is not known."
         )
-    elif power.flaggable_from == 1 and power.share_for_power.get("0.95") is None and not _says_share(results):
+    elif (
+        power.flaggable_from == 1
+        and power.share_for_power.get("0.95") is None
+        and not (_says_share(results) or unclear)
+    ):
         yield (
             f"One person alone would not be flagged with a chance of 95{PERCENT}, however often the "
             f"generator shows the person: an estimate, {power_condition(power)}."

@@ -130,11 +130,13 @@ def test_a_submitted_audit_has_the_bytes_of_a_local_one_and_names_nobody(
     assert "person-0" not in output and "other-0" not in output
     assert file_bytes(small_world.run) == file_bytes(finished_template.run)
     job = output.split(" is submitted")[0].splitlines()[-1]
+    assert f"Next: idleak submit --logs {job} follows it" in output
     code, again = head.ended("--logs", job)
     assert code == ExitCode.OK and "5 leaked" in again
     code, status = head.ended("--status", job)
     assert code == ExitCode.OK and f"{job}: SUCCEEDED, exit code 0" in status
-    assert head.ended("--stop", job) == (ExitCode.OK, f"{job} has ended already\n")
+    next_step = f"Next: idleak submit --status {job} says how it ended"
+    assert head.ended("--stop", job) == (ExitCode.OK, f"{job} has ended already\n{next_step}\n")
 
 
 @pytest.mark.slow
@@ -164,7 +166,8 @@ def test_a_job_outlives_its_client_and_drains_when_it_is_stopped(head: Head, sma
     code, status = head.ended("--status", job)
     assert code == ExitCode.OK and "RUNNING" in status
     made = len(list(samples.glob("shard-*.parquet")))
-    assert head.ended("--stop", job) == (ExitCode.OK, f"{job} is told to stop\n")
+    next_step = f"Next: idleak submit --status {job} says how it ended"
+    assert head.ended("--stop", job) == (ExitCode.OK, f"{job} is told to stop\n{next_step}\n")
     code, log = head.ended("--logs", job)
     assert code == ExitCode.RETRY and "STOPPED" in log, log
     assert len(list(samples.glob("shard-*.parquet"))) >= made

@@ -178,7 +178,7 @@ def test_without_enough_people_no_upper_limit_is_known(tmp_path: Path) -> None:
     assert set(result.assessment.ceilings[RECOGNIZER].share.tolist()) == {1.0}
     answer = ceiling_result(result.assessment)
     assert answer is not None and answer.share is None
-    assert answer.reason == "71 of the cohort have two photos, or of one group of it, and 72 are needed"
+    assert answer.reason == "it takes 72 people with two photos in each group of the cohort, and there are 71"
 
 
 def test_a_candidates_hits_do_not_choose_the_margin_that_counts(tmp_path: Path) -> None:

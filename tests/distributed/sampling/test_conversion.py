@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_code_that_fixes_the_batch_is_run_one_by_one(
 
 @pytest.mark.slow
 def test_a_file_that_says_what_it_takes_needs_no_spec(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, out = exported(tmp_path / "g.pt2", Plain()), tmp_path / "g.onnx"
     assert main(["convert", str(path), "--to", "onnx", str(out)]) == ExitCode.BAD_SPEC
@@ -135,7 +136,9 @@ def test_a_file_that_says_what_it_takes_needs_no_spec(
     arguments = ["convert", str(script), "--to", "onnx", str(tmp_path / "s.onnx"), "--trust", trust]
     assert main(arguments) == ExitCode.BAD_SPEC
     assert "give --dim" in capsys.readouterr().err
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert main([*arguments, "--dim", str(DIM)]) == ExitCode.OK
+    assert "Next: put this `generator` into the audit's spec" in capsys.readouterr().err
 
 
 WEIGHTED = """

@@ -76,7 +76,8 @@ def test_a_shard_that_kills_workers_fails_and_is_retried_alone(
     assert re.search(r"attempts that failed: [3-6]; failed shards: 1", said)
 
     assert main(["retry", str(small_world.run)]) == ExitCode.OK
-    assert "1 shards made" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 shards made" in said and "\nNext: idleak audit SPEC" in said
     assert main(["retry", str(small_world.run)]) == ExitCode.BAD_SPEC
     assert main(["audit", str(small_world.spec_path(**PLAN))]) == ExitCode.OK
     assert file_bytes(small_world.run) == clean_bytes

@@ -82,7 +82,7 @@ def test_who_is_above_a_cohort_that_is_too_small_has_a_place(finished_world: Sma
     first, *others = headline_with(finished_world, at_floor=names).scores
     flagged_else = [score.model_copy(update={"at_floor": [], "flagged": names[:1]}) for score in others]
     results = change_results(finished_world, scores=[first, *flagged_else])
-    lacking = "with 399 people, 279 more, whoever still scores higher can be flagged alone"
+    lacking = "with 399 people, 279 more than now, whoever still scores higher than all of them"
     for text in (terminal(finished_world), first_screen(finished_world)):
         assert (
             "bove the whole cohort, 2: score higher than everybody of the cohort, 1 of them by every" in text

@@ -76,14 +76,17 @@ def headline_with(world: SmallWorld, **changes: Any) -> AuditResults:
     return change_results(world, scores=[first.model_copy(update=changes), *others])
 
 
-def test_the_report_is_one_safe_page_that_begins_with_the_verdict(finished_world: SmallWorld) -> None:
+def test_the_report_is_one_safe_page_that_begins_with_the_verdict(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["report", str(finished_world.run)]) == ExitCode.OK
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Next: open the page in a browser")
     page = require_safe(html_of(finished_world))
     assert f"{MEMBERS} of {CANDIDATES} people are flagged as leaked; there is no verdict on 15." in page.text
     assert "at most 2 of the 5 flagged (40 %) are by chance" in page.text
     assert "120 people who, by the auditor's word, are outside" in page.text
     assert "this cohort can give none smaller than 0.0083" in page.text
-    assert "generator onnx generator.onnx" in page.text and "recogniser tiny" in page.text
+    assert "generator generator.onnx (onnx)" in page.text and "recogniser tiny" in page.text
     assert "Not detected does not mean" not in page.text, "nobody is"
     results = read_results(RunStore(str(finished_world.run)))
     assert results.verdict_fingerprint_sha256 in page.text

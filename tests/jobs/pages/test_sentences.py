@@ -225,7 +225,7 @@ def test_what_nobody_exceeds_is_said_with_its_condition_or_why_not(finished_worl
     whom = f"none of the {CANDIDATES} people who are not flagged"
     for text in (terminal(finished_world), first_screen(finished_world)):
         assert f"{whom} is in more than 1 of 1,003 compared samples, as recognisably as 95 %" in text
-        assert "if samples show 0.8 or more" in text
+        assert "if samples show at least 80 %" in text
     unknown = CEILING | {"share": None, "reason": "3 have two photos"}
     change_results(finished_world, ceiling=CeilingResult.model_validate(unknown))
     for text in (terminal(finished_world), first_screen(finished_world)):
@@ -281,7 +281,7 @@ def test_of_power_no_more_is_said_than_the_cohort_gives(finished_world: SmallWor
     with_power(finished_world, match_rate=0.9, share_for_power={"0.95": 1.2345e-4})
     for text in (terminal(finished_world), first_screen(finished_world)):
         assert "124 of a million compared samples" in text
-        assert "if samples show 0.6 or more of what a photo shows of a person (assumed" in text
+        assert "if samples show at least 60 % of what a photo shows of a person, which is assumed" in text
 
 
 @pytest.mark.parametrize(("counted", "interval"), [(COUNTED, True), (MIXED, False)])
@@ -344,8 +344,10 @@ def test_plan_and_results_agree_on_what_the_cohort_allows(
     power = read_results(RunStore(str(finished_world.run))).power
     assert main(["plan", str(finished_world.spec_path())]) == ExitCode.OK
     printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert printed.split("Next: ")[1].startswith("idleak audit ")
     assert f"unless {power.flaggable_from} or more of the {power.candidates} candidates" in printed
-    assert f"a cohort of {power.cohort_needed_for_one} identities" in printed
+    lacking = f"{power.cohort_needed_for_one - power.cohort} more than the {power.cohort} there"
+    assert f"a cohort of {power.cohort_needed_for_one} identities: {lacking}" in printed
     assert "flagged alone, at most never: the cohort is too small" in printed
     assert "counted by Benjamini-Hochberg; Storey's, where it is valid, may flag fewer" in printed
     assert {share.power for share in power.shares} == {0.0}
