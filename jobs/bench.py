@@ -216,6 +216,54 @@ def copies(spec: Path, *, people: int, output: Path | None) -> int:
     return guarded(lambda: bench_copies(load_spec(spec), people, output, words))
 
 
+@command.command(
+    "likeness",
+    cls=StrictCommand,
+    help="photos brought to what a generator's images show, against its own samples",
+    epilog="Of a finished audit; the run stays as it is. It takes photos and a generator of images.",
+)
+@spec_argument
+@click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
+def likeness(spec: Path, *, output: Path | None) -> int:
+    from jobs.benchmarks.planted.likeness import bench_likeness
+
+    words = given_words()
+    return guarded(lambda: bench_likeness(load_spec(spec), output, words))
+
+
+@command.command(
+    "canaries",
+    cls=StrictCommand,
+    help="people planted among the samples of a finished audit, and what audits say of them",
+    epilog="The run stays as it is. Each person is a candidate once, and half of their photos are planted.",
+)
+@spec_argument
+@click.option(
+    "--shares",
+    cls=WordsOption,
+    multiple=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="U...",
+    default=(0.003, 0.01),
+    help="of the samples, beside the share that audits name",
+)
+@click.option(
+    "--likeness",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.6,
+    help="of the planted samples to photos",
+)
+@click.option("--sides", type=POSITIVE, help="of candidates, at most; each takes two audits a row")
+@click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
+def canaries(
+    spec: Path, *, shares: tuple[float, ...], likeness: float, sides: int | None, output: Path | None
+) -> int:
+    from jobs.benchmarks.planted.canary_audits import bench_canaries
+
+    words = given_words()
+    return guarded(lambda: bench_canaries(load_spec(spec), shares, likeness, sides, output, words))
+
+
 @command.command("encryption", cls=StrictCommand, help="what encrypted templates cost, written and read")
 @spec_argument
 @click.option("--images", type=POSITIVE, default=2000, help="samples of one repeat")

@@ -101,7 +101,7 @@ class Report:
         if self.repeats:
             repeats = f"Medians of {self.repeats} interleaved repeats, with least and most"
             parts.append(f"{repeats}; ratios repeat by repeat.")
-        parts += [str(table) for table in [*self.tables, bars]]
+        parts += [str(table) for table in [*self.tables, *([bars] if self.bars else [])]]
         parts += ["\n".join(f"- {note}" for note in self.notes)] if self.notes else []
         return "\n\n".join(parts) + "\n"
 

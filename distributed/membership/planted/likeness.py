@@ -41,18 +41,29 @@ def likeness_of(
     """
     if wanted is not None:
         return Likeness(wanted, "spec")
+    depth = depths(hits, expected)
+    if len(depth) < LEAST_FLAGGED:
+        return Likeness(ASSUMED, "assumed")
+    lowest = depth.mean() - ONE_SIDED * depth.std(ddof=1) / np.sqrt(len(depth))
+    return Likeness(round(at_depth(lowest, leads, edges), 3), "measured")
+
+
+def depths(hits: Integers, expected: Floats) -> Floats:
+    """By how many further edges samples lead that lead by the first: of each flagged person who counts."""
     net = np.maximum(hits - expected[:, None], 0.0)
     net = net[:, net[0] >= LEAST_HITS]
-    if net.shape[1] < LEAST_FLAGGED:
-        return Likeness(ASSUMED, "assumed")
-    depth = net[1:].sum(axis=0) / net[0]
-    lowest = depth.mean() - ONE_SIDED * depth.std(ddof=1) / np.sqrt(len(depth))
-    depths = np.maximum.accumulate([_depth(leads(value), edges) for value in GRID])
-    return Likeness(round(float(np.interp(lowest, depths, GRID)), 3), "measured")
+    further: Floats = net[1:].sum(axis=0) / net[0]
+    return further
 
 
-def _depth(leads: Floats, edges: Floats) -> float:
-    """By how many further edges samples lead that lead by the first one: the mean over people."""
+def at_depth(depth: float, leads: Callable[[float], Floats], edges: Floats) -> float:
+    """The likeness at which planted samples lead so far."""
+    known = np.maximum.accumulate([mean_depth(leads(value), edges) for value in GRID])
+    return float(np.interp(depth, known, GRID))
+
+
+def mean_depth(leads: Floats, edges: Floats) -> float:
+    """By how many further edges samples (k, v) lead that lead by the first one: the mean over people."""
     first = (leads >= edges[0]).sum(axis=1)
     further = sum((leads >= edge).sum(axis=1) for edge in edges[1:])
     seen = first > 0

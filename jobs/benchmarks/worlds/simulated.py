@@ -295,12 +295,17 @@ def write_world(spec: AuditSpec, simulator: Simulator, drawn: Drawn) -> pa.Table
     table = gallery_table(simulator, drawn)
     rows = table.num_rows
     store.write_table(GALLERY_FILE, table, Footer(table="gallery", fingerprint={}, stop_id=rows, rows=rows))
-    for shard in plan_shards(spec.samples, spec.samples_per_shard):
-        write_samples(store, shard, drawn.samples[shard.first_id : shard.stop_id])
+    write_samples(spec, drawn.samples)
     return table
 
 
-def write_samples(store: RunStore, shard: Shard, templates: NDArray[np.float16]) -> None:
+def write_samples(spec: AuditSpec, templates: NDArray[np.float16], recognizer: str = RECOGNIZER) -> None:
+    """As the shards of an audit, unencrypted."""
+    for shard in plan_shards(spec.samples, spec.samples_per_shard):
+        _write_shard(RunStore(spec.output), shard, templates[shard.first_id : shard.stop_id], recognizer)
+
+
+def _write_shard(store: RunStore, shard: Shard, templates: NDArray[np.float16], recognizer: str) -> None:
     columns = [
         pa.array(np.arange(shard.first_id, shard.stop_id)),
         pa.repeat(str(Outcome.OK), shard.rows),
@@ -308,15 +313,10 @@ def write_samples(store: RunStore, shard: Shard, templates: NDArray[np.float16])
         pa.array(np.full(shard.rows, 0.9, dtype=np.float32)),
         _templates(templates),
     ]
-    table = pa.Table.from_arrays(columns, schema=samples_schema({RECOGNIZER: templates.shape[1]}))
-    footer = Footer(
-        table="samples",
-        fingerprint={},
-        first_id=shard.first_id,
-        stop_id=shard.stop_id,
-        rows=shard.rows,
-        template_sums={RECOGNIZER: template_sum(templates)},
-    )
+    table = pa.Table.from_arrays(columns, schema=samples_schema({recognizer: templates.shape[1]}))
+    sums = {recognizer: template_sum(templates)}
+    ids = {"first_id": shard.first_id, "stop_id": shard.stop_id, "rows": shard.rows}
+    footer = Footer(table="samples", fingerprint={}, template_sums=sums, **ids)
     store.write_table(f"{SAMPLES_PREFIX}/{shard.file_name}", table, footer)
 
 
