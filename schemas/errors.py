@@ -151,3 +151,8 @@ def may_name_people(kind: str) -> bool:
             kinds[child.__name__] = child
             todo.append(child)
     return kinds.get(kind, IdleakError).may_name_people
+
+
+def first_line(error: BaseException) -> str:
+    """What somebody else's error says first; empty if it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")

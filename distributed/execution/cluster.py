@@ -29,7 +29,7 @@ from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.execution.ray_token import own_token
 from distributed.execution.stopping import handle_stop_signals, hangup_ignored
 from distributed.execution.worker import spawner
-from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError
+from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError, first_line
 from schemas.run.shard import LostShard
 from schemas.spec.resources import ResourcesSpec
 
@@ -65,9 +65,8 @@ class RayExecutor:
         if isinstance(error, RayError | ConnectionError) and not isinstance(
             error, RayTaskError | BrokenPipeError
         ):
-            raise ClusterLostError(
-                f"Ray has ended ({_first_line(error)}); run the same command to go on"
-            ) from error
+            said = first_line(error) or type(error).__name__
+            raise ClusterLostError(f"Ray has ended ({said}); run the same command to go on") from error
 
     def capacity(self, resources: ResourcesSpec) -> Capacity:
         """Turn `auto` into numbers, from what the cluster has. Connects to Ray if that has not been done.
@@ -193,8 +192,9 @@ def _start_local(folder: Path) -> None:
             )
         except Exception as error:
             # Ray raises bare exceptions where one of its processes does not come up.
+            said = first_line(error) or type(error).__name__
             raise ClusterLostError(
-                f"Ray did not start ({_first_line(error)}); run the same command to try again"
+                f"Ray did not start ({said}); run the same command to try again"
             ) from error
 
 
@@ -202,10 +202,6 @@ def _mig_slices() -> int | None:
     """How many slices of GPUs this process is given, each a GPU to Ray; None: Ray counts cards itself."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     return sum(name.startswith("MIG-") for name in given) or None
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _join(address: str) -> None:

@@ -23,7 +23,7 @@ from distributed.execution.schedule import (
     TaskFailedError,
 )
 from distributed.execution.task_queue import TaskT
-from schemas.errors import IdleakError
+from schemas.errors import IdleakError, first_line
 from schemas.events import WorkEvent
 from schemas.run.shard import LostShard
 
@@ -138,7 +138,6 @@ def run_tasks(
 def _reason(error: Exception) -> str:
     """One line: a task's own error, or the last line of what Ray says of a dead actor, which says why."""
     if isinstance(error, RayTaskError):
-        first = next(iter(str(error.cause).splitlines()), "")
-        return f"{type(error.cause).__name__}: {first}"
+        return f"{type(error.cause).__name__}: {first_line(error.cause)}"
     lines = [line.strip() for line in ANSI_COLOURS.sub("", str(error)).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1] if lines else ''}"

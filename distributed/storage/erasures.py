@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from distributed.storage.store import RunStore
 from distributed.storage.store_faults import store_error
 from distributed.storage.trail import actor, head
-from schemas.errors import DamagedError, WrongRunError
+from schemas.errors import WrongRunError
 from schemas.run.artefacts import ERASURES_FILE, KEPT_AFTER_PURGE, RECEIPTS_PREFIX, TOMBSTONE_FILE
 from schemas.run.erasures import Erasure, Erasures, Receipt, Tombstone
 
@@ -32,10 +30,7 @@ def record_erasure(store: RunStore, identity: str) -> None:
 def _read(store: RunStore) -> Erasures:
     if not store.exists(ERASURES_FILE):
         return Erasures()
-    try:
-        return Erasures.model_validate_json(store.read(ERASURES_FILE))
-    except ValidationError as error:
-        raise DamagedError(f"{store.location}/{ERASURES_FILE} is damaged: restore it from a copy") from error
+    return store.read_model(Erasures, ERASURES_FILE, "is damaged: restore it from a copy")
 
 
 def left_of(store: RunStore) -> dict[str, int]:
@@ -48,10 +43,7 @@ def read_tombstone(store: RunStore) -> Tombstone | None:
     """None if the run was not purged. Raises DamagedError."""
     if not store.exists(TOMBSTONE_FILE):
         return None
-    try:
-        return Tombstone.model_validate_json(store.read(TOMBSTONE_FILE))
-    except ValidationError as error:
-        raise DamagedError(f"{store.location}/{TOMBSTONE_FILE} is damaged: purge the run again") from error
+    return store.read_model(Tombstone, TOMBSTONE_FILE, "is damaged: purge the run again")
 
 
 def require_not_purged(store: RunStore) -> None:

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import ValidationError
 
 from distributed.statistics.similarity import Floats
 from distributed.statistics.spending import e_benjamini_hochberg, night_e_values, night_weight
 from distributed.storage.store import RunStore
-from schemas.errors import DamagedError, WrongRunError
+from schemas.errors import WrongRunError
 from schemas.fingerprint import Fingerprint
 from schemas.run.ledger import LEDGER_FILE, Ledger, LedgerNight
 
@@ -106,7 +105,4 @@ def read_ledger(store: RunStore) -> Ledger | None:
     """The ledger, or None if there is none yet."""
     if LEDGER_FILE not in store.sizes():
         return None
-    try:
-        return Ledger.model_validate_json(store.read(LEDGER_FILE))
-    except ValidationError as error:
-        raise DamagedError(f"{store.location}/{LEDGER_FILE} is damaged: restore it from a copy") from error
+    return store.read_model(Ledger, LEDGER_FILE, "is damaged: restore it from a copy")

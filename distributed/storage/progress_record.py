@@ -6,10 +6,8 @@ import logging
 import time
 from collections import Counter, defaultdict
 
-from pydantic import ValidationError
-
 from distributed.storage.store import RunStore
-from schemas.errors import DamagedError, StoreError
+from schemas.errors import StoreError
 from schemas.events import EventKind, WorkEvent
 from schemas.run.artefacts import PROGRESS_FILE
 from schemas.run.progress import StageProgress
@@ -83,9 +81,5 @@ class ProgressRecord:
 
 def read_progress(store: RunStore) -> StageProgress | None:
     """None if no stage has begun. Raises DamagedError."""
-    if not store.exists(PROGRESS_FILE):
-        return None
-    try:
-        return StageProgress.model_validate_json(store.read(PROGRESS_FILE))
-    except ValidationError as error:
-        raise DamagedError(f"{store.location}/{PROGRESS_FILE} cannot be read: delete it") from error
+    there = store.exists(PROGRESS_FILE)
+    return store.read_model(StageProgress, PROGRESS_FILE, "cannot be read: delete it") if there else None

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from distributed.storage.store_faults import store_error
 from distributed.storage.vault import Vault
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
 
 T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
 
 FOOTER_KEY = b"idleak"
 FOOTER_CHECK_KEY = b"idleak.crc32"
@@ -152,6 +153,14 @@ class RunStore:
             return kind.validate_json(data)
         except ValidationError as error:
             raise DamagedError(_damaged(f"{self.location}/{path}")) from error
+
+    def read_model(self, model: type[Model], path: str, problem: str) -> Model:
+        """As `read_as`. problem: what is wrong with something else, and what helps."""
+        data = self.read(path)
+        try:
+            return model.model_validate_json(data)
+        except ValidationError as error:
+            raise DamagedError(f"{self.location}/{path} {problem}") from error
 
     def exists(self, path: str) -> bool:
         """Whether something is at `path`."""

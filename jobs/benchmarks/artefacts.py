@@ -7,11 +7,9 @@ import json
 import pickle
 import sys
 import tarfile
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,8 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch import nn
+
+from jobs.benchmarks.local_server import SilentHandler, served
 
 DIM, SIZE = 128, 64
 PICTURE = 256
@@ -148,7 +148,7 @@ def write_parquet(files: list[bytes], path: Path) -> Path:
 def serving(files: list[bytes]) -> Iterator[str]:
     """The address of an API on this machine that answers with one of these files."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SilentHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             content = files[asked["index"] % len(files)]
@@ -158,15 +158,5 @@ def serving(files: list[bytes]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(Handler) as port:
+        yield f"http://127.0.0.1:{port}/"

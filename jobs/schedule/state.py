@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from distributed.storage.store import RunStore
 from schemas.errors import DamagedError
@@ -103,10 +103,7 @@ class NightState:
             raise DamagedError(f"{self.location}/{path} is not named by a date: take it away") from error
 
     def _read(self, path: str, model: type[Model]) -> Model:
-        try:
-            return model.model_validate_json(self.store.read(path))
-        except ValidationError as error:
-            raise DamagedError(f"{self.location}/{path} is damaged: restore it from a copy") from error
+        return self.store.read_model(model, path, "is damaged: restore it from a copy")
 
     def _write(self, path: str, value: BaseModel) -> None:
         self.store.write(path, (value.model_dump_json(indent=2) + "\n").encode())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli.exit_codes import ExitCode
-from tests.support.processes import ROOT, inherited_environment
+from tests.support.processes import run_apart
 from tests.support.small_world import SmallWorld, file_bytes
 
 MAY_MOUNT = shutil.which("unshare") is not None and (
@@ -34,15 +34,7 @@ def on_a_disk(run: Path, size: str, then: str, spec: Path) -> tuple[int, str, in
         f"find {run} -name '*#*'; echo then; "
         f"mount -o remount,{then} tmpfs {run}; {audit}; echo code $?; echo then; cp -a {run} {run}.kept"
     )
-    done = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
-        cwd=ROOT,
-        env=inherited_environment(),
-        text=True,
-        capture_output=True,
-        timeout=200,
-        check=False,
-    )
+    done = run_apart("unshare", "--mount", "--map-root-user", "sh", "-c", script, timeout=200)
     first, second, _ = done.stdout.split("then\n")
     codes = [int(re.findall(r"^code (\d+)$", output, re.MULTILINE)[-1]) for output in (first, second)]
     return codes[0], first, codes[1], second

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from tests.support.processes import ROOT, inherited_environment
+from tests.support.processes import ROOT, run_apart
 from tests.support.small_world import SmallWorld
 
 DASHBOARD = ROOT / "deploy" / "grafana" / "idleak.json"
@@ -52,14 +51,14 @@ def logs_and_metrics(world_template: SmallWorld, tmp_path_factory: pytest.TempPa
     (world.folder / "candidates" / CANARY / f"{CANARY}.png").write_bytes(b"no image")
     (world.folder / "labels.csv").write_text(f"identity,member\n{CANARY},0\nperson-000,1\n", encoding="utf-8")
     metrics = folder / "metrics"
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(world.spec_path()), str(metrics)],
-        env=inherited_environment() | {"IDLEAK_LOG": "json"},
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
+    done = run_apart(
+        sys.executable,
+        "-c",
+        SCRIPT,
+        str(world.spec_path()),
+        str(metrics),
         timeout=200,
-        check=False,
+        environment={"IDLEAK_LOG": "json"},
     )
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     return done.stdout + done.stderr, metrics.read_text(encoding="utf-8")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from distributed.sampling.images.decode import FORMATS, MOST_BYTES, decode
 from schemas.run.tables import Outcome
 from schemas.spec.generators import GeneratorSpec
 from tests.support import pictures
+from tests.support.archives import write_tar
 from tests.support.confined import confined
 from tests.support.misbehaving import serving
 from tests.support.small_world import SmallWorld
@@ -71,12 +70,8 @@ def as_folder(folder: Path, images: Sequence[bytes]) -> dict[str, Any]:
 
 
 def as_tar(folder: Path, images: Sequence[bytes]) -> dict[str, Any]:
-    with tarfile.open(folder / "shard.tar", "w") as tar:
-        for index, content in enumerate(images):
-            member = tarfile.TarInfo(f"{index:03d}.png")
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return {"kind": "webdataset", "path": str(folder / "shard.tar")}
+    tar = write_tar(folder / "shard.tar", ((f"{index:03d}.png", image) for index, image in enumerate(images)))
+    return {"kind": "webdataset", "path": str(tar)}
 
 
 def as_parquet(folder: Path, images: Sequence[bytes]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from distributed.sampling.templates.text_tables import read_table
 from schemas.errors import SpecError
 from schemas.spec.people.packed import ParquetPeople, RecordioPeople, WebdatasetPeople
 from schemas.spec.people.templates import TemplatesPeople
+from tests.support.archives import add_member
 from tests.support.recordio import write_insightface
 
 FUZZED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -98,9 +99,7 @@ def test_damaged_tars_and_parquet(tmp_path: Path, place: int, value: int, keep: 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, data in (("a.jpg", b"image"), ("a.json", json.dumps({"id": 3}).encode())):
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+            add_member(tar, name, data)
     (tmp_path / "a.tar").write_bytes(spoilt(buffer.getvalue(), place, value, keep))
     pq.write_table(
         pa.table({"image": [b"image"], "label": [3], "t": [[1.0, 2.0]]}), tmp_path / "whole.parquet"

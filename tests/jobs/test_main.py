@@ -16,7 +16,7 @@ import pytest
 from jobs.__main__ import JOBS, main
 from jobs.cli.arguments import StrictCommand, WordsOption, given_words, require_exactly_one
 from jobs.cli.exit_codes import ExitCode
-from tests.support.processes import ROOT, inherited_environment
+from tests.support.processes import ROOT, run_apart
 
 BENCHES = ("worlds", "pipeline", "generators", "reduce", "restart", "encryption", "scheduler")
 HEAVY = ("torch", "ray", "onnxruntime", "faiss", "cv2")
@@ -39,14 +39,7 @@ def completions(words: str, place: int) -> list[str]:
 
 
 def run_idleak(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "jobs", *words],
-        cwd=ROOT,
-        env=inherited_environment() | environment,
-        text=True,
-        capture_output=True,
-        timeout=120,
-    )
+    return run_apart(sys.executable, "-m", "jobs", *words, environment=environment)
 
 
 def test_the_list_has_every_job_in_order_with_its_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ import pytest
 from jobs.__main__ import JOBS, main
 from jobs.cli.exit_codes import ExitCode
 from tests.support import helps
-from tests.support.processes import ROOT, inherited_environment, on_a_terminal
+from tests.support.processes import ROOT, inherited_environment, on_a_terminal, run_apart
 from tests.support.small_world import SmallWorld, file_bytes
 
 CODES = {place: ExitCode.FAILED if place == "full" else ExitCode.OUTPUT_CLOSED for place in helps.PLACES}
@@ -63,15 +63,7 @@ def nowhere(where: str) -> Iterator[int]:
 
 
 def test_the_help_of_every_job_ends_where_nobody_takes_it() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.helps"],
-        cwd=ROOT,
-        env=inherited_environment(),
-        text=True,
-        capture_output=True,
-        timeout=170,
-        check=False,
-    )
+    done = run_apart(sys.executable, "-m", "tests.support.helps", timeout=170)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {f"{job} {where}": CODES[where] for job in JOBS for where in CODES}
     assert done.stderr == FULL * len(JOBS)
@@ -110,14 +102,8 @@ def test_what_only_stderr_does_not_take_is_dropped(finished_template: SmallWorld
 @pytest.mark.parametrize("buffered", ["", "1"])
 def test_a_reader_who_has_read_enough(finished_world: SmallWorld, buffered: str) -> None:
     script = f"{sys.executable} -m jobs reveal {finished_world.run} | head -1"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script],
-        cwd=ROOT,
-        env=inherited_environment() | {"PYTHONUNBUFFERED": buffered},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=False,
+    done = run_apart(
+        "bash", "-o", "pipefail", "-c", script, timeout=60, environment={"PYTHONUNBUFFERED": buffered}
     )
     assert done.returncode in (ExitCode.OK, ExitCode.OUTPUT_CLOSED) and done.stderr == ""
     assert len(done.stdout.splitlines()) == 1

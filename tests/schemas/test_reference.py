@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
 from schemas.spec.audit import AuditSpec
@@ -16,27 +18,20 @@ from schemas.spec.reference import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_spec_is_told_as_its_models_give_it() -> None:
-    assert spec_reference() in (ROOT / "docs" / "spec.md").read_text(encoding="utf-8"), (
-        "put the output of `idleak spec` between the spec marks of docs/spec.md"
-    )
-
-
-def test_the_kinds_of_generators_are_told_as_the_models_give_them() -> None:
-    assert generator_reference() in (ROOT / "docs" / "generators.md").read_text(encoding="utf-8"), (
-        "put the output of `idleak spec --generators` between the spec marks of docs/generators.md"
-    )
-
-
-def test_the_kinds_of_people_are_told_as_the_models_give_them() -> None:
-    assert people_reference() in (ROOT / "docs" / "people.md").read_text(encoding="utf-8"), (
-        "put the output of `idleak spec --people` between the people marks of docs/people.md"
-    )
-
-
-def test_the_fleet_is_told_as_its_models_give_it() -> None:
-    assert fleet_reference() in (ROOT / "docs" / "nightly.md").read_text(encoding="utf-8"), (
-        "put the output of `idleak spec --fleet` between the fleet marks of docs/nightly.md"
+@pytest.mark.parametrize(
+    ("reference", "option", "marks", "page"),
+    [
+        (spec_reference, "", "spec", "spec.md"),
+        (generator_reference, " --generators", "spec", "generators.md"),
+        (people_reference, " --people", "people", "people.md"),
+        (fleet_reference, " --fleet", "fleet", "nightly.md"),
+    ],
+)
+def test_keys_are_told_as_their_models_give_them(
+    reference: Callable[[], str], option: str, marks: str, page: str
+) -> None:
+    assert reference() in (ROOT / "docs" / page).read_text(encoding="utf-8"), (
+        f"put the output of `idleak spec{option}` between the {marks} marks of docs/{page}"
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.processes import ROOT, inherited_environment
+from tests.support.processes import run_apart
 
 SCRIPT = """
 import resource, sys
@@ -37,13 +36,12 @@ class Confined:
 
 def confined(imports: str, work: str, *arguments: str | Path, room: int) -> Confined:
     """Run the work, to which `sys.argv[1:]` are the arguments, with `room` MiB. It must not fail."""
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(imports=imports, work=work, room=room), *map(str, arguments)],
-        cwd=ROOT,
-        env=inherited_environment() | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
+    done = run_apart(
+        sys.executable,
+        "-c",
+        SCRIPT.format(imports=imports, work=work, room=room),
+        *map(str, arguments),
+        environment={"OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     *lines, taken = done.stdout.splitlines()

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from distributed.reduce.margins import LISTED, RIVALS, SOFTNESS
-from distributed.reduce.partial import EDGES, Neighbours, Partial
+from distributed.reduce.partial import EDGES, Partial, empty
 from distributed.statistics.similarity import Singles
 from tests.support.template_worlds import World, products
 
@@ -21,13 +21,7 @@ def exact_search(world: World, k: int, threshold: float | None = None, twins: Pa
     """twins: pairs of people, each in either order."""
     similarity = products(world.people, world.samples)
     people, n = similarity.shape
-    shape = (people, k)
-    near = Neighbours(
-        np.full(shape, -np.inf, np.float32),
-        np.full(shape, -np.inf, np.float32),
-        np.full(shape, -1, np.int64),
-        np.full(shape, -1, np.int32),
-    )
+    near = empty(people, k).neighbours
     for person in range(people):
         ranked = sorted(range(n), key=lambda row: (-similarity[person, row], world.sample_id[row]))
         for place, row in enumerate(ranked[:k]):

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import urlsplit
+
+from jobs.benchmarks.local_server import SilentHandler, served
 
 Fault = Callable[[str, str, int], str | None]
 """Method, path and number of a request -> a key of STATUS, `lost`, `slow`, or None for no fault."""
@@ -24,7 +24,7 @@ def proxy(endpoint: str, fault: Fault) -> Iterator[str]:
     numbers = iter(range(1, 1_000_000))
     lock = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SilentHandler):
         protocol_version = "HTTP/1.1"
 
         def _relay(self) -> None:
@@ -61,15 +61,5 @@ def proxy(endpoint: str, fault: Fault) -> Iterator[str]:
 
         do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _relay
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(Handler) as port:
+        yield f"http://127.0.0.1:{port}"

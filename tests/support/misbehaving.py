@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from jobs.benchmarks.local_server import SilentHandler, served
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -56,7 +57,7 @@ def serving(
     """A server on this machine. drip: seconds between the bytes of its answers."""
     api = Api(answer)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(SilentHandler):
         def do_GET(self) -> None:
             self._answer({"path": self.path})
 
@@ -80,19 +81,7 @@ def serving(
             except OSError:
                 """The client has had enough."""
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
     host = "http://127.0.0.1" if tls is None else "https://localhost"
-    api.url = f"{host}:{server.server_port}/generate"
-    try:
+    with served(Handler, tls) as port:
+        api.url = f"{host}:{port}/generate"
         yield api
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

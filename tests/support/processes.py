@@ -7,19 +7,36 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from distributed.runtime.offline import VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def inherited_environment() -> dict[str, str]:
     """That of the tests, less Ray's variables but those that keep it from calling home."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return {**kept, **VARIABLES}
+
+
+def run_apart(
+    *command: str | Path, environment: Mapping[str, str] = NOTHING, timeout: float | None = 120
+) -> subprocess.CompletedProcess[str]:
+    """A command in the repository's root, to its end, with `environment` added to the inherited one."""
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=ROOT,
+        env=inherited_environment() | dict(environment),
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def start_job(

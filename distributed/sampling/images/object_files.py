@@ -13,7 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
 from distributed.runtime.pointers import MOST_BYTES, pointer_problem
-from schemas.errors import SpecError
+from schemas.errors import SpecError, first_line
 from schemas.spec.locations import is_remote
 
 
@@ -28,7 +28,8 @@ class ObjectFiles:
             self._store, prefix = _open(location)
             listed = [] if prefix.endswith(suffix) else self._store.list(prefix or None).collect()
         except (BaseError, OSError, ValueError) as error:
-            raise SpecError(f"cannot list {location}: {_first(error)}; correct {key}") from error
+            said = first_line(error) or type(error).__name__
+            raise SpecError(f"cannot list {location}: {said}; correct {key}") from error
         paths = [entry["path"] for entry in listed] or [prefix]
         # macOS leaves files `._name` beside those that it copies.
         shown = (path for path in paths if not path.rpartition("/")[2].startswith("._"))
@@ -83,7 +84,8 @@ class ObjectFiles:
             raise SpecError(problem)
 
     def _unreadable(self, name: str, error: Exception) -> SpecError:
-        return SpecError(f"cannot read {name} of {self.location}: {_first(error)}; fetch it again")
+        said = first_line(error) or type(error).__name__
+        return SpecError(f"cannot read {name} of {self.location}: {said}; fetch it again")
 
 
 def _none_found(location: str, suffix: str, key: str, paths: Sequence[str]) -> str:
@@ -137,7 +139,3 @@ def _open(location: str) -> tuple[Any, str]:
     if not path.is_dir():
         raise OSError("there is no such file or folder")
     return LocalStore(path), ""
-
-
-def _first(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

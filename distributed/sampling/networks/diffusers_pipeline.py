@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.networks.latents import stream_of, uniform_integers
 from distributed.sampling.networks.torch_network import require_device
-from schemas.errors import ModelError
+from schemas.errors import ModelError, first_line
 from schemas.run.tables import Outcome
 from schemas.spec.generators.base import FactorValue, Sweep
 from schemas.spec.generators.diffusers import DiffusersGenerator
@@ -85,10 +85,9 @@ def _loaded(spec: DiffusersGenerator) -> Any:
             low_cpu_mem_usage=False,
         )
     except Exception as error:
-        first = next(iter(str(error).splitlines()), "")
         raise ModelError(
             f"{spec.path} cannot be loaded by diffusers {diffusers.__version__} ({type(error).__name__}: "
-            f"{first}): it must hold safetensors, as save_pretrained writes them"
+            f"{first_line(error)}): it must hold safetensors, as save_pretrained writes them"
         ) from error
 
 

@@ -13,7 +13,7 @@ import torch
 from google.protobuf.message import Message
 from safetensors.torch import save
 
-from schemas.errors import ModelError
+from schemas.errors import ModelError, first_line
 
 OPSET = 20
 OUTPUT = "image"
@@ -125,4 +125,4 @@ def _root(error: BaseException) -> str:
     """The first line of the error that all others came from."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}"
+    return f"{type(error).__name__}: {first_line(error)}"

@@ -17,7 +17,7 @@ from distributed.sampling.networks.latents import standard_normal, stream_of, un
 from distributed.sampling.networks.onnx_export import to_onnx
 from distributed.sampling.networks.torch_network import require_device
 from distributed.sampling.sandbox.trust import code_digests, require_trust, trusted_bytes
-from schemas.errors import ModelError
+from schemas.errors import ModelError, first_line
 from schemas.run.tables import Outcome
 from schemas.spec.generators.base import Setting, Sweep
 from schemas.spec.generators.stylegan import StyleganGenerator
@@ -133,10 +133,9 @@ def _loaded(spec: StyleganGenerator) -> Any:
         file = trusted_bytes(Path(spec.path), tuple(code_digests(spec).values()))
         network = import_module("legacy").load_network_pkl(file)["G_ema"].eval().requires_grad_(False)
     except Exception as error:
-        first = next(iter(str(error).splitlines()), "")
         raise ModelError(
             f"{spec.path} cannot be read as a network pickle with the code in {spec.code} "
-            f"({type(error).__name__}: {first}): give NVlabs' checkout as generator.code"
+            f"({type(error).__name__}: {first_line(error)}): give NVlabs' checkout as generator.code"
         ) from error
     return network
 

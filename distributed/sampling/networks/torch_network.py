@@ -21,7 +21,7 @@ from distributed.sampling.inert import INERT, Inert
 from distributed.sampling.networks.network import NetworkInputs, output_problem, to_images
 from distributed.sampling.networks.onnx_export import to_onnx, to_safetensors
 from distributed.sampling.sandbox.trust import trusted_bytes
-from schemas.errors import DeviceError, ModelError
+from schemas.errors import DeviceError, ModelError, first_line
 from schemas.spec.generators.network import NetworkGenerator
 from schemas.spec.generators.torch import ModuleGenerator
 
@@ -160,9 +160,8 @@ def load_trusted(
     try:
         return load(file)
     except Exception as error:
-        last = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise ModelError(
-            f"{path} is not {what} ({type(error).__name__}: {last}): run `idleak inspect {path}`"
+            f"{path} is not {what} ({type(error).__name__}: {first_line(error)}): run `idleak inspect {path}`"
         ) from error
 
 

@@ -15,6 +15,7 @@ from typing import IO, Any
 import distributed
 import schemas
 from distributed.sampling.sandbox.landlock import confine
+from schemas.errors import first_line
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 HEADER = struct.Struct("<Q")
@@ -124,8 +125,7 @@ def _answer(answers: IO[bytes], source: Any, ids: Sequence[int]) -> None:
 
 
 def _error_message(error: Exception) -> dict[str, Any]:
-    first = next(iter(str(error).splitlines()), "")
-    known = type(error).__name__
+    first, known = first_line(error), type(error).__name__
     return {"error": known, "message": first if known.endswith("Error") and first else f"{known}: {first}"}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from distributed.membership.assessment import Assessment
 from distributed.membership.planted.reach import GroupReach, reaches_of
-from distributed.statistics.allowance import Allowance, GroupAllowance, allowance
+from distributed.statistics.allowance import Allowance, allowance
 from distributed.statistics.flagging import level
 from distributed.statistics.power import POWERS, SHARES, Power
 from schemas.run.results import GroupResult, PowerResult, ShareResult
@@ -28,7 +29,7 @@ def power_result(assessment: Assessment, membership: MembershipSpec) -> PowerRes
         fdr=fdr,
         flaggable_from=allowed.best.flaggable_from,
         cohort_needed_for_one=allowed.cohort_needed_for_one,
-        groups=[_group(group) for group in allowed.groups],
+        groups=[GroupResult(**asdict(group)) for group in allowed.groups],
         shares=share_results(power),
         share_for_power=shares_for_power(power),
         match_rate=None if power is None else float(np.mean(power.first[:, 0])),
@@ -40,17 +41,6 @@ def power_result(assessment: Assessment, membership: MembershipSpec) -> PowerRes
 def power_alone(reach: Sequence[GroupReach], allowed: Allowance, rate: float) -> Power | None:
     """Of flagging one candidate of the largest group alone. rate: the level of Benjamini-Hochberg."""
     return reach[allowed.largest].power(rate / allowed.candidates)
-
-
-def _group(group_allowance: GroupAllowance) -> GroupResult:
-    return GroupResult(
-        stratum=group_allowance.stratum,
-        photos=group_allowance.photos,
-        candidates=group_allowance.candidates,
-        cohort=group_allowance.cohort,
-        smallest_p_value=group_allowance.smallest_p_value,
-        flaggable_from=group_allowance.flaggable_from,
-    )
 
 
 def share_results(power: Power | None) -> list[ShareResult]:

@@ -23,7 +23,7 @@ from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import ClusterError, ClusterLostError, DeviceError, SpecError
 from schemas.spec.resources import ResourcesSpec
-from tests.support.processes import ROOT, finish, inherited_environment, start_job
+from tests.support.processes import ROOT, finish, inherited_environment, run_apart, start_job
 from tests.support.small_world import SmallWorld
 
 # A Ray cluster separate from the test's own; it ends when its standard input does.
@@ -125,15 +125,7 @@ print(sorted(Counter(ray.get([actor.run.remote(SimpleNamespace(index=0)) for act
 @pytest.mark.slow
 def test_workers_share_the_mig_slices_that_ray_is_given() -> None:
     """The slices exist only among Ray's resources."""
-    done = subprocess.run(
-        [sys.executable, "-c", SHARED],
-        env=inherited_environment() | {"CUDA_VISIBLE_DEVICES": "MIG-a,MIG-b"},
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_apart(sys.executable, "-c", SHARED, environment={"CUDA_VISIBLE_DEVICES": "MIG-a,MIG-b"})
     assert "[('MIG-a', 2), ('MIG-b', 2)]" in done.stdout, done.stderr
 
 
@@ -260,14 +252,12 @@ with RayExecutor() as cluster:
 def test_what_needs_the_gpu_is_done_where_one_is(tmp_path: Path) -> None:
     """The GPU exists only among Ray's resources."""
     with standing_cluster(HEAD.replace('"num_cpus": 2', '"num_cpus": 2, "num_gpus": 1')) as (_, address):
-        done = subprocess.run(
-            [sys.executable, "-c", CALL, str(tmp_path / "none.yaml")],
-            env=inherited_environment() | {"RAY_ADDRESS": address, WITHOUT_TOKEN: "1"},
-            cwd=ROOT,
-            text=True,
-            capture_output=True,
-            timeout=120,
-            check=False,
+        done = run_apart(
+            sys.executable,
+            "-c",
+            CALL,
+            str(tmp_path / "none.yaml"),
+            environment={"RAY_ADDRESS": address, WITHOUT_TOKEN: "1"},
         )
     assert "schemas.errors.SpecError: cannot read the spec" in done.stderr, done.stderr
     assert "AssertionError" not in done.stderr
@@ -292,14 +282,8 @@ assert ray.is_initialized(), "who started it ends it"
 @pytest.mark.slow
 @pytest.mark.parametrize(("closed", "says"), [("", "asks for no token"), ("1", "workers=3")])
 def test_a_ray_that_the_caller_has_started_is_taken_if_it_asks_for_a_token(closed: str, says: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", GIVEN],
-        env=inherited_environment() | {WITHOUT_TOKEN: closed, "RAY_AUTH_MODE": "disabled"},
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        timeout=120,
-        check=False,
+    done = run_apart(
+        sys.executable, "-c", GIVEN, environment={WITHOUT_TOKEN: closed, "RAY_AUTH_MODE": "disabled"}
     )
     assert done.returncode == 0 and says in done.stdout, done.stdout + done.stderr
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +11,7 @@ import pytest
 
 from distributed.execution.ray_token import TOKEN_FILE, own_token
 from jobs.cli.exit_codes import ExitCode
-from tests.support.processes import ROOT, finish, inherited_environment, start_job
+from tests.support.processes import finish, run_apart, start_job
 from tests.support.small_world import SmallWorld
 
 
@@ -61,14 +60,8 @@ for _ in range(2):
 def test_each_ray_of_a_process_has_a_token_of_its_own() -> None:
     """Like the audits of one night: the token that Ray cached for the first is not valid for the second."""
     with TemporaryDirectory(prefix="r", dir="/tmp") as short:
-        done = subprocess.run(
-            [sys.executable, "-c", TWICE],
-            cwd=ROOT,
-            env=inherited_environment() | {"RAY_TMPDIR": short, "HOME": "/dev/null/nowhere"},
-            text=True,
-            capture_output=True,
-            timeout=120,
-            check=False,
+        done = run_apart(
+            sys.executable, "-c", TWICE, environment={"RAY_TMPDIR": short, "HOME": "/dev/null/nowhere"}
         )
         assert done.returncode == 0, done.stderr
         first, second = done.stdout.split()

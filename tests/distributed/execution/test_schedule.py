@@ -80,25 +80,31 @@ def most_at_once(spans: list[tuple[float, float]]) -> int:
 HARSH = SimulatedCluster(spread=0.5, straggling=0.2, failing=0.2, dying=0.1)
 
 
-@settings(max_examples=150, deadline=None)
-@given(seed=st.integers(0, 2**32), shards=st.integers(0, 60), workers=st.integers(1, 8))
-def test_every_task_is_reported_once_or_lost_after_three_attempts(
-    seed: int, shards: int, workers: int
-) -> None:
+def reported_once_or_lost(cluster: SimulatedCluster, seed: int, shards: int, workers: int) -> Ran:
+    """Every task is, after three attempts; no worker makes two at once, nor are there more than may be."""
     ran = carry_out(
-        Ran(SimulatedActors(partial(HARSH.fate, seed), start_seconds=20.0, round_trip=0.005)),
+        Ran(SimulatedActors(partial(cluster.fate, seed), start_seconds=20.0, round_trip=0.005)),
         shards=shards,
         workers=workers,
     )
     assert all(task.attempts == 3 for task in ran.lost)
     assert ran.reports + Counter(task.index for task in ran.lost) == Counter(range(shards))
-    assert all(len(ran.tries(index)) <= 4 for index in range(shards))
     lives = ran.actors.lives
-    assert all(life.stop <= ran.actors.now() for life in lives)
     assert most_at_once([(life.start, life.stop) for life in lives]) <= workers
     for actor in range(len(lives)):
         spans = [(work.start, work.stop) for work in ran.actors.works if work.actor == actor]
         assert most_at_once(spans) <= 1
+    return ran
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32), shards=st.integers(0, 60), workers=st.integers(1, 8))
+def test_every_task_is_reported_once_or_lost_after_three_attempts(
+    seed: int, shards: int, workers: int
+) -> None:
+    ran = reported_once_or_lost(HARSH, seed, shards, workers)
+    assert all(len(ran.tries(index)) <= 4 for index in range(shards))
+    assert all(life.stop <= ran.actors.now() for life in ran.actors.lives)
 
 
 WRITING_TOO = replace(HARSH, write_seconds=70.0)
@@ -110,18 +116,7 @@ WRITING_TOO = replace(HARSH, write_seconds=70.0)
 def test_tasks_that_are_written_while_others_are_made_are_reported_once_or_lost(
     seed: int, shards: int, workers: int
 ) -> None:
-    ran = carry_out(
-        Ran(SimulatedActors(partial(WRITING_TOO.fate, seed), start_seconds=20.0, round_trip=0.005)),
-        shards=shards,
-        workers=workers,
-    )
-    assert all(task.attempts == 3 for task in ran.lost)
-    assert ran.reports + Counter(task.index for task in ran.lost) == Counter(range(shards))
-    lives = ran.actors.lives
-    assert most_at_once([(life.start, life.stop) for life in lives]) <= workers
-    for actor in range(len(lives)):
-        spans = [(work.start, work.stop) for work in ran.actors.works if work.actor == actor]
-        assert most_at_once(spans) <= 1
+    reported_once_or_lost(WRITING_TOO, seed, shards, workers)
 
 
 def test_a_task_is_made_while_the_one_before_is_written() -> None:

@@ -33,6 +33,7 @@ from schemas.errors import SpecError
 from schemas.run.record import RunRecord
 from schemas.spec.generators import GeneratorSpec
 from schemas.spec.load import load_spec
+from tests.support.archives import add_member, write_tar
 from tests.support.small_world import SmallWorld
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,15 +46,6 @@ def png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def write_tar(path: Path, members: Sequence[tuple[str, bytes]], **options: Any) -> Path:
-    with tarfile.open(path, "w", **options) as tar:
-        for name, body in members:
-            tar_info = tarfile.TarInfo(name)
-            tar_info.size = len(body)
-            tar.addfile(tar_info, io.BytesIO(body))
-    return path
 
 
 def tars(folder: Path) -> Path:
@@ -161,9 +153,7 @@ def test_members_that_are_no_images_do_not_count(tmp_path: Path) -> None:
             tar_info.type, tar_info.linkname = kind, "/etc/passwd"
             tar.addfile(tar_info)
         for name, body in (("../../up.png", png(PICTURES[0])), ("._a.png", b"mac"), ("bad.png", b"no image")):
-            tar_info = tarfile.TarInfo(name)
-            tar_info.size = len(body)
-            tar.addfile(tar_info, io.BytesIO(body))
+            add_member(tar, name, body)
     first, second = images(generator("webdataset", tmp_path / "a.tar"), [0, 1])
     np.testing.assert_array_equal(first, PICTURES[0])
     assert isinstance(second, InvalidImage)

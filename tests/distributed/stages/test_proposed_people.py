@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from distributed.gallery.people.adapters import list_source
 from distributed.stages.proposing.people import people_block
 from schemas.errors import SpecError
 from schemas.spec.gallery import GallerySpec
+from tests.support.archives import write_tar
 
 PHOTOS = {"1.png": "Zoë", "2.png": "Zoë", "3.png": "Al"}
 IN_FOLDERS = {"Zoë/1.png": "Zoë", "Zoë/2.png": "Zoë", "Al/3.png": "Al"}
@@ -64,18 +64,8 @@ def one_deeper(root: Path) -> Path:
     return root
 
 
-def tar(path: Path, members: dict[str, bytes]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as file:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            file.addfile(member, io.BytesIO(content))
-    return path
-
-
 def tar_of_folders(root: Path) -> Path:
-    return tar(root / "a.tar", dict.fromkeys(IN_FOLDERS, encoded()))
+    return write_tar(root / "a.tar", dict.fromkeys(IN_FOLDERS, encoded()))
 
 
 def tar_with_json(root: Path) -> Path:
@@ -83,14 +73,14 @@ def tar_with_json(root: Path) -> Path:
     for name, person in PHOTOS.items():
         members |= {name: encoded()}
         members |= {f"{name[0]}.json": json.dumps({"width": 4, "person": person}).encode()}
-    return tar(root / "a.tar", members).parent
+    return write_tar(root / "a.tar", members).parent
 
 
 def tar_with_text(root: Path) -> Path:
     members: dict[str, bytes] = {}
     for name, person in PHOTOS.items():
         members |= {name: encoded(), f"{name[0]}.txt": person.encode()}
-    return tar(root / "a.tar", members)
+    return write_tar(root / "a.tar", members)
 
 
 def dataset(root: Path) -> Path:

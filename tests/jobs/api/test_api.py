@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import subprocess
 import sys
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -26,7 +25,7 @@ from schemas.run.tables import OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA, Role
 from tests.support.models import periodic_recognizer
 from tests.support.pages import inert
 from tests.support.people import pseudonyms
-from tests.support.processes import ROOT, inherited_environment
+from tests.support.processes import run_apart
 from tests.support.small_world import CANDIDATES, COHORT, MEMBERS, SmallWorld, default_spec, file_bytes
 
 LEAKED = set(pseudonyms(f"person-{index:03d}" for index in range(MEMBERS)))
@@ -163,12 +162,5 @@ assert matplotlib.get_backend(auto_select=False) == backend
 
 
 def test_nothing_is_printed(finished_world: SmallWorld) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SILENT, str(finished_world.spec_path())],
-        env=inherited_environment(),
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    done = run_apart(sys.executable, "-c", SILENT, str(finished_world.spec_path()), timeout=None)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,13 @@ from schemas.spec.gallery import GallerySpec
 from schemas.spec.people.image_list import ListPeople
 from schemas.spec.people.packed import ParquetPeople, WebdatasetPeople
 from tests.distributed.gallery.people.test_folders import names, notices_of, save
+from tests.support.archives import write_tar
 
 
 def picture(level: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (5, 4), (level, 0, 0)).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def tar(path: Path, members: Mapping[str, bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as file:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            file.addfile(info, io.BytesIO(data))
 
 
 def in_tars(path: Path, **changes: Any) -> Listing:
@@ -53,8 +44,8 @@ def encoded(listing: Listing) -> list[Any]:
 
 
 def test_tars_with_a_class_a_name(tmp_path: Path) -> None:
-    tar(tmp_path / "1.tar", {"b.cls": b"7\n", "b.jpg": picture(1), "a.jpg": picture(2), "a.cls": b"8"})
-    tar(tmp_path / "0.tar", {"a.PNG": picture(3), "a.cls": b" 7", "a.txt": b"caption"})
+    write_tar(tmp_path / "1.tar", {"b.cls": b"7\n", "b.jpg": picture(1), "a.jpg": picture(2), "a.cls": b"8"})
+    write_tar(tmp_path / "0.tar", {"a.PNG": picture(3), "a.cls": b" 7", "a.txt": b"caption"})
     listing = in_tars(tmp_path)
     assert names(listing) == ["7/0.tar/a", "7/1.tar/b", "8/1.tar/a"] and not listing.notices
     assert encoded(listing) == [picture(3), picture(1), picture(2)]
@@ -62,7 +53,7 @@ def test_tars_with_a_class_a_name(tmp_path: Path) -> None:
 
 def test_tars_with_several_images_a_name(tmp_path: Path) -> None:
     sample = {"a.jpg": picture(1), "a.seg.png": picture(2), "a.json": json.dumps({"id": 3}).encode()}
-    tar(tmp_path / "0.tar", sample)
+    write_tar(tmp_path / "0.tar", sample)
     with pytest.raises(SpecError, match=r"0\.tar/a of .* has several images, jpg, seg\.png: set `member`"):
         in_tars(tmp_path, identity="json", field="id")
     listing = in_tars(tmp_path, member="jpg", identity="json", field="id")
@@ -77,12 +68,12 @@ def test_tars_with_several_images_a_name(tmp_path: Path) -> None:
 
 
 def test_tars_of_folders(tmp_path: Path) -> None:
-    tar(tmp_path / "lfw.tar", {"./lfw/Ada/1.jpg": picture(1), "lfw/Jo/1.jpg": picture(2)})
+    write_tar(tmp_path / "lfw.tar", {"./lfw/Ada/1.jpg": picture(1), "lfw/Jo/1.jpg": picture(2)})
     assert names(in_tars(tmp_path / "lfw.tar", identity="folder")) == [
         "Ada/lfw.tar/lfw/Ada/1",
         "Jo/lfw.tar/lfw/Jo/1",
     ]
-    tar(tmp_path / "flat.tar", {"1.jpg": picture(1)})
+    write_tar(tmp_path / "flat.tar", {"1.jpg": picture(1)})
     with pytest.raises(SpecError, match="has no identity"):
         in_tars(tmp_path / "flat.tar", identity="folder")
 

@@ -24,6 +24,7 @@ from distributed.statistics.people.population import (
 )
 from distributed.statistics.similarity import Integers, Singles
 from jobs.benchmarks.worlds.collisions import cohort_rates, collisions
+from jobs.benchmarks.worlds.counts import POPULATIONS
 from tests.support.template_worlds import World, similarities, unit, world
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -185,16 +186,6 @@ def test_a_spread_of_tmr_over_people_widens_the_interval_of_a_dominated_generato
     assert identities_of(even, replace(RATES, tmr_spread=0.02)).low > 0.98 * identities_of(even, RATES).low
 
 
-ZIPF = 1 / np.arange(1, 3001)
-POPULATIONS = {
-    "a hundred": np.full(100, 1 / 100),
-    "ten thousand": np.full(10_000, 1 / 10_000),
-    "a hundred thousand": np.full(100_000, 1 / 100_000),
-    "Zipf": ZIPF / ZIPF.sum(),
-    "one with a tenth": np.array([0.1, *[0.9 / 10_000] * 10_000]),
-}
-
-
 @pytest.mark.parametrize("name", POPULATIONS)
 def test_the_interval_covers_the_effective_number(name: str) -> None:
     random, p, worlds = np.random.default_rng(11), POPULATIONS[name], 70
@@ -205,7 +196,7 @@ def test_the_interval_covers_the_effective_number(name: str) -> None:
         misses += not identities.low <= truth <= identities.high
         infinite += math.isinf(identities.high)
     assert misses <= binom.ppf(0.9995, worlds, 0.06)
-    assert infinite == 0 or name == "a hundred thousand"
+    assert infinite == 0 or name == "100,000 people"
 
 
 def test_templates_give_the_number_of_people() -> None:
