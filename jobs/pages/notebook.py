@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from jobs.cli.display import Shown, displayed
+from jobs.cli.statements import above_cohort
 from jobs.pages.finished_run import FinishedRun, Row
 from jobs.pages.page import render
 from jobs.pages.report.people import people_at_risk
@@ -30,11 +31,16 @@ def run_html(run: FinishedRun, shown: Shown) -> str:
     return render(
         TEMPLATE,
         title=f"{printable(run.results.name)}: {summary.verdict}",
-        lines=[summary.counts, *summary.open_questions],
+        lines=[summary.counts, *_above(run), *summary.open_questions],
         columns=COLUMNS,
         rows=[_cells(row, show(row["identity"])) for row in people],
         note=f"{len(people)} of {run.results.power.candidates:,} candidates. {summary.warning}",
     ).decode()
+
+
+def _above(run: FinishedRun) -> Iterator[str]:
+    if (above := above_cohort(run.results)) is not None:
+        yield f"{above.label}: {above.whole}."
 
 
 def _cells(row: Row, name: str) -> list[str]:

@@ -193,8 +193,9 @@ def test_verify_names_what_is_missing_and_what_is_damaged(
     (run / "samples" / "shard-000099.parquet").write_bytes(b"")
     capsys.readouterr()
     assert main(["verify", str(run)]) == ExitCode.DAMAGED
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines[:-1]] == [
+    *lines, counted, next_step = capsys.readouterr().out.splitlines()
+    assert counted.startswith("3 problems in") and next_step.startswith("Next: `idleak repair")
+    assert [line.split(":")[0] for line in lines] == [
         f"samples/shard-{index:06d}.parquet" for index in (1, 3, 99)
     ]
 

@@ -104,7 +104,7 @@ def test_it_is_verified_and_read(earlier: SmallWorld) -> None:
         assert main([job, str(earlier.run)]) == ExitCode.OK, job
     page = require_safe((earlier.run / REPORT_FILE).read_text(encoding="utf-8"))
     assert f"{MEMBERS} of {CANDIDATES} people are flagged" in page.text
-    assert "Nearest samples, with similarity:" in page.text, "it has no margins"
+    assert "With the number of a sample stands its similarity to the person." in page.text, "no margins"
     assert "A hit is a sample" not in page.text
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jobs.cli.display import short
+from jobs.cli.statements import above_cohort
 from jobs.pages.gate.gate import Gate, Judged
+from schemas.wording import plain
 
 LONGEST = 50
 """Rows of the table of findings; GitHub cuts a summary off at a megabyte."""
@@ -33,6 +35,8 @@ def _lines(gate: Gate) -> Iterator[str]:
         f"* inconclusive, {count:,}: {_escaped(reason)}"
         for reason, count in headline.inconclusive_reasons.items()
     )
+    if (above := above_cohort(results)) is not None:
+        yield f"* {plain(f'{above.label[0].lower()}{above.label[1:]}: {above.whole}')}"
     yield from _table([person for person in gate.people if person.failures])
 
 

@@ -13,6 +13,9 @@ from jobs.cli.display import as_stored
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import summary_lines
 from jobs.pages.finished_run import FinishedRun, read_finished
+from jobs.pages.gate.gate import judge
+from jobs.pages.gate.markdown import markdown
+from jobs.pages.notebook import run_html
 from jobs.pages.page import OPEN
 from jobs.pages.report.people import nearest_of, people_at_risk
 from jobs.pages.report.summary import summary_of
@@ -89,6 +92,8 @@ def test_who_is_above_a_cohort_that_is_too_small_has_a_place(finished_world: Sma
         )
         assert "by chance about 0.17 of 20 people would" in text and lacking in text
     assert f"above the whole cohort: {names[0][:12]}, {names[1][:12]}" in terminal(finished_world)
+    run = run_of(finished_world)
+    assert lacking in run_html(run, as_stored) and lacking in markdown(judge(run, ()))
     unnamed = "\n".join(summary_lines(results, results.scores[0], named=False))
     assert lacking in unnamed and names[0][:12] not in unnamed
     summary = summary_of(run_of(finished_world), with_faces=False)
