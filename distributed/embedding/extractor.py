@@ -23,13 +23,15 @@ class FaceBatch:
     """What became of n images, in their order.
 
     `outcome`: values of Outcome. `faces`: int16 (n,), faces seen. `detection_score`: float32 (n,), NaN where
-    nothing was detected. `templates`: recogniser name -> (n, dim), float32 or, from a GPU, float16, unit
+    nothing was detected. `face_size`: float32 (n,), as `Location.size`, NaN unless a detector has found the
+    one face. `templates`: recogniser name -> (n, dim), float32 or, from a GPU, float16, unit
     norm, rows of NaN unless the outcome is ok.
     """
 
     outcome: list[str]
     faces: NDArray[np.int16]
     detection_score: NDArray[np.float32]
+    face_size: NDArray[np.float32]
     templates: dict[str, NDArray[np.floating]]
 
     @classmethod
@@ -39,6 +41,7 @@ class FaceBatch:
             outcome=[outcome for part in parts for outcome in part.outcome],
             faces=np.concatenate([part.faces for part in parts]),
             detection_score=np.concatenate([part.detection_score for part in parts]),
+            face_size=np.concatenate([part.face_size for part in parts]),
             templates={
                 name: np.concatenate([part.templates[name] for part in parts]) for name in parts[0].templates
             },
@@ -77,6 +80,7 @@ class TemplateExtractor:
             outcome=[location.outcome.value for location in locations],
             faces=np.array([location.faces for location in locations], np.int16),
             detection_score=np.array([location.score for location in locations], np.float32),
+            face_size=np.array([location.size for location in locations], np.float32),
             templates=templates,
         )
 

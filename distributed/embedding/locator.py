@@ -22,12 +22,14 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Location:
-    """The face of one image: (5, 2) `landmarks` in pixels or, unless ok, None; `score` NaN if undetected."""
+    """The face of one image: (5, 2) `landmarks` in pixels or, unless ok, None; `score`, and `size`, the side
+    in pixels of a square of the face's area, NaN if undetected."""
 
     outcome: Outcome
     faces: int
     score: float = float("nan")
     landmarks: NDArray[np.floating] | None = None
+    size: float = float("nan")
 
 
 class Locator(Protocol):
@@ -81,7 +83,7 @@ def _choose(faces: Sequence[Face], image: Image) -> Location:
     rivals = [face for face in faces if face is not chosen and _is_rival(face, chosen, image)]
     if rivals:
         return Location(Outcome.SEVERAL_FACES, len(faces), chosen.score)
-    return Location(Outcome.OK, len(faces), chosen.score, chosen.landmarks)
+    return Location(Outcome.OK, len(faces), chosen.score, chosen.landmarks, chosen.area**0.5)
 
 
 def _is_rival(face: Face, chosen: Face, image: Image) -> bool:

@@ -19,7 +19,7 @@ from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
 from schemas.run.shard import Footer
-from schemas.run.tables import Outcome, Role, template_column
+from schemas.run.tables import FACE_SIZE_COLUMN, Outcome, Role, template_column
 
 SEPARATOR = "\0"
 REASONS_NAMED = 3
@@ -30,8 +30,9 @@ class EnrolledGallery:
     """g accepted photos of i identities.
 
     `identity` (g,) int64 indexes `names` and `roles`, both of length i: candidates first, each side sorted.
-    `templates`: recogniser name -> (g, d) float32, as stored (float16 precision). `detection_score`: (g,)
-    float64, NaN where nothing was detected. `rank`: (g,) int64, see `photo_ranks`.
+    `templates`: recogniser name -> (g, d) float32, as stored (float16 precision). `detection_score`,
+    `face_size`: (g,) float64, NaN where nothing was detected, or no size was kept. `rank`: (g,)
+    int64, see `photo_ranks`.
     """
 
     names: Sequence[str]
@@ -40,6 +41,7 @@ class EnrolledGallery:
     photos: Sequence[str]
     templates: Mapping[str, NDArray[np.float32]]
     detection_score: NDArray[np.float64]
+    face_size: NDArray[np.float64]
     rank: NDArray[np.int64]
 
     def photos_per_identity(self) -> NDArray[np.int64]:
@@ -91,9 +93,22 @@ def enrolled_gallery(table: pa.Table, recognizers: Sequence[str]) -> EnrolledGal
         identity=identity,
         photos=photos,
         templates={name: template_rows(rows, name) for name in recognizers},
-        detection_score=rows["detection_score"].cast("float64").fill_null(np.nan).to_numpy(),
+        detection_score=_numbers(rows, "detection_score"),
+        face_size=_numbers(with_face_sizes(rows), FACE_SIZE_COLUMN),
         rank=photo_ranks(identity, [f"{name}/{photo}" for name, photo in zip(names, photos, strict=True)]),
     )
+
+
+def _numbers(rows: pa.Table, column: str) -> NDArray[np.float64]:
+    return np.asarray(rows[column].cast("float64").fill_null(np.nan).to_numpy(), np.float64)
+
+
+def with_face_sizes(table: pa.Table) -> pa.Table:
+    """The table with the column of face sizes, which 0.2.0 and before did not keep: unknown."""
+    if FACE_SIZE_COLUMN in table.column_names:
+        return table
+    place = table.column_names.index("detection_score") + 1
+    return table.add_column(place, FACE_SIZE_COLUMN, pa.nulls(table.num_rows, pa.float32()))
 
 
 def template_rows(table: pa.Table, recognizer: str) -> NDArray[np.float32]:

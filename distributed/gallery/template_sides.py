@@ -12,7 +12,7 @@ from distributed.gallery.people.templates import ListedTemplates, read_templates
 from distributed.runtime.digests import digest_lines
 from distributed.storage.vault import Vault
 from schemas.run.names import NameMap
-from schemas.run.tables import Outcome, Role, gallery_schema, template_column
+from schemas.run.tables import FACE_SIZE_COLUMN, Outcome, Role, gallery_schema, template_column
 from schemas.spec.audit import AuditSpec
 from schemas.spec.gallery import GallerySpec
 from schemas.spec.people.templates import TemplatesPeople
@@ -41,6 +41,7 @@ def _table(role: Role, listed: ListedTemplates, recognizer: str, vault: Vault) -
         "role": [str(role)] * rows,
         "outcome": [str(Outcome.OK)] * rows,
         "detection_score": pa.nulls(rows, pa.float32()),
+        FACE_SIZE_COLUMN: pa.nulls(rows, pa.float32()),
         template_column(recognizer): templates,
     }
     return pa.table(columns, schema=gallery_schema({recognizer: dim}))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from distributed.embedding.fingerprint import recognizer_fields
-from distributed.gallery.enrolled import read_gallery
+from distributed.gallery.enrolled import read_gallery, with_face_sizes
 from distributed.gallery.template_sides import template_tables
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
@@ -38,7 +38,7 @@ def _earlier_gallery(path: Path, role: Role, spec: AuditSpec) -> pa.Table:
     known = Fingerprint({name: value for name, value in footer.fingerprint.items() if name in wanted})
     if differences := Fingerprint(wanted).differences(known):
         raise SpecError(f"{path} was enrolled with other recognisers: {'; '.join(differences)}; make it anew")
-    return table
+    return with_face_sizes(table)
 
 
 def require_same_key(footer: Footer, path: Path, spec: AuditSpec) -> None:

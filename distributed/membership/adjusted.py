@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distributed.membership.evidence import PersonScores
-from distributed.membership.frame import Frame, identity_quality
+from distributed.membership.frame import Frame, identity_face_size, identity_quality
 from distributed.reduce.queries import ComparedPeople
 from distributed.statistics.people.covariates import (
     Adjustment,
@@ -22,6 +22,8 @@ from distributed.statistics.similarity import Floats
 from schemas.spec.membership import PHOTOS, QUALITY, TEMPLATES, MembershipSpec
 
 SEED = 0
+FACE_SIZE = "face size"
+"""A property of photos that no setting names: it is looked at, and not adjusted for."""
 Adjustments = Mapping[tuple[str, str], list[Adjustment]]
 """(recogniser, score name) -> of each level; empty without `membership.adjust`."""
 
@@ -45,6 +47,9 @@ class Properties:
             QUALITY: number_columns(identity_quality(frame.gallery)),
             PHOTOS: number_columns(frame.gallery.photos_per_identity().astype(np.float64)),
         }
+        sizes = identity_face_size(frame.gallery)
+        if not np.isnan(sizes).all():
+            columns[FACE_SIZE] = number_columns(sizes)
         for name, values in attributes.items():
             columns[name] = text_columns([values.get(identity, "unknown") for identity in names])
         return cls(columns, people)

@@ -77,10 +77,17 @@ def _stratum_column(
 
 def identity_quality(gallery: EnrolledGallery) -> Floats:
     """The mean detection score of each identity's photos, float64 (i,); NaN where nothing was detected."""
+    return _mean_of_photos(gallery, gallery.detection_score)
+
+
+def identity_face_size(gallery: EnrolledGallery) -> Floats:
+    """The mean size of each identity's faces, in pixels, float64 (i,); NaN where one is not known."""
+    return _mean_of_photos(gallery, gallery.face_size)
+
+
+def _mean_of_photos(gallery: EnrolledGallery, values: Floats) -> Floats:
     counts = gallery.photos_per_identity()
-    means: Floats = (
-        np.bincount(gallery.identity, weights=gallery.detection_score, minlength=len(counts)) / counts
-    )
+    means: Floats = np.bincount(gallery.identity, weights=values, minlength=len(counts)) / counts
     return means
 
 
@@ -118,6 +125,7 @@ def drifts_of(frame: Frame) -> list[Drift]:
     columns = {
         "photos per identity": gallery.photos_per_identity().astype(np.float64),
         "detection score": identity_quality(gallery),
+        "face size": identity_face_size(gallery),
     }
     comparisons = [drift(name, values[frame.candidates], values[cohort]) for name, values in columns.items()]
     return [comparison for comparison in comparisons if comparison is not None]

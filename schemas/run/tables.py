@@ -13,6 +13,7 @@ SCHEMA_VERSION = 2
 TEMPLATE_PREFIX = "template_"
 FACTOR_PREFIX = "factor_"
 DIGEST_COLUMN = "answer_sha256"
+FACE_SIZE_COLUMN = "face_size"
 
 
 class Outcome(StrEnum):
@@ -86,11 +87,12 @@ def samples_schema(
     factors: Mapping[str, Sequence[FactorValue]] | None = None,
     *,
     digests: bool = False,
+    sized: bool = False,
 ) -> pa.Schema:
     """`samples/shard-*.parquet`: one row per sample id. `dimensions`: recogniser name -> template length.
 
     `factors`: those of the generator, with all their values. `digests`: images cannot be made again, so that
-    a digest of each is kept.
+    a digest of each is kept. `sized`: of photos, whose shards are enrolled from.
     """
     return pa.schema(
         [
@@ -100,13 +102,14 @@ def samples_schema(
             pa.field("detection_score", pa.float32()),
             *_factor_fields(factors or {}),
             *([pa.field(DIGEST_COLUMN, pa.string())] if digests else []),
+            *([pa.field(FACE_SIZE_COLUMN, pa.float32())] if sized else []),
             *_template_fields(dimensions),
         ]
     )
 
 
 def gallery_schema(dimensions: Mapping[str, int]) -> pa.Schema:
-    """`gallery.parquet`: one row per photo, refused ones included."""
+    """`gallery.parquet`: one row per photo, refused ones included. Of 0.2.0 and before without face sizes."""
     return pa.schema(
         [
             pa.field("identity", pa.string(), nullable=False),
@@ -114,6 +117,7 @@ def gallery_schema(dimensions: Mapping[str, int]) -> pa.Schema:
             pa.field("role", pa.string(), nullable=False),
             pa.field("outcome", pa.string(), nullable=False),
             pa.field("detection_score", pa.float32()),
+            pa.field(FACE_SIZE_COLUMN, pa.float32()),
             *_template_fields(dimensions),
         ]
     )

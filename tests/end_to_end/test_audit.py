@@ -52,7 +52,10 @@ def test_the_tables_keep_their_contract(finished_world: SmallWorld) -> None:
     run = finished_world.run
     names = {
         "samples/*.parquet": ["sample_id", "outcome", "faces", "detection_score", "template_tiny"],
-        "gallery.parquet": ["identity", "photo", "role", "outcome", "detection_score", "template_tiny"],
+        "gallery.parquet": [
+            *("identity", "photo", "role", "outcome", "detection_score", "face_size"),
+            "template_tiny",
+        ],
         "neighbours.parquet": [
             *("identity", "recognizer", "photos", "rank"),
             *("sample_id", "similarity", "margin", "best_other"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from distributed.execution.executor import Executor, Watch
+from distributed.gallery.enrolled import with_face_sizes
 from distributed.gallery.source import GallerySource
 from distributed.sampling.images.packed_places import PackedPlaces
 from distributed.stages.shards import make_missing
@@ -35,6 +36,7 @@ def _with_people(embedded: pa.Table, source: GallerySource, shard: Shard) -> pa.
         "photo": [photo.name for photo in part],
         "role": [str(photo.role) for photo in part],
     }
+    embedded = with_face_sizes(embedded)
     columns = {name: embedded[name] for name in embedded.column_names if name not in ("sample_id", "faces")}
     return pa.table(people | columns).cast(_schema(embedded))
 

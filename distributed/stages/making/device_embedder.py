@@ -209,7 +209,8 @@ class DeviceEmbedder:
         for place in np.flatnonzero(~images):
             rows.reasons.setdefault(int(place), REASONS.get(STATES[rows.state[place]], ""))
         rows.faces[~images], rows.score[~images] = 0, np.nan
-        return FaceBatch(outcome, rows.faces, rows.score, dict(rows.templates))
+        unknown = np.full(len(rows.faces), np.nan, np.float32)
+        return FaceBatch(outcome, rows.faces, rows.score, unknown, dict(rows.templates))
 
     def _put_by_host(self, faces: FaceBatch, places: NDArray[np.intp], ids: Ids) -> None:
         for start in range(0, len(ids), self._host.images_at_once):

@@ -81,7 +81,8 @@ class ShardMaker:
     ) -> ShardReport:
         start, job = time.perf_counter(), self._job
         path = f"{job.prefix}/{shard.file_name}"
-        table = samples_table(shard, embedded.faces, self._factors, embedded.digests)
+        sized = job.photos is not None
+        table = samples_table(shard, embedded.faces, self._factors, embedded.digests, sized=sized)
         footer = samples_footer(
             shard, embedded.faces, job.fingerprint, job.device, job.threads, summed=job.is_summed
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from distributed.embedding.extractor import FaceBatch
 from distributed.reduce.centring import template_sum
 from schemas.run.shard import Footer, Shard, TemplateSum
-from schemas.run.tables import DIGEST_COLUMN, factor_column, samples_schema, template_column
+from schemas.run.tables import DIGEST_COLUMN, FACE_SIZE_COLUMN, factor_column, samples_schema, template_column
 from schemas.spec.generators.base import FactorValue, Sweep
 
 
@@ -21,17 +21,22 @@ def samples_table(
     faces: FaceBatch,
     factors: Mapping[str, Sequence[FactorValue]] | None = None,
     digests: Sequence[str | None] | None = None,
+    *,
+    sized: bool = False,
 ) -> pa.Table:
-    """The shard as a table with the columns of `samples_schema`; `digests` where answers were digested."""
+    """The shard as a table with the columns of `samples_schema`; `digests` where answers were digested;
+    sized: with the faces' sizes."""
     ids, factors = shard.ids, factors or {}
     dimensions = {name: rows.shape[1] for name, rows in faces.templates.items()}
-    schema = samples_schema(dimensions, factors, digests=digests is not None)
+    schema = samples_schema(dimensions, factors, digests=digests is not None, sized=sized)
     columns = {
         "sample_id": pa.array(ids),
         "outcome": pa.array([str(outcome) for outcome in faces.outcome]),
         "faces": pa.array(faces.faces),
         "detection_score": pa.array(faces.detection_score, mask=np.isnan(faces.detection_score)),
     }
+    if sized:
+        columns[FACE_SIZE_COLUMN] = pa.array(faces.face_size, mask=np.isnan(faces.face_size))
     sweep = Sweep(factors)
     columns |= {factor_column(name): pa.array(sweep.column(name, ids)) for name in factors}
     if digests is not None:

@@ -63,6 +63,7 @@ class TemplateEmbedder:
             outcome=[str(became) for became in outcome],
             faces=usable.astype(np.int16),
             detection_score=np.full(len(raw), np.nan, np.float32),
+            face_size=np.full(len(raw), np.nan, np.float32),
             templates={self._recognizer: rows.astype(np.float16)},
         )
 

@@ -254,6 +254,7 @@ def gallery_table(simulator: Simulator, drawn: Drawn) -> pa.Table:
         pa.array(role.tolist()),
         pa.repeat(str(Outcome.OK), n),
         pa.array(drawn.detection_score),
+        pa.nulls(n, pa.float32()),
         _templates(drawn.gallery),
     ]
     return pa.Table.from_arrays(columns, schema=gallery_schema({RECOGNIZER: world.dimension}))

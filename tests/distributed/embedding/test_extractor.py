@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from distributed.embedding.alignment import ARCFACE_TEMPLATE, align
+from distributed.embedding.detector import Detector, Face
 from distributed.embedding.extractor import TemplateExtractor
 from distributed.embedding.locator import AlignedCrops, DetectorLocator, FixedLandmarks
 from distributed.embedding.recognizer import Recognizer
@@ -78,6 +80,22 @@ def test_timings_add_up(recognizer: Recognizer) -> None:
         seen.append(dict(extractor.timings))
     assert set(seen[0]) == {"detect", "align", "embed"}
     assert all(0 < seen[0][stage] < seen[1][stage] for stage in seen[0])
+
+
+class OneFace:
+    """In place of a detector: a face of 30×40 pixels in the middle of every image."""
+
+    def detect(self, images: Sequence[Image]) -> list[list[Face]]:
+        box = np.array([41, 36, 71, 76], np.float32)
+        landmarks = (ARCFACE_TEMPLATE * 30 / 112 + box[:2]).astype(np.float32)
+        return [[Face(box, 0.9, landmarks)] for _ in images]
+
+
+def test_a_detected_face_has_a_size_and_another_has_none(recognizer: Recognizer) -> None:
+    images: list[Image | None] = [*random_images((112, 112)), None]
+    found = TemplateExtractor([recognizer], DetectorLocator(cast(Detector, OneFace()))).extract(images)
+    np.testing.assert_allclose(found.face_size, [np.sqrt(30 * 40), np.nan], rtol=1e-6)
+    assert np.isnan(TemplateExtractor([recognizer], AlignedCrops()).extract(images).face_size).all()
 
 
 @pytest.mark.assets
