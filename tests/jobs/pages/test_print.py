@@ -31,6 +31,10 @@ BROKEN_WORDS = """
     return broken;
 """
 OVERHANG = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+COLOURS = """
+    const style = getComputedStyle(document.body);
+    return [style.color, style.backgroundColor];
+"""
 FOLDED = "return document.querySelector('details table').getBoundingClientRect().height"
 
 
@@ -44,10 +48,11 @@ def printed(
     )
     size = {"width": A4, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
     browser.get(page.as_uri())
     yield browser
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
@@ -55,3 +60,4 @@ def test_a_printed_report_breaks_no_word_and_cuts_nothing_off(printed: webdriver
     assert printed.execute_script(BROKEN_WORDS) == []
     assert printed.execute_script(OVERHANG) <= 0
     assert printed.execute_script(FOLDED) > 0
+    assert printed.execute_script(COLOURS) == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"], "also of a dark screen"
