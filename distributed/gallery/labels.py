@@ -36,6 +36,12 @@ def read_labels(path: Path, vault: Vault) -> dict[str, bool]:
     return labels
 
 
+def labels_of(spec: AuditSpec) -> dict[str, bool] | None:
+    """Those that the spec names; None if it names none. Raises as `read_labels`."""
+    path = spec.gallery.labels
+    return None if path is None else read_labels(Path(path), Vault(spec.protection))
+
+
 def require_usable_labels(spec: AuditSpec, gallery: pa.Table) -> None:
     """Raise SpecError, before the long work, if the spec's labels cannot serve to evaluate its verdicts."""
     candidates = accepted(gallery.filter(pc.equal(gallery["role"], Role.CANDIDATE)))
@@ -44,9 +50,9 @@ def require_usable_labels(spec: AuditSpec, gallery: pa.Table) -> None:
 
 def require_labels_of(spec: AuditSpec, candidates: Iterable[str]) -> None:
     """The same of these candidates, by pseudonym, whether or not they are enrolled yet."""
-    if spec.gallery.labels is None:
+    labels = labels_of(spec)
+    if labels is None:
         return
-    labels = read_labels(Path(spec.gallery.labels), Vault(spec.protection))
     known = [labels[name] for name in set(candidates) if name in labels]
     if len(set(known)) < 2:
         raise SpecError(

@@ -68,12 +68,12 @@ class FaissProducts:
         """Largest inner products: D float32 (nq, k), falling, and I int64 (nq, k), for k <= nb."""
         metric = faiss.METRIC_INNER_PRODUCT
         if xq.device.type == "cpu":
-            found: tuple[Tensor, Tensor] = faiss.knn(xq, xb, k, metric=metric)
+            nearest: tuple[Tensor, Tensor] = faiss.knn(xq, xb, k, metric=metric)
         elif k > LARGEST_K_ON_GPU:
             raise ValueError(f"faiss on cuda finds at most {LARGEST_K_ON_GPU} neighbours, not {k}")
         else:
-            found = faiss.knn_gpu(_gpu_resources(), xq, xb, k, metric=metric)
-        return found
+            nearest = faiss.knn_gpu(_gpu_resources(), xq, xb, k, metric=metric)
+        return nearest
 
 
 @cache

@@ -41,10 +41,10 @@ def code_beside(weights: Path) -> Path | None:
 
 def checkout_beside(pickle: Path) -> Path | None:
     """The only folder beside a network pickle that looks like a checkout of NVlabs', if there is one."""
-    found = sorted(
+    checkouts = sorted(
         file.parent for file in pickle.parent.glob("*/legacy.py") if (file.parent / "training").is_dir()
     )
-    return found[0] if len(found) == 1 else None
+    return checkouts[0] if len(checkouts) == 1 else None
 
 
 def _has_code(folder: Path) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distributed.execution.executor import Capacity, Executor, Observer, TaskLimits, Unobserved
+from distributed.execution.local import LocalExecutor
 from distributed.reduce.centring import shrunk_mean
 from distributed.reduce.margins import Twins
 from distributed.reduce.partial import Arrays, Partial, empty
@@ -93,6 +94,11 @@ class Passes:
     executor: Executor
     observer: Observer
     grouping: Grouping = even_groups
+
+    @classmethod
+    def here(cls, spec: AuditSpec, store: RunStore, grouping: Grouping = even_groups) -> Passes:
+        """In this process, unobserved."""
+        return cls(spec, store, LocalExecutor(), Unobserved(), grouping)
 
     def centres(self) -> dict[str, Floats]:
         """Recogniser -> what samples and people are taken relative to, float64 (d,): see `shrunk_mean`."""

@@ -68,8 +68,8 @@ def done(cell: Cell, people: DrawnPeople) -> Trained:
     samples = sampled(cell, people.training(cell.identities, cell.times))
     frames = np.stack([enlarge(sample) for sample in samples])
     templates = embed(session(MODELS / "recognizer.onnx"), frames)
-    found = success(people, members(cell.identities), templates)
-    return Trained(cell, time.process_time() - started, found)
+    measured = success(people, members(cell.identities), templates)
+    return Trained(cell, time.process_time() - started, measured)
 
 
 def sampled(cell: Cell, photos: NDArray[np.uint8]) -> NDArray[np.uint8]:

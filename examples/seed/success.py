@@ -40,13 +40,13 @@ def success(people: DrawnPeople, members: Sequence[int], samples: Templates) -> 
     other = compared(people, other_photos(seeds), samples)
     trained = compared(people, trained_photos(seeds), samples)
     scores, hits = margin_scores(other), other.margin_hits[0] / len(samples)
-    one = members.index(OVER_REPRESENTED)
-    above = int((scores[~member] >= scores[one]).sum())
+    over_represented = members.index(OVER_REPRESENTED)
+    above = int((scores[~member] >= scores[over_represented]).sum())
     return Success(
         float(roc_auc_score(member, scores)),
         float(roc_auc_score(member, margin_scores(trained))),
-        float(hits[one]),
-        float(np.delete(hits[member], one).mean()),
+        float(hits[over_represented]),
+        float(np.delete(hits[member], over_represented).mean()),
         (1 + above) / (1 + len(OTHERS)),
     )
 

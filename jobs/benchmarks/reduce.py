@@ -26,7 +26,7 @@ SEARCH_BAR, FLOAT16_BAR, AGREEMENT_BAR = 0.70, 1e-5, 1e-5
 PEOPLE_AT_ONCE, SAMPLES_AT_ONCE = 1024, 8192
 OURS, NUMPY_PRODUCT, TORCH_PRODUCT = "idleak search", "numpy matrix product", "torch matrix product"
 
-Found = tuple[Singles, Integers]
+Nearest = tuple[Singles, Integers]
 T = TypeVar("T")
 
 
@@ -128,7 +128,7 @@ def _normalised(stored: NDArray[np.float16]) -> Singles:
 def _race(sizes: Sizes, repeats: int) -> Raced:
     problem = make_problem(sizes)
     room = np.zeros(PEOPLE_AT_ONCE * SAMPLES_AT_ONCE, dtype=np.float32)
-    peers: dict[str, Callable[[], Found]] = {
+    peers: dict[str, Callable[[], Nearest]] = {
         "FAISS IndexFlatIP": partial(_faiss_search, problem),
         "numpy product and argpartition": partial(_numpy_search, problem),
         "torch product and topk": partial(_torch_search, problem),
@@ -164,7 +164,7 @@ class _Kept(Generic[T]):
         return spent
 
 
-def _ours(problem: Problem) -> Found:
+def _ours(problem: Problem) -> Nearest:
     sizes, centre = problem.sizes, np.zeros(problem.sizes.dim)
     samples, ids = centred(problem.stored, centre), np.arange(sizes.samples, dtype=np.int64)
     near = search(problem.people, samples, ids, k=sizes.topk).neighbours
@@ -190,17 +190,17 @@ def _torch_products(problem: Problem, room: torch.Tensor) -> None:
         torch.matmul(a, b.T, out=room[: len(a) * len(b)].view(len(a), len(b)))
 
 
-def _faiss_search(problem: Problem) -> Found:
+def _faiss_search(problem: Problem) -> Nearest:
     index = faiss.IndexFlatIP(problem.sizes.dim)
     index.add(problem.samples)
-    nearest: Found = index.search(problem.people, problem.sizes.topk)
+    nearest: Nearest = index.search(problem.people, problem.sizes.topk)
     return nearest
 
 
-def _numpy_search(problem: Problem) -> Found:
+def _numpy_search(problem: Problem) -> Nearest:
     k = problem.sizes.topk
 
-    def top(people: slice, samples: slice) -> Found:
+    def top(people: slice, samples: slice) -> Nearest:
         products = problem.people[people] @ problem.samples[samples].T
         least = max(0, products.shape[1] - k)
         columns = np.argpartition(products, least, axis=1)[:, least:] if least else _all_columns(products)
@@ -209,10 +209,10 @@ def _numpy_search(problem: Problem) -> Found:
     return _best_of_blocks(problem, top)
 
 
-def _torch_search(problem: Problem) -> Found:
+def _torch_search(problem: Problem) -> Nearest:
     gallery, base = torch.from_numpy(problem.people), torch.from_numpy(problem.samples)
 
-    def top(people: slice, samples: slice) -> Found:
+    def top(people: slice, samples: slice) -> Nearest:
         products = gallery[people] @ base[samples].T
         best = torch.topk(products, min(problem.sizes.topk, products.shape[1]), dim=1)
         return best.values.numpy(), best.indices.numpy()
@@ -224,9 +224,9 @@ def _all_columns(products: Singles) -> Integers:
     return np.broadcast_to(np.arange(products.shape[1]), products.shape)
 
 
-def _best_of_blocks(problem: Problem, top: Callable[[slice, slice], Found]) -> Found:
+def _best_of_blocks(problem: Problem, top: Callable[[slice, slice], Nearest]) -> Nearest:
     """The best k of the best k of each block of samples, falling."""
-    parts: dict[int, list[Found]] = {}
+    parts: dict[int, list[Nearest]] = {}
     for people, samples in _blocks(problem):
         similarity, columns = top(people, samples)
         parts.setdefault(people.start, []).append((similarity, columns + samples.start))
@@ -234,13 +234,13 @@ def _best_of_blocks(problem: Problem, top: Callable[[slice, slice], Found]) -> F
     return np.concatenate([block[0] for block in best]), np.concatenate([block[1] for block in best])
 
 
-def _best(similarities: list[Singles], columns: list[Integers], problem: Problem) -> Found:
+def _best(similarities: list[Singles], columns: list[Integers], problem: Problem) -> Nearest:
     similarity, column = np.hstack(similarities), np.hstack(columns)
     order = np.argsort(-similarity, axis=1, kind="stable")[:, : problem.sizes.topk]
     return np.take_along_axis(similarity, order, axis=1), np.take_along_axis(column, order, axis=1)
 
 
-def disagreement(problem: Problem, ours: Found, theirs: Found) -> float:
+def disagreement(problem: Problem, ours: Nearest, theirs: Nearest) -> float:
     """The largest difference of similarities by rank, both as given and as their sample ids have them.
 
     Near ties may change places, so ids are compared by the similarities, in float64, of their samples.

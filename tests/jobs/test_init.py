@@ -193,12 +193,12 @@ def test_a_state_dict_beside_its_code_is_a_spec_but_for_what_only_a_person_decid
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IDLEAK_KEY", KEY)
     assert main(["init", "netG.pth", "candidates", "cohort"]) == ExitCode.OK
-    told = capsys.readouterr().out
-    assert "generator.trust (of the folder `code`): read the code, since it is run" in told
-    assert "generator.latent.distribution: what the training drew latents from" in told
+    output = capsys.readouterr().out
+    assert "generator.trust (of the folder `code`): read the code, since it is run" in output
+    assert "generator.latent.distribution: what the training drew latents from" in output
     generator = yaml.safe_load((tmp_path / "audit.yaml").read_text(encoding="utf-8"))["generator"]
     assert generator["code"] == "code" and generator["weights"] == "netG.pth"
-    assert generator["factory"] in told or "generator.factory: `package.module:name`" in told
+    assert generator["factory"] in output or "generator.factory: `package.module:name`" in output
     assert main(["plan", "audit.yaml"]) == ExitCode.BAD_SPEC
     assert "sha256:" in capsys.readouterr().err.splitlines()[-1]
 
@@ -218,9 +218,9 @@ def test_photos_of_telephones_and_a_network_pickle(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IDLEAK_KEY", KEY)
     assert main(["init", "ffhq.pkl", "candidates", "cohort"]) == ExitCode.OK
-    told = capsys.readouterr().out
-    assert "finds a face in 48 of 48 photos" in told and "generator.code:" not in told
-    assert "Next: decide what stands above; then idleak plan audit.yaml" in told
+    output = capsys.readouterr().out
+    assert "finds a face in 48 of 48 photos" in output and "generator.code:" not in output
+    assert "Next: decide what stands above; then idleak plan audit.yaml" in output
     assert main(["plan", "audit.yaml"]) == ExitCode.BAD_SPEC
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "stylegan3 is code, which would run here" in error

@@ -100,9 +100,9 @@ def test_what_an_audit_refuses_before_its_first_photo_or_sample_a_plan_refuses(
 def test_what_is_no_sample_is_told(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
     (small_world.folder / "cohort" / "metadata.jsonl").write_text("{}", encoding="utf-8")
     images = {"kind": "images", "path": "cohort"}
-    code, told, _ = plan(capsys, small_world.spec_path(generator=images, samples=200))
+    code, output, _ = plan(capsys, small_world.spec_path(generator=images, samples=200))
     assert code == ExitCode.OK
-    assert "warning: generator: left out as no images, by name and first bytes: metadata.jsonl" in told
+    assert "warning: generator: left out as no images, by name and first bytes: metadata.jsonl" in output
 
 
 def test_samples_that_are_all_no_images_are_told_and_refused(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from distributed.gallery.labels import read_labels
+from distributed.gallery.labels import labels_of
 from distributed.membership.judgement import Judgement
 from distributed.stages.results.evaluation import auc, evaluation_of
 from distributed.stages.results.facts import AuditFacts
 from distributed.statistics.power import DETECTION_POWER, SHARES
-from distributed.storage.vault import Vault
 from schemas.run.results import PrefixResult, ScoreResult, SettingResult
 from schemas.run.tables import Verdict
 from schemas.spec.generators.base import Sweep
@@ -21,7 +19,7 @@ from schemas.spec.generators.base import Sweep
 def score_results(facts: AuditFacts) -> list[ScoreResult]:
     """Of every recogniser and score, in the order of judgements."""
     spec = facts.spec
-    labels = read_labels(Path(spec.gallery.labels), Vault(spec.protection)) if spec.gallery.labels else None
+    labels = labels_of(spec)
     return [_score(facts, judgement, labels) for judgement in facts.assessment.judgements]
 
 

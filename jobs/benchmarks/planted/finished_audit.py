@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from distributed.execution.executor import Unobserved
-from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import EnrolledGallery, accepted, enrolled_gallery
-from distributed.gallery.labels import read_labels
+from distributed.gallery.labels import labels_of
 from distributed.stages.judging.committed import committed
 from distributed.stages.passes import Passes
 from distributed.statistics.similarity import Floats, Singles
 from distributed.storage.store import open_run
-from distributed.storage.vault import Vault
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
 
@@ -48,9 +44,9 @@ class FinishedAudit:
 
     def of_non_members(self) -> FinishedAudit:
         """Without candidates who are not labelled as such, if there are labels."""
-        if self.spec.gallery.labels is None:
+        labels = labels_of(self.spec)
+        if labels is None:
             return self
-        labels = read_labels(Path(self.spec.gallery.labels), Vault(self.spec.protection))
         known = pa.array([name for name, member in labels.items() if not member], pa.string())
         in_cohort = pc.equal(self.table["role"], Role.COHORT)
         table = self.table.filter(pc.or_(in_cohort, pc.is_in(self.table["identity"], known)))
@@ -63,7 +59,7 @@ def finished_audit(spec: AuditSpec) -> FinishedAudit:
     store = open_run(spec)
     enrolment = committed(spec, store).enrolment
     table = accepted(enrolment.compared)
-    one = spec.model_copy(
+    narrowed = spec.model_copy(
         update={
             "faces": spec.faces.model_copy(update={"recognizers": first}),
             "membership": spec.membership.model_copy(
@@ -72,5 +68,5 @@ def finished_audit(spec: AuditSpec) -> FinishedAudit:
         }
     )
     twins = [pair.people for pair in enrolment.overlap.matches.found]
-    passes = Passes(one, store, LocalExecutor(), Unobserved())
-    return FinishedAudit(one, table, enrolled_gallery(table, [first[0].name]), twins, passes)
+    passes = Passes.here(narrowed, store)
+    return FinishedAudit(narrowed, table, enrolled_gallery(table, [first[0].name]), twins, passes)

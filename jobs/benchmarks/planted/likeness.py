@@ -149,12 +149,12 @@ def _rows(planter: _Planter, shown: Mapping[str, HeldOut]) -> Iterator[tuple[str
 
 
 def _cells(planter: _Planter, kept: HeldOut, made: Planted) -> tuple[str, ...]:
-    depth, found = mean_depth(made.lead, np.array(EDGES)), planter.found_from(made)
+    depth, share = mean_depth(made.lead, np.array(EDGES)), planter.found_from(made)
     return (
         _mean(made.similarity.mean(axis=1)),
         _mean((made.lead >= EDGES[0]).mean(axis=1)),
         f"{planter.likeness_at(kept, depth):.2f}",
-        "no share is enough" if found is None else per_million(found),
+        "no share is enough" if share is None else per_million(share),
     )
 
 

@@ -75,8 +75,8 @@ def look_of(
 
 
 def _size(extractor: TemplateExtractor, images: Sequence[Image], frame: int) -> int:
-    found = [location.landmarks for location in extractor.locator.locate(images)]
-    transforms = [similarity_transform(landmarks, frame) for landmarks in found if landmarks is not None]
+    faces = [location.landmarks for location in extractor.locator.locate(images)]
+    transforms = [similarity_transform(landmarks, frame) for landmarks in faces if landmarks is not None]
     if len(transforms) < LEAST_FACES:
         raise SpecError(
             f"{len(transforms)} of {len(images)} samples have a face, and {LEAST_FACES} are needed"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.execution.executor import Unobserved
-from distributed.execution.local import LocalExecutor
 from distributed.gallery.enrolled import EnrolledGallery, enrolled_gallery
-from distributed.gallery.labels import read_labels
+from distributed.gallery.labels import labels_of
 from distributed.membership.comparison import compared_people, twins_of
 from distributed.membership.frame import Frame
 from distributed.membership.scores import EQUIVARIANT_SCORES, Evidence, person_scores
@@ -22,7 +19,6 @@ from distributed.stages.passes import Passes
 from distributed.statistics.matching import EVERYBODY, PHOTO_LEVELS, Group
 from distributed.statistics.similarity import Floats, Integers
 from distributed.storage.store import open_run
-from distributed.storage.vault import Vault
 from schemas.errors import SpecError
 from schemas.run.tables import Role
 from schemas.spec.audit import AuditSpec
@@ -70,13 +66,13 @@ class People:
 def people_of(spec: AuditSpec, samples: Sequence[int]) -> People:
     """The people of a finished audit, scored by its first samples, so many at a time."""
     names = [name for name in spec.membership.scores if name in EQUIVARIANT_SCORES - {"calibrated"}]
-    if spec.gallery.labels is None or not names:
+    labels = labels_of(spec)
+    if labels is None or not names:
         raise SpecError("this bench needs gallery.labels, and margin, max or topk_mean in membership.scores")
     membership = spec.membership.model_copy(update={"scores": tuple(names), "strata": ()})
     store = open_run(spec)
     enrolment = committed(spec, store).enrolment
     gallery = enrolled_gallery(enrolment.compared, [r.name for r in spec.faces.recognizers])
-    labels = read_labels(Path(spec.gallery.labels), Vault(spec.protection))
     in_cohort = np.array([role is Role.COHORT for role in gallery.roles])
     known = in_cohort | np.array([name in labels for name in gallery.names])
     member = np.array([labels.get(name, False) for name in gallery.names]) & ~in_cohort
@@ -85,7 +81,7 @@ def people_of(spec: AuditSpec, samples: Sequence[int]) -> People:
         raise SpecError(f"{spec.gallery.labels} must label candidates as members and as others, both")
     twins = twins_of(gallery, [pair.people for pair in enrolment.overlap.matches.found])
     cuts = tuple(sorted({min(cut, spec.samples) for cut in samples} or {spec.samples}))
-    passes = Passes(spec, store, LocalExecutor(), Unobserved())
+    passes = Passes.here(spec, store)
     return replace(people, scores=_scores(people, passes, twins, cuts))
 
 

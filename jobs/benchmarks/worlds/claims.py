@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from jobs.benchmarks.worlds.counts import hit_intervals, identity_counts
 from jobs.benchmarks.worlds.exchangeability import adjusted, roles
 from jobs.benchmarks.worlds.false_flags import false_discoveries, nights, null_p_values, null_worlds
-from jobs.benchmarks.worlds.measures import Bench, Found, Row
+from jobs.benchmarks.worlds.measures import Bench, ClaimResult, Row
 from jobs.benchmarks.worlds.repeats import exactness
 from jobs.benchmarks.worlds.silence import cleared, sensitivity, upper_bounds
 from jobs.benchmarks.worlds.standing import standing
@@ -47,13 +47,13 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _save_plot(result: Found, path: Path) -> None:
+def _save_plot(result: ClaimResult, path: Path) -> None:
     figure = Figure(figsize=(8, 5), layout="constrained")
     result.draw(figure.subplots())
     figure.savefig(path, dpi=100)
 
 
-CLAIMS: dict[str, Callable[[Bench], Found]] = {
+CLAIMS: dict[str, Callable[[Bench], ClaimResult]] = {
     "null": null_worlds,
     "discoveries": false_discoveries,
     "p_values": null_p_values,

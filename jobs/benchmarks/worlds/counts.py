@@ -17,7 +17,7 @@ from distributed.statistics.people.population import (
     match_rates,
 )
 from jobs.benchmarks.worlds.collisions import cohort_rates, collisions
-from jobs.benchmarks.worlds.measures import Bench, Found, Mean, Row, Share, draw_shares
+from jobs.benchmarks.worlds.measures import Bench, ClaimResult, Mean, Row, Share, draw_shares
 from jobs.benchmarks.worlds.simulated import (
     Simulator,
     World,
@@ -28,7 +28,7 @@ EXPECTED_HITS = (1, 3, 10, 30, 100, 1000)
 HIT_SAMPLES = 20_000
 
 
-def hit_intervals(bench: Bench) -> Found:
+def hit_intervals(bench: Bench) -> ClaimResult:
     """Coverage of the interval of hits per million.
 
     Samples are independent draws, so a world's hits are binomial: they are drawn as such.
@@ -58,7 +58,7 @@ def hit_intervals(bench: Bench) -> Found:
         axes.axvline(0.95, color="black", linestyle="--")
         axes.set(xlabel="share of worlds whose interval holds the rate", title=f"{HIT_SAMPLES:,} samples")
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
 ZIPF = 1 / np.arange(1, 3001)
@@ -71,7 +71,7 @@ POPULATIONS = {
 }
 
 
-def identity_counts(bench: Bench) -> Found:
+def identity_counts(bench: Bench) -> ClaimResult:
     """Coverage of the number of identities: matches drawn by identity, and by templates."""
     random, count, shares = bench.random(6), bench.share(300, least=20), dict[str, Share]()
     for name, p in POPULATIONS.items():
@@ -110,7 +110,7 @@ def identity_counts(bench: Bench) -> Found:
         axes.axvline(0.95, color="black", linestyle="--")
         axes.set(xlabel="share of worlds whose interval holds 1 / Σ p²")
 
-    return Found([*rows, *clusters], draw)
+    return ClaimResult([*rows, *clusters], draw)
 
 
 @dataclass(frozen=True)

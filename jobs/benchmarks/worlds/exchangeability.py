@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 
 from distributed.statistics.drift import WARN_BELOW
 from distributed.statistics.people.roles import RoleTest, role_test
-from jobs.benchmarks.worlds.measures import Bench, Found, Mean, Row, Share, draw_shares
+from jobs.benchmarks.worlds.measures import Bench, ClaimResult, Mean, Row, Share, draw_shares
 from jobs.benchmarks.worlds.simulated import Simulator, World, worlds_like
 
 PLAIN = World(0, candidates=100, cohort=400, samples=1, hubs=0.1, quality="mixed")
 WORLDS = 200
 
 
-def roles(bench: Bench) -> Found:
+def roles(bench: Bench) -> ClaimResult:
     """Exchangeable sides, and two groups mixed 70 to 30 among candidates and 30 to 70 in the cohort."""
     count = bench.share(WORLDS)
     plain = [_test(world) for world in worlds_like(replace(PLAIN, seed=bench.seed + 160), count)]
@@ -40,7 +40,7 @@ def roles(bench: Bench) -> Found:
         draw_shares(axes, shares)
         axes.set(xlabel="share of worlds with the warning")
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
 GROUPS = World(0, candidates=40, cohort=800, samples=1500, groups=True)
@@ -52,7 +52,7 @@ ADJUSTMENTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def adjusted(bench: Bench) -> Found:
+def adjusted(bench: Bench) -> ClaimResult:
     """Null worlds of two groups, mixed 70 to 30 and 30 to 70, and the same groups where 4 leak."""
     rows, shares, count = [], dict[str, Share](), bench.share(ADJUSTED_WORLDS)
     for name, adjust in ADJUSTMENTS.items():
@@ -63,13 +63,13 @@ def adjusted(bench: Bench) -> Found:
             p_values = [judged.judgements[place].calibrated.p_value for judged in worlds]
             small = Mean.of([float((p <= 0.05).mean()) for p in p_values])
             flags = Share(sum(bool(judged.judgements[place].flagged().any()) for judged in worlds), count)
-            found = [judged.judgements[place].flagged()[judged.leaked()].mean() for judged in leaky]
+            flagged = [judged.judgements[place].flagged()[judged.leaked()].mean() for judged in leaky]
             shares[f"{score}, {name}"] = flags
             rows.append(
                 Row(
                     f"two groups mixed unequally, nobody leaks, {score}, {name}",
                     "no promise" if not adjust else "P(p <= 0.05) at most 0.06, any flag in at most 6 %",
-                    f"P(p <= 0.05) {small}; any flag {flags}; where 4 of 40 leak, {np.mean(found):.0%} of "
+                    f"P(p <= 0.05) {small}; any flag {flags}; where 4 of 40 leak, {np.mean(flagged):.0%} of "
                     "them are flagged",
                     count,
                     small.value <= 0.06 and flags.value <= 0.06 if adjust else None,
@@ -80,7 +80,7 @@ def adjusted(bench: Bench) -> Found:
         draw_shares(axes, shares)
         axes.set(xlabel="share of null worlds with any flag")
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
 def _share(tests: list[RoleTest]) -> Share:

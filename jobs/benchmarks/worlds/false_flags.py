@@ -17,7 +17,7 @@ from jobs.benchmarks.worlds.measures import (
     SCORES,
     TWO,
     Bench,
-    Found,
+    ClaimResult,
     Mean,
     Row,
     Share,
@@ -31,7 +31,7 @@ NIGHTS = 365
 DEPENDENCE = (0.0, 0.9, 1.0)
 
 
-def null_worlds(bench: Bench) -> Found:
+def null_worlds(bench: Bench) -> ClaimResult:
     """Worlds in which nobody leaks: how many have a flag."""
     names, count = (
         [*SCORES, "over-representation", "more hits than any non-member"],
@@ -61,7 +61,7 @@ def null_worlds(bench: Bench) -> Found:
         axes.axvline(FDR, color="black", linestyle="--")
         axes.set(xlabel="share of null worlds with any flag", title="Nobody leaks: 40 candidates, cohort 800")
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
 NULL_FACTOR = 10
@@ -70,7 +70,7 @@ LEAKED = (1, 10, 50)
 LOOKALIKE_BAR = 0.06
 
 
-def false_discoveries(bench: Bench) -> Found:
+def false_discoveries(bench: Bench) -> ClaimResult:
     """The false discovery proportion and the power."""
     rows: list[Row] = []
     points: dict[str, list[tuple[Mean, Mean]]] = {name: [] for name in TWO}
@@ -106,7 +106,7 @@ def false_discoveries(bench: Bench) -> Found:
         axes.set(xscale="log", xlabel="leaked, of 100 candidates", title="Cohort 2,000, FDR 0.05")
         axes.legend()
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ TAIL_ROOM = 0.25
 """Of a tail's probability, which the upper end of its interval may lie above it."""
 
 
-def null_p_values(bench: Bench) -> Found:
+def null_p_values(bench: Bench) -> ClaimResult:
     """Conformal p-values of non-members in the tail, where verdicts are made."""
     count = bench.share(1000, least=8)
     world = replace(MIXED, candidates=40, cohort=440, photos=(1, 8), samples=300, groups=True)
@@ -194,10 +194,10 @@ def null_p_values(bench: Bench) -> Found:
         axes.axvline(1, color="black", linestyle="--")
         axes.set(xlabel="share of p-values ÷ what is allowed", title="Non-members")
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
-def nights(bench: Bench) -> Found:
+def nights(bench: Bench) -> ClaimResult:
     """A year of null nights: one gallery, new samples each night. Scores are drawn, not templates.
 
     A score is what lasts of a person and what is new each night; `lasting` is the share of variance of the
@@ -230,7 +230,7 @@ def nights(bench: Bench) -> Found:
         axes.axvline(FDR, color="black", linestyle="--")
         axes.set(xlabel=f"share of years of {NIGHTS} null nights with any flag")
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
 def _year(random: np.random.Generator, lasting: float, candidates: int, cohort: int) -> tuple[bool, bool]:

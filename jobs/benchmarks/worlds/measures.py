@@ -48,7 +48,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Found:
+class ClaimResult:
     """A claim's rows and its plot."""
 
     rows: Sequence[Row]

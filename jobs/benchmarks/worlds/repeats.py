@@ -14,7 +14,7 @@ from distributed.membership.assess import KnownPeople, assess
 from distributed.membership.score_tables import neighbours_table, scores_table
 from distributed.storage.store import RunStore, encode_table
 from jobs.benchmarks.worlds.exact import exact_scores
-from jobs.benchmarks.worlds.measures import MIXED, SCORES, Bench, Found, Row
+from jobs.benchmarks.worlds.measures import MIXED, SCORES, Bench, ClaimResult, Row
 from jobs.benchmarks.worlds.simulated import (
     RECOGNIZER,
     Simulator,
@@ -32,7 +32,7 @@ from schemas.run.shard import Footer
 EXACT_SCORES = ("margin", "max", "topk_mean", "hit_rate", "density_ratio")
 
 
-def exactness(bench: Bench) -> Found:
+def exactness(bench: Bench) -> ClaimResult:
     """Any split of the samples gives the same bytes; scores equal those of float64 brute force."""
     partitions = bench.share(20, least=4)
     world = replace(MIXED, seed=bench.seed + 80, candidates=20, cohort=150, samples=600, leaked=2, rate=0.02)
@@ -68,7 +68,7 @@ def exactness(bench: Bench) -> Found:
         axes.axvline(1e-5, color="black", linestyle="--")
         axes.set(xscale="log", xlabel="largest error of a person's score")
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
 def _tables(world: World, split: int) -> bytes:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from distributed.membership.verdicts import Detectable
 from distributed.statistics.power import DETECTION_POWER
-from jobs.benchmarks.worlds.measures import ROOM, Bench, Found, Mean, Row, Share, draw_shares
+from jobs.benchmarks.worlds.measures import ROOM, Bench, ClaimResult, Mean, Row, Share, draw_shares
 from jobs.benchmarks.worlds.simulated import RECOGNIZER, JudgedWorld, World
 
 PLAIN = World(0, candidates=40, cohort=800, photos=(4, 4), samples=2000)
@@ -38,7 +38,7 @@ class _Kind:
         return {"scores": ("margin",), "likeness": self.world.likeness, "detect": 0.1, **photos}
 
 
-def sensitivity(bench: Bench) -> Found:
+def sensitivity(bench: Bench) -> ClaimResult:
     """People who leak at just the share that worlds without a leak name: how many are found?"""
     rows, shares, count = [], dict[str, Share](), bench.share(LEAKED_WORLDS)
     for place, (name, world) in enumerate(KINDS.items()):
@@ -59,7 +59,7 @@ def sensitivity(bench: Bench) -> Found:
                 share.interval[1] >= DETECTION_POWER and share.interval[0] >= DETECTION_POWER - 5 * ROOM,
             )
         )
-    return Found([*rows, *_likeness_rows(bench)], lambda axes: _draw(axes, shares))
+    return ClaimResult([*rows, *_likeness_rows(bench)], lambda axes: _draw(axes, shares))
 
 
 def _named(judged: JudgedWorld) -> Detectable:
@@ -91,7 +91,7 @@ def _likeness_rows(bench: Bench) -> Iterator[Row]:
         )
 
 
-def upper_bounds(bench: Bench) -> Found:
+def upper_bounds(bench: Bench) -> ClaimResult:
     """Leaked people whose rate the upper limit does not hold."""
     rows, shares, count = [], dict[str, Share](), bench.share(LEAKED_WORLDS)
     for place, (name, world) in enumerate(KINDS.items()):
@@ -115,10 +115,10 @@ def upper_bounds(bench: Bench) -> Found:
                 )
             )
         rows.append(_nobody(bench, kind, 140 + place))
-    return Found(rows, lambda axes: _draw(axes, shares))
+    return ClaimResult(rows, lambda axes: _draw(axes, shares))
 
 
-def cleared(bench: Bench) -> Found:
+def cleared(bench: Bench) -> ClaimResult:
     """Leaked people who are cleared at their own share, and how far people are cleared where nobody leaks."""
     rows, shares, count = [], dict[str, Share](), bench.share(CLEARED_WORLDS)
     for place, (name, world) in enumerate(KINDS.items()):
@@ -147,7 +147,7 @@ def cleared(bench: Bench) -> Found:
                 share.interval[0] <= 0.05 and share.value <= 0.05 + ROOM and mean.value <= 0.05,
             )
         )
-    return Found(rows, lambda axes: _draw(axes, shares))
+    return ClaimResult(rows, lambda axes: _draw(axes, shares))
 
 
 def _cleared(judged: JudgedWorld) -> NDArray[np.float64]:

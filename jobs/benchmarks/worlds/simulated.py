@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from distributed.execution.executor import Capacity, Unobserved
-from distributed.execution.local import LocalExecutor
+from distributed.execution.executor import Capacity
 from distributed.gallery.enrolled import enrolled_gallery
 from distributed.membership.assess import VERDICTS_ALONE, KnownPeople, assess
 from distributed.membership.assessment import Assessment
@@ -343,7 +342,7 @@ def any_groups(seed: int) -> Grouping:
 
 def in_process(spec: AuditSpec, grouping: Grouping = two_groups) -> Passes:
     """The passes over a world's shards, in this process."""
-    return Passes(spec, RunStore(spec.output), LocalExecutor(), Unobserved(), grouping)
+    return Passes.here(spec, RunStore(spec.output), grouping)
 
 
 def worlds_like(world: World, count: int) -> list[World]:

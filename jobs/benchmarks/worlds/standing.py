@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 
-from jobs.benchmarks.worlds.measures import Bench, Found, Row, Share, draw_shares
+from jobs.benchmarks.worlds.measures import Bench, ClaimResult, Row, Share, draw_shares
 from jobs.benchmarks.worlds.simulated import JudgedWorld, World
 
 PLAIN = World(0, candidates=40, cohort=900, photos=(2, 2), samples=10_000)
@@ -24,7 +24,7 @@ LARGEST = {"10 times", "alone"}
 WORLDS = 40
 
 
-def standing(bench: Bench) -> Found:
+def standing(bench: Bench) -> ClaimResult:
     """In each situation: is the person who is made most over-represented, and is anybody else?"""
     rows, shares, count = [], dict[str, Share](), bench.share(WORLDS)
     for place, (name, world) in enumerate(SITUATIONS.items()):
@@ -51,7 +51,7 @@ def standing(bench: Bench) -> Found:
         draw_shares(axes, shares)
         axes.set(xlabel="share of worlds with somebody over-represented")
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
 def _flagged(judged: JudgedWorld, *, first: bool) -> int:

@@ -12,7 +12,7 @@ from scipy.stats import t
 
 from distributed.statistics.similarity import Floats
 from jobs.benchmarks.worlds.exact import max_of_photos
-from jobs.benchmarks.worlds.measures import LEAST_FOR_GRID, TWO, Bench, Found, Row, Share, draw_shares
+from jobs.benchmarks.worlds.measures import LEAST_FOR_GRID, TWO, Bench, ClaimResult, Row, Share, draw_shares
 from jobs.benchmarks.worlds.simulated import (
     JudgedWorld,
     World,
@@ -61,7 +61,7 @@ class Cell:
         )
 
 
-def power(bench: Bench) -> Found:
+def power(bench: Bench) -> ClaimResult:
     """margin against the nearest sample of each photo, the attack of GAN-Leaks, over a grid of worlds."""
     seeds = bench.share(6)
     cells = []
@@ -80,7 +80,7 @@ def power(bench: Bench) -> Found:
         cells.append(Cell(name, hubs == 0 and quality == "same", *tprs.T))
     rows = [_grid_row(cells, seeds), _hard_row(cells, seeds)]
     rows += [Row(f"TPR at 0.1 % FPR, {cell.name}", "see above", str(cell), seeds, None) for cell in cells]
-    return Found(rows, lambda axes: _draw_power(axes, cells))
+    return ClaimResult(rows, lambda axes: _draw_power(axes, cells))
 
 
 def _tprs(judged: JudgedWorld) -> list[float]:
@@ -139,7 +139,7 @@ def _draw_power(axes: Axes, cells: Sequence[Cell]) -> None:
     axes.legend()
 
 
-def example(bench: Bench) -> Found:
+def example(bench: Bench) -> ClaimResult:
     """158 candidates, a cohort of 452, and one person who makes a few per cent of the samples."""
     rows, count, shares = [], bench.share(10), dict[str, Share]()
     plain = World(0, candidates=158, cohort=452, photos=(2, 2), samples=20_000, leaked=1)
@@ -155,7 +155,7 @@ def example(bench: Bench) -> Found:
         draw_shares(axes, shares)
         axes.set(xlabel="share of worlds in which the leaked person is over-represented")
 
-    return Found(rows, draw)
+    return ClaimResult(rows, draw)
 
 
 def _example_row(name: str, worlds: Sequence[JudgedWorld]) -> tuple[Row, Share]:

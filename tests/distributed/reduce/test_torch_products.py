@@ -112,11 +112,11 @@ def require_found(products: Products, people: Singles, samples: Singles, depth: 
     # A floor that a product reaches exactly.
     floors = np.partition(exact, -2, axis=0)[-2].astype(np.float32)
     pairs, best = products.compare(samples, floors, depth)
-    found = np.zeros(exact.shape, np.bool_)
-    found[pairs.right, pairs.left] = True
-    assert len(pairs) == found.sum(), "a pair is there once"
-    assert not (found & (exact < floors - 2 * guard)).any()
-    assert not (~found & (exact > floors + 2 * guard)).any()
+    listed_pairs = np.zeros(exact.shape, np.bool_)
+    listed_pairs[pairs.right, pairs.left] = True
+    assert len(pairs) == listed_pairs.sum(), "a pair is there once"
+    assert not (listed_pairs & (exact < floors - 2 * guard)).any()
+    assert not (~listed_pairs & (exact > floors + 2 * guard)).any()
     np.testing.assert_allclose(pairs.similarity, exact[pairs.right, pairs.left], atol=guard)
     listed = min(depth, len(people))
     expected = -np.sort(-exact, axis=1)[:, :listed]
