@@ -24,7 +24,7 @@ Owner = tuple[Role, str]
 """A side of the gallery, and a pseudonym."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KeyedPhoto:
     """A photo and what equal ones have in common."""
 

@@ -31,9 +31,9 @@ def list_folders(root: Path) -> Listing:
         )
     photos, empty = [], []
     for folder in folders:
-        paths = list(tree.photos(folder))
-        photos += [ListedPhoto(folder.name, path.relative_to(folder).as_posix(), path) for path in paths]
-        if not paths:
+        of_person = [ListedPhoto(folder.name, name, path) for name, path in tree.photos(folder)]
+        photos += of_person
+        if not of_person:
             empty.append(folder)
     if not photos:
         raise SpecError(f"none of the {counted(len(folders), 'folder')} of {root} holds a photo")

@@ -24,7 +24,7 @@ def list_people(spec: ListPeople) -> Listing:
     """The images that the list names. Those that it does not name are left out, with a notice; one that it
     names and that is not there is refused."""
     tree = Tree(Path(spec.path))
-    there = {path.relative_to(tree.root).as_posix(): path for path in tree.photos(tree.root)}
+    there = dict(tree.photos(tree.root))
     # It often lies beside the images.
     tree.strays = [path for path in tree.strays if path != Path(spec.list)]
     table = _table(spec, there)
@@ -73,7 +73,7 @@ def _names_there(
     table: TextTable, images: Sequence[str], root: Path, there: Mapping[str, Path]
 ) -> tuple[Sequence[str], list[str]]:
     """The images as the folder has them, and what was inferred. Raises SpecError if any is not there."""
-    names = [_below(root, image.replace("\\", "/")) for image in images]
+    names = [image if image in there else _below(root, image.replace("\\", "/")) for image in images]
     missing = [image for image, name in zip(images, names, strict=True) if name not in there]
     if not missing:
         return names, []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from distributed.gallery.people.listing import Notice, counted
@@ -37,7 +38,7 @@ class Tree:
         """
         folders: list[Path] = []
         files: list[Path] = []
-        for entry in _scan(folder):
+        for entry in sorted(_scan(folder), key=attrgetter("name")):
             path, is_hidden = Path(entry.path), entry.name.startswith(".")
             if entry.is_dir(follow_symlinks=False):
                 (self.hidden if is_hidden else folders).append(path)
@@ -45,14 +46,16 @@ class Tree:
                 if entry.is_symlink():
                     require_inside(path, self._home)
                 files.append(path)
-        return sorted(folders), sorted(files)
+        return folders, files
 
-    def photos(self, folder: Path) -> Iterator[Path]:
-        """Files below a folder that have the name or the first bytes of an image."""
+    def photos(self, folder: Path, above: str = "") -> Iterator[tuple[str, Path]]:
+        """Files below a folder that have the name or the first bytes of an image, by their names below it, in
+        POSIX spelling, after `above`."""
         folders, files = self.entries(folder)
-        yield from self.kept(files)
+        for path in self.kept(files):
+            yield above + path.name, path
         for inner in folders:
-            yield from self.photos(inner)
+            yield from self.photos(inner, f"{above}{inner.name}/")
 
     def kept(self, files: Iterable[Path]) -> Iterator[Path]:
         """Those of them that may be photos; the others are strays."""
