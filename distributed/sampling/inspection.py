@@ -39,6 +39,7 @@ from distributed.sampling.weights_inspection import (
     inspect_safetensors,
     inspect_zipped,
     is_legacy,
+    script_latent_dim,
 )
 from schemas.errors import ModelError
 
@@ -200,8 +201,12 @@ def _torchscript(path: Path, archive: zipfile.ZipFile, names: Sequence[str], ris
     calls = sorted({call for text in sources for call in _reaching(text)})
     risks = [*(f"calls {call}" for call in calls), *risks]
     facts = [("source files", str(len(sources))), *((f"argument {name}", kind) for name, kind in main)]
-    block = _torch_block("torchscript", path, None, [name for name, _ in main[1:]])
-    return Inspection("a TorchScript file", True, of_file(path), facts, risks, *block)
+    held = next((name for name in names if name.endswith("/data.pkl") and name.count("/") < 2), None)
+    dim = None if held is None else script_latent_dim(_bounded(archive, held))
+    block, decide = _torch_block("torchscript", path, dim, [name for name, _ in main[1:]])
+    # The first layer need not be the latent's.
+    decide = decide if "latent.dim" in decide else ["latent.dim", *decide]
+    return Inspection("a TorchScript file", True, of_file(path), facts, risks, block, decide)
 
 
 def _forwards(text: str) -> Iterator[list[tuple[str, str]]]:

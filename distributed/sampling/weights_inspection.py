@@ -135,6 +135,35 @@ def _groups(held: object, key: str, depth: int) -> Iterator[tuple[str, dict[str,
         yield from _groups(value, f"{key}.{name}" if key else name, depth + 1)
 
 
+class _ScriptStorages(_Storages):
+    """The same of TorchScript, whose modules are put aside; forms: of all tensors, in their order."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self.forms: list[TensorForm] = []
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("__torch__"):
+            return Inert
+        given = super().find_class(module, name)
+        return self._kept if given is _form else given
+
+    def _kept(self, *arguments: Any) -> TensorForm:
+        self.forms.append(_form(*arguments))
+        return self.forms[-1]
+
+
+def script_latent_dim(content: bytes) -> int | None:
+    """What the first layer of a TorchScript module takes. content: of its data.pkl, which runs nothing."""
+    unpickler = _ScriptStorages(io.BytesIO(content))
+    try:
+        unpickler.load()
+    except Exception:
+        # As in `_state`; a file that is damaged is told of by who reads its code.
+        return None
+    return _latent_dim({str(number): form for number, form in enumerate(unpickler.forms)})
+
+
 def inspect_safetensors(path: Path) -> Inspection:
     """Raises ModelError for a header that is no safetensors file's; what json and struct raise."""
     with path.open("rb") as file:

@@ -331,6 +331,12 @@ def test_the_latent_of_a_dcgan_s_state_dict_is_told(tmp_path: Path) -> None:
     assert block is not None and block["latent"]["dim"] == 100
 
 
+def test_the_latent_of_torchscript_is_told_by_its_first_layer(tmp_path: Path) -> None:
+    inspection = inspect(torchscript(tmp_path / "g.pt", torch.nn.ConvTranspose2d(100, 3, 4)))
+    assert inspection.block is not None and inspection.block["latent"]["dim"] == 100
+    assert "latent.dim" in inspection.decide
+
+
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_pickled_module_or_command_is_no_state_dict(
     tmp_path: Path, legacy: bool, capsys: pytest.CaptureFixture[str]

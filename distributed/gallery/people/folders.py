@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, counted, listing_of
@@ -37,7 +38,23 @@ def list_folders(root: Path) -> Listing:
             empty.append(folder)
     if not photos:
         raise SpecError(f"none of the {counted(len(folders), 'folder')} of {root} holds a photo")
-    return listing_of(photos, [*_left_out(tree, beside, empty), *tree.notices()])
+    return listing_of(photos, [*_left_out(tree, beside, empty), *tree.notices(), *_too_high(photos)])
+
+
+def _too_high(photos: Sequence[ListedPhoto]) -> list[Notice]:
+    """Archives are often unpacked into a folder of their own, which would be one person."""
+    if not all("/" in photo.name for photo in photos):
+        return []
+    people = len({photo.identity for photo in photos})
+    inner = {(photo.identity, photo.name.rpartition("/")[0]) for photo in photos}
+    if len(inner) == people:
+        return []
+    return [
+        Notice(
+            f"no photo lies right in the folder of a person ({people:,}), but in {len(inner):,} folders "
+            "below them: if those are the people, the path is one folder too high"
+        )
+    ]
 
 
 def _left_out(tree: Tree, beside: list[Path], empty: list[Path]) -> list[Notice]:

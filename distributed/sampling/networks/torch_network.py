@@ -138,8 +138,8 @@ def unused_name(name: str, taken: Collection[str]) -> str:
 
 
 def _last_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}{f': {lines[-1]}' if lines else ''}"
+    kind, lines = type(error).__name__, str(error).strip().splitlines()
+    return f"{kind}: {lines[-1].removeprefix(f'{kind}: ')}" if lines else kind
 
 
 def require_device(device: str) -> None:

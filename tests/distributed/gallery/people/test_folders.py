@@ -42,6 +42,15 @@ def test_the_short_form_lists_what_the_kind_does(tmp_path: Path) -> None:
     assert list_source(PeopleSpec(parquet="gallery.parquet")) == Listing([])
 
 
+def test_people_a_folder_deeper_are_one_person_with_a_warning(tmp_path: Path) -> None:
+    for name in ("train/n1/1.png", "train/n2/1.png", "test/n3/1.png"):
+        save(tmp_path / name)
+    (notice,) = listed(tmp_path).notices
+    assert notice.warns and "folder of a person (2), but in 3 folders below them" in notice.text
+    save(tmp_path / "train" / "1.png")
+    assert not listed(tmp_path).notices
+
+
 def test_strays_do_not_stop_the_others_and_are_named(tmp_path: Path) -> None:
     for name in ("a/1.png", "beside.png", ".cache/x.png", "a/.git/y.png"):
         save(tmp_path / name)
