@@ -79,7 +79,7 @@ def worlds(*, worlds: int, quick: bool, output: Path, seed: int, only: tuple[str
 @click.option("--images", type=POSITIVE, default=128, help="for each contender, or its worker")
 @speed_options(repeats=5)
 def pipeline(spec: Path, *, images: int, repeats: int, output: Path | None) -> int:
-    from jobs.benchmarks.pipeline import bench_pipeline
+    from jobs.benchmarks.pipeline.bench import bench_pipeline
 
     words = given_words()
     return guarded(lambda: bench_pipeline(load_spec(spec), images, repeats, output, words))

@@ -42,7 +42,7 @@ RAY_MODULES = {
     "distributed.execution.worker",
 }
 """What imports Ray itself, but for Ray Data, which the pipeline is measured against."""
-RAY_PEERS = {"jobs.benchmarks.ray_data"}
+RAY_PEERS = {"jobs.benchmarks.pipeline.ray_data"}
 
 WORKING = {"ray", "torch", "faiss", "onnxruntime", "cv2"}
 HEAVY = WORKING | {"onnx"}

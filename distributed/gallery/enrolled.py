@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from distributed.gallery.photos import Photo
 from distributed.statistics.matching import photo_ranks
 from distributed.storage.store import RunStore
 from distributed.storage.vault import Vault
@@ -19,7 +20,14 @@ from schemas.errors import SpecError
 from schemas.fingerprint import Fingerprint
 from schemas.run.artefacts import ENROLLING_PREFIX, GALLERY_FILE, NAMES_FILE
 from schemas.run.shard import Footer
-from schemas.run.tables import FACE_SIZE_COLUMN, Outcome, Role, template_column
+from schemas.run.tables import (
+    FACE_SIZE_COLUMN,
+    TEMPLATE_PREFIX,
+    Outcome,
+    Role,
+    gallery_schema,
+    template_column,
+)
 
 SEPARATOR = "\0"
 REASONS_NAMED = 3
@@ -109,6 +117,27 @@ def with_face_sizes(table: pa.Table) -> pa.Table:
         return table
     place = table.column_names.index("detection_score") + 1
     return table.add_column(place, FACE_SIZE_COLUMN, pa.nulls(table.num_rows, pa.float32()))
+
+
+def photo_rows(embedded: pa.Table, photos: Sequence[Photo]) -> pa.Table:
+    """Rows of `gallery.parquet`: embedded photos, with who is on them."""
+    people = {
+        "identity": [photo.identity for photo in photos],
+        "photo": [photo.name for photo in photos],
+        "role": [str(photo.role) for photo in photos],
+    }
+    embedded = with_face_sizes(embedded)
+    columns = {name: embedded[name] for name in embedded.column_names if name not in ("sample_id", "faces")}
+    return pa.table(people | columns).cast(_schema(embedded))
+
+
+def _schema(table: pa.Table) -> pa.Schema:
+    dimensions = {
+        field.name.removeprefix(TEMPLATE_PREFIX): field.type.list_size
+        for field in table.schema
+        if field.name.startswith(TEMPLATE_PREFIX)
+    }
+    return gallery_schema(dimensions)
 
 
 def template_rows(table: pa.Table, recognizer: str) -> NDArray[np.float32]:

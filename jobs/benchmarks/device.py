@@ -20,7 +20,7 @@ from distributed.sampling.device.onnx_images import OnnxImages
 from distributed.stages.making.device_embedder import DEVICE_BATCH, DeviceEmbedder
 from distributed.stages.making.embedder import ShardEmbedder
 from distributed.stages.making.setup import Setup
-from jobs.benchmarks.pipeline import benched
+from jobs.benchmarks.pipeline.workers import benched
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import DeviceError, SpecError

@@ -97,7 +97,7 @@ def test_an_audit_leaves_no_file_in_the_home(audited: Audited) -> None:
         ("-c", "import distributed.runtime.onnx_session"),
         ("-c", "import distributed.execution.worker, onnxruntime"),
         ("-c", "import distributed.sampling.sandbox.child, onnxruntime"),
-        ("-c", "import jobs.benchmarks.peers"),
+        ("-c", "import jobs.benchmarks.pipeline.peers"),
         ("-c", "import jobs.benchmarks.generators"),
         ("examples/demo/measure.py", "--help"),
     ],

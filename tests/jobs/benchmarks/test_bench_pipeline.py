@@ -11,10 +11,10 @@ import pytest
 from distributed.stages.making.embedder import ShardEmbedder
 from distributed.stages.making.maker import ShardJob
 from jobs.__main__ import main
-from jobs.benchmarks.peers import Peer, PlainOnnxruntime, open_stock
-from jobs.benchmarks.pipeline import PLAIN, RAY_DATA, STOCK, WHOLE, draw
-from jobs.benchmarks.ray_data import stints_of
-from jobs.benchmarks.workers import Meeting, Stint, bench_shards, steady_rate
+from jobs.benchmarks.pipeline.bench import PLAIN, RAY_DATA, STOCK, WHOLE, draw
+from jobs.benchmarks.pipeline.peers import Peer, PlainOnnxruntime, open_stock
+from jobs.benchmarks.pipeline.ray_data import stints_of
+from jobs.benchmarks.pipeline.workers import Meeting, Stint, bench_shards, steady_rate
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import DeviceError
 from schemas.run.shard import Shard
@@ -158,7 +158,7 @@ def test_stints_are_read_off_the_rows_of_their_images() -> None:
 def test_a_worker_does_not_wait_for_ever_for_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobs.benchmarks.workers.MEET_SECONDS", 0.05)
+    monkeypatch.setattr("jobs.benchmarks.pipeline.workers.MEET_SECONDS", 0.05)
     Meeting(tmp_path, 1).wait()
     with pytest.raises(DeviceError, match="free some cores"):
         Meeting(tmp_path, 2).wait()

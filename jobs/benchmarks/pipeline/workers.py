@@ -16,6 +16,7 @@ from distributed.stages.making.maker import ShardJob, ShardMaker
 from distributed.stages.shards import require_none_lost
 from schemas.errors import DeviceError
 from schemas.run.shard import BATCH_IMAGES, Shard, ShardReport, plan_shards
+from schemas.spec.audit import AuditSpec
 
 MEET_SECONDS, POLL_SECONDS = 120.0, 0.002
 SHARDS_PER_WORKER = 4
@@ -106,6 +107,12 @@ class ClockedMaker(ShardMaker):
 
         self._maker.start(shard).add_done_callback(stop)
         return clocked
+
+
+def benched(spec: AuditSpec, folder: str) -> AuditSpec:
+    """The same pipeline with its first recogniser alone, writing to `folder`."""
+    faces = spec.faces.model_copy(update={"recognizers": spec.faces.recognizers[:1]})
+    return spec.model_copy(update={"faces": faces, "output": folder})
 
 
 def bench_shards(images: int, workers: int = 1) -> list[Shard]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from distributed.stages.making.embedder import ShardEmbedder
 from distributed.stages.making.setup import Setup
-from jobs.benchmarks.peers import quiet
-from jobs.benchmarks.workers import SHARDS_PER_WORKER, Meeting, Stint, steady_rate
+from jobs.benchmarks.pipeline.peers import quiet
+from jobs.benchmarks.pipeline.workers import SHARDS_PER_WORKER, Meeting, Stint, steady_rate
 from schemas.run.shard import BATCH_IMAGES, Shard
 
 

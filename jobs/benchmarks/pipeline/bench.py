@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,24 +14,21 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from distributed.embedding.alignment import TEMPLATE_SIZE
 from distributed.execution.cluster import RayExecutor
 from distributed.sampling.adapters import image_count
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.stages.making.embedder import ShardEmbedder, batches
 from distributed.stages.making.maker import ShardJob, ShardMaker
-from distributed.stages.making.models import open_extractor, open_source
-from distributed.stages.making.setup import Setup
-from distributed.stages.making.table import samples_table
-from distributed.storage.store import open_run
+from distributed.stages.making.models import open_source
 from jobs.benchmarks.limits import limit_contenders, limits_table, timed
-from jobs.benchmarks.peers import Peer, PlainOnnxruntime, Template, open_stock
-from jobs.benchmarks.ray_data import RayData
+from jobs.benchmarks.pipeline.peers import Peer, PlainOnnxruntime, Template, open_stock
+from jobs.benchmarks.pipeline.ray_data import RayData
+from jobs.benchmarks.pipeline.stages import stage_name, stages_alone
+from jobs.benchmarks.pipeline.workers import bench_shards, benched, ray_rate
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
-from jobs.benchmarks.workers import bench_shards, ray_rate
 from jobs.cli.exit_codes import ExitCode
 from schemas.errors import DeviceError, SpecError
-from schemas.run.shard import BATCH_IMAGES, Footer, Shard
+from schemas.run.shard import BATCH_IMAGES, Shard
 from schemas.spec.audit import AuditSpec
 from schemas.spec.locations import is_remote
 from schemas.spec.resources import ResourcesSpec
@@ -107,12 +104,6 @@ def bench_pipeline(
     return publish(Report(command, repeats, tables, _bars(contenders, measured), notes), output)
 
 
-def benched(spec: AuditSpec, folder: str) -> AuditSpec:
-    """The same pipeline with its first recogniser alone, writing to `folder`."""
-    faces = spec.faces.model_copy(update={"recognizers": spec.faces.recognizers[:1]})
-    return spec.model_copy(update={"faces": faces, "output": folder})
-
-
 def _require_here(spec: AuditSpec) -> None:
     if image_count(spec.generator) is not None or not spec.generator.repeatable:
         raise SpecError(
@@ -152,7 +143,7 @@ def _contenders(job: ShardJob, drawn: Sequence[Image], peers: dict[str, Peer], w
     whole = Whole(ShardMaker(job), images)
     whole.maker.make(Shard(0, 0, min(images, BATCH_IMAGES)))
     ray_data = RayData(job, images, workers)
-    runs = {name: _with_threads(run, images, 1) for name, run in _stages(job, drawn).items()}
+    runs = {name: _with_threads(run, images, 1) for name, run in stages_alone(job, drawn).items()}
     runs[WHOLE] = whole.rate
     runs |= {ray_name(count): partial(ray_rate, job, images, count) for count in ray_workers(workers)}
     runs |= {name: _with_threads(partial(peer, drawn), images, workers) for name, peer in peers.items()}
@@ -167,58 +158,6 @@ def ray_workers(most: int) -> list[int]:
 
 def ray_name(workers: int) -> str:
     return f"whole, Ray, {workers} × 1 thread"
-
-
-def _stages(job: ShardJob, drawn: Sequence[Image]) -> dict[str, Callable[[], object]]:
-    """Each stage alone, with what it needs at hand, in batches of one and of BATCH_IMAGES."""
-    source, detecting = open_source(job), open_extractor(_without_recognizers(job))
-    embedding = open_extractor(_of_crops(job))
-    stages: dict[str, Callable[[], object]] = {}
-    for batch in (1, BATCH_IMAGES):
-        starts = range(0, len(drawn), batch)
-        ids = [np.arange(start, min(start + batch, len(drawn))) for start in starts]
-        parts = [drawn[start : start + batch] for start in starts]
-        crops = [
-            [crop for crop in detecting.crops(part, TEMPLATE_SIZE) if crop is not None] for part in parts
-        ]
-        stages[stage_name("generate", batch)] = partial(_each, source.sample, ids)
-        stages[stage_name("detect", batch)] = partial(_each, detecting.extract, parts)
-        stages[stage_name("align and embed", batch)] = partial(_each, embedding.extract, crops)
-    return stages | {stage_name("write", BATCH_IMAGES): _writer(job, len(drawn))}
-
-
-def stage_name(stage: str, batch: int) -> str:
-    return stage if stage == "write" else f"{stage}, batches of {batch}"
-
-
-def _each(run: Callable[[T], object], parts: Iterable[T]) -> None:
-    for part in parts:
-        run(part)
-
-
-def _without_recognizers(job: Setup) -> Setup:
-    faces = job.spec.faces.model_copy(update={"recognizers": ()})
-    return Setup(job.spec.model_copy(update={"faces": faces}), job.device, job.threads)
-
-
-def _of_crops(job: Setup) -> Setup:
-    """A job whose images are aligned crops already."""
-    gallery = job.spec.gallery.model_copy(update={"detector": False})
-    spec = job.spec.model_copy(update={"gallery": gallery})
-    return Setup(spec, job.device, job.threads, photos=())
-
-
-def _writer(job: ShardJob, images: int) -> Callable[[], object]:
-    """Encode, checksum, write and sync shards that are embedded already."""
-    store, embedder = open_run(job.spec), ShardEmbedder(job)
-    embedded = [(shard, embedder.embed(shard).faces) for shard in bench_shards(images)]
-
-    def write() -> None:
-        for shard, faces in embedded:
-            footer = Footer(table="samples", fingerprint={}, stop_id=shard.stop_id, rows=shard.rows)
-            store.write_table(f"alone/{shard.file_name}", samples_table(shard, faces), footer)
-
-    return write
 
 
 @contextmanager
