@@ -143,7 +143,7 @@ class _ScriptStorages(_Storages):
         self.forms: list[TensorForm] = []
 
     def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("__torch__"):
+        if module.startswith("__torch__") or module == "torch.jit._pickle":
             return Inert
         given = super().find_class(module, name)
         return self._kept if given is _form else given
