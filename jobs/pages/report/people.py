@@ -19,7 +19,7 @@ from schemas.wording import PERCENT, people, probability, rate
 
 MOST_SHOWN = 50
 SAMPLES_SHOWN = 5
-EVERYBODY = "Everybody is in scores.parquet, and on the pages of `idleak explore`."
+EVERYBODY = "Everybody is in scores.parquet, and on the pages of idleak explore."
 
 COPIES = {
     "near-copy": "The same photo, a near-copy: sample {sample} looks like photo {photo}.",
