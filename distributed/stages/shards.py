@@ -48,6 +48,8 @@ def make_missing(run: ShardRun, store: RunStore, executor: Executor, observer: O
         lost = _make(run, todo, executor, tally, {footer.device for footer in footers.values()})
         record_lost_shards(store, run.prefix, lost)
         require_none_lost(lost, run.prefix, len(run.shards))
+        for path in store.leftovers(run.prefix):
+            store.delete(path)
     counts = count_outcomes(list(outcomes.values()))
     write_index(run, store, counts)
     return ShardsMade(counts, len(run.shards), len(todo), dict(tally.seconds))

@@ -186,9 +186,9 @@ class RunStore:
         """Size in bytes of every committed file below `prefix`, by its path from the run's root, sorted."""
         return {entry["path"]: entry["size"] for entry in self._entries(prefix)}
 
-    def leftovers(self) -> list[str]:
-        """Files that a process which was killed has left half written."""
-        return [entry["path"] for entry in self._listed("") if entry["path"].endswith(PARTIAL_SUFFIX)]
+    def leftovers(self, prefix: str = "") -> list[str]:
+        """Files below a prefix that a process which was killed has left half written."""
+        return [entry["path"] for entry in self._listed(prefix) if entry["path"].endswith(PARTIAL_SUFFIX)]
 
     def delete_all(self, prefix: str) -> None:
         """Delete all files below a prefix, and on a disk the folder."""

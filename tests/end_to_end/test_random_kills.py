@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from jobs.cli.exit_codes import ExitCode
-from tests.support.processes import finish, start_job
+from tests.support.processes import descendants, finish, is_worker, start_job
 from tests.support.small_world import SmallWorld, file_bytes
 
 PLAN: dict[str, Any] = {
@@ -33,16 +33,12 @@ LONGEST = 12.0
 
 def victims(process: subprocess.Popen[str]) -> list[tuple[str, psutil.Process]]:
     """The driver, its workers, and Ray's own processes."""
-    driver = psutil.Process(process.pid)
-    processes = [("driver", driver)]
-    for child in driver.children(recursive=True):
-        try:
-            name = child.name()
-        except psutil.NoSuchProcess:
-            continue
-        if name.startswith("ray::ShardWork") or name in ("raylet", "gcs_server"):
-            processes.append((name, child))
-    return processes
+    killable = [
+        (name, child)
+        for name, child in descendants(process)
+        if is_worker(name) or name in ("raylet", "gcs_server")
+    ]
+    return [("driver", psutil.Process(process.pid)), *killable]
 
 
 def disturbed(spec: Path, luck: random.Random, history: list[str]) -> tuple[int, str]:

@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from tests.support.in_process import tasks_in_process
-from tests.support.processes import finish, start_job
+from tests.support.processes import finish, start_job, workers_of
 from tests.support.small_world import SmallWorld, file_bytes
 
 SHARDS = 60
@@ -39,17 +38,6 @@ def shards_of(run: Path) -> int:
 
 def has_shards(run: Path, count: int) -> bool:
     return shards_of(run) >= count
-
-
-def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    workers = []
-    for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if child.name().startswith("ray::ShardWork"):
-                workers.append(child)
-        except psutil.NoSuchProcess:
-            continue
-    return workers
 
 
 @pytest.fixture(scope="module")

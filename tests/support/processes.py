@@ -12,6 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 
+import psutil
+
+from distributed.execution.worker import Worker
 from distributed.runtime.offline import VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +57,24 @@ def start_job(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+def descendants(process: subprocess.Popen[str]) -> list[tuple[str, psutil.Process]]:
+    """Names and processes of what a job has started and what these have; none that ends meanwhile."""
+    named = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            named.append((child.name(), child))
+    return named
+
+
+def is_worker(name: str) -> bool:
+    """Whether this is the name of a process in which Ray runs a worker of ours."""
+    return name.startswith(f"ray::{Worker.__name__}")
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [child for name, child in descendants(process) if is_worker(name)]
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -13,7 +13,7 @@ import pytest
 from distributed.stages.fingerprints import sampling_fingerprint
 from distributed.storage import shard_index
 from distributed.storage.shard_index import ShardRun, committed_outcomes, indexed_outcomes, write_index
-from distributed.storage.store import RunStore
+from distributed.storage.store import PARTIAL_SUFFIX, RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.run.artefacts import INDEX_FILE, SAMPLES_PREFIX
@@ -79,13 +79,15 @@ def test_a_foreign_shard_is_refused_though_there_is_an_index(
     assert path in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_lost_shard_is_made_again_though_there_is_an_index(finished_world: SmallWorld) -> None:
+    """And what a killed process has left half written goes."""
     spec, path = str(finished_world.spec_path()), finished_world.run / SAMPLES_PREFIX / "shard-000000.parquet"
     assert main(["audit", spec]) == ExitCode.OK
     before = path.read_bytes()
-    path.unlink()
+    half = path.rename(path.with_name(f"{path.name}.5f2378c2{PARTIAL_SUFFIX}"))
     assert main(["audit", spec]) == ExitCode.OK
-    assert path.read_bytes() == before
+    assert path.read_bytes() == before and not half.exists()
 
 
 @pytest.mark.usefixtures("in_process")
