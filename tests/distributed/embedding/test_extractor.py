@@ -93,8 +93,8 @@ class OneFace:
 
 def test_a_detected_face_has_a_size_and_another_has_none(recognizer: Recognizer) -> None:
     images: list[Image | None] = [*random_images((112, 112)), None]
-    found = TemplateExtractor([recognizer], DetectorLocator(cast(Detector, OneFace()))).extract(images)
-    np.testing.assert_allclose(found.face_size, [np.sqrt(30 * 40), np.nan], rtol=1e-6)
+    batch = TemplateExtractor([recognizer], DetectorLocator(cast(Detector, OneFace()))).extract(images)
+    np.testing.assert_allclose(batch.face_size, [np.sqrt(30 * 40), np.nan], rtol=1e-6)
     assert np.isnan(TemplateExtractor([recognizer], AlignedCrops()).extract(images).face_size).all()
 
 

@@ -32,11 +32,11 @@ def table() -> pa.Table:
 def test_sides_of_unlike_face_sizes_are_warned_of(table: pa.Table, tmp_path: Path) -> None:
     gallery = enrolled_gallery(table, [RECOGNIZER])
     frame = calibration_frame(gallery, world_spec(WORLD, tmp_path).membership, {})
-    (found,) = [drift for drift in drifts_of(frame) if drift.what == "face size"]
+    (of_sizes,) = [drift for drift in drifts_of(frame) if drift.what == "face size"]
     assert (
-        found.warns
-        and found.candidates == pytest.approx(75, abs=2)
-        and found.cohort == pytest.approx(95, abs=2)
+        of_sizes.warns
+        and of_sizes.candidates == pytest.approx(75, abs=2)
+        and of_sizes.cohort == pytest.approx(95, abs=2)
     )
     assert "face size" in Properties.of(frame, {}, {}).columns
 
