@@ -156,7 +156,8 @@ def require_both_sides(table: pa.Table, reasons: Mapping[tuple[str, str], str] |
     people = {role: set(accepted(_side(table, role))["identity"].to_pylist()) for role in Role}
     for role, least in ((Role.CANDIDATE, 1), (Role.COHORT, 2)):
         if len(people[role]) < least:
-            outcomes = dict(Counter(_side(table, role)["outcome"].to_pylist()))
+            counts = sorted(Counter(_side(table, role)["outcome"].to_pylist()).items())
+            outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in counts) or "none"
             why = f"; among them {_named_reasons(reasons)}" if reasons else ""
             raise SpecError(
                 f"the gallery's {role} side needs {least} or more people with a usable photo, and has "

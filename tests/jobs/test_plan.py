@@ -97,6 +97,22 @@ def test_what_an_audit_refuses_before_its_first_photo_or_sample_a_plan_refuses(
     assert code == ExitCode.BAD_SPEC and error.count("\n") == 1 and says in error
 
 
+def test_photos_that_cannot_be_read_are_told_and_a_whole_side_of_them_ends_the_plan(
+    small_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = sorted((small_world.folder / "candidates").rglob("*.png"))
+    for photo in photos[::2]:
+        photo.write_bytes(b"<html>404</html>" + photo.parent.name.encode())
+    code, table, _ = plan(capsys, small_world.spec_path())
+    assert code == ExitCode.OK
+    assert re.search(r"WARNING: no images: [1-9]\d* of \d+ of the candidate side: it is a web page", table)
+    for photo in photos:
+        photo.write_bytes(photo.name.encode() + photo.parent.name.encode())
+    code, _, error = plan(capsys, small_world.spec_path())
+    assert code == ExitCode.BAD_SPEC
+    assert "no photo of the candidate side that was tried can be read: UnidentifiedImageError" in error
+
+
 def test_what_is_no_sample_is_told(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
     (small_world.folder / "cohort" / "metadata.jsonl").write_text("{}", encoding="utf-8")
     images = {"kind": "images", "path": "cohort"}

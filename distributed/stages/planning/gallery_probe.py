@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +22,28 @@ from distributed.stages.making.table import samples_table
 from distributed.statistics.people.separation import Quality, chosen_photos
 from schemas.errors import RecognizerError
 from schemas.run.shard import Shard
-from schemas.run.tables import template_column
+from schemas.run.tables import Outcome, Role, template_column
 from schemas.spec.audit import AuditSpec
 
+WRONG_PHOTOS = frozenset({Outcome.INVALID_IMAGE, Outcome.TOO_LARGE})
 MARKS = {Quality.GOOD: "", Quality.WEAK: "WARNING: ", Quality.UNUSABLE: "NOT USABLE: "}
+
+
+@dataclass(frozen=True)
+class NoImages:
+    """Probed photos that are no images. sides: of each side how many, and of how many. reason: of one."""
+
+    sides: Mapping[Role, tuple[int, int]]
+    reason: str
+
+    @property
+    def whole_side(self) -> Role | None:
+        """A side all of whose probed photos are none."""
+        return next((role for role, (wrong, tried) in self.sides.items() if wrong == tried), None)
+
+    def __str__(self) -> str:
+        counts = (f"{wrong} of {tried} of the {role} side" for role, (wrong, tried) in self.sides.items())
+        return f"{', '.join(counts)}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,7 @@ class GalleryProbe:
 
     photos: Sequence[Photo]
     quality: GalleryQuality
+    no_images: NoImages | None = None
 
 
 def probe_gallery(spec: AuditSpec, capacity: Capacity, listed: Sequence[Photo]) -> GalleryProbe:
@@ -41,18 +61,34 @@ def probe_gallery(spec: AuditSpec, capacity: Capacity, listed: Sequence[Photo]) 
     Raises SpecError or a subclass for photos, models or earlier galleries that cannot be used.
     """
     photos = few_photos(listed)
-    tables = [_few_rows(table) for table in galleries_without_photos(spec)]
+    tables, no_images = [_few_rows(table) for table in galleries_without_photos(spec)], None
     if photos:
-        tables.append(_enrolled(spec, photos, capacity))
+        enrolled, reasons = _enrolled(spec, photos, capacity)
+        tables.append(enrolled)
+        no_images = _no_images(photos, enrolled["outcome"].to_pylist(), reasons)
     table = pa.concat_tables(tables)
     if len(set(accepted(table)["identity"].to_pylist())) < 2:
-        return GalleryProbe(photos, GalleryQuality({}, face_share(table)))
-    return GalleryProbe(photos, gallery_quality(spec, table))
+        return GalleryProbe(photos, GalleryQuality({}, face_share(table)), no_images)
+    return GalleryProbe(photos, gallery_quality(spec, table), no_images)
+
+
+def _no_images(photos: Sequence[Photo], outcomes: Sequence[str], reasons: Sequence[str]) -> NoImages | None:
+    wrong = Counter(
+        photo.role for photo, outcome in zip(photos, outcomes, strict=True) if outcome in WRONG_PHOTOS
+    )
+    if not wrong:
+        return None
+    tried = Counter(photo.role for photo in photos)
+    # The number before it is the photo's of the probe.
+    reason = reasons[0].partition(": ")[2]
+    return NoImages({role: (wrong[role], tried[role]) for role in wrong}, reason)
 
 
 def gallery_rows(probe: GalleryProbe) -> Iterator[tuple[str, str]]:
     """What the probe says of the gallery, for a table."""
     faces = probe.quality.faces
+    if probe.no_images is not None:
+        yield "photos", f"WARNING: no images: {probe.no_images}"
     if faces is not None:
         yield "faces in photos", f"{MARKS[faces.quality]}{face_text(faces)}"
     if not probe.quality.recognizers:
@@ -63,17 +99,23 @@ def gallery_rows(probe: GalleryProbe) -> Iterator[tuple[str, str]]:
 
 def require_usable_probe(spec: AuditSpec, probe: GalleryProbe, capacity: Capacity) -> None:
     """Raise RecognizerError if the audit would be refused for what the probe shows."""
+    if probe.no_images is not None and (role := probe.no_images.whole_side) is not None:
+        raise RecognizerError(
+            f"no photo of the {role} side that was tried can be read: {probe.no_images.reason}"
+        )
     if is_unusable(probe.quality):
         raise RecognizerError(complaint(spec, probe.quality, probe.photos, capacity))
 
 
-def _enrolled(spec: AuditSpec, photos: Sequence[Photo], capacity: Capacity) -> pa.Table:
+def _enrolled(spec: AuditSpec, photos: Sequence[Photo], capacity: Capacity) -> tuple[pa.Table, Sequence[str]]:
+    """Rows of the photos, and why some are no images."""
     places = tuple(photo.place for photo in photos)
     shard = Shard(0, 0, len(photos))
     setup = Setup(spec, capacity.device, capacity.threads, places)
-    table = samples_table(shard, ShardEmbedder(setup).embed(shard).faces)
+    embedded = ShardEmbedder(setup).embed(shard)
+    table = samples_table(shard, embedded.faces)
     identity = pa.array([photo.identity for photo in photos])
-    return _measured_columns(table.append_column("identity", identity))
+    return _measured_columns(table.append_column("identity", identity)), embedded.reasons
 
 
 def _few_rows(table: pa.Table) -> pa.Table:
