@@ -117,6 +117,7 @@ def test_the_readme_s_layout(
     folders(tmp_path / "candidates", 0, side=112)
     folders(tmp_path / "cohort", 50, side=112)
     (tmp_path / "candidates" / "p0" / "notes.txt").write_text("no photo", encoding="utf-8")
+    (tmp_path / "candidates" / "p1" / "1.png").write_text("<html>404</html>", encoding="utf-8")
     (tmp_path / "labels.csv").write_text("identity,member\np0,1\np1,0\n", encoding="utf-8")
     monkeypatch.delenv("IDLEAK_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -125,7 +126,8 @@ def test_the_readme_s_layout(
     assert "generator.output: 3×32×32, nchw, range [-1.0, 1.0]" in printed
     assert "candidate: 12 people, 24 photos" in printed
     assert "candidate: left out: 1 file, no image by name or first bytes" in printed
-    assert "det.onnx finds a face in 48 of 48 photos; the detector's family is SCRFD" in printed
+    assert "det.onnx finds a face in 47 of 48 photos; the detector's family is SCRFD" in printed
+    assert "WARNING: 1 of these photos are no images: it is a web page" in printed
     assert "passed over: 1k3d68.onnx: neither a detector nor a recogniser" in printed
     assert "to be checked by you: authorisation" in printed
     assert "export IDLEAK_KEY=" in printed

@@ -68,12 +68,13 @@ def is_detector(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class TriedDetector:
-    """faces: in how many of the photos it has found one."""
+    """faces: in how many of the photos it has found one. unread: why photos are no images, one for each."""
 
     path: Path
     sizes: tuple[int, ...]
     faces: int
     seconds: float
+    unread: Sequence[str] = ()
 
 
 def try_detector(path: Path, photos: Sequence[Photo], threads: int) -> TriedDetector:
@@ -82,10 +83,12 @@ def try_detector(path: Path, photos: Sequence[Photo], threads: int) -> TriedDete
     threshold = DetectorSpec.model_fields["threshold"].default
     detector = Detector(path, sizes=sizes, threshold=threshold, device="cpu", threads=threads)
     source = PlacedImages(tuple(photo.place for photo in photos))
-    images = [image for image in source.sample(np.arange(len(photos))) if not isinstance(image, InvalidImage)]
+    sampled = source.sample(np.arange(len(photos)))
+    images = [image for image in sampled if not isinstance(image, InvalidImage)]
+    unread = [image.reason for image in sampled if isinstance(image, InvalidImage)]
     start = perf_counter()
     faces = sum(map(bool, detector.detect(images)))
-    return TriedDetector(path, sizes, faces, perf_counter() - start)
+    return TriedDetector(path, sizes, faces, perf_counter() - start, unread)
 
 
 def _sizes(path: Path) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from distributed.embedding.known_models import known_model
 from distributed.embedding.licences import UNKNOWN
 from distributed.embedding.usual_inputs import usual_inputs
 from distributed.gallery.photos import Photo
+from distributed.sampling.generator import InvalidImage
 from distributed.sampling.images.decode import decode
 from distributed.sampling.images.places import PlaceReader
 from distributed.stages.enrolling.gallery_check import input_text, trial_text
@@ -118,7 +119,8 @@ class FaceTrials:
     def _are_crops(self) -> bool:
         reader = PlaceReader()
         images = (decode(reader.encoded(photo.place)) for photo in self._photos)
-        return all(getattr(image, "shape", (0, 0))[:2] == CROP for image in images)
+        shapes = {image.shape[:2] for image in images if not isinstance(image, InvalidImage)}
+        return shapes == {CROP}
 
     def _spec(self, path: Path, search: bool) -> AuditSpec:
         gallery = self._gallery | {"detector": search}
@@ -142,6 +144,10 @@ class FaceTrials:
             f"faces.detector: {detector.path.name} {share}; {detector_text(detector.path)}; "
             f"licence: {licence_text(detector.path)}"
         ]
+        if detector.unread:
+            lines.append(
+                f"WARNING: {len(detector.unread)} of these photos are no images: {detector.unread[0]}"
+            )
         if not search:
             lines.append("gallery.detector: false, as the photos are aligned crops already")
         return lines
