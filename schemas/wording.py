@@ -92,16 +92,6 @@ def noticed_text(share: float, chance: float, likeness: float | None) -> str:
     )
 
 
-def cleared_text(share: float | None) -> str:
-    """In which share of the samples somebody is not. share: `cleared_at` of `scores.parquet`."""
-    if share is None:
-        return "cleared at no share of the samples"
-    return (
-        f"cleared at {per_million(share)} of a million compared samples: people planted in so many of them "
-        "score higher"
-    )
-
-
 def likeness_text(likeness: float | None, source: str | None) -> str:
     """Of which samples a chance holds. source: `planted.likeness.Source`. Both None: a run of version 0.1."""
     if likeness is None or source is None:

@@ -26,6 +26,7 @@ from jobs.pages.explorer.tables import Explorer
 from schemas.run.artefacts import (
     COMPARISON_FILE,
     COMPARISON_RESULT_FILE,
+    GALLERY_FILE,
     NEIGHBOURS_FILE,
     RECORD_FILE,
     REPORT_FILE,
@@ -34,7 +35,7 @@ from schemas.run.artefacts import (
     SCORES_FILE,
 )
 from schemas.run.comparison import ComparisonResult
-from schemas.run.tables import NEIGHBOURS_SCHEMA, OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA
+from schemas.run.tables import FACE_SIZE_COLUMN, NEIGHBOURS_SCHEMA, OVER_REPRESENTATION_SCHEMA, SCORES_SCHEMA
 from schemas.version import idleak_version, is_later
 from tests.support.pages import require_safe
 from tests.support.people import pseudonym, pseudonyms
@@ -65,8 +66,10 @@ def earlier(small_world: SmallWorld) -> SmallWorld:
 
 
 def others(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """All but the shards, whose footers also tell the sum of their templates since."""
-    return {path: content for path, content in files.items() if not path.startswith(SAMPLES_PREFIX)}
+    """All but the shards, whose footers also tell the sum of their templates since, and the gallery, which
+    also keeps the size of faces."""
+    kept = (SAMPLES_PREFIX, GALLERY_FILE)
+    return {path: content for path, content in files.items() if not path.startswith(kept)}
 
 
 def with_retired_score(world: SmallWorld) -> None:
@@ -195,6 +198,8 @@ def test_an_audit_judges_its_samples_and_its_gallery_anew(earlier: SmallWorld) -
     assert main(["audit", str(fresh)]) == ExitCode.OK
     again = earlier.folder / "runs" / "fresh"
     assert others(file_bytes(again)) == others(file_bytes(earlier.run))
+    faces = pq.read_table(again / GALLERY_FILE).drop_columns(FACE_SIZE_COLUMN)
+    assert faces.equals(pq.read_table(earlier.run / GALLERY_FILE))
     for path in sorted(file_bytes(again, "samples/*.parquet")):
         assert pq.read_table(again / path).equals(pq.read_table(earlier.run / path))
 

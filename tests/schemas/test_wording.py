@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.wording import cleared_text, per_million, silence_text
+from schemas.wording import per_million, silence_text
 
 
 def test_a_share_is_rounded_up_to_three_digits() -> None:
@@ -19,8 +19,3 @@ def test_a_silence_says_of_which_samples_it_holds() -> None:
     assert "by the score max and if samples resemble people as their photos do" in silence_text(
         1.5e-3, 0.5, None, None
     )
-
-
-def test_what_clears_a_person() -> None:
-    assert cleared_text(None) == "cleared at no share of the samples"
-    assert cleared_text(1e-3).startswith("cleared at 1,000 of a million compared samples: people planted")

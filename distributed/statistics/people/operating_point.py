@@ -20,11 +20,6 @@ from distributed.statistics.similarity import (
     guard_band,
 )
 
-# Low enough that a hit means a likeness: in simulated worlds of 2,000 to 60,000 samples the hit rate
-# separated members better at 1e-4 than at 1e-3, because chance hits no longer outnumber theirs. Lower still,
-# and most of a cohort has no hit at all, so that its hit rates tie and p-values are coarse.
-OPERATING_FMR = 1e-4
-
 PRODUCTS_AT_ONCE = 2**22
 
 
