@@ -19,6 +19,8 @@ from schemas.errors import SpecError
 DELIMITERS = {"\t": "tabs", ";": "semicolons", ",": "commas", " ": "spaces"}
 """In the order of trial: names hold spaces and commas more often than tabs."""
 LINES_TRIED = 50
+SEPARATOR_LINE = re.compile(r"\"?sep=(?P<separator>[^\w\s\"]|\t)\"?(?=\r|\n)", re.IGNORECASE)
+"""By which Excel is told what separates the columns of the lines below it."""
 JSON_LINES = {".jsonl", ".ndjson"}
 NEWLINE = re.compile(r"\r\n|\r|\n")
 MARKS = {
@@ -79,12 +81,14 @@ def read_table(
     text, notes = _text(path, encoding, key)
     if path.suffix.lower() in JSON_LINES:
         return _from_json(path, text, notes)
+    said = SEPARATOR_LINE.match(text)
+    text = text if said is None else text[said.end() :]
     lines = [line for line in NEWLINE.split(text) if line.strip()]
     if not lines:
         raise SpecError(f"{path} is empty; give a table with a row for each entry")
-    delimiter = _delimiter(lines[:LINES_TRIED])
+    delimiter = _delimiter(lines[:LINES_TRIED]) if said is None else said["separator"]
     if delimiter != ",":
-        notes.append(f"its columns are separated by {DELIMITERS[delimiter]}")
+        notes.append(f"its columns are separated by {DELIMITERS.get(delimiter, delimiter)}")
     numbered = _rows(path, text, delimiter)
     first = [field for field in next(numbered)[1]]
     has_header = is_header(first)

@@ -33,6 +33,20 @@ def test_encodings_delimiters_and_line_ends(
     assert any(encoding.upper() in note for note in table.notes) is (encoding in ("utf-16", "utf-32"))
 
 
+@pytest.mark.parametrize(
+    ("said", "delimiter"), [("sep=;", ";"), ('"sep=,"', ","), ("sep=|", "|"), ("sep=\t", "\t")]
+)
+def test_the_line_by_which_excel_knows_the_delimiter_is_no_header(
+    tmp_path: Path, said: str, delimiter: str
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(
+        f"\ufeff{said}\r\n" + "\r\n".join(delimiter.join(row) for row in [ROWS[0], ROWS[1]]), newline=""
+    )
+    table = read(path)
+    assert [list(table.columns), *map(list, table.rows)] == ROWS[:2] and list(table.lines) == [3]
+
+
 def test_pandas_files_are_read(tmp_path: Path) -> None:
     frame = pd.DataFrame({"identity": ["Zoë", None], "image": ["1.jpg", "2.jpg"], "label": [7, 8]})
     frame.to_parquet(tmp_path / "list.parquet")
