@@ -16,7 +16,7 @@ from jobs.cli.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed
 from jobs.cli.exit_codes import ExitCode, guarded
 from jobs.cli.runs import open_to_read
 from jobs.cli.say import say, say_next
-from jobs.pages.comparison.content import sections_of, summary_of
+from jobs.pages.comparison.content import reason_text, sections_of, summary_of
 from jobs.pages.comparison.figures import draw_comparison
 from jobs.pages.comparison.result import comparison_result
 from jobs.pages.comparison.run_comparison import PersonPair, RunComparison, compare_runs
@@ -82,16 +82,22 @@ def write_comparison(comparison: RunComparison, store: RunStore, *, shown: Shown
 
 
 def print_comparison(comparison: RunComparison, *, shown: Shown = as_stored) -> None:
-    """Print whom a run flags, and at least LEAST_PRINTED of those most at risk."""
+    """Print whom a run flags, and others whom there is reason to show up to LEAST_PRINTED."""
     show, summary = displayed(shown), summary_of(comparison)
     identity = Column("identity", min_width=PSEUDONYM_SHOWN)
     verdicts = [Column(name, min_width=WIDEST_VERDICT) for name in ("verdict A", "verdict B")]
     table = Table(identity, *verdicts, "p A", "p B", "hits/M A", "hits/M B", box=SIMPLE, padding=(0, 1, 0, 0))
     flagged = sum(any(pair.is_leaked) for pair in comparison.pairs)
-    for pair in comparison.pairs[: max(LEAST_PRINTED, flagged)]:
+    for pair in comparison.shown[: max(LEAST_PRINTED, flagged)]:
         table.add_row(*map(escape, (show(pair.identity), *_cells(pair))))
-    Console().print(table)
-    for line in (summary.verdict, summary.counts, *(f"warning: {each}" for each in comparison.warnings)):
+    if comparison.shown:
+        Console().print(table)
+    for line in (
+        reason_text(comparison),
+        summary.verdict,
+        summary.counts,
+        *(f"warning: {each}" for each in comparison.warnings),
+    ):
         say(line)
 
 

@@ -1,16 +1,38 @@
-"""What a finished run says: `results.json`, read back, and the people most at risk by it."""
+"""What a finished run says: `results.json`, read back, and whom of its people there is reason to show."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from distributed.storage.store import RunStore
 from distributed.storage.versioned import read_versioned
-from schemas.run.artefacts import RESULTS_FILE, SCORES_FILE
+from schemas.run.artefacts import RESULTS_FILE
 from schemas.run.results import AuditResults, ScoreResult
-from schemas.run.tables import Role
+from schemas.run.tables import Role, Verdict
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Rows of `scores.parquet` of the candidates whom there is reason to show, by the reason; of nobody else.
+
+    flagged: as leaked. above: who scores above the whole cohort, which is too small to flag them. small: who
+    else has a p-value of at most the FDR; alone, nobody with a larger one could be flagged.
+    """
+
+    flagged: Sequence[Row]
+    above: Sequence[Row]
+    small: Sequence[Row]
+
+    @property
+    def rows(self) -> list[Row]:
+        return [*self.flagged, *self.above, *self.small]
 
 
 def read_results(store: RunStore) -> AuditResults:
@@ -20,13 +42,22 @@ def read_results(store: RunStore) -> AuditResults:
     return read_versioned(store, RESULTS_FILE, AuditResults, advice)
 
 
-def most_at_risk(store: RunStore, headline: ScoreResult, count: int = 10) -> list[dict[str, Any]]:
-    """Rows of `scores.parquet`: candidates by the headline score, smallest p first, then largest score."""
-    table = store.read_table(SCORES_FILE)
+def people_of(scores: pa.Table, score: ScoreResult, role: Role = Role.CANDIDATE) -> pa.Table:
+    """Rows of `scores.parquet` of one recogniser × score and one side, most at risk first."""
     wanted = pc.and_(
-        pc.equal(table["recognizer"], headline.recognizer), pc.equal(table["score_name"], headline.score_name)
+        pc.equal(scores["recognizer"], score.recognizer), pc.equal(scores["score_name"], score.score_name)
     )
-    table = table.filter(pc.and_(wanted, pc.equal(table["role"], Role.CANDIDATE)))
     order = [("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")]
-    rows: list[dict[str, Any]] = table.sort_by(order).slice(0, count).to_pylist()
-    return rows
+    return scores.filter(pc.and_(wanted, pc.equal(scores["role"], role))).sort_by(order)
+
+
+def reasons_to_show(rows: Sequence[Row], results: AuditResults) -> Reasons:
+    """rows: candidates by the headline score, as `people_of` gives them, or some of them."""
+    above, limit = set(results.scores[results.headline].at_floor), results.power.fdr
+    flagged = [row for row in rows if row["verdict"] == Verdict.LEAKED]
+    others = [row for row in rows if row["verdict"] != Verdict.LEAKED]
+    return Reasons(
+        flagged,
+        [row for row in others if row["identity"] in above],
+        [row for row in others if row["identity"] not in above and row["p_value"] <= limit],
+    )

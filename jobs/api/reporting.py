@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from distributed.storage.results_file import Row
 from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore
 from distributed.storage.trail import digests, record
 from jobs.cli.display import Shown, as_stored, displayed
 from jobs.pages.figure_files import FigureFile, files_of
-from jobs.pages.finished_run import FinishedRun, Row, read_finished
+from jobs.pages.finished_run import FinishedRun, read_finished
 from jobs.pages.looking import device_to_look_with
 from jobs.pages.page import Face, render
 from jobs.pages.report.annex import annex_section

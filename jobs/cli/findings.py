@@ -1,20 +1,26 @@
-"""Say what an audit found: the verdicts, and the identities most at risk."""
+"""Say what an audit found: the verdicts, and the people whom there is reason to show."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from distributed.storage.results_file import most_at_risk, read_results
+from distributed.storage.results_file import Reasons, people_of, read_results, reasons_to_show
 from distributed.storage.store import RunStore
 from jobs.cli.display import against_others, drift_text, people_made, placebo_text, roles_text, short
 from jobs.cli.gallery import gallery_lines, overlap_lines
 from jobs.cli.say import cell, say, say_next
-from jobs.cli.statements import alone_of, statement_lines, statements_of
+from jobs.cli.statements import (
+    alone_of,
+    small_p_value,
+    small_p_values,
+    statement_lines,
+    statements_of,
+)
+from schemas.run.artefacts import SCORES_FILE
 from schemas.run.results import (
     AuditResults,
     OverRepresentedResult,
@@ -25,6 +31,7 @@ from schemas.run.results import (
 from schemas.run.tables import Verdict
 from schemas.wording import plain, refused_text
 
+MOST_LISTED = 10
 EVIDENCE = {
     "near-copy": "like a near-copy of a photo of the gallery",
     "identity": "without a near-copy of a photo of the gallery",
@@ -33,14 +40,15 @@ EVIDENCE = {
 
 
 def print_findings(store: RunStore, *, named: bool = True) -> None:
-    """Print the identities most at risk, the verdicts, the evaluation if any, and where the files are.
+    """Print whom there is reason to show, the verdicts, the evaluation if any, and where the files are.
 
     Nobody's name is among it unless `named`.
     """
     results = read_results(store)
     headline = results.scores[results.headline]
     if named:
-        Console().print(_risk_table(most_at_risk(store, headline), headline))
+        rows = people_of(store.read_table(SCORES_FILE), headline).to_pylist()
+        _print_people(reasons_to_show(rows, results), results, headline)
     for line in summary_lines(results, headline, named=named):
         say(line)
     say(f"files: {', '.join(path for path in store.sizes() if '/' not in path)} in {store.location}")
@@ -49,10 +57,23 @@ def print_findings(store: RunStore, *, named: bool = True) -> None:
     )
 
 
-def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Table:
+def _print_people(reasons: Reasons, results: AuditResults, headline: ScoreResult) -> None:
+    if not reasons.rows:
+        say(f"nobody is listed, as nobody has {small_p_value(results.power)}")
+        return
+    Console().print(_people_table(reasons, headline))
+    if (count := len(reasons.rows)) > MOST_LISTED:
+        say(f"listed: the first {MOST_LISTED} of {count:,} people with a reason to be")
+    if reasons.small:
+        say(small_p_values(len(reasons.small), results.power))
+
+
+def _people_table(reasons: Reasons, headline: ScoreResult) -> Table:
+    """The first MOST_LISTED, a part of the table for each reason."""
     table = Table("identity", "verdict", "p", "q", Column(cell(headline.score_name)), "hits", "photos")
-    table.title = cell(f"smallest p-values, by {headline.score_name} of {headline.recognizer}")
-    for row in rows:
+    table.title = cell(f"by {headline.score_name} of {headline.recognizer}")
+    flagged, above = len(reasons.flagged), len(reasons.above)
+    for number, row in enumerate(reasons.rows[:MOST_LISTED], start=1):
         style = "bold red" if row["verdict"] == Verdict.LEAKED else ""
         table.add_row(
             cell(short(row["identity"])),
@@ -63,6 +84,7 @@ def _risk_table(rows: Sequence[Mapping[str, Any]], headline: ScoreResult) -> Tab
             "" if row["hits"] is None else f"{row['hits']:,}",
             str(row["photos"]),
             style=style,
+            end_section=number in (flagged, flagged + above),
         )
     return table
 

@@ -113,6 +113,19 @@ def _lacking(power: PowerResult) -> str:
     )
 
 
+def small_p_value(power: PowerResult) -> str:
+    """What somebody has whom there is reason to show, flagged or not."""
+    return f"a p-value of {power.fdr:g} or less"
+
+
+def small_p_values(count: int, power: PowerResult) -> str:
+    """Of those with a small p-value whom the audit does not flag: how many there are, and would be anyway."""
+    return (
+        f"{people(count)} with {small_p_value(power)} whom this audit does not flag; if nobody leaked, about "
+        f"{power.fdr * power.candidates:.2g} of {people(power.candidates)} would have one by chance"
+    )
+
+
 def conditions_of(statements: Iterable[Statement]) -> list[str]:
     """Each once, in the order of the statements."""
     return list(dict.fromkeys(statement.condition for statement in statements if statement.condition))

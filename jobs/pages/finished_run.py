@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from distributed.storage.results_file import read_results
+from distributed.storage.results_file import Row, people_of, read_results
 from distributed.storage.store import RunStore
 from jobs.pages.run_tables import read_photos, read_rates, read_scores
 from schemas.errors import UsageError
 from schemas.run.artefacts import RESULTS_FILE
 from schemas.run.results import AuditResults, ScoreResult
 from schemas.run.tables import Role
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,12 +40,7 @@ class FinishedRun:
 
     def people(self, score: ScoreResult, role: Role = Role.CANDIDATE) -> pa.Table:
         """Rows of `scores.parquet` of one recogniser × score and one side; candidates most at risk first."""
-        table = self.scores
-        wanted = pc.and_(
-            pc.equal(table["recognizer"], score.recognizer), pc.equal(table["score_name"], score.score_name)
-        )
-        order = [("p_value", "ascending"), ("score", "descending"), ("identity", "ascending")]
-        return table.filter(pc.and_(wanted, pc.equal(table["role"], role))).sort_by(order)
+        return people_of(self.scores, score, role)
 
     def rates_by_identity(self) -> dict[str, Row]:
         """Identity -> its row of `over_representation.parquet`, by `recognizer`."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from distributed.storage.results_file import Reasons, Row, reasons_to_show
 from jobs.cli.display import Shown, displayed
-from jobs.cli.statements import above_cohort
-from jobs.pages.finished_run import FinishedRun, Row
+from jobs.cli.statements import above_cohort, small_p_value, small_p_values
+from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import render
-from jobs.pages.report.people import people_at_risk
 from jobs.pages.report.summary import summary_of
 from schemas.printable import printable
-from schemas.wording import probability
+from schemas.run.results import PowerResult
+from schemas.wording import people, probability
 
 TEMPLATE = "notebook.html"
 MOST_SHOWN = 10
@@ -27,15 +28,23 @@ def table_html(title: str, rows: Sequence[tuple[str, ...]]) -> str:
 def run_html(run: FinishedRun, shown: Shown) -> str:
     """The verdict, the people whom the report shows, and what could not be concluded."""
     summary, show = summary_of(run, with_faces=False), displayed(shown)
-    people = people_at_risk(run)[:MOST_SHOWN]
+    reasons = reasons_to_show(run.people(run.headline).to_pylist(), run.results)
+    listed = reasons.rows[:MOST_SHOWN]
     return render(
         TEMPLATE,
         title=f"{printable(run.results.name)}: {summary.verdict}",
         lines=[summary.counts, *_above(run), *summary.open_questions],
-        columns=COLUMNS,
-        rows=[_cells(row, show(row["identity"])) for row in people],
-        note=f"{len(people)} of {run.results.power.candidates:,} candidates. {summary.warning}",
+        columns=COLUMNS if listed else (),
+        rows=[_cells(row, show(row["identity"])) for row in listed],
+        note=f"{_who(reasons, len(listed), run.results.power)} {summary.warning}",
     ).decode()
+
+
+def _who(reasons: Reasons, listed: int, power: PowerResult) -> str:
+    if not listed:
+        return f"Nobody is listed, as nobody has {small_p_value(power)}."
+    small = f" {small_p_values(len(reasons.small), power)}." if reasons.small else ""
+    return f"{listed} of {people(len(reasons.rows))} with a reason to be listed.{small}"
 
 
 def _above(run: FinishedRun) -> Iterator[str]:

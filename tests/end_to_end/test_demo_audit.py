@@ -14,9 +14,10 @@ from nbclient import NotebookClient
 
 from distributed.execution.local import LocalExecutor
 from distributed.stages.audit import audit
-from distributed.storage.results_file import most_at_risk, read_results
+from distributed.storage.results_file import people_of, read_results
 from distributed.storage.store import open_run
 from jobs.cli.work import watching
+from schemas.run.artefacts import SCORES_FILE
 from schemas.spec.audit import AuditSpec
 from schemas.spec.gallery import GallerySpec
 from schemas.spec.load import load_spec
@@ -65,7 +66,7 @@ def test_the_demo_finds_its_members_and_above_all_the_one_with_ten_times_the_pho
     assert headline.evaluation is not None
     assert (headline.evaluation.members, headline.evaluation.non_members) == (16, 24)
     assert headline.evaluation.roc_auc.value > 0.9
-    first, second = most_at_risk(store, headline, 2)
+    first, second, *_ = people_of(store.read_table(SCORES_FILE), headline).to_pylist()
     assert first["identity"] == pseudonym("person-0007") and first["verdict"] == "leaked"
     assert first["hits"] > 5 * second["hits"]
     assert results.placebo is not None and not results.placebo.warns

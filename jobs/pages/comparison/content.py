@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from jobs.cli.display import Shown, between, people_made
-from jobs.cli.statements import Statement, false_flags, silence_of
+from jobs.cli.statements import Statement, false_flags, silence_of, small_p_value
 from jobs.pages.comparison.comparability import source_differences
 from jobs.pages.comparison.removal import removal_notes, removal_section, removal_text, removal_tone
 from jobs.pages.comparison.run_comparison import NAMES, PersonPair, RunComparison, hits_text
@@ -14,6 +14,7 @@ from jobs.pages.figure_files import FigureFile
 from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import BAD, GOOD, OPEN, Picture, Section, Summary, Table, data_uri
 from schemas.printable import printable
+from schemas.run.artefacts import COMPARISON_RESULT_FILE
 from schemas.run.results import PowerResult
 from schemas.run.tables import Verdict
 from schemas.wording import PERCENT, people, per_million, probability, share
@@ -112,7 +113,12 @@ def sections_of(comparison: RunComparison, figures: Iterable[FigureFile], show: 
     removal = [] if comparison.unlearned is None else [removal_section(comparison, show)]
     return [
         *removal,
-        Section("People", pictures=pictures, tables=[people_table(comparison, show)]),
+        Section(
+            "People",
+            [reason_text(comparison)],
+            pictures=pictures,
+            tables=[people_table(comparison, show)] if comparison.shown else [],
+        ),
         Section("The runs", tables=[measures_table(comparison)]),
         Section(
             "What differs in how they were made",
@@ -123,14 +129,25 @@ def sections_of(comparison: RunComparison, figures: Iterable[FigureFile], show: 
 
 
 def people_table(comparison: RunComparison, show: Shown) -> Table:
-    """The first SHOWN of the comparison; everybody whom a run flags is before all others."""
-    rest = len(comparison.pairs) - SHOWN
-    left_out = f" {people(rest)} with larger p-values are left out." if rest > 0 else ""
+    """The first SHOWN whom there is reason to show; everybody whom a run flags is before all others."""
     return Table(
         COLUMNS + HIT_COLUMNS,
-        [[show(pair.identity), *person_cells(pair)] for pair in comparison.pairs[:SHOWN]],
+        [[show(pair.identity), *person_cells(pair)] for pair in comparison.shown[:SHOWN]],
         f"Flagged by both first, then by one, then who has another verdict. Intervals: 95{PERCENT}; among "
-        f"many people a few are apart by chance.{left_out}",
+        "many people a few are apart by chance.",
+    )
+
+
+def reason_text(comparison: RunComparison) -> str:
+    """Why these people are shown, and nobody else."""
+    count, limit = len(comparison.shown), small_p_value(comparison.first.results.power)
+    everybody = f"Everybody is in {COMPARISON_RESULT_FILE}, by pseudonym."
+    if not count:
+        return f"Nobody is shown, as nobody has {limit} in either run. {everybody}"
+    first = f"the first {SHOWN} of " if count > SHOWN else ""
+    return (
+        f"Shown: {first}{people(count)} whom at least one run flags, puts above its whole cohort, or gives "
+        f"{limit}. {everybody}"
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from distributed.storage.results_file import Row
 from jobs.pages.comparison.run_comparison import RunComparison
-from jobs.pages.finished_run import FinishedRun, Row
+from jobs.pages.finished_run import FinishedRun
 from schemas.run.comparison import ComparedPerson, ComparedRun, ComparisonResult, PersonInRun
 
 OF_SCORES = ("verdict", "score", "p_value", "q_value")

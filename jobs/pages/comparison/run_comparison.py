@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distributed.storage.results_file import Row, reasons_to_show
 from jobs.pages.comparison.comparability import refusal, require_comparable, warnings_about
-from jobs.pages.finished_run import FinishedRun, Row
+from jobs.pages.finished_run import FinishedRun
 from schemas.errors import WrongRunError
 from schemas.run.comparison import UnlearnedResult
 from schemas.run.tables import Verdict
@@ -56,6 +57,16 @@ class RunComparison:
     pairs: list[PersonPair]
     warnings: list[str]
     unlearned: UnlearnedResult | None = None
+
+    @property
+    def shown(self) -> list[PersonPair]:
+        """Those whom there is reason to show in at least one of the runs."""
+        reasons = {
+            row["identity"]
+            for run in (self.first, self.second)
+            for row in reasons_to_show(run.people(run.headline).to_pylist(), run.results).rows
+        }
+        return [pair for pair in self.pairs if pair.identity in reasons]
 
     def leaked(self, first: bool, second: bool) -> list[PersonPair]:
         """Who is flagged by the runs so marked, and not by the other."""

@@ -13,8 +13,9 @@ from scipy.stats import bootstrap, hypergeom
 
 from distributed.statistics.set_membership import set_p_value
 from distributed.statistics.similarity import Floats, Integers
+from distributed.storage.results_file import Row
 from jobs.pages.comparison.run_comparison import PersonPair, RunComparison
-from jobs.pages.finished_run import FinishedRun, Row, column
+from jobs.pages.finished_run import FinishedRun, column
 from schemas.errors import UsageError
 from schemas.run.comparison import ForgottenPerson, GroupInRun, LeakAtK, Removal, UnlearnedResult
 from schemas.run.results import Interval

@@ -11,7 +11,8 @@ from PIL import Image as Pillow
 from distributed.sampling.adapters import open_again
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.images.places import Place, decode_at
-from jobs.pages.finished_run import FinishedRun, Row
+from distributed.storage.results_file import Row
+from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Face, data_uri
 from jobs.pages.report.people import nearness
 from jobs.pages.run_tables import compared_photos

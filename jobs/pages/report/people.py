@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from distributed.storage.results_file import Row, reasons_to_show
 from jobs.cli.display import Shown, against_others, between, sentence
-from jobs.cli.statements import above_cohort
-from jobs.pages.finished_run import FinishedRun, Row
+from jobs.cli.statements import above_cohort, small_p_value, small_p_values
+from jobs.pages.finished_run import FinishedRun
 from jobs.pages.page import Face, Person, Section
 from jobs.pages.run_tables import read_neighbours
 from schemas.run.results import EvidenceResult, Interval, OverRepresentedResult
-from schemas.run.tables import Verdict
 from schemas.wording import PERCENT, people, probability, rate
 
 MOST_SHOWN = 50
@@ -37,21 +37,7 @@ RECURS = " It recurs: {count} of the nearest samples are that photo (a template 
 def people_at_risk(run: FinishedRun) -> list[Row]:
     """Rows of `scores.parquet`, at most MOST_SHOWN: whom the headline flags, who scores above the whole
     cohort, and whose p-value is small, in this order. Of nobody else there is reason to show a face."""
-    groups = _by_reason(run, run.people(run.headline).to_pylist())
-    return [row for rows in groups for row in rows][:MOST_SHOWN]
-
-
-def _by_reason(run: FinishedRun, rows: Sequence[Row]) -> tuple[list[Row], list[Row], list[Row]]:
-    """Who is flagged; who scores above the whole cohort, which is too small to flag them; who else has a
-    p-value of at most the FDR: alone, nobody with a larger one could be flagged."""
-    above, limit = set(run.headline.at_floor), run.results.power.fdr
-    flagged = [row for row in rows if row["verdict"] == Verdict.LEAKED]
-    others = [row for row in rows if row["verdict"] != Verdict.LEAKED]
-    return (
-        flagged,
-        [row for row in others if row["identity"] in above],
-        [row for row in others if row["identity"] not in above and row["p_value"] <= limit],
-    )
+    return reasons_to_show(run.people(run.headline).to_pylist(), run.results).rows[:MOST_SHOWN]
 
 
 def nearest_of(run: FinishedRun, rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -77,22 +63,22 @@ def people_sections(
     faces: Mapping[str, Sequence[Face]],
 ) -> Iterator[Section]:
     """One for each reason to be shown. faces: identity -> pictures; empty for a report without faces."""
-    flagged, above, small = _by_reason(run, rows)
+    reasons = reasons_to_show(rows, run.results)
     people_shown = _People(run, nearest, show, faces)
     meanings = _meanings(run.least_margin)
-    if flagged:
-        text = [_flagged_text(run, len(flagged)), *meanings]
-        yield Section("People flagged as leaked", text, people_shown.cards(flagged))
-    if above and (statement := above_cohort(run.results)) is not None:
-        text = [f"{people(len(above))} {statement.whole}. {EVERYBODY}", *meanings]
-        yield Section("People above the whole cohort, who cannot be flagged", text, people_shown.cards(above))
-    if small:
-        text = [_small_text(run, len(small)), *meanings]
-        yield Section("Others with small p-values", text, people_shown.cards(small))
+    if reasons.flagged:
+        text = [_flagged_text(run, len(reasons.flagged)), *meanings]
+        yield Section("People flagged as leaked", text, people_shown.cards(reasons.flagged))
+    if reasons.above and (statement := above_cohort(run.results)) is not None:
+        text = [f"{people(len(reasons.above))} {statement.whole}. {EVERYBODY}", *meanings]
+        cards = people_shown.cards(reasons.above)
+        yield Section("People above the whole cohort, who cannot be flagged", text, cards)
+    if reasons.small:
+        text = [f"{_small_text(run, len(reasons.small))} {EVERYBODY}", *meanings]
+        yield Section("Others with small p-values", text, people_shown.cards(reasons.small))
     if not rows:
-        yield Section(
-            "People", [f"Nobody is shown here, as nobody has a p-value of {_limit(run)}. {EVERYBODY}"]
-        )
+        text = [f"Nobody is shown here, as nobody has {small_p_value(run.results.power)}. {EVERYBODY}"]
+        yield Section("People", text)
 
 
 def _flagged_text(run: FinishedRun, shown: int) -> str:
@@ -105,16 +91,10 @@ def _flagged_text(run: FinishedRun, shown: int) -> str:
 
 
 def _small_text(run: FinishedRun, shown: int) -> str:
-    power = run.results.power
-    return (
-        f"{people(shown)} with a p-value of {_limit(run)} whom this audit does not flag; if nobody leaked, "
-        f"about {power.fdr * power.candidates:.2g} of {people(power.candidates)} would have one by chance. "
-        f"{EVERYBODY}"
-    )
-
-
-def _limit(run: FinishedRun) -> str:
-    return f"{run.results.power.fdr:g} or less"
+    """Of all of them, also of those for whom there is no room."""
+    small = reasons_to_show(run.people(run.headline).to_pylist(), run.results).small
+    first = "" if shown == len(small) else f" The first {shown:,} of them are shown."
+    return f"{small_p_values(len(small), run.results.power)}.{first}"
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from distributed.storage.store import RunStore
+from distributed.storage.trail import entries
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from jobs.compare import print_comparison, write_comparison
 from jobs.pages.comparison.run_comparison import PersonPair, compare_runs
 from jobs.pages.finished_run import FinishedRun, read_finished
+from jobs.pages.report.people import people_at_risk
 from schemas.errors import WrongRunError
 from schemas.run.artefacts import (
     COMPARISON_FIGURES_PREFIX,
@@ -29,7 +31,9 @@ from schemas.run.artefacts import (
 )
 from schemas.run.comparison import ComparedPerson, ComparisonResult
 from schemas.run.tables import Verdict
+from tests.jobs.pages.test_people_shown import replace_p_values
 from tests.support.pages import HOSTILE, require_safe
+from tests.support.people import pseudonym
 from tests.support.small_world import CANDIDATES, MEMBERS, SmallWorld
 
 OTHER_SAMPLES = 60
@@ -146,6 +150,43 @@ def test_everybody_is_in_one_group_and_the_flagged_come_first(two_runs: tuple[Sm
     assert flags == sorted(flags, reverse=True) and flags[MEMBERS - 1] >= 1 > flags[MEMBERS]
     for pair in comparison.pairs:
         assert pair.first["identity"] == pair.second["identity"] == pair.hits_first["identity"]
+
+
+def test_nobody_is_named_without_a_reason(
+    two_runs: tuple[SmallWorld, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the report's rule, of either run; both access logs keep that names were shown."""
+    world, other = two_runs
+    names = {pseudonym(name): name for name in (f"person-{index:03d}" for index in range(CANDIDATES))}
+    shown = {names[row["identity"]] for run in (world.run, other) for row in people_at_risk(finished(run))}
+    assert MEMBERS <= len(shown) < CANDIDATES
+    command = ["compare", str(world.run), str(other), "--output", str(tmp_path), "--reveal"]
+    capsys.readouterr()
+    assert main(command) == ExitCode.OK
+    page = (tmp_path / COMPARISON_FILE).read_text(encoding="utf-8")
+    for text in (capsys.readouterr().out, require_safe(page).text):
+        assert {name for name in names.values() if name in text} == shown
+        assert f"{len(shown)} people whom at least one run flags" in text
+    for run in (world.run, other):
+        *_, last = entries(RunStore(str(run)))
+        assert (last.action, last.what["revealed"]) == ("compare", True)
+
+
+def test_nobody_is_shown_where_there_is_no_reason(
+    two_runs: tuple[SmallWorld, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = two_runs[1]
+    above = f"scores/{finished(other).results.headline}/at_floor"
+    silent = replace_p_values(changed_copy(other, tmp_path / "other", {above: []}), 0.93)
+    comparison = compare_runs(silent, silent)
+    assert len(comparison.pairs) == CANDIDATES and not comparison.shown
+    write_comparison(comparison, RunStore(str(tmp_path)))
+    capsys.readouterr()
+    print_comparison(comparison)
+    page = require_safe((tmp_path / COMPARISON_FILE).read_text(encoding="utf-8")).text
+    for text in (capsys.readouterr().out, page):
+        assert "Nobody is shown, as nobody has a p-value of 0.05 or less in either run." in text
+        assert not [row for row in comparison.pairs if row.identity[:12] in text]
 
 
 def test_a_run_compared_with_itself_has_no_difference(two_runs: tuple[SmallWorld, Path]) -> None:

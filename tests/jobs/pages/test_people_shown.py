@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pyarrow as pa
+import pytest
 
+from distributed.storage.results_file import Row
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.api.reporting import faces_of, report_page
 from jobs.cli.display import as_stored
 from jobs.cli.exit_codes import ExitCode
-from jobs.cli.findings import summary_lines
+from jobs.cli.findings import print_findings, summary_lines
 from jobs.pages.finished_run import FinishedRun, read_finished
 from jobs.pages.gate.gate import judge
 from jobs.pages.gate.markdown import markdown
@@ -19,6 +22,7 @@ from jobs.pages.notebook import run_html
 from jobs.pages.page import OPEN
 from jobs.pages.report.people import nearest_of, people_at_risk
 from jobs.pages.report.summary import summary_of
+from schemas.run.artefacts import SCORES_FILE
 from schemas.run.tables import Verdict
 from tests.jobs.pages.test_report import change_results, headline_with, html_of
 from tests.jobs.pages.test_sentences import (
@@ -66,14 +70,66 @@ def test_nobody_is_shown_without_a_reason(finished_world: SmallWorld) -> None:
     assert people_at_risk(rows) == []
 
 
+def test_whoever_lists_people_lists_those_with_a_reason_alone(
+    finished_world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The terminal after `audit` and `reduce`, and a notebook: whom the report shows, and nobody else."""
+    near = {pseudonym("person-007"), pseudonym("person-008")}
+    run = written(
+        with_p_values(run_of(finished_world), lambda row: 0.04 if row["identity"] in near else None)
+    )
+    shown = {row["identity"][:12] for row in people_at_risk(run)}
+    everybody = {row["identity"][:12] for row in run.people(run.headline).to_pylist()}
+    by_chance = "whom this audit does not flag; if nobody leaked, about 1 of 20 people would have one by"
+    assert len(shown) == MEMBERS + len(near) < len(everybody)
+    for text in (listed(run, capsys), run_html(run, as_stored)):
+        assert {identity for identity in everybody if identity in text} == shown
+        assert f"2 people with a p-value of 0.05 or less {by_chance}" in text
+    silent = written(replace_p_values(run, 0.93))
+    for text in (listed(silent, capsys), run_html(silent, as_stored)):
+        assert "obody is listed, as nobody has a p-value of 0.05 or less" in text
+        assert "identity" not in text and "<th" not in text and by_chance not in text
+
+
+def listed(run: FinishedRun, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the terminal lists, without the lines about the run as a whole."""
+    capsys.readouterr()
+    print_findings(run.store)
+    printed = capsys.readouterr().out
+    return printed.partition("verdicts at FDR")[0]
+
+
+def test_those_without_room_are_counted(
+    finished_world: SmallWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = written(replace_p_values(run_of(finished_world), 0.04))
+    assert "listed: the first 10 of 20 people with a reason to be" in listed(run, capsys)
+    assert "10 of 20 people with a reason to be listed" in run_html(run, as_stored)
+    monkeypatch.setattr("jobs.pages.report.people.MOST_SHOWN", 7)
+    text = Page(report_page(run, (), as_stored, None).decode()).text
+    assert "20 people with a p-value of 0.05 or less whom this audit does not flag" in text
+    assert "The first 7 of them are shown." in text
+
+
 def replace_p_values(run: FinishedRun, p_value: float) -> FinishedRun:
     """The run with nobody flagged and these p-values."""
-    scores = run.scores
-    for name, value in (("p_value", p_value), ("verdict", str(Verdict.INCONCLUSIVE))):
-        place = scores.schema.get_field_index(name)
-        column = pa.array([value] * len(scores), scores.schema.field(name).type)
-        scores = scores.set_column(place, scores.schema.field(name), column)
-    return replace(run, scores=scores)
+    return with_p_values(run, lambda row: p_value)
+
+
+def with_p_values(run: FinishedRun, p_value: Callable[[Row], float | None]) -> FinishedRun:
+    """The run with other p-values, of people whom it does not flag; None keeps what there is."""
+    rows = run.scores.to_pylist()
+    changed = [
+        row if (given := p_value(row)) is None else row | {"p_value": given, "verdict": Verdict.NOT_DETECTED}
+        for row in rows
+    ]
+    return replace(run, scores=pa.Table.from_pylist(changed, run.scores.schema))
+
+
+def written(run: FinishedRun) -> FinishedRun:
+    """The run, whose tables are in its folder too."""
+    run.store.write_table(SCORES_FILE, run.scores, run.store.read_footer(SCORES_FILE))
+    return run
 
 
 def test_who_is_above_a_cohort_that_is_too_small_has_a_place(finished_world: SmallWorld) -> None:
