@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, cast
 
@@ -75,12 +76,14 @@ def open_again(spec: GeneratorSpec, seed: int, *, device: str, run: str) -> Imag
 
 def open_here(spec: GeneratorSpec, seed: int, loading: Loading) -> ImageSource:
     """The generator, loaded in this process: one that is data, or this is the process made for its code."""
+    if loading.prepared is None:
+        loading = replace(loading, prepared=prepare_generator(spec))
     return _adapter(spec).open_source(spec, seed, loading)
 
 
 def prepare_generator(spec: GeneratorSpec) -> Any:
     """What `open_generator` may be given as `prepared` in another process. Raises SpecError."""
-    return _adapter(spec).prepare(spec)
+    return _asked(spec, "prepare", None)
 
 
 def generator_fields(spec: GeneratorSpec) -> dict[str, str]:
@@ -93,17 +96,23 @@ def generator_fields(spec: GeneratorSpec) -> dict[str, str]:
 
 def image_count(spec: GeneratorSpec) -> int | None:
     """How many images the generator has; None if there is no end to them. Raises SpecError."""
-    return _adapter(spec).count(spec)
+    count: int | None = _asked(spec, "count", None)
+    return count
 
 
 def generator_notices(spec: GeneratorSpec) -> list[str]:
     """What of the source is no sample, in lines. Raises SpecError."""
-    tell = getattr(_adapter(spec), "notices", None)
-    return [] if tell is None else list(tell(spec))
+    return list(_asked(spec, "notices", ()))
 
 
 def _adapter(spec: Generator) -> Adapter:
     return cast(Adapter, import_module(MODULES[spec.kind]))
+
+
+def _asked(spec: Generator, name: str, otherwise: Any) -> Any:
+    """What the kind's function of this name says of the generator; `otherwise` of a kind that has none."""
+    function = getattr(_adapter(spec), name, None)
+    return otherwise if function is None else function(spec)
 
 
 class CheckedSource:

@@ -71,7 +71,12 @@ class AnsweringSource(ABC):
 
 
 class Adapter(Protocol):
-    """What the file of a kind of generator holds, under these names."""
+    """What the file of a kind of generator holds, under these names.
+
+    Where it has something to tell, also functions of the spec that raise SpecError: `prepare`, what is found
+    out once for all processes, to be pickled, such as an index of images; `count`, how many images there are,
+    if there is an end to them; `notices`, what of the source is no sample, in lines.
+    """
 
     def open_source(self, spec: Any, seed: int, loading: Loading) -> ImageSource:
         """The generator, loaded. Raises ModelError, SpecError or DeviceError if that cannot be."""
@@ -81,9 +86,3 @@ class Adapter(Protocol):
 
         Raises ModelError or SpecError for a file that is missing.
         """
-
-    def prepare(self, spec: Any) -> Any:
-        """What is found out once for all processes, to be pickled: an index of images, or None."""
-
-    def count(self, spec: Any) -> int | None:
-        """How many images there are; None if there is no end to them. Raises SpecError."""

@@ -50,14 +50,6 @@ def fingerprint_fields(spec: HttpGenerator) -> dict[str, str]:
     return {name: json.dumps(value, sort_keys=True) for name, value in fields.items()}
 
 
-def prepare(spec: HttpGenerator) -> None:
-    return None
-
-
-def count(spec: HttpGenerator) -> None:
-    return None
-
-
 class KeptAnswers:
     """An image source of answers that were kept."""
 

@@ -18,8 +18,7 @@ NAMES_SHOWN = 5
 
 
 def open_source(spec: ImagesGenerator, seed: int, loading: Loading) -> ImageSource:
-    paths = loading.prepared if loading.prepared is not None else prepare(spec)
-    return PlacedImages(paths, loading.pixels)
+    return PlacedImages(loading.prepared, loading.pixels)
 
 
 def fingerprint_fields(spec: ImagesGenerator) -> dict[str, str]:

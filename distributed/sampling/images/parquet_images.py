@@ -38,8 +38,7 @@ class RowGroups:
 
 
 def open_source(spec: ParquetGenerator, seed: int, loading: Loading) -> ImageSource:
-    groups = loading.prepared if loading.prepared is not None else prepare(spec)
-    return ParquetImages(ObjectFiles(spec.path, ".parquet"), groups, spec.column, loading.pixels)
+    return ParquetImages(ObjectFiles(spec.path, ".parquet"), loading.prepared, spec.column, loading.pixels)
 
 
 def fingerprint_fields(spec: ParquetGenerator) -> dict[str, str]:

@@ -11,8 +11,7 @@ from schemas.spec.generators.images import RecordioGenerator
 
 
 def open_source(spec: RecordioGenerator, seed: int, loading: Loading) -> ImageSource:
-    records = loading.prepared if loading.prepared is not None else prepare(spec)
-    return PlacedImages(records, loading.pixels)
+    return PlacedImages(loading.prepared, loading.pixels)
 
 
 def fingerprint_fields(spec: RecordioGenerator) -> dict[str, str]:

@@ -44,8 +44,7 @@ class TarIndex:
 
 
 def open_source(spec: WebdatasetGenerator, seed: int, loading: Loading) -> ImageSource:
-    index = loading.prepared if loading.prepared is not None else prepare(spec)
-    return TarImages(ObjectFiles(spec.path, ".tar"), index, loading.pixels)
+    return TarImages(ObjectFiles(spec.path, ".tar"), loading.prepared, loading.pixels)
 
 
 def fingerprint_fields(spec: WebdatasetGenerator) -> dict[str, str]:

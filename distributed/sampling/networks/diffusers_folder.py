@@ -36,14 +36,6 @@ def fingerprint_fields(spec: DiffusersGenerator) -> dict[str, str]:
     return {"sha256": digest_files(root, files)} | fields | versions()
 
 
-def prepare(spec: DiffusersGenerator) -> None:
-    """There is nothing to find out beforehand."""
-
-
-def count(spec: DiffusersGenerator) -> None:
-    """There is no end to seeds."""
-
-
 def versions() -> dict[str, str]:
     """The fields of a fingerprint that tell libraries. Raises ModelError if one is not installed."""
     try:

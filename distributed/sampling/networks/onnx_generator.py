@@ -30,11 +30,3 @@ def _output_field(path: Path, output: OnnxOutput) -> dict[str, str]:
     model = onnx.load(str(path), load_external_data=False)
     place = image_output(path, model, output)
     return {"output.name": model.graph.output[place].name} if place else {}
-
-
-def prepare(spec: OnnxGenerator) -> None:
-    """There is nothing to find out beforehand."""
-
-
-def count(spec: OnnxGenerator) -> None:
-    """There is no end to latents."""

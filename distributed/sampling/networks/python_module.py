@@ -38,11 +38,3 @@ def fingerprint_fields(spec: ModuleGenerator) -> dict[str, str]:
     if spec.weights_key is not None:
         fields["weights.key"] = spec.weights_key
     return fields | network_fields(spec) | torch_version()
-
-
-def prepare(spec: ModuleGenerator) -> None:
-    """There is nothing to find out beforehand."""
-
-
-def count(spec: ModuleGenerator) -> None:
-    """There is no end to latents."""

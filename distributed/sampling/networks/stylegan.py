@@ -21,11 +21,3 @@ def open_source(spec: StyleganGenerator, seed: int, loading: Loading) -> ImageSo
 def fingerprint_fields(spec: StyleganGenerator) -> dict[str, str]:
     fields = {"sha256": digest_file(Path(spec.path)), "code.sha256": digest_code(Path(spec.code))}
     return fields | {name: repr(getattr(spec, name)) for name in PARAMETERS} | torch_version()
-
-
-def prepare(spec: StyleganGenerator) -> None:
-    """There is nothing to find out beforehand."""
-
-
-def count(spec: StyleganGenerator) -> None:
-    """There is no end to latents."""

@@ -38,11 +38,3 @@ def on_device(program: Any, device: str) -> Any:
 
 def fingerprint_fields(spec: TorchExportGenerator) -> dict[str, str]:
     return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | torch_version()
-
-
-def prepare(spec: TorchExportGenerator) -> None:
-    """There is nothing to find out beforehand."""
-
-
-def count(spec: TorchExportGenerator) -> None:
-    """There is no end to latents."""

@@ -32,11 +32,3 @@ def open_source(spec: TorchscriptGenerator, seed: int, loading: Loading) -> Imag
 
 def fingerprint_fields(spec: TorchscriptGenerator) -> dict[str, str]:
     return {"sha256": digest_file(Path(spec.path))} | network_fields(spec) | torch_version()
-
-
-def prepare(spec: TorchscriptGenerator) -> None:
-    """There is nothing to find out beforehand."""
-
-
-def count(spec: TorchscriptGenerator) -> None:
-    """There is no end to latents."""

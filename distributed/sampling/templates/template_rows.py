@@ -82,9 +82,8 @@ class Templates:
 class Unpictured:
     """An image source that has no images, and says so of each sample, with the image's name where known."""
 
-    def __init__(self, spec: TemplatesGenerator, index: VectorIndex | None = None) -> None:
-        self._spec = spec
-        self._index = prepare(spec) if index is None else index
+    def __init__(self, spec: TemplatesGenerator, index: VectorIndex) -> None:
+        self._spec, self._index = spec, index
 
     def sample(self, ids: NDArray[np.int64]) -> list[InvalidImage]:
         names = image_names(self._spec, self._index, ids)
