@@ -10,7 +10,7 @@ import click
 
 from jobs.api.auditing import carry_out
 from jobs.cli.arguments import FILE, StrictCommand, override_option, spec_argument
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.findings import print_findings
 from jobs.cli.say import say
 from jobs.pages.finished_run import read_finished
@@ -34,21 +34,16 @@ from schemas.spec.load import load_spec
 @click.option("--github-summary", is_flag=True, help="append the summary to $GITHUB_STEP_SUMMARY")
 @override_option
 def command(
-    spec: Path, *, unnamed: bool, override: str | None, fail_on: Sequence[str], **outputs: Any
-) -> int:
-    gate_outputs = GateOutputs(tuple(map(Finding, fail_on)), **outputs)
-    return guarded(lambda: _gated(spec, gate_outputs, override, named=not unnamed))
-
-
-def _gated(path: Path, outputs: GateOutputs, override: str | None, *, named: bool) -> ExitCode:
-    spec = load_spec(path)
+    spec: Path, *, unnamed: bool, override: str | None, fail_on: Sequence[str], **files: Any
+) -> ExitCode:
+    outputs, audited = GateOutputs(tuple(map(Finding, fail_on)), **files), load_spec(spec)
     prepare(outputs)
-    store = carry_out(spec, override, say, named=named, bar=True)
-    print_findings(store, named=named)
+    store = carry_out(audited, override, say, named=not unnamed, bar=True)
+    print_findings(store, named=not unnamed)
     if not outputs.wanted:
         return ExitCode.OK
     gate = judge(read_finished(store), outputs.fail_on)
-    write(gate, outputs, path)
+    write(gate, outputs, spec)
     if gate.fail_on:
         failed = sum(bool(person.failures) for person in gate.people)
         outcome = f"failed, by {failed:,} of {len(gate.people):,} candidates" if failed else "passed"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from jobs.cli.arguments import FILE, StrictCommand, WordsOption, given_words, spec_argument
-from jobs.cli.exit_codes import guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.lazy_group import ListedGroup
 from schemas.spec.load import load_spec
 
@@ -63,10 +63,10 @@ def speed_options(repeats: int) -> Callable[[Bench], Bench]:
     default=CLAIMS,
     help="some of the claims",
 )
-def worlds(*, worlds: int, quick: bool, output: Path, seed: int, only: tuple[str, ...]) -> int:
+def worlds(*, worlds: int, quick: bool, output: Path, seed: int, only: tuple[str, ...]) -> ExitCode:
     from jobs.benchmarks.worlds.claims import bench_worlds
 
-    return guarded(lambda: bench_worlds(min(worlds, 12) if quick else worlds, seed, output, only))
+    return bench_worlds(min(worlds, 12) if quick else worlds, seed, output, only)
 
 
 @command.command(
@@ -78,11 +78,10 @@ def worlds(*, worlds: int, quick: bool, output: Path, seed: int, only: tuple[str
 @spec_argument
 @click.option("--images", type=POSITIVE, default=128, help="for each contender, or its worker")
 @speed_options(repeats=5)
-def pipeline(spec: Path, *, images: int, repeats: int, output: Path | None) -> int:
+def pipeline(spec: Path, *, images: int, repeats: int, output: Path | None) -> ExitCode:
     from jobs.benchmarks.pipeline.bench import bench_pipeline
 
-    words = given_words()
-    return guarded(lambda: bench_pipeline(load_spec(spec), images, repeats, output, words))
+    return bench_pipeline(load_spec(spec), images, repeats, output, given_words())
 
 
 @command.command(
@@ -95,11 +94,10 @@ def pipeline(spec: Path, *, images: int, repeats: int, output: Path | None) -> i
 @click.option("--device", type=click.Choice(["cuda", "cpu"]), default="cuda")
 @click.option("--images", type=POSITIVE, default=65_536, help="of one shard")
 @speed_options(repeats=5)
-def device(spec: Path, *, device: str, images: int, repeats: int, output: Path | None) -> int:
+def device(spec: Path, *, device: str, images: int, repeats: int, output: Path | None) -> ExitCode:
     from jobs.benchmarks.device import bench_device
 
-    words = given_words()
-    return guarded(lambda: bench_device(load_spec(spec), device, images, repeats, output, words))
+    return bench_device(load_spec(spec), device, images, repeats, output, given_words())
 
 
 @command.command(
@@ -110,11 +108,11 @@ def device(spec: Path, *, device: str, images: int, repeats: int, output: Path |
     "--stylegan-code", type=FILE, metavar="FOLDER", help="a checkout of NVlabs/stylegan3, for that kind"
 )
 @speed_options(repeats=5)
-def generators(*, images: int, stylegan_code: Path | None, repeats: int, output: Path | None) -> int:
+def generators(*, images: int, stylegan_code: Path | None, repeats: int, output: Path | None) -> ExitCode:
     from jobs.benchmarks.generators import bench_generators
 
-    code, words = stylegan_code and stylegan_code.resolve(), given_words()
-    return guarded(lambda: bench_generators(images, repeats, code, output, words))
+    code = stylegan_code and stylegan_code.resolve()
+    return bench_generators(images, repeats, code, output, given_words())
 
 
 @command.command(
@@ -126,11 +124,10 @@ def generators(*, images: int, stylegan_code: Path | None, repeats: int, output:
 @click.option("--topk", type=POSITIVE, default=64, help="nearest samples of each photo")
 @click.option("--threads", type=POSITIVE, default=1, help="of every library; 1, as one worker has")
 @speed_options(repeats=3)
-def reduce(*, repeats: int, output: Path | None, **sizes: int) -> int:
+def reduce(*, repeats: int, output: Path | None, **sizes: int) -> ExitCode:
     from jobs.benchmarks.reduce import Sizes, bench_reduce
 
-    words = given_words()
-    return guarded(lambda: bench_reduce(Sizes(**sizes), repeats, output, words))
+    return bench_reduce(Sizes(**sizes), repeats, output, given_words())
 
 
 @command.command(
@@ -144,11 +141,10 @@ def reduce(*, repeats: int, output: Path | None, **sizes: int) -> int:
 @click.option("--samples", type=POSITIVE, default=20_000)
 @click.option("--dim", type=POSITIVE, default=128, help="numbers of a template")
 @speed_options(repeats=1)
-def gallery(*, repeats: int, output: Path | None, **sizes: int) -> int:
+def gallery(*, repeats: int, output: Path | None, **sizes: int) -> ExitCode:
     from jobs.benchmarks.gallery import GallerySizes, bench_gallery
 
-    words = given_words()
-    return guarded(lambda: bench_gallery(GallerySizes(**sizes), repeats, output, words))
+    return bench_gallery(GallerySizes(**sizes), repeats, output, given_words())
 
 
 @command.command(
@@ -168,11 +164,10 @@ def gallery(*, repeats: int, output: Path | None, **sizes: int) -> int:
     help="of one sample each",
 )
 @speed_options(repeats=5)
-def restart(spec: Path, *, shards: tuple[int, ...], repeats: int, output: Path | None) -> int:
+def restart(spec: Path, *, shards: tuple[int, ...], repeats: int, output: Path | None) -> ExitCode:
     from jobs.benchmarks.restart import bench_restart
 
-    words = given_words()
-    return guarded(lambda: bench_restart(load_spec(spec), sorted(shards), repeats, output, words))
+    return bench_restart(load_spec(spec), sorted(shards), repeats, output, given_words())
 
 
 @command.command(
@@ -193,11 +188,10 @@ def restart(spec: Path, *, shards: tuple[int, ...], repeats: int, output: Path |
     help="the first so many samples; all, if not given",
 )
 @click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
-def roles(spec: Path, *, draws: int, samples: tuple[int, ...], output: Path | None) -> int:
+def roles(spec: Path, *, draws: int, samples: tuple[int, ...], output: Path | None) -> ExitCode:
     from jobs.benchmarks.roles.bench import bench_roles
 
-    words = given_words()
-    return guarded(lambda: bench_roles(load_spec(spec), draws, samples, output, words))
+    return bench_roles(load_spec(spec), draws, samples, output, given_words())
 
 
 @command.command(
@@ -209,11 +203,10 @@ def roles(spec: Path, *, draws: int, samples: tuple[int, ...], output: Path | No
 @spec_argument
 @click.option("--people", type=POSITIVE, default=200, help="of the cohort, at most")
 @click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
-def copies(spec: Path, *, people: int, output: Path | None) -> int:
+def copies(spec: Path, *, people: int, output: Path | None) -> ExitCode:
     from jobs.benchmarks.copies import bench_copies
 
-    words = given_words()
-    return guarded(lambda: bench_copies(load_spec(spec), people, output, words))
+    return bench_copies(load_spec(spec), people, output, given_words())
 
 
 @command.command(
@@ -224,11 +217,10 @@ def copies(spec: Path, *, people: int, output: Path | None) -> int:
 )
 @spec_argument
 @click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
-def likeness(spec: Path, *, output: Path | None) -> int:
+def likeness(spec: Path, *, output: Path | None) -> ExitCode:
     from jobs.benchmarks.planted.likeness import bench_likeness
 
-    words = given_words()
-    return guarded(lambda: bench_likeness(load_spec(spec), output, words))
+    return bench_likeness(load_spec(spec), output, given_words())
 
 
 @command.command(
@@ -257,29 +249,27 @@ def likeness(spec: Path, *, output: Path | None) -> int:
 @click.option("--output", type=FILE, metavar="FILE.md", help="write the report here too")
 def canaries(
     spec: Path, *, shares: tuple[float, ...], likeness: float, sides: int | None, output: Path | None
-) -> int:
+) -> ExitCode:
     from jobs.benchmarks.planted.canary_audits import bench_canaries
 
-    words = given_words()
-    return guarded(lambda: bench_canaries(load_spec(spec), shares, likeness, sides, output, words))
+    return bench_canaries(load_spec(spec), shares, likeness, sides, output, given_words())
 
 
 @command.command("encryption", cls=StrictCommand, help="what encrypted templates cost, written and read")
 @spec_argument
 @click.option("--images", type=POSITIVE, default=2000, help="samples of one repeat")
 @speed_options(repeats=7)
-def encryption(spec: Path, *, images: int, repeats: int, output: Path | None) -> int:
+def encryption(spec: Path, *, images: int, repeats: int, output: Path | None) -> ExitCode:
     from jobs.benchmarks.encryption import bench_encryption
 
-    words = given_words()
-    return guarded(lambda: bench_encryption(load_spec(spec), images, repeats, output, words))
+    return bench_encryption(load_spec(spec), images, repeats, output, given_words())
 
 
 @command.command("scheduler", cls=StrictCommand, help="the schedule of shards, on a simulated cluster")
 @click.option("--shards", type=POSITIVE, default=10_000, help="of about a minute each")
 @click.option("--workers", type=POSITIVE, default=64, help="actors of the cluster")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="the first of several")
-def scheduler(*, shards: int, workers: int, seed: int) -> int:
+def scheduler(*, shards: int, workers: int, seed: int) -> ExitCode:
     from jobs.benchmarks.scheduler import SimulatedCluster, bench_scheduler
 
-    return guarded(lambda: bench_scheduler(SimulatedCluster(workers=workers), shards, seed))
+    return bench_scheduler(SimulatedCluster(workers=workers), shards, seed)

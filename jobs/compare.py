@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import LOCATION, StrictCommand, reveal_option
 from jobs.cli.display import PSEUDONYM_SHOWN, Shown, as_stored, displayed
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import open_to_read
 from jobs.cli.say import say, say_next
 from jobs.pages.comparison.content import reason_text, sections_of, summary_of
@@ -51,11 +51,7 @@ WIDEST_VERDICT = max(map(len, Verdict))
     help="a candidate who was to be removed after RUN_A: whether RUN_B still shows them; may be given again",
 )
 @reveal_option
-def command(first: str, second: str, *, output: str, unlearned: Sequence[str], reveal: bool) -> int:
-    return guarded(lambda: _run(first, second, output, unlearned, reveal=reveal))
-
-
-def _run(first: str, second: str, output: str, unlearned: Sequence[str], *, reveal: bool) -> ExitCode:
+def command(first: str, second: str, *, output: str, unlearned: Sequence[str], reveal: bool) -> ExitCode:
     opened = [open_to_read(location, "compare", reveal=reveal) for location in (first, second)]
     comparison = compare_runs(*(read_finished(store) for store, _ in opened))
     comparison = with_unlearned(comparison, unlearned)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from distributed.sampling.conversion import Conversion, Format, convert
 from distributed.sampling.inspection import inspect
 from jobs.cli.arguments import FILE, StrictCommand
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say, say_next
 from schemas.errors import SpecError, UsageError
 from schemas.spec.generators import GeneratorSpec
@@ -23,19 +22,6 @@ from schemas.spec.load import load_generator
 from schemas.spec.locations import with_locations
 
 SPECS = (".yaml", ".yml")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A spec, or a file with what a spec would say of it."""
-
-    path: Path
-    trust: Sequence[str]
-    dim: int | None
-
-    @property
-    def is_spec(self) -> bool:
-        return self.path.suffix.lower() in SPECS
 
 
 @click.command("convert", cls=StrictCommand, help=__doc__)
@@ -49,39 +35,36 @@ class Source:
 @click.option("--to", type=click.Choice(["onnx", "safetensors"]), required=True)
 @click.option("--trust", multiple=True, help="of a FILE: its sha256:…, as in a spec")
 @click.option("--dim", type=int, help="of a FILE: the length of a latent, if the file does not say")
-def command(source: Path, out: Path, *, to: Format, trust: tuple[str, ...], dim: int | None) -> int:
-    return guarded(lambda: _run(Source(source, trust, dim), to, out))
-
-
-def _run(source: Source, to: Format, out: Path) -> ExitCode:
-    if source.is_spec and (source.trust or source.dim):
+def command(source: Path, out: Path, *, to: Format, trust: tuple[str, ...], dim: int | None) -> ExitCode:
+    is_spec = source.suffix.lower() in SPECS
+    if is_spec and (trust or dim):
         raise UsageError("--trust and --dim are for a FILE: a spec says both itself")
-    spec = load_generator(source.path) if source.is_spec else _of_file(source)
+    spec = load_generator(source) if is_spec else _of_file(source, trust, dim)
     done = convert(spec, to, out.absolute())
-    base = source.path.resolve().parent if source.is_spec else Path.cwd()
+    base = source.resolve().parent if is_spec else Path.cwd()
     say(*_lines(done, out, base))
     say_next("put this `generator` into the audit's spec, then idleak plan SPEC", beside_data=True)
     return ExitCode.OK
 
 
-def _of_file(source: Source) -> GeneratorSpec:
+def _of_file(path: Path, trust: Sequence[str], dim: int | None) -> GeneratorSpec:
     """The generator in a file that says itself what it takes. Raises SpecError for one that does not."""
-    inspection = inspect(source.path)
+    inspection = inspect(path)
     if inspection.block is None or inspection.block["kind"] not in ("torchscript", "torch_export"):
-        raise SpecError(f"{source.path} is {inspection.what}: give a YAML file with its `generator`")
+        raise SpecError(f"{path} is {inspection.what}: give a YAML file with its `generator`")
     decide = (
         set(inspection.decide)
         - {"trust", "output.range", "latent.distribution"}
-        - ({"latent.dim"} if source.dim else set())
+        - ({"latent.dim"} if dim else set())
     )
     if decide:
         advice = "give --dim" if decide == {"latent.dim"} else "give a YAML file with its `generator`"
-        raise SpecError(f"{source.path} does not say {', '.join(sorted(decide))}: {advice}")
-    latent = {"dim": source.dim} if source.dim else inspection.block["latent"]
+        raise SpecError(f"{path} does not say {', '.join(sorted(decide))}: {advice}")
+    latent = {"dim": dim} if dim else inspection.block["latent"]
     block = dict(inspection.block) | {
-        "trust": list(source.trust),
+        "trust": list(trust),
         "latent": latent,
-        "path": str(source.path.absolute()),
+        "path": str(path.absolute()),
     }
     return _validated(block)
 

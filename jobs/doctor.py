@@ -63,7 +63,7 @@ class Finding:
     default="cpu",
     help="what audits will ask for; with cuda, a GPU that is not ready is a failure",
 )
-def command(*, device: str) -> int:
+def command(*, device: str) -> ExitCode:
     findings = [*_cpu_findings(), *_gpu_findings()]
     Console().print(_table(findings))
     broken = [finding.what for finding in findings if finding.needed and not finding.good]

@@ -8,15 +8,14 @@ import signal
 import socket
 import sys
 import webbrowser
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from distributed.execution.stopping import stop_requested, stop_signals
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, reveal_option, run_argument
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import open_to_read
 from jobs.cli.say import say, say_next
 from jobs.pages.explorer.gate import Gate
@@ -29,18 +28,6 @@ if TYPE_CHECKING:
     from jobs.pages.explorer.faces import Faces
 
 PAIRS = 30
-
-
-@dataclass(frozen=True)
-class Window:
-    """Where the pages are served, and what they show."""
-
-    port: int
-    with_faces: bool
-    reveal: bool
-    open_browser: bool
-    reviewer: str | None
-    pairs: int
 
 
 @click.command("explore", cls=StrictCommand, help=__doc__)
@@ -56,34 +43,29 @@ class Window:
     "each: same, different or unsure; `idleak report` counts it",
 )
 @click.option("--pairs", type=click.IntRange(1, 10_000), default=PAIRS, show_default=True, help="of --judge")
-def command(run: str, *, judge: str | None, pairs: int, **options: Any) -> int:
-    return guarded(lambda: _run(run, _window(judge, pairs, **options)))
+def command(
+    run: str, *, port: int, with_faces: bool, no_browser: bool, reveal: bool, judge: str | None, pairs: int
+) -> ExitCode:
+    _require_blind(judge, reveal=reveal)
+    with_faces = with_faces or judge is not None
+    with _listening(port) as at:
+        gate = Gate(at.getsockname()[1])
+        judging = {} if judge is None else {"reviewer": judge}
+        store, shown = open_to_read(run, "explore", reveal=reveal, faces=with_faces, **judging)
+        explorer = Explorer(store, shown)
+        reviewing = None if judge is None else Judge(store, explorer, judge, pairs)
+        server = ExplorerServer(explorer, gate, _faces(store) if with_faces else None, reviewing)
+        if not stop_requested():
+            asyncio.run(_serve(server, gate, at, open_browser=not no_browser))
+    return ExitCode.OK
 
 
-def _window(
-    reviewer: str | None, pairs: int, *, port: int, with_faces: bool, no_browser: bool, reveal: bool
-) -> Window:
+def _require_blind(reviewer: str | None, *, reveal: bool) -> None:
+    """Raises UsageError for a reviewer without a name, or one who would see names."""
     if reviewer is not None and not reviewer.strip():
         raise UsageError("--judge: give the reviewer's name, by which their judgements are kept")
     if reviewer is not None and reveal:
         raise UsageError("--judge with --reveal: a reviewer must not know whom they judge; leave one out")
-    with_faces = with_faces or reviewer is not None
-    return Window(port, with_faces, reveal, not no_browser, reviewer, pairs)
-
-
-def _run(location: str, window: Window) -> ExitCode:
-    with _listening(window.port) as at:
-        gate = Gate(at.getsockname()[1])
-        judging = {} if window.reviewer is None else {"reviewer": window.reviewer}
-        store, shown = open_to_read(
-            location, "explore", reveal=window.reveal, faces=window.with_faces, **judging
-        )
-        explorer = Explorer(store, shown)
-        judge = None if window.reviewer is None else Judge(store, explorer, window.reviewer, window.pairs)
-        server = ExplorerServer(explorer, gate, _faces(store) if window.with_faces else None, judge)
-        if not stop_requested():
-            asyncio.run(_serve(server, gate, at, open_browser=window.open_browser))
-    return ExitCode.OK
 
 
 def _faces(store: RunStore) -> Faces:

@@ -11,7 +11,7 @@ import yaml
 
 from jobs.cli.arguments import FILE, StrictCommand
 from jobs.cli.checkout import ROOT
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say, say_next
 from schemas.errors import SpecError
 from schemas.spec.load import load_spec
@@ -73,11 +73,9 @@ PATHS = frozenset({"path", "images", "parquet", "list", "labels", "code", "weigh
     help="where detectors and recognisers lie; else `models`, and the generator's own folder",
 )
 @click.option("--output", type=FILE, default=Path("audit.yaml"), metavar="SPEC", help="the spec to write")
-def command(generator: Path, people: Path, cohort: Path | None, models: Path | None, output: Path) -> int:
-    return guarded(lambda: _run(generator, (people, cohort), models, output))
-
-
-def _run(generator: Path, people: tuple[Path, Path | None], models: Path | None, output: Path) -> ExitCode:
+def command(
+    generator: Path, people: Path, cohort: Path | None, models: Path | None, output: Path
+) -> ExitCode:
     # Torch and onnxruntime, which take seconds to import.
     from distributed.stages.proposing.proposal import propose
 
@@ -85,7 +83,8 @@ def _run(generator: Path, people: tuple[Path, Path | None], models: Path | None,
         raise SpecError(f"{output} is there already: give another --output, or move it away")
     if models is not None and not models.is_dir():
         raise SpecError(f"{models} is not a folder: give the folder of the models by --models")
-    proposal = propose(generator, people, [models] if models is not None else _usual_folders(generator))
+    folders = [models] if models is not None else _usual_folders(generator)
+    proposal = propose(generator, (people, cohort), folders)
     output.write_text(spec_text(proposal, output.parent), encoding="utf-8")
     load_spec(output)
     say(*proposal.inferred, "", f"{output} is written.")

@@ -12,7 +12,7 @@ import yaml
 from distributed.sampling.inspected import ONNX, Inspection
 from distributed.sampling.inspection import inspect
 from jobs.cli.arguments import FILE, StrictCommand
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say, say_next
 from schemas.errors import SpecError
 
@@ -37,11 +37,7 @@ PACK, PIPELINE = "*.onnx", "model_index.json"
     metavar="FILE",
     help="finds the faces in these photos; else what lies in `models` and beside the recogniser",
 )
-def command(path: Path, gallery: Path | None, detector: Path | None) -> int:
-    return guarded(lambda: _run(path, gallery, detector))
-
-
-def _run(path: Path, gallery: Path | None, detector: Path | None) -> ExitCode:
+def command(path: Path, gallery: Path | None, detector: Path | None) -> ExitCode:
     if gallery is not None:
         say(*_trial_lines(path, gallery, [detector] if detector else _usual_places(path)))
         say_next("put this block into the audit's spec, then idleak plan SPEC", beside_data=True)

@@ -14,7 +14,7 @@ import click
 from distributed.execution.stopping import stop_requested
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import FILE, StrictCommand, require_at_most_one
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import print_error, say, say_next
 from jobs.cli.work import ray_executor, watching
 from jobs.schedule.hook import require_hook, tell_hook
@@ -44,27 +44,20 @@ WHERE_IT_FAILED = "put right what failed; idleak nightly {path} then does what i
 @click.option("--only", metavar="KEY", help="this audit of the fleet alone")
 @click.option("--dry-run", is_flag=True, help="what would run, and what it costs; writes nothing")
 @click.option("--accept", metavar="KEY", help="compare later nights with the last one of this audit")
-def command(fleet: Path, *, only: str | None, dry_run: bool, accept: str | None) -> int:
+def command(fleet: Path, *, only: str | None, dry_run: bool, accept: str | None) -> ExitCode:
     require_at_most_one({"--dry-run": dry_run, "--accept": accept})
-    return guarded(lambda: _run(fleet, only, accept, dry_run=dry_run))
-
-
-def _narrowed(fleet: Fleet, only: str | None) -> Fleet:
-    return fleet if only is None else fleet.only(only)
-
-
-def _run(path: Path, only: str | None, accept: str | None, *, dry_run: bool) -> ExitCode:
-    fleet, tonight = _narrowed(load_fleet(path), only), datetime.now(UTC).date()
+    whole, tonight = load_fleet(fleet), datetime.now(UTC).date()
+    audited = whole if only is None else whole.only(only)
     if accept is not None:
-        code, step = accept_night(fleet, accept, tonight), f"idleak nightly {path} tells what is new since"
+        code, step = accept_night(audited, accept, tonight), f"idleak nightly {fleet} tells what is new since"
     elif dry_run:
         # Torch and onnxruntime, which a night that skips all does not need.
         from jobs.schedule.forecast import forecast
 
-        code, step = forecast(fleet, tonight), f"idleak nightly {path} does it"
+        code, step = forecast(audited, tonight), f"idleak nightly {fleet} does it"
     else:
-        code = run_fleet(fleet, tonight)
-        step = AFTER_A_NIGHT.get(code, WHERE_IT_FAILED).format(path=path)
+        code = run_fleet(audited, tonight)
+        step = AFTER_A_NIGHT.get(code, WHERE_IT_FAILED).format(path=fleet)
     say_next(step)
     return code
 

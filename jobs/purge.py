@@ -13,7 +13,7 @@ import click
 from distributed.stages.upkeep.purge import is_due, planned_purge, purge
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import FILE, StrictCommand, require_at_most_one, require_writable, run_argument
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import existing_run
 from jobs.cli.say import ask, print_error, say, say_next
 from jobs.cli.work import ray_executor, watching
@@ -51,17 +51,11 @@ class Consent:
 @click.option("--receipt", type=FILE, metavar="FILE", help="put a copy of the receipt there")
 def command(
     run: str, *, identity: str | None, if_due: bool, yes: bool, dry_run: bool, receipt: Path | None
-) -> int:
+) -> ExitCode:
     require_at_most_one({"--identity": identity, "--if-due": if_due})
     require_at_most_one({"--yes": yes, "--dry-run": dry_run})
-    return guarded(lambda: _run(run, identity, receipt, Consent(yes, dry_run), if_due=if_due))
-
-
-def _run(
-    location: str, identity: str | None, receipt: Path | None, consent: Consent, *, if_due: bool
-) -> ExitCode:
     require_writable(receipt, "--receipt")
-    store = existing_run(location)
+    consent, store = Consent(yes, dry_run), existing_run(run)
     if identity is not None:
         who = sys.stdin.readline().strip() if identity == "-" else identity
         return _erase(store, who, receipt, consent)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from distributed.stages.upkeep.verify import advice
-from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, run_argument
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import existing_run
 from jobs.cli.say import say, say_next
 from jobs.cli.work import ray_executor, watching
@@ -15,14 +14,11 @@ from jobs.cli.work import ray_executor, watching
 
 @click.command("repair", cls=StrictCommand, help=__doc__)
 @run_argument
-def command(run: str) -> int:
-    return guarded(lambda: _run(existing_run(run)))
-
-
-def _run(store: RunStore) -> ExitCode:
+def command(run: str) -> ExitCode:
     # onnxruntime, which takes seconds to import.
     from distributed.stages.upkeep.repair import repair
 
+    store = existing_run(run)
     with ray_executor() as executor:
         repaired = repair(
             store,

@@ -8,7 +8,7 @@ import click
 
 from distributed.storage.store_faults import store_error
 from jobs.cli.arguments import FILE, StrictCommand, require_writable, reveal_option, run_argument
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import open_to_read
 from jobs.cli.say import say, say_next
 from jobs.pages.finished_run import read_finished
@@ -29,16 +29,12 @@ from jobs.pages.report.annex import annex_markdown
     metavar="FILE.md",
     help="write the evidence annex as Markdown too, with a block for a model card; nobody is named in it",
 )
-def command(run: str, *, with_faces: bool, reveal: bool, annex: Path | None) -> int:
-    return guarded(lambda: _run(run, annex, with_faces=with_faces, reveal=reveal))
-
-
-def _run(location: str, annex: Path | None, *, with_faces: bool, reveal: bool) -> ExitCode:
+def command(run: str, *, with_faces: bool, reveal: bool, annex: Path | None) -> ExitCode:
     # matplotlib and scipy.stats take a second to import.
     from jobs.api.reporting import record_report
 
     require_writable(annex, "--annex")
-    store, shown = open_to_read(location, "report", reveal=reveal, faces=with_faces)
+    store, shown = open_to_read(run, "report", reveal=reveal, faces=with_faces)
     page = record_report(store, with_faces=with_faces, shown=shown)
     say(f"{page}: {'with' if with_faces else 'without'} faces, figures beside it")
     if annex is not None:

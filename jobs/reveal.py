@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
 from distributed.gallery.names import read_names
 from jobs.cli.arguments import StrictCommand, run_argument
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import open_to_read
 from jobs.cli.say import say, say_next
 from schemas.errors import UsageError
@@ -22,20 +20,12 @@ from schemas.errors import UsageError
     metavar="[PSEUDONYM]...",
     help="of people or photos, or how they begin; all if none",
 )
-def command(run: str, pseudonyms: tuple[str, ...]) -> int:
-    return guarded(lambda: _run(run, pseudonyms))
-
-
-def _run(location: str, wanted: Sequence[str]) -> ExitCode:
-    store, _ = open_to_read(location, "reveal", reveal=True, pseudonyms=list(wanted) or "all")
+def command(run: str, pseudonyms: tuple[str, ...]) -> ExitCode:
+    store, _ = open_to_read(run, "reveal", reveal=True, pseudonyms=list(pseudonyms) or "all")
     assert store.vault is not None, "a run with a record has a key"
     names = read_names(store, store.vault)
-    known = {**names.identities, **names.photos} if wanted else dict(names.identities)
-    revealed = {
-        key: name
-        for key, name in known.items()
-        if not wanted or any(key.startswith(prefix) for prefix in wanted)
-    }
+    known = {**names.identities, **names.photos} if pseudonyms else dict(names.identities)
+    revealed = {key: name for key, name in known.items() if not pseudonyms or key.startswith(pseudonyms)}
     if not revealed:
         raise UsageError(f"{store.location} names nobody by these pseudonyms")
     for key, name in sorted(revealed.items(), key=lambda item: (item[1], item[0])):

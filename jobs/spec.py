@@ -26,7 +26,7 @@ HEAD = ("| word | what it is |", "|---|---|")
     type=click.Choice(list(DESCRIBED)),
     help="the JSON Schema of a spec, of a fleet, or of this file of a run",
 )
-def command(schema: str | None, **wanted: bool) -> int:
+def command(schema: str | None, **wanted: bool) -> ExitCode:
     require_at_most_one({f"--{name}": given for name, given in wanted.items()} | {"--schema": schema})
     if schema is not None:
         print(json_schema(schema), end="")

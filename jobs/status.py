@@ -11,7 +11,7 @@ from distributed.storage.lock import Holder
 from distributed.storage.run_state import RunState, SamplesState, job_seconds, read_state
 from distributed.storage.store import RunStore
 from jobs.cli.arguments import StrictCommand, run_argument
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import existing_run
 from jobs.cli.say import say, say_next
 from schemas.run.progress import StageProgress
@@ -20,11 +20,8 @@ from schemas.wording import format_seconds, format_shares
 
 @click.command("status", cls=StrictCommand, help=__doc__)
 @run_argument
-def command(run: str) -> int:
-    return guarded(lambda: _run(existing_run(run)))
-
-
-def _run(store: RunStore) -> ExitCode:
+def command(run: str) -> ExitCode:
+    store = existing_run(run)
     state = read_state(store)
     if not isinstance(state, RunState):
         say(f"{store.location}: purged {state.purged} by {state.who}; nothing of the run is left")

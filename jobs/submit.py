@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ import click
 
 import distributed
 from jobs.cli.arguments import StrictCommand, optional_spec_argument, require_exactly_one
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import print_error, say, say_next
 from schemas.errors import SpecError
 from schemas.printable import printable_lines
@@ -27,26 +26,6 @@ if TYPE_CHECKING:
 
 PACKAGES = ("distributed", "jobs", "schemas")
 SPEC_NAME = "spec.yaml"
-
-
-@dataclass(frozen=True)
-class Task:
-    """One of the four is given: the spec of an audit to start, or the job to ask, to follow or to stop."""
-
-    spec: Path | None
-    status: str | None
-    logs: str | None
-    stop: str | None
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where the job runs, and how."""
-
-    address: str
-    plain_http: bool
-    python: str
-    detach: bool
 
 
 @click.command("submit", cls=StrictCommand, help=__doc__)
@@ -75,44 +54,40 @@ def command(
     detach: bool,
     python: str,
     plain_http: bool,
-) -> int:
+) -> ExitCode | int:
     require_exactly_one({"SPEC": spec, "--status": status, "--logs": logs, "--stop": stop})
-    task = Task(spec, status, logs, stop)
-    return guarded(lambda: _run(task, Cluster(address, plain_http, python, detach)))
-
-
-def _run(task: Task, cluster: Cluster) -> ExitCode | int:
     # Ray takes seconds to import.
     from distributed.execution.submission import ClusterJobs
 
-    keys = None if task.spec is None else _read(task.spec)
-    jobs = ClusterJobs(cluster.address, plain_http=cluster.plain_http)
-    if task.spec is not None and keys is not None:
-        return _submit(jobs, task.spec, keys["name"], cluster)
-    if task.status is not None:
-        code = _tell(task.status, jobs.state(task.status))
-        print_error(f"Next: idleak submit --logs {task.status} prints what it says")
+    name = "" if spec is None else _name(spec)
+    jobs = ClusterJobs(address, plain_http=plain_http)
+    if spec is not None:
+        job = _submit(jobs, spec, name, python)
+        return ExitCode.OK if detach else _follow(jobs, job)
+    if status is not None:
+        code = _tell(status, jobs.state(status))
+        print_error(f"Next: idleak submit --logs {status} prints what it says")
         return code
-    if task.stop is not None:
-        stopped = jobs.stop(task.stop)
-        say(f"{task.stop} " + ("is told to stop" if stopped else "has ended already"))
-        say_next(f"idleak submit --status {task.stop} says how it ended")
+    if stop is not None:
+        stopped = jobs.stop(stop)
+        say(f"{stop} " + ("is told to stop" if stopped else "has ended already"))
+        say_next(f"idleak submit --status {stop} says how it ended")
         return ExitCode.OK
-    assert task.logs is not None
-    return _follow(jobs, task.logs)
+    assert logs is not None
+    return _follow(jobs, logs)
 
 
-def _submit(jobs: ClusterJobs, spec: Path, name: str, cluster: Cluster) -> ExitCode | int:
+def _submit(jobs: ClusterJobs, spec: Path, name: str, python: str) -> str:
     job = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with _packed(spec) as folder:
-        jobs.submit(folder, f"{shlex.quote(cluster.python)} -m jobs audit --unnamed {SPEC_NAME}", job, {})
+        jobs.submit(folder, f"{shlex.quote(python)} -m jobs audit --unnamed {SPEC_NAME}", job, {})
     print_error(f"{job} is submitted")
     print_error(f"Next: idleak submit --logs {job} follows it; idleak submit --stop {job} stops it")
-    return ExitCode.OK if cluster.detach else _follow(jobs, job)
+    return job
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A spec's keys. Raises SpecError if it is not a spec, or names files that the cluster cannot find."""
+def _name(path: Path) -> str:
+    """A spec's name. Raises SpecError if it is not a spec, or names files that the cluster cannot find."""
     raw = read_keys(path, "an audit spec")
     here, there = (parse_spec(raw, path, Path(base)).model_dump(mode="json") for base in ("/here", "/there"))
     if relative := list(_differences(here, there)):
@@ -120,7 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: relative paths in {', '.join(relative)}, but a cluster's machines do not have this "
             "folder: give absolute paths that all of them have, or buckets"
         )
-    return raw
+    return str(raw["name"])
 
 
 def _differences(first: Any, second: Any, key: str = "") -> Iterator[str]:

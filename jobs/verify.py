@@ -6,7 +6,7 @@ import click
 
 from distributed.stages.upkeep.verify import Verification, advice, verify
 from jobs.cli.arguments import StrictCommand, run_argument
-from jobs.cli.exit_codes import ExitCode, guarded
+from jobs.cli.exit_codes import ExitCode
 from jobs.cli.runs import existing_run
 from jobs.cli.say import say, say_next
 from schemas.run.artefacts import GALLERY_FILE
@@ -14,14 +14,10 @@ from schemas.run.artefacts import GALLERY_FILE
 
 @click.command("verify", cls=StrictCommand, help=__doc__)
 @run_argument
-def command(run: str) -> int:
-    return guarded(lambda: _run(run))
-
-
-def _run(location: str) -> ExitCode:
-    verification = verify(existing_run(location))
-    say(*map(str, verification.problems), *_summary(location, verification))
-    say_next(_next(location, verification))
+def command(run: str) -> ExitCode:
+    verification = verify(existing_run(run))
+    say(*map(str, verification.problems), *_summary(run, verification))
+    say_next(_next(run, verification))
     return ExitCode.DAMAGED if verification.problems else ExitCode.OK
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from distributed.storage.authorisation import OVERRIDE
+from jobs.cli.exit_codes import guarded
 from schemas.errors import UsageError
 
 NUMBER = re.compile(r"-\d*\.?\d+")
@@ -41,10 +42,14 @@ class WordsOption(click.Option):
 
 
 class StrictCommand(click.Command):
-    """Refuses `--receipt --if-due`, of which click would make a receipt in a file named `--if-due`.
+    """A job: what its function returns, or raises on purpose, becomes its exit code.
 
-    A value that begins with a dash is given as `--option=-value`; `-` itself and numbers are values.
+    Refuses `--receipt --if-due`, of which click would make a receipt in a file named `--if-due`. A value that
+    begins with a dash is given as `--option=-value`; `-` itself and numbers are values.
     """
+
+    def invoke(self, ctx: click.Context) -> int:
+        return guarded(lambda: super(StrictCommand, self).invoke(ctx))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[WORDS] = [ctx.info_name, *args]

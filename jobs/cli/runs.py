@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,30 +14,18 @@ from distributed.storage.run_record import read_record
 from distributed.storage.store import RunStore, open_run, under_key
 from distributed.storage.trail import record
 from jobs.cli.display import Shown, as_stored, with_names
-from jobs.cli.exit_codes import ExitCode, guarded
 from schemas.errors import SpecError, UsageError
 from schemas.run.artefacts import RECORD_FILE
 from schemas.spec.audit import AuditSpec
-from schemas.spec.load import load_spec
 from schemas.spec.locations import is_remote
-
-
-def act_on(
-    spec_path: Path, action: str, override: str | None, run: Callable[[AuditSpec, RunStore], ExitCode]
-) -> int:
-    """Run a job that works on a spec's run: by somebody's word, alone, and recorded in the run's trail."""
-
-    def act() -> ExitCode:
-        spec = load_spec(spec_path)
-        with acting(action, spec, override) as store:
-            return run(spec, store)
-
-    return guarded(act)
 
 
 @contextmanager
 def acting(action: str, spec: AuditSpec, override: str | None) -> Iterator[RunStore]:
-    """The files of a spec's run, locked. Raises AuthorisationError before anything is made or read."""
+    """The files of a spec's run, to work on by somebody's word, alone, and recorded in the run's trail.
+
+    Raises AuthorisationError before anything is made or read.
+    """
     permission = permit(spec, override)
     store = open_run(spec)
     require_not_purged(store)
