@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import webbrowser
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -52,11 +53,11 @@ def command(
         gate = Gate(at.getsockname()[1])
         judging = {} if judge is None else {"reviewer": judge}
         store, shown = open_to_read(run, "explore", reveal=reveal, faces=with_faces, **judging)
-        explorer = Explorer(store, shown)
-        reviewing = None if judge is None else Judge(store, explorer, judge, pairs)
-        server = ExplorerServer(explorer, gate, _faces(store) if with_faces else None, reviewing)
-        if not stop_requested():
-            asyncio.run(_serve(server, gate, at, open_browser=not no_browser))
+        with closing(Explorer(store, shown)) as explorer:
+            reviewing = None if judge is None else Judge(store, explorer, judge, pairs)
+            server = ExplorerServer(explorer, gate, _faces(store) if with_faces else None, reviewing)
+            if not stop_requested():
+                asyncio.run(_serve(server, gate, at, open_browser=not no_browser))
     return ExitCode.OK
 
 

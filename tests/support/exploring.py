@@ -67,19 +67,20 @@ def visitor(gate: Gate) -> Iterator[httpx.Client]:
 
 @contextmanager
 def exploring(run: Path, *options: str) -> Iterator[str]:
-    """The address that `idleak explore` prints; at the end it is interrupted, and must end well."""
+    """The address that `idleak explore` prints; at the end it is told to stop, and must end well and
+    without a word on stderr."""
     process = subprocess.Popen(
         [sys.executable, "-m", "jobs", "explore", str(run), "--no-browser", *options],
         cwd=ROOT,
         env=inherited_environment(),
         text=True,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    assert process.stdout is not None
     try:
+        assert process.stdout is not None
         yield process.stdout.readline().strip()
     finally:
         process.terminate()
-        assert process.wait(30) == ExitCode.OK
-        assert "\nNext: " in process.stdout.read()
-        process.stdout.close()
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (ExitCode.OK, "") and "\nNext: " in out

@@ -115,8 +115,11 @@ class Explorer:
         self.compared_by = self._values("neighbours", "recognizer")
 
     def close(self) -> None:
-        """Free the tables."""
+        """Free the tables. Nothing can be asked any more."""
         self._database.close()
+        # aiohttp keeps handlers in a cache of its module, and by them all that they know until Python ends,
+        # where DuckDB takes a connection that is still there for a leak, and says so on stderr.
+        del self._database
 
     def completed(self, question: ListQuestion) -> ListQuestion:
         """With the headline's recogniser and score where none is named. Raises QuestionError."""

@@ -245,6 +245,16 @@ def test_a_run_that_is_not_over_and_a_port_in_use_are_told(
     assert err.count("\n") == 3 and "give another, or 0" in err
 
 
+@pytest.mark.slow
+def test_it_ends_without_a_word(finished_world: SmallWorld) -> None:
+    """`exploring` holds it to that: DuckDB calls a connection that outlives its module a leak, on stderr."""
+    with (
+        exploring(finished_world.run, "--with-faces") as url,
+        httpx.Client(follow_redirects=True) as client,
+    ):
+        assert client.get(url).status_code == 200
+
+
 def rows_of(browser: webdriver.Chrome) -> list[str]:
     return [element.text for element in browser.find_elements(By.CSS_SELECTOR, "tbody th")]
 
