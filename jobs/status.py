@@ -29,9 +29,9 @@ def command(run: str) -> ExitCode:
         return ExitCode.OK
     say(f"{store.location}: {_activity(state.holder, state.is_finished)}")
     if state.samples is not None:
-        say(*_sample_lines(state.samples))
-    for shard in state.lost:
-        say(f"  shard {shard.index} failed {shard.attempts} attempts: {shard.reason}")
+        say(*_sample_lines("samples", state.samples))
+    if state.placebo is not None:
+        say(*_sample_lines("placebo's samples", state.placebo))
     if state.progress is not None:
         is_running = state.holder is not None and not state.holder.has_ended
         say(*_stage_lines(state.progress, is_running=is_running))
@@ -58,13 +58,15 @@ def _activity(holder: Holder | None, finished: bool) -> str:
     return f"process {holder.pid} on {holder.host} works on it"
 
 
-def _sample_lines(samples: SamplesState) -> Iterator[str]:
+def _sample_lines(what: str, samples: SamplesState) -> Iterator[str]:
     """What is there, by the files themselves."""
     done, planned = samples.there, samples.planned
     shards = f"{samples.shards:,} of {samples.planned_shards:,} shards"
-    yield f"  samples: {done:,} of {planned:,} ({done / planned:.0%}), {shards}"
+    yield f"  {what}: {done:,} of {planned:,} ({done / planned:.0%}), {shards}"
     if samples.outcomes:
         yield f"  outcomes: {_counts(samples.outcomes)}; {samples.invalid:,} are no images"
+    for shard in samples.lost:
+        yield f"  shard {shard.index} failed {shard.attempts} attempts: {shard.reason}"
 
 
 def _counts(outcomes: Mapping[str, int]) -> str:

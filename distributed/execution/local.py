@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import closing
 from typing import TypeVar
 
-from distributed.execution.executor import Capacity, Job, Observer, TaskT
+from distributed.execution.executor import Capacity, Job, Maker, Observer, TaskT
 from distributed.execution.stopping import stop_requested
 from schemas.errors import StoppedError
 from schemas.run.shard import LostShard, ShardReport
@@ -24,19 +25,35 @@ class LocalExecutor:
         return Capacity("cpu", 1, 1 if threads == "auto" else threads)
 
     def run(self, job: Job[TaskT], tasks: Sequence[TaskT], observer: Observer) -> list[LostShard]:
-        maker, writing = job.open(), deque[Future[ShardReport]]()
-        try:
-            for done, task in enumerate(tasks):
-                if stop_requested():
-                    left = len(tasks) - done
-                    raise StoppedError(f"stopped with {left:,} shards to do; run the same command to go on")
-                writing.append(maker.start(task))
-                while writing and (len(writing) > 1 or writing[0].done()):
-                    observer.report(writing.popleft().result())
-        finally:
-            for future in writing:
-                observer.report(future.result())
+        with closing(_reports(job.open(), tasks)) as reports:
+            for report in reports:
+                observer.report(report)
         return []
 
     def call(self, capacity: Capacity, function: Callable[..., T], *arguments: object) -> T:
         return function(*arguments)
+
+
+def _reports(maker: Maker[TaskT], tasks: Sequence[TaskT]) -> Generator[ShardReport]:
+    """Of each task, as soon as it is written. What a task raises, and StoppedError, come after the reports of
+    those that are written; no task is being written when this ends, whatever ended it."""
+    writing, left = deque[Future[ShardReport]](), len(tasks)
+    try:
+        for task in tasks:
+            if stop_requested():
+                break
+            writing.append(maker.start(task))
+            left -= 1
+            while writing and (len(writing) > 1 or writing[0].done()):
+                yield writing.popleft().result()
+        while writing:
+            yield writing.popleft().result()
+        if left:
+            raise StoppedError(f"stopped with {left:,} shards to do; run the same command to go on")
+    except GeneratorExit:
+        wait(writing)
+        raise
+    except BaseException:
+        wait(writing)
+        yield from (written.result() for written in writing if written.exception() is None)
+        raise

@@ -14,21 +14,24 @@ from distributed.storage.shard_index import ShardRun, committed_outcomes, read_l
 from distributed.storage.store import RunStore
 from schemas.errors import UsageError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
+from schemas.run.artefacts import PLACEBO_PREFIX, RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
 from schemas.run.erasures import Tombstone
 from schemas.run.progress import StageProgress
-from schemas.run.shard import LostShard, count_outcomes
+from schemas.run.shard import LostShard, count_outcomes, plan_shards
 from schemas.run.tables import invalid_count
+from schemas.spec.audit import AuditSpec
 
 
 @dataclass(frozen=True)
 class SamplesState:
-    """The samples that are there, with their outcomes, in so many shards of those planned."""
+    """The samples that are there, with their outcomes, in so many shards of those planned. lost: shards that
+    the last attempt could not make."""
 
     planned: int
     outcomes: Mapping[str, int]
     shards: int
     planned_shards: int
+    lost: Sequence[LostShard] = ()
 
     @property
     def there(self) -> int:
@@ -43,13 +46,13 @@ class SamplesState:
 class RunState:
     """How far a run is. holder: who works on it. progress: of the stage that was at work last.
 
-    samples: None without a record.
+    samples: None without a record. placebo: None without `membership.placebo`.
     """
 
     holder: Holder | None
     progress: StageProgress | None
     samples: SamplesState | None
-    lost: Sequence[LostShard]
+    placebo: SamplesState | None
     is_finished: bool
 
 
@@ -61,11 +64,12 @@ def read_state(store: RunStore) -> RunState | Tombstone:
     holder, progress, recorded = lock_holder(store), read_progress(store), store.exists(RECORD_FILE)
     if not (holder or progress or recorded):
         raise UsageError(f"{store.location} holds no run: give the `output` of a spec")
+    placebo = RunStore(f"{store.location}/{PLACEBO_PREFIX}", store.vault)
     return RunState(
         holder=holder,
         progress=progress,
         samples=_samples(store) if recorded else None,
-        lost=read_lost_shards(store, SAMPLES_PREFIX) if recorded else [],
+        placebo=_placebo(read_record(store).spec, placebo) if recorded else None,
         is_finished=store.exists(RESULTS_FILE),
     )
 
@@ -80,4 +84,14 @@ def _samples(store: RunStore) -> SamplesState:
     run = ShardRun.of_samples(record.spec, Fingerprint(record.fingerprint))
     made = committed_outcomes(run, store)
     outcomes = count_outcomes(list(made.values()))
-    return SamplesState(record.spec.samples, outcomes, len(made), len(run.shards))
+    lost = read_lost_shards(store, SAMPLES_PREFIX)
+    return SamplesState(record.spec.samples, outcomes, len(made), len(run.shards), lost)
+
+
+def _placebo(spec: AuditSpec, store: RunStore) -> SamplesState | None:
+    """spec: of the audit, which the placebo is sampled as often as. store: of the placebo's run."""
+    if spec.membership.placebo is None:
+        return None
+    if store.exists(RECORD_FILE):
+        return _samples(store)
+    return SamplesState(spec.samples, {}, 0, len(plan_shards(spec.samples, spec.samples_per_shard)))

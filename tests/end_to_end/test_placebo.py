@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from schemas.run.artefacts import artefact_of
+from schemas.run.artefacts import LOST_SUFFIX, artefact_of
+from tests.jobs.test_status import status
 from tests.support.models import tiny_generator
 from tests.support.small_world import DIM, SIZE, SmallWorld, default_spec
 
@@ -51,9 +53,28 @@ def test_nobody_is_found_in_a_placebo(world: SmallWorld, capsys: pytest.CaptureF
     assert [path for path in made if artefact_of(path) is None] == []
     assert sum(path.startswith("placebo/samples/") for path in made) == 6
     assert main(["verify", str(run)]) == ExitCode.OK
+    said = status(capsys, run)
+    assert "  samples: 600 of 600 (100%), 6 of 6 shards" in said
+    assert "  placebo's samples: 600 of 600 (100%), 6 of 6 shards" in said
     # All is there: neither the samples nor the verdicts are made anew.
     assert main(["audit", str(spec)]) == ExitCode.OK
     assert files(run) == made
+
+
+def test_the_status_counts_a_placebo_that_is_not_all_there(
+    world: SmallWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, run = world.spec_path("half", membership=membership("placebo.onnx")), world.folder / "runs" / "half"
+    assert main(["sample", str(spec)]) == ExitCode.OK
+    (run / "placebo" / "samples" / "shard-000004.parquet").unlink()
+    lost = [{"index": 4, "attempts": 3, "reason": "no memory"}]
+    (run / "placebo" / f"samples{LOST_SUFFIX}").write_text(json.dumps(lost), encoding="utf-8")
+    said = status(capsys, run)
+    assert "  samples: 600 of 600 (100%), 6 of 6 shards" in said
+    _, _, of_placebo = said.partition("  placebo's samples: 500 of 600 (83%), 5 of 6 shards")
+    assert "shard 4 failed 3 attempts: no memory" in of_placebo
+    shutil.rmtree(run / "placebo")
+    assert "  placebo's samples: 0 of 600 (0%), 0 of 6 shards" in status(capsys, run)
 
 
 def test_a_generator_that_leaks_is_no_placebo(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:

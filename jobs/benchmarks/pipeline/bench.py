@@ -234,12 +234,12 @@ def _bars(contenders: Contenders, measured: dict[str, Measured]) -> list[Bar]:
     bars = [
         Bar(f"whole, no Ray ÷ its stages alone, batches of {BATCH_IMAGES}", _of_stages(measured), STAGES_BAR),
         Bar(f"{ray_name(1)} ÷ {WHOLE}", measured[ray_name(1)].per(whole), RAY_BAR),
-        Bar("detection, share", _share(contenders.whole, "detect"), DETECT_BAR, True),
         Bar(
             "write, checksum and sync, share of the whole", _share(contenders.whole, "write"), WRITE_BAR, True
         ),
     ]
-    if STOCK in measured:
+    if STOCK in measured:  # and so a detector
+        bars.append(Bar("detection, share", _share(contenders.whole, "detect"), DETECT_BAR, True))
         claim = f"{ray_name(contenders.workers)} ÷ {STOCK}"
         bars.insert(0, Bar(claim, all_cores.per(measured[STOCK]), STOCK_BAR))
     if ray_name(2) in measured:

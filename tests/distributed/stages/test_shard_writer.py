@@ -12,7 +12,7 @@ import pytest
 from distributed.execution.local import LocalExecutor
 from distributed.stages.making.embedder import EmbeddedShard, ShardEmbedder
 from distributed.stages.making.maker import ShardJob, ShardMaker
-from schemas.errors import StoreError
+from schemas.errors import InvalidSamplesError, StoppedError, StoreError
 from schemas.run.shard import Shard, ShardReport, plan_shards
 from schemas.spec.load import load_spec
 from tests.support.small_world import SmallWorld, file_bytes
@@ -96,3 +96,33 @@ def test_here_a_failed_write_ends_the_run_and_what_is_committed_is_reported(
     with pytest.raises(StoreError, match=r"shard-000001\.parquet"):
         LocalExecutor().run(job_of(small_world, tmp_path / "run"), SHARDS, reports)
     assert reports.indices == [0, 2]
+
+
+class Refuses(Reports):
+    """Wants no report but the first, as an observer that has seen too many invalid samples."""
+
+    def report(self, report: ShardReport) -> None:
+        super().report(report)
+        if report.index:
+            raise InvalidSamplesError(f"no more after shard {report.index}")
+
+
+def test_an_observer_that_refuses_a_report_gets_no_other_and_nothing_is_half_written(
+    small_world: SmallWorld, tmp_path: Path
+) -> None:
+    tasks, reports = plan_shards(120, 20), Refuses()
+    with pytest.raises(InvalidSamplesError, match="no more after shard 1"):
+        LocalExecutor().run(job_of(small_world, tmp_path / "run"), tasks, reports)
+    assert reports.indices == [0, 1]
+    there = len(file_bytes(tmp_path / "run"))
+    assert 2 <= there < len(tasks) and not list((tmp_path / "run").rglob("*.partial"))
+
+
+def test_a_stop_reports_what_is_written_then_says_what_is_left(
+    small_world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports, asked = Reports(), iter([False, False, True])
+    monkeypatch.setattr("distributed.execution.local.stop_requested", lambda: next(asked))
+    with pytest.raises(StoppedError, match="stopped with 1 shards to do"):
+        LocalExecutor().run(job_of(small_world, tmp_path / "run"), SHARDS, reports)
+    assert reports.indices == [0, 1] and len(file_bytes(tmp_path / "run")) == 2

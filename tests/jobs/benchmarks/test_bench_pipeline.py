@@ -72,6 +72,7 @@ def test_every_contender_is_measured(
     expected = [*STAGES, WHOLE, *RAY_ROWS, STOCK, PLAIN, RAY_DATA, f"{RAY_DATA}, with starting up"]
     report = check_report(output, code, expected, bars=6)
     assert capsys.readouterr().out == report
+    assert "| detection, share " in report
     assert f"of the first 40: idleak 40, {STOCK} 40, {PLAIN} 40." in report
     assert "cosine of idleak's templates with those of plain onnxruntime: 1.00000." in report
     assert not list(detected.parent.glob("**/.bench-*")) and not (detected.parent / "runs").exists()
@@ -85,8 +86,9 @@ def test_without_a_detector_the_peers_that_need_one_are_left_out(
     output = tmp_path / "pipeline.md"
     spec = str(small_world.spec_path())
     code = main(["bench", "pipeline", spec, "--images", "6", "--repeats", "1", "--output", str(output)])
-    report = check_report(output, code, [WHOLE, *RAY_ROWS, RAY_DATA], bars=5)
+    report = check_report(output, code, [WHOLE, *RAY_ROWS, RAY_DATA], bars=4)
     assert f"No {STOCK} and no {PLAIN}:" in report and f"÷ {STOCK}" not in report
+    assert "detection, share" not in report
 
 
 def templates_of(spec: AuditSpec, peer: Peer, count: int) -> tuple[np.ndarray, np.ndarray]:
