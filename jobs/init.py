@@ -14,6 +14,7 @@ from jobs.cli.checkout import ROOT
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.say import say, say_next
 from schemas.errors import SpecError
+from schemas.file_names import require_file_name
 from schemas.spec.load import load_spec
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ PATHS = frozenset({"path", "images", "parquet", "list", "labels", "code", "weigh
 def command(
     generator: Path, people: Path, cohort: Path | None, models: Path | None, output: Path
 ) -> ExitCode:
+    for path in (generator, people, cohort, models, output):
+        if path is not None:
+            require_file_name(str(path.absolute()))
     # Torch and onnxruntime, which take seconds to import.
     from distributed.stages.proposing.proposal import propose
 
@@ -85,8 +89,7 @@ def command(
         raise SpecError(f"{models} is not a folder: give the folder of the models by --models")
     folders = [models] if models is not None else _usual_folders(generator)
     proposal = propose(generator, (people, cohort), folders)
-    output.write_text(spec_text(proposal, output.parent), encoding="utf-8")
-    load_spec(output)
+    _write(output, spec_text(proposal, output.parent))
     say(*proposal.inferred, "", f"{output} is written.")
     say(*(f"  to be checked by you: {key}{_how(key)}" for key in proposal.undecided))
     if "IDLEAK_KEY" not in os.environ:
@@ -94,6 +97,16 @@ def command(
     first = "decide what stands above; then " if any(map(_stops_plan, proposal.undecided)) else ""
     say_next(f"{first}idleak plan {output}")
     return ExitCode.OK
+
+
+def _write(output: Path, text: str) -> None:
+    """Write a spec that can be read. Nothing is left of another one. Raises OSError, and as `load_spec`."""
+    try:
+        output.write_text(text, encoding="utf-8")
+        load_spec(output)
+    except BaseException:
+        output.unlink(missing_ok=True)
+        raise
 
 
 def _stops_plan(key: str) -> bool:

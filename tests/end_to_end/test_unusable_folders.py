@@ -18,6 +18,7 @@ from distributed.storage.store_faults import store_error
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode, guarded
 from schemas.errors import UnusableStoreError
+from tests.support.models import tiny_generator
 from tests.support.processes import ROOT, inherited_environment
 from tests.support.small_world import SmallWorld
 
@@ -186,6 +187,20 @@ def test_a_name_that_the_locale_does_not_have(small_world: SmallWorld) -> None:
     code, said = job("audit", spec, **ASCII)
     assert code == ExitCode.BAD_SPEC and "set PYTHONUTF8=1" in one_line(said)
     assert not (small_world.folder / "runs").exists()
+
+
+@pytest.mark.parametrize("umlaut", ["generator", "candidates", "output"])
+def test_init_leaves_nothing_where_the_locale_lacks_a_name(tmp_path: Path, umlaut: str) -> None:
+    """Whichever of the paths has it; before anything is tried."""
+    names = ("generator", "candidates", "output")
+    generator, candidates, output = (tmp_path / ("für" if name == umlaut else "for") for name in names)
+    for folder in (generator, candidates, output):
+        folder.mkdir(exist_ok=True)
+    tiny_generator(generator / "generator.onnx")
+    words = [generator / "generator.onnx", candidates, "--output", output / "audit.yaml"]
+    code, said = job("init", *map(str, words), **ASCII)
+    assert code == ExitCode.BAD_SPEC and "set PYTHONUTF8=1" in one_line(said)
+    assert not list(tmp_path.rglob("*.yaml"))
 
 
 def test_a_folder_whose_name_is_no_utf8(small_world: SmallWorld, tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def test_the_readme_s_layout(
     monkeypatch.chdir(tmp_path)
     assert main(["init", "models/my generator.onnx", "candidates", "cohort"]) == ExitCode.OK
     printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == "Next: idleak plan audit.yaml"
     assert "generator.output: 3×32×32, nchw, range [-1.0, 1.0]" in printed
     assert "candidate: 12 people, 24 photos" in printed
     assert "candidate: left out: 1 file, no image by name or first bytes" in printed
@@ -141,6 +142,26 @@ def test_the_readme_s_layout(
     assert main(["plan", "audit.yaml"]) == ExitCode.OK
     assert main(["init", "models/my generator.onnx", "candidates", "cohort"]) == ExitCode.BAD_SPEC
     assert "audit.yaml is there already: give another --output" in capsys.readouterr().err
+
+
+def test_nothing_is_left_of_a_spec_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a full disk, or of a folder that was taken away meanwhile."""
+    save_models(tmp_path / "models")
+    tiny_generator(tmp_path / "generator.onnx")
+    folders(tmp_path / "candidates", 0, side=112)
+    folders(tmp_path / "cohort", 50, side=112)
+    monkeypatch.chdir(tmp_path)
+
+    def cut_off(path: Path) -> None:
+        assert path.is_file()
+        raise SpecError("the spec cannot be read")
+
+    monkeypatch.setattr("jobs.init.load_spec", cut_off)
+    assert main(["init", "generator.onnx", "candidates", "cohort"]) == ExitCode.BAD_SPEC
+    assert capsys.readouterr().err.splitlines()[-1] == "idleak: the spec cannot be read"
+    assert not list(tmp_path.glob("*.yaml*"))
 
 
 def test_images_of_a_generator_and_one_folder_of_flat_sides(

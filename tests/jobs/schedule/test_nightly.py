@@ -12,6 +12,7 @@ import pytest
 
 from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
+from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from jobs.nightly import Auditor, accept_night, run_fleet
 from jobs.schedule.night import do_night
@@ -87,6 +88,28 @@ def test_findings_that_a_person_accepts_are_new_no_longer(world: SmallWorld) -> 
     third = compared(record(world, 3))
     assert not third.new and {finding.identity for finding in third.known} >= PEOPLE
     assert third.accepted == night(2) and len(hook_calls(world)) == 1
+
+
+def test_a_night_says_what_comes_next(world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that fails, one with findings that are new, and one whose findings are known."""
+    write_fleet(world)
+    path, generator = str(world.folder / "fleet.yaml"), world.folder / "generator.onnx"
+    content = generator.read_bytes()
+
+    def ended(*words: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = main(["nightly", path, *words])
+        return code, capsys.readouterr().out.splitlines()[-1]
+
+    generator.write_bytes(b"no model")
+    failed = f"Next: put right what failed; idleak nightly {path} then does what is not done yet"
+    assert ended() == (ExitCode.BAD_SPEC, failed)
+    generator.write_bytes(content)
+    accept = f"Next: look into what is new; idleak nightly {path} --accept KEY makes it known"
+    assert ended() == (ExitCode.NEW_FINDINGS, accept)
+    assert ended("--accept", "gan")[0] == ExitCode.OK
+    again = f"Next: idleak nightly {path} again on the next night, by a scheduler: docs/nightly.md"
+    assert ended() == (ExitCode.OK, again)
 
 
 def test_a_night_adds_samples_and_makes_no_shard_again(world: SmallWorld) -> None:
