@@ -19,6 +19,7 @@ from jobs.cli.say import print_error, say, say_next
 from jobs.cli.work import ray_executor, watching
 from jobs.schedule.hook import require_hook, tell_hook
 from jobs.schedule.night import accept_last, do_night
+from jobs.schedule.state import REPORT_FILE
 from jobs.schedule.summary import summary
 from schemas.errors import StoppedError
 from schemas.fingerprint import Fingerprint
@@ -29,7 +30,6 @@ from schemas.spec.fleet import Entry, Fleet, load_fleet
 if TYPE_CHECKING:
     from distributed.execution.cluster import RayExecutor
 
-REPORT_FILE = "nightly.json"
 SUMMARY_FILE = "summary.txt"
 AFTER_A_NIGHT = {
     ExitCode.OK: "idleak nightly {path} again on the next night, by a scheduler: docs/nightly.md",
@@ -118,9 +118,7 @@ class Auditor:
 
 def exit_code(entries: Sequence[ReportEntry]) -> ExitCode:
     """That of the first night that failed; else REFUSED, if one is under way elsewhere; else NEW_FINDINGS."""
-    failures = [
-        entry.record.failure for entry in entries if entry.record is not None and entry.record.failure
-    ]
+    failures = [entry.cause for entry in entries if entry.cause is not None]
     if failures:
         return ExitCode(failures[0].exit_code)
     if any(entry.status == "refused" for entry in entries):

@@ -54,8 +54,8 @@ def state_of(fleet: Fleet, entry: Entry) -> NightState:
 def do_night(fleet: Fleet, entry: Entry, night: date, run_audit: RunAudit) -> ReportEntry:
     """Do what this night asks of the key, unless it has been done; a failed night is tried again.
 
-    An error of the night is kept in its record. Raises StoreError if the state cannot be written, and
-    StoppedError if the audit was told to stop; then there is no record, and the same command goes on.
+    An error of the night is kept in its record, or in the entry if the state cannot be read or written.
+    Raises StoppedError if the audit was told to stop; then there is no record, and the same command goes on.
     """
     state = state_of(fleet, entry)
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -69,6 +69,11 @@ def do_night(fleet: Fleet, entry: Entry, night: date, run_audit: RunAudit) -> Re
             return _reported(state, record, record.outcome)
     except LockedError as error:
         return ReportEntry(key=entry.key, status="refused", message=str(error))
+    except StoppedError:
+        raise
+    # Whatever it is, it must not cost the other keys their night.
+    except Exception as error:
+        return ReportEntry(key=entry.key, status="failed", failure=failure_of(error))
 
 
 def _reported(state: NightState, record: NightRecord, status: str) -> ReportEntry:
@@ -113,13 +118,11 @@ def failure_of(error: Exception) -> Failure:
     return Failure(kind=type(error).__name__, exit_code=code, detail=detail)
 
 
-def failure_line(record: NightRecord, location: str) -> str:
-    """Why the night failed, without a name that a log must not hold."""
-    assert record.failure is not None, "it is of a failed night"
-    failure = record.failure
+def failure_line(failure: Failure, path: str) -> str:
+    """Why a night failed, without a name that a log must not hold. path: of the file that holds the rest."""
     if not may_name_people(failure.kind):
         return failure.detail
-    return f"{failure.kind}: its `failure` in {location}/nights/{record.night}.json says what to do"
+    return f"{failure.kind}: its `failure` in {path} says what to do"
 
 
 def _audited(night: Night, plan: NightPlan, run_audit: RunAudit) -> NightEvidence:

@@ -13,7 +13,7 @@ from distributed.sampling.adapters import generator_fields, image_count
 from distributed.stages.fingerprints import sampling_fingerprint, verdict_fingerprint
 from distributed.stages.finished import is_finished
 from distributed.storage.store import RunStore, open_run
-from jobs.schedule.state import NightState
+from jobs.schedule.state import NightState, night_path
 from schemas.errors import WrongRunError
 from schemas.fingerprint import Fingerprint
 from schemas.run.nights import NightEvidence
@@ -100,7 +100,8 @@ def missed_nights(fleet: Fleet, state: NightState, tonight: date) -> list[date]:
         return []
     if latest.night > tonight:
         raise WrongRunError(
-            f"{state.location} has a night of {latest.night}, and this one is {tonight}: set the clock"
+            f"{state.location} has a night of {latest.night}, and this one is {tonight}: set the clock, or, if "
+            f"it was wrong on that night, delete {night_path(latest.night)} there, and that alone"
         )
     earlier = next((record for record in state.records() if record.night < tonight), None)
     if earlier is None:

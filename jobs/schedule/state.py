@@ -20,6 +20,8 @@ from schemas.spec.locations import is_remote
 NIGHTS_PREFIX = "nights"
 ACCEPTED_FILE = "accepted.json"
 TOLD_FILE = "told.json"
+REPORT_FILE = "nightly.json"
+"""Of the whole fleet, beside the folders of its keys."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -38,14 +40,14 @@ class NightState:
     def records(self) -> Iterator[NightRecord]:
         """All nights, the latest first. Raises DamagedError for one that cannot be read."""
         for night in self._nights():
-            yield self._read(_record_path(night), NightRecord)
+            yield self._read(night_path(night), NightRecord)
 
     def latest(self) -> NightRecord | None:
         """The last night, whatever became of it."""
         return next(self.records(), None)
 
     def record_of(self, night: date) -> NightRecord | None:
-        return self._read(_record_path(night), NightRecord) if night in self._nights() else None
+        return self._read(night_path(night), NightRecord) if night in self._nights() else None
 
     def evidence(self, version: str | None = None) -> NightEvidence | None:
         """That of the last night that did not fail; of `version`, if one is given."""
@@ -60,7 +62,7 @@ class NightState:
         return location.removeprefix(f"{self.location}/")
 
     def write(self, record: NightRecord) -> None:
-        self._write(_record_path(record.night), record)
+        self._write(night_path(record.night), record)
 
     def write_scores(self, night: date, table: pa.Table) -> None:
         """Keep a night's scores. table: `role`, `score`, `p_value`; nobody is named."""
@@ -109,7 +111,7 @@ class NightState:
         self.store.write(path, (value.model_dump_json(indent=2) + "\n").encode())
 
 
-def _record_path(night: date) -> str:
+def night_path(night: date) -> str:
     return f"{NIGHTS_PREFIX}/{night.isoformat()}.json"
 
 

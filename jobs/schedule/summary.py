@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from jobs.schedule.night import failure_line
 from jobs.schedule.plan import key_location
+from jobs.schedule.state import REPORT_FILE
 from schemas.run.nights import Comparison, FleetReport, NightEvidence, NightRecord, ReportEntry
 from schemas.run.tables import Verdict
 from schemas.spec.fleet import Fleet
@@ -20,7 +21,7 @@ def summary(fleet: Fleet, report: FleetReport) -> list[str]:
 
 def _not_done(audits: Sequence[ReportEntry]) -> str:
     """No finding of an audit that did not take place says nothing."""
-    missing = sum(audit.record is None or audit.record.failure is not None for audit in audits)
+    missing = sum(audit.record is None or audit.cause is not None for audit in audits)
     return f"; {missing} of {len(audits)} audits failed or were refused" if missing else ""
 
 
@@ -31,13 +32,14 @@ def _findings(count: int) -> str:
 def _entry_lines(fleet: Fleet, entry: ReportEntry) -> Iterator[str]:
     location = key_location(fleet, fleet.entry(entry.key))
     if entry.record is None:
-        yield f"{entry.key}: refused: {entry.message}"
+        yield f"{entry.key}: {_not_begun(fleet, entry)}"
         return
     record = entry.record
     if record.missed:
         yield f"{entry.key}: {_missed(record)}"
     if record.failure is not None:
-        yield f"{entry.key}: failed: {failure_line(record, location)}"
+        path = f"{location}/nights/{record.night}.json"
+        yield f"{entry.key}: failed: {failure_line(record.failure, path)}"
     elif record.evidence is not None and record.comparison is not None:
         result = _result(entry, record.comparison) + _without_verdict(record.evidence)
         yield f"{entry.key}: {_work(entry, record, record.evidence)}; {result}"
@@ -47,11 +49,17 @@ def _entry_lines(fleet: Fleet, entry: ReportEntry) -> Iterator[str]:
             yield f"{entry.key}: look into {path}, then `idleak nightly FLEET --accept {entry.key}`"
 
 
+def _not_begun(fleet: Fleet, entry: ReportEntry) -> str:
+    if entry.failure is None:
+        return f"refused: {entry.message}"
+    return f"failed: {failure_line(entry.failure, f'{fleet.state}/{REPORT_FILE}')}"
+
+
 def _missed(record: NightRecord) -> str:
     first, last, count = record.missed[0], record.missed[-1], len(record.missed)
     if count == 1:
         return f"the night of {first} was missed"
-    return f"{count} nights were missed, {first} to {last}; they are not made up for"
+    return f"{count:,} nights were missed, {first} to {last}; they are not made up for"
 
 
 def _work(entry: ReportEntry, record: NightRecord, evidence: NightEvidence) -> str:

@@ -127,7 +127,13 @@ class ReportEntry(Record):
     open: list[str] = Field([], description="new findings that nobody has accepted")
     untold: list[str] = Field([], description="those of them that the hook has not been told of")
     message: str | None = Field(None, description="why it was refused")
+    failure: Failure | None = Field(None, description="why it failed, where no record could be kept")
     record: NightRecord | None = None
+
+    @property
+    def cause(self) -> Failure | None:
+        """Why it failed, wherever that is kept; None if it did not."""
+        return self.failure if self.record is None else self.record.failure
 
 
 class FleetReport(Record):

@@ -231,6 +231,20 @@ def test_the_network_policy_holds_for_the_pods() -> None:
     assert policy["spec"]["podSelector"]["matchLabels"] == {LABEL: "idleak"}
     assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
     assert all("from" in rule for rule in policy["spec"]["ingress"])
+    (rule,) = policy["spec"]["ingress"]
+    admitted = [peer["podSelector"]["matchLabels"] for peer in rule["from"]]
+    # What KubeRay's Helm chart and its kustomization both give the operator's pod; its name differs.
+    assert admitted == [{LABEL: "idleak"}, {"app.kubernetes.io/component": "kuberay-operator"}]
+
+
+def test_the_night_is_begun_by_an_image_that_is_there_and_has_what_its_script_calls() -> None:
+    """Bitnami took its images away; of Kubernetes' own one kubectl is all there is; alpine has no bash."""
+    (cron,) = documents("cronjob.yaml")
+    (container,) = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("alpine/kubectl:1.")
+    assert container["command"] == ["sh", "-euc"]
+    checked = subprocess.run(["sh", "-n"], input=container["args"][0], text=True, check=False)
+    assert checked.returncode == 0
 
 
 def test_the_images_are_built_from_pinned_parts_and_run_as_nobody_special() -> None:

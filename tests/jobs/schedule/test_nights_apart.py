@@ -11,6 +11,7 @@ from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from jobs.nightly import run_fleet
 from jobs.schedule.state import NightState
+from schemas.run.nights import FleetReport
 from schemas.spec.fleet import load_fleet
 from tests.distributed.storage.test_lock import hold
 from tests.support.nights import (
@@ -23,6 +24,7 @@ from tests.support.nights import (
     night,
     record,
     report,
+    settle,
     state,
     write_fleet,
 )
@@ -68,6 +70,40 @@ def test_a_clock_that_was_set_back_is_noticed(world: SmallWorld) -> None:
     assert run_fleet(write_fleet(world), night(0)) == ExitCode.REFUSED
     failure = record(world, 0).failure
     assert failure is not None and "set the clock" in failure.detail
+
+
+def test_a_night_of_a_clock_that_was_wrong_is_taken_back(world: SmallWorld) -> None:
+    fleet = settle(world)
+    wrong = night(1000)
+    assert run_fleet(fleet, wrong) == run_fleet(write_fleet(world, per_night=MORE, maximum=3000), wrong)
+    assert run_fleet(fleet, night(3)) == ExitCode.REFUSED
+    failure = record(world, 3).failure
+    assert failure is not None and f"delete nights/{wrong}.json there, and that alone" in failure.detail
+    (state(world) / "nights" / f"{wrong}.json").unlink()
+    assert run_fleet(fleet, night(3)) == ExitCode.OK
+    assert record(world, 3).outcome == "skipped"
+
+
+@pytest.mark.parametrize("damaged", ["accepted.json", f"nights/{night(2)}.json", ""])
+def test_a_state_that_cannot_be_read_costs_the_other_audits_nothing(
+    world: SmallWorld, damaged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The empty path is the key's folder itself, which is a file."""
+    settle(world)
+    raw = yaml.safe_load((world.folder / "fleet.yaml").read_text())
+    raw["audits"].insert(0, {"key": "broken", "spec": "audit.yaml"})
+    (world.folder / "fleet.yaml").write_text(yaml.safe_dump(raw))
+    path = world.folder / "nightly" / "broken" / damaged
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{", encoding="utf-8")
+    capsys.readouterr()
+    expected = ExitCode.DAMAGED if damaged else ExitCode.BAD_SPEC
+    assert run_fleet(load_fleet(world.folder / "fleet.yaml"), night(2)) == expected
+    printed = capsys.readouterr().out
+    assert "broken: failed: " in printed and f"gan: this night was {record(world, 2).outcome}" in printed
+    report_json = (world.folder / "nightly" / "nightly.json").read_text()
+    entry = FleetReport.model_validate_json(report_json).audits[0]
+    assert entry.status == "failed" and entry.cause is not None and str(path) in entry.cause.detail
 
 
 def test_a_failed_night_names_nobody_in_the_log_and_is_tried_again(
