@@ -215,7 +215,8 @@ def _join(address: str) -> None:
         reason = str(error).split("\n")[0]
         raise DeviceError(
             f"cannot join the Ray at RAY_ADDRESS={address}: {reason}; "
-            "start it, or unset RAY_ADDRESS to run on this machine alone"
+            "start it, give this command its RAY_AUTH_MODE and token, or unset RAY_ADDRESS to run on this "
+            "machine alone"
         ) from error
 
 

@@ -35,8 +35,9 @@ class KeyedPhoto:
 
 
 def file_keys(source: GallerySource) -> list[KeyedPhoto]:
-    """Every photo with the sha256 of its encoded bytes, under pseudonyms."""
-    pairs = zip(source.photos, source.digests, strict=True)
+    """The photos whose encoded bytes another photo has too, under pseudonyms, with their sha256."""
+    rows = source.digests.may_be_repeated().tolist()
+    pairs = ((source.photos[row], source.digests[row]) for row in rows)
     return [KeyedPhoto(photo.identity, photo.name, photo.role, digest) for photo, digest in pairs]
 
 

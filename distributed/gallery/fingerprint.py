@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from distributed.embedding.fingerprint import faces_fields, recognizer_fields
-from distributed.gallery.photos import Photo
+from distributed.gallery.photos import PackedPhotos
 from distributed.gallery.template_sides import template_digests
 from distributed.runtime.digests import digest_file, digest_lines
 from distributed.runtime.versions import version_fields
@@ -20,7 +20,7 @@ HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 
 def gallery_fingerprint(
     spec: AuditSpec,
-    photos: Sequence[Photo],
+    photos: PackedPhotos,
     photo_digests: Sequence[str],
     key_id: str,
     erased: frozenset[str] = frozenset(),
@@ -37,7 +37,7 @@ def gallery_fingerprint(
             fields[f"gallery.{role}.sha256"] = digest_file(Path(side.earlier))
     fields |= {f"gallery.{side}.templates": digest for side, digest in template_digests(spec.gallery).items()}
     fields |= faces_fields(spec.faces, detector=bool(photos) and spec.gallery.detector, search="all")
-    if any(is_heic(photo.place) for photo in photos):
+    if any(map(is_heic, photos.places)):
         fields["version.pillow-heif"] = _pillow_heif()
     fields["gallery.detector"] = str(spec.gallery.detector)
     return Fingerprint(fields | version_fields())
@@ -55,8 +55,8 @@ def _pillow_heif() -> str:
         return "none"
 
 
-def _digest_photos(photos: Sequence[Photo], digests: Sequence[str]) -> str:
+def _digest_photos(photos: PackedPhotos, digests: Sequence[str]) -> str:
     return digest_lines(
-        f"{photo.role}\0{photo.identity}\0{photo.name}\0{digest}"
-        for photo, digest in zip(photos, digests, strict=True)
+        f"{role}\0{identity}\0{name}\0{digest}"
+        for (role, identity, name), digest in zip(photos.named(), digests, strict=True)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,10 +19,10 @@ from schemas.spec.audit import AuditSpec
 
 def names_of(source: GallerySource) -> NameMap:
     """The names of everybody whose photos are enrolled."""
-    pairs = list(zip(source.photos, source.listed, strict=True))
+    pairs = partial(zip, source.photos, source.listed, strict=True)
     return NameMap(
-        identities={photo.identity: _printable(listed.identity) for photo, listed in pairs},
-        photos={photo.name: _printable(listed.name) for photo, listed in pairs},
+        identities={photo.identity: _printable(listed.identity) for photo, listed in pairs()},
+        photos={photo.name: _printable(listed.name) for photo, listed in pairs()},
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
+from typing import overload
 
 from distributed.gallery.people.adapters import list_source
-from distributed.gallery.people.listing import Listing, Notice, counted
+from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, counted
+from distributed.gallery.people.packed_listing import PackedListing, packed
+from distributed.sampling.images.packed_places import Digests, PackedPlaces
 from distributed.sampling.images.places import Place
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
@@ -24,12 +28,69 @@ class Photo:
     place: Place
 
 
+class PackedPhotos(Sequence[Photo]):
+    """Photos at the size of their names, each made when it is asked for.
+
+    The first `candidates` photos of the listing are of candidates. people, names: what identities and photos
+    are called in place of what the listing calls them.
+    """
+
+    def __init__(
+        self,
+        listed: PackedListing,
+        candidates: int,
+        people: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.listed, self.candidates = listed, candidates
+        self._people = listed.people if people is None else people
+        self._names = listed.names if names is None else names
+
+    def only(self, kept: Sequence[bool]) -> PackedPhotos:
+        """Those of the kept ones, as the listing names them."""
+        listed = PackedListing(compress(self.listed, kept))
+        return PackedPhotos(listed, sum(kept[: self.candidates]))
+
+    @property
+    def places(self) -> PackedPlaces:
+        return self.listed.places
+
+    def named(self) -> Iterator[tuple[Role, str, str]]:
+        """Role, identity and name of each, in their order."""
+        for row, (person, name) in enumerate(zip(self.listed.person, self._names, strict=True)):
+            yield self._role(row), self._people[person], name
+
+    def __len__(self) -> int:
+        return len(self.listed)
+
+    def __iter__(self) -> Iterator[Photo]:
+        return (self._photo(row, place) for row, place in enumerate(self.places))
+
+    @overload
+    def __getitem__(self, index: int) -> Photo: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Photo, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Photo | tuple[Photo, ...]:
+        if isinstance(index, slice):
+            return tuple(self[row] for row in range(*index.indices(len(self))))
+        row = range(len(self))[index]
+        return self._photo(row, self.places[row])
+
+    def _photo(self, row: int, place: Place) -> Photo:
+        return Photo(self._people[self.listed.person[row]], self._names[row], self._role(row), place)
+
+    def _role(self, row: int) -> Role:
+        return Role.CANDIDATE if row < self.candidates else Role.COHORT
+
+
 @dataclass(frozen=True)
 class ListedGallery:
     """photos: of candidates, then of the cohort, each in the order in which they are best read.
-    sides: as their sources list them; those given as Parquet have no photos."""
+    sides: what else their sources say, without the photos."""
 
-    photos: Sequence[Photo]
+    photos: PackedPhotos
     sides: dict[Role, Listing]
 
     @property
@@ -51,17 +112,15 @@ class ListedGallery:
 
 def list_gallery(gallery: GallerySpec) -> ListedGallery:
     """Raises SpecError for a source that cannot be used, or an identity on both sides."""
-    sides = {
-        Role.CANDIDATE: list_source(gallery.candidates),
-        Role.COHORT: list_source(gallery.cohort),
-    }
-    photos = [
-        Photo(photo.identity, photo.name, role, photo.place)
-        for role, listing in sides.items()
-        for photo in listing.photos
-    ]
-    _require_apart(photos)
-    return ListedGallery(photos, sides)
+    candidates = list_source(gallery.candidates)
+    photos = packed(candidates.photos)
+    people, count = frozenset(photos.people), len(photos)
+    candidates = replace(candidates, photos=())
+    cohort = list_source(gallery.cohort)
+    _require_apart(people, cohort.photos)
+    photos.extend(cohort.photos)
+    sides = {Role.CANDIDATE: candidates, Role.COHORT: replace(cohort, photos=())}
+    return ListedGallery(PackedPhotos(photos, count), sides)
 
 
 def list_photos(gallery: GallerySpec) -> Sequence[Photo]:
@@ -69,9 +128,8 @@ def list_photos(gallery: GallerySpec) -> Sequence[Photo]:
     return list_gallery(gallery).photos
 
 
-def _require_apart(photos: Sequence[Photo]) -> None:
-    candidates = {photo.identity for photo in photos if photo.role is Role.CANDIDATE}
-    both = candidates & {photo.identity for photo in photos if photo.role is Role.COHORT}
+def _require_apart(candidates: Collection[str], cohort: Iterable[ListedPhoto]) -> None:
+    both = {photo.identity for photo in cohort if photo.identity in candidates}
     if both:
         raise SpecError(
             f"{len(both)} identities are in the candidates and in the cohort, such as {min(both)!r}; "
@@ -79,21 +137,15 @@ def _require_apart(photos: Sequence[Photo]) -> None:
         )
 
 
-def under_pseudonym(photo: Photo, vault: Vault, people: dict[str, str]) -> Photo:
-    """The photo as tables name it. people: pseudonyms that are known, to which the person's is added: all
-    photos of a person have one text, not copies of it."""
-    identity = people.get(photo.identity)
-    if identity is None:
-        identity = people.setdefault(photo.identity, vault.identity_pseudonym(photo.identity))
-    return Photo(identity, vault.photo_pseudonym(photo.identity, photo.name), photo.role, photo.place)
-
-
-def require_different_names(pairs: Sequence[tuple[Photo, Photo]]) -> None:
-    """Raise SpecError if two people are one name in two forms of Unicode."""
-    names: dict[str, str] = {}
-    for photo, listed in pairs:
-        if names.setdefault(photo.identity, listed.identity) != listed.identity:
-            raise SpecError(
-                f"{listed.identity} and another name are one in two forms of Unicode: put their photos "
-                "under one"
-            )
+def under_pseudonyms(photos: PackedPhotos, vault: Vault) -> PackedPhotos:
+    """The photos as tables name them. Raises SpecError if two people are one name in two forms of Unicode."""
+    people = [vault.identity_pseudonym(identity) for identity in photos.listed.people]
+    if len(set(people)) < len(people):
+        first = dict(zip(reversed(people), reversed(photos.listed.people), strict=True))
+        names = zip(people, photos.listed.people, strict=True)
+        identity = next(identity for pseudonym, identity in names if first[pseudonym] != identity)
+        raise SpecError(
+            f"{identity} and another name are one in two forms of Unicode: put their photos under one"
+        )
+    pseudonyms = Digests(vault.photo_pseudonym(identity, name) for _, identity, name in photos.named())
+    return PackedPhotos(photos.listed, photos.candidates, people, pseudonyms)

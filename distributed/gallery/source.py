@@ -8,13 +8,8 @@ from dataclasses import dataclass
 
 from distributed.gallery.fingerprint import gallery_fingerprint
 from distributed.gallery.people.listing import Notice
-from distributed.gallery.photos import (
-    Photo,
-    list_gallery,
-    list_photos,
-    require_different_names,
-    under_pseudonym,
-)
+from distributed.gallery.photos import PackedPhotos, list_gallery, under_pseudonyms
+from distributed.sampling.images.packed_places import Digests
 from distributed.sampling.images.places import Place, PlaceReader
 from distributed.storage.erasures import erased_identities
 from distributed.storage.store import RunStore
@@ -33,9 +28,9 @@ class GallerySource:
     digests: sha256 of each as it is encoded. erased: pseudonyms of people who must not be enrolled again.
     notices: what the sources inferred and left out."""
 
-    photos: Sequence[Photo]
-    listed: Sequence[Photo]
-    digests: Sequence[str]
+    photos: PackedPhotos
+    listed: PackedPhotos
+    digests: Digests
     erased: frozenset[str]
     fingerprint: Fingerprint
     notices: Sequence[Notice] = ()
@@ -49,22 +44,19 @@ def gallery_source(spec: AuditSpec, store: RunStore | None) -> GallerySource:
     vault = Vault(spec.protection)
     erased = frozenset() if store is None else erased_identities(store)
     everybody, reader = list_gallery(spec.gallery), PlaceReader()
-    people: dict[str, str] = {}
-    pairs = [(under_pseudonym(photo, vault, people), photo) for photo in everybody.photos]
-    require_different_names(pairs)
-    kept = [pair for pair in pairs if pair[0].identity not in erased]
-    photos = [photo for photo, _ in kept]
+    listed, photos = everybody.photos, under_pseudonyms(everybody.photos, vault)
+    if erased:
+        listed = listed.only([identity not in erased for _, identity, _ in photos.named()])
+        photos = under_pseudonyms(listed, vault)
     if len(photos) >= MANY:
         log.info("gallery: %s photos are listed, now each is read for its digest", f"{len(photos):,}")
-    digests = list(reader.digests(photo.place for photo in photos))
+    digests = Digests(reader.digests(photos.places))
     fingerprint = gallery_fingerprint(spec, photos, digests, vault.key_id, erased)
-    listed = [photo for _, photo in kept]
     return GallerySource(photos, listed, digests, erased, fingerprint, everybody.notices)
 
 
 def photo_places(spec: AuditSpec) -> dict[tuple[str, str], Place]:
     """(identity, photo), as tables name them -> where the photo is; sides given as Parquet have none."""
     vault = Vault(spec.protection)
-    people: dict[str, str] = {}
-    photos = (under_pseudonym(photo, vault, people) for photo in list_photos(spec.gallery))
+    photos = under_pseudonyms(list_gallery(spec.gallery).photos, vault)
     return {(photo.identity, photo.name): photo.place for photo in photos}

@@ -100,8 +100,8 @@ def missed_nights(fleet: Fleet, state: NightState, tonight: date) -> list[date]:
         return []
     if latest.night > tonight:
         raise WrongRunError(
-            f"{state.location} has a night of {latest.night}, and this one is {tonight}: set the clock, or, if "
-            f"it was wrong on that night, delete {night_path(latest.night)} there, and that alone"
+            f"{state.location} has a night of {latest.night}, and this one is {tonight}: set the clock, or, "
+            f"if it was wrong on that night, delete {night_path(latest.night)} there, and that alone"
         )
     earlier = next((record for record in state.records() if record.night < tonight), None)
     if earlier is None:

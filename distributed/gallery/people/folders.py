@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, counted, listing_of
+from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, counted
+from distributed.gallery.people.packed_listing import PackedListing
 from distributed.gallery.people.tree import Tree
 from schemas.errors import SpecError
 from schemas.spec.people.folders import FoldersPeople
@@ -30,15 +31,15 @@ def list_folders(root: Path) -> Listing:
             f"{root} has no folders; give a folder with one folder of photos per identity, or, for photos in "
             "one folder, the kind flat or list: docs/people.md"
         )
-    photos, empty = [], []
+    photos, empty = PackedListing(), []
     for folder in folders:
-        of_person = [ListedPhoto(folder.name, name, path) for name, path in tree.photos(folder)]
-        photos += of_person
+        of_person = [ListedPhoto(folder.name, name, path) for name, path in sorted(tree.photos(folder))]
+        photos.extend(of_person)
         if not of_person:
             empty.append(folder)
     if not photos:
         raise SpecError(f"none of the {counted(len(folders), 'folder')} of {root} holds a photo")
-    return listing_of(photos, [*_left_out(tree, beside, empty), *tree.notices(), *_too_high(photos)])
+    return Listing(photos, [*_left_out(tree, beside, empty), *tree.notices(), *_too_high(photos)])
 
 
 def _too_high(photos: Sequence[ListedPhoto]) -> list[Notice]:

@@ -7,7 +7,6 @@ import pyarrow as pa
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.enrolled import photo_rows
 from distributed.gallery.source import GallerySource
-from distributed.sampling.images.packed_places import PackedPlaces
 from distributed.stages.shards import make_missing
 from distributed.storage.shard_index import ShardRun
 from distributed.storage.store import RunStore
@@ -18,8 +17,7 @@ def embed_photos(
     spec: AuditSpec, source: GallerySource, store: RunStore, executor: Executor, watch: Watch
 ) -> pa.Table:
     """The rows of all photos of the source. Raises as `make_missing`."""
-    places = PackedPlaces(photo.place for photo in source.photos)
-    run = ShardRun.of_photos(spec, source.fingerprint, places)
+    run = ShardRun.of_photos(spec, source.fingerprint, source.photos.places)
     with watch("enrolling") as observer:
         make_missing(run, store, executor, observer)
     photos = ((shard, source.photos[shard.first_id : shard.stop_id]) for shard in run.shards)
