@@ -86,9 +86,9 @@ def placebo_text(placebo: PlaceboResult) -> str:
     """How the placebo audit went. Names nobody."""
     flags = len(placebo.flagged)
     text = (
-        f"by {placebo.samples:,} samples of a generator that was trained on none of these people, "
-        f"{people(flags) if flags else 'nobody'} {'is' if flags < 2 else 'are'} flagged, and the p-value "
-        f"of all candidates together is {probability(placebo.set_p_value)}"
+        f"the same audit of {placebo.samples:,} samples of a generator that was trained on none of these "
+        f"people flags {people(flags) if flags else 'nobody'}; the p-value of all candidates together is "
+        f"{probability(placebo.set_p_value)}"
     )
     if not placebo.warns:
         return text

@@ -65,7 +65,7 @@ def statements_of(results: AuditResults) -> Iterator[Statement]:
         yield Statement("The placebo audit passes", placebo_text(results.placebo))
     yield Statement(
         "All candidates together",
-        "if nobody of them had leaked, their scores would be as high with a chance of "
+        "if none of them had leaked, scores as high as theirs would have a chance of "
         f"{probability(headline.set_p_value)} (p)",
     )
 
@@ -154,7 +154,7 @@ def false_flags(flagged: int, bound: float) -> Statement:
     return Statement(
         "False flags here",
         f"with 95{PERCENT} confidence {least} by chance; people who look like a leaked person may be flagged "
-        "besides",
+        "too",
         EXCHANGEABLE,
     )
 
@@ -181,9 +181,7 @@ def silence_of(score: ScoreResult) -> Statement | None:
         high = "no upper limit" if score.detectable_high is None else per_million(score.detectable_high)
         text += f" (95{PERCENT} interval of the {per_million(detectable)}: {low} to {high})"
     if score.detectable_for_most is not None:
-        text += (
-            f"; 95 of 100 people would each have that chance from {per_million(score.detectable_for_most)} on"
-        )
+        text += f". For each of 95 of 100 people {per_million(score.detectable_for_most)} are enough"
     return Statement(
         f"Not detected, {score.verdicts[Verdict.NOT_DETECTED]:,}",
         text,
@@ -193,18 +191,16 @@ def silence_of(score: ScoreResult) -> Statement | None:
 
 def cleared_of(score: ScoreResult, power: PowerResult) -> Statement | None:
     """How many are cleared at which of a few shares, named beforehand; None if nobody is at any."""
-    parts = [
-        f"{count:,} in less than 1 of {1 / float(at):,.0f}"
-        for at, count in sorted(score.cleared.items(), key=lambda item: -float(item[0]))
-        if count
-    ]
-    if not parts:
+    counts = sorted(((float(at), count) for at, count in score.cleared.items() if count), reverse=True)
+    if not counts:
         return None
+    (largest, most), *others = ((f"1 of {1 / at:,.0f}", count) for at, count in counts)
+    fewer = "".join(f", {count:,} of them in less than {at}" for at, count in others)
     return Statement(
         "Cleared, person by person",
-        f"{', '.join(parts)} samples, flagged or not: people of the cohort "
-        "would score higher if so many samples showed them; on average at most "
-        f"5{PERCENT} of those cleared of a share are in more",
+        f"{people(most)}, flagged or not, {'is' if most == 1 else 'are'} in less than {largest} samples"
+        f"{fewer}: people of the cohort who were in so many would score higher. Of those cleared at one of "
+        f"these shares, on average at most 5{PERCENT} are in more",
         power_condition(power),
     )
 
@@ -222,8 +218,8 @@ def ceiling_of(ceiling: CeilingResult) -> Statement:
     return Statement(
         label,
         f"with 95{PERCENT} confidence none of {whom} not flagged is in more than 1 of "
-        f"{int(1 / ceiling.share + 1e-9):,} compared samples, as recognisably as {share(ceiling.recognised)} "
-        "of the cohort's people would be",
+        f"{int(1 / ceiling.share + 1e-9):,} compared samples, unless the recogniser matches them less often "
+        f"than {share(ceiling.recognised)} of the cohort's people",
         likeness_text(ceiling.likeness, ceiling.likeness_source),
     )
 
@@ -253,7 +249,7 @@ def power_condition(power: PowerResult) -> str:
 def by_labels(evaluation: EvaluationResult) -> Statement:
     return Statement(
         "Against the labels",
-        f"of {evaluation.members:,} people who were in the training data, and {evaluation.non_members:,} "
-        f"who were not, the score puts the former first in {share(evaluation.roc_auc.value)} of "
-        "the pairs (ROC AUC; a tie is half a pair)",
+        f"a person who was in the training data ({evaluation.members:,}) scores higher than one who was not "
+        f"({evaluation.non_members:,}) in {share(evaluation.roc_auc.value)} of the pairs (ROC AUC; a tie "
+        "counts half)",
     )

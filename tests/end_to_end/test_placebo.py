@@ -48,7 +48,9 @@ def test_nobody_is_found_in_a_placebo(world: SmallWorld, capsys: pytest.CaptureF
     assert placebo is not None and not placebo.warns and placebo.flagged == []
     assert placebo.samples == 600 and placebo.set_p_value > 0.05
     assert results.scores[0].flagged
-    assert "the placebo audit passes: by 600 samples" in capsys.readouterr().out.replace("\n", " ")
+    assert "the placebo audit passes: the same audit of 600 samples" in capsys.readouterr().out.replace(
+        "\n", " "
+    )
     made = files(run)
     assert [path for path in made if artefact_of(path) is None] == []
     assert sum(path.startswith("placebo/samples/") for path in made) == 6

@@ -21,8 +21,8 @@ from schemas.wording import PERCENT, people, per_million, probability, share
 
 SHOWN = 100
 PRIVATE = (
-    "This comparison is about real people, and says of whom generators give evidence. It is personal data: "
-    "keep it where such data is kept."
+    "This comparison is about real people, and says whom generators leak. It is personal data: keep it where "
+    "such data is kept."
 )
 PRIVATE_NOBODY = (
     "Neither run flags anybody, but this comparison holds scores of people. They are personal data: keep it "

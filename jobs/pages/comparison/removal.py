@@ -59,10 +59,9 @@ def removal_section(comparison: RunComparison, show: Shown) -> Section:
 
 def _method() -> Iterator[str]:
     yield (
-        "Cleared at so many of a million compared samples is who scores lower than people of the cohort who "
-        "are planted in so many. Of all candidates who are cleared at a number named beforehand, at most "
-        f"5{PERCENT} on average are in more. The fewer, the nearer to a non-member; no test can show that "
-        "somebody is in none."
+        "Cleared at a number, of a million compared samples: the person scores lower than people of the "
+        "cohort who are planted in so many. Of all candidates cleared at a number named beforehand, on "
+        f"average at most 5{PERCENT} are in more. No test can show that somebody is in none."
     )
     yield (
         "Leak at k is the estimated chance that at least one of k samples is a hit of the person (leak@k of "

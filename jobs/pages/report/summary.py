@@ -22,8 +22,8 @@ STOREYS = (
     "together, if few candidates have large p-values."
 )
 PRIVATE = (
-    "This report is about real people, and says of whom a generator gives evidence. It is personal data: "
-    "keep it where such data is kept."
+    "This report is about real people, and says whom a generator leaks. It is personal data: keep it where "
+    "such data is kept."
 )
 PRIVATE_NOBODY = (
     "This report flags nobody, but holds scores of people. They are personal data: keep it where such data "

@@ -224,12 +224,28 @@ def test_what_nobody_exceeds_is_said_with_its_condition_or_why_not(finished_worl
     change_results(finished_world, ceiling=CeilingResult.model_validate(CEILING))
     whom = f"none of the {CANDIDATES} people who are not flagged"
     for text in (terminal(finished_world), first_screen(finished_world)):
-        assert f"{whom} is in more than 1 of 1,003 compared samples, as recognisably as 95 %" in text
+        assert f"{whom} is in more than 1 of 1,003 compared samples, unless the recogniser matches" in text
         assert "if samples show at least 80 %" in text
     unknown = CEILING | {"share": None, "reason": "3 have two photos"}
     change_results(finished_world, ceiling=CeilingResult.model_validate(unknown))
     for text in (terminal(finished_world), first_screen(finished_world)):
         assert "among the samples at most: 3 have two photos" in text
+
+
+def test_who_is_cleared_is_said_at_each_share_with_what_may_be_wrong(finished_world: SmallWorld) -> None:
+    wrong = "Of those cleared at one of these shares, on average at most 5 % are in more"
+    cleared = {"0.01": 12, "0.001": 9, "0.0001": 0}
+    headline_with(finished_world, cleared=cleared)
+    for text in (terminal(finished_world), first_screen(finished_world)):
+        assert (
+            "12 people, flagged or not, are in less than 1 of 100 samples, 9 of them in less than 1 of"
+            in text
+        )
+        assert "1 of 10,000 samples" not in text and wrong in text
+    headline_with(finished_world, cleared={"0.01": 1, "0.001": 0})
+    assert "1 person, flagged or not, is in less than 1 of 100 samples: people of" in terminal(finished_world)
+    headline_with(finished_world, cleared={"0.01": 0})
+    assert "leared, person by person" not in terminal(finished_world) + first_screen(finished_world)
 
 
 def test_sides_that_templates_tell_apart_are_told_of(
