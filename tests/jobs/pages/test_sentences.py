@@ -232,22 +232,6 @@ def test_what_nobody_exceeds_is_said_with_its_condition_or_why_not(finished_worl
         assert "among the samples at most: 3 have two photos" in text
 
 
-def test_who_is_cleared_is_said_at_each_share_with_what_may_be_wrong(finished_world: SmallWorld) -> None:
-    wrong = "Of those cleared at one of these shares, on average at most 5 % are in more"
-    cleared = {"0.01": 12, "0.001": 9, "0.0001": 0}
-    headline_with(finished_world, cleared=cleared)
-    for text in (terminal(finished_world), first_screen(finished_world)):
-        assert (
-            "12 people, flagged or not, are in less than 1 of 100 samples, 9 of them in less than 1 of"
-            in text
-        )
-        assert "1 of 10,000 samples" not in text and wrong in text
-    headline_with(finished_world, cleared={"0.01": 1, "0.001": 0})
-    assert "1 person, flagged or not, is in less than 1 of 100 samples: people of" in terminal(finished_world)
-    headline_with(finished_world, cleared={"0.01": 0})
-    assert "leared, person by person" not in terminal(finished_world) + first_screen(finished_world)
-
-
 def test_sides_that_templates_tell_apart_are_told_of(
     finished_world: SmallWorld,
 ) -> None:
