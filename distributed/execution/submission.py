@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobStatus, JobSubmissionClient
 from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wait_fixed
 
-from distributed.execution.cluster import require_listener
+from distributed.execution.cluster import is_loopback, require_listener
 from schemas.errors import ClusterError, SpecError
 
 POLL_SECONDS = 1.0
@@ -150,18 +149,11 @@ def _require_safe(address: str, plain_http: bool) -> None:
         raise SpecError(
             f"{address} is not the address of a Ray dashboard: give one as in http://127.0.0.1:8265"
         )
-    if url.scheme == "http" and not plain_http and not _is_here(url.hostname):
+    if url.scheme == "http" and not plain_http and not is_loopback(url.hostname):
         raise SpecError(
             f"over http the token for {url.hostname} could be read on the way: use https, or a tunnel as in "
             "`ssh -L 8265:127.0.0.1:8265`, or --plain-http where the network is your own"
         )
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextmanager

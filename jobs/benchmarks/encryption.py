@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +19,7 @@ from distributed.reduce.reducer import Reducer
 from distributed.stages.enrolling.enroll import enroll
 from distributed.stages.making.maker import ShardJob, ShardMaker
 from distributed.storage.store import open_run
+from jobs.benchmarks.limits import timed
 from jobs.benchmarks.table import Bar, Measured, Report, Table, interleaved, publish
 from jobs.cli.exit_codes import ExitCode
 from jobs.cli.work import watching
@@ -72,7 +72,7 @@ def _shards(spec: AuditSpec) -> list[Shard]:
 
 def _maker(spec: AuditSpec) -> Callable[[], float]:
     maker = ShardMaker(ShardJob(spec, "cpu", 1, fingerprint={}, prefix=SAMPLES_PREFIX))
-    return lambda: _timed(lambda: [maker.make(shard) for shard in _shards(spec)])
+    return lambda: timed(lambda: [maker.make(shard) for shard in _shards(spec)])
 
 
 def _reducer(spec: AuditSpec) -> Callable[[], float]:
@@ -87,13 +87,7 @@ def _reducer(spec: AuditSpec) -> Callable[[], float]:
         twins = Twins.none(len(gallery.names))
         Reducer(SearchQuery(spec, spec, people, twins, (spec.samples,), "cpu", 1)).make(group)
 
-    return lambda: _timed(reduce)
-
-
-def _timed(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    return lambda: timed(reduce)
 
 
 def _bar(measured: dict[str, Measured], *stages: str) -> Bar:

@@ -91,15 +91,15 @@ def bench_gallery(sizes: GallerySizes, repeats: int, output: Path | None, comman
     small, large = spent.values()
     growth = [a.seconds / b.seconds for a, b in zip(large, small, strict=True)]
     bars = [
-        Bar(f"{sizes.name}: seconds", _measured([of.seconds for of in large]), MOST_SECONDS, True),
-        Bar("largest process, GB", _measured([of.memory / GIGA for of in large]), MOST_GIGABYTES, True),
+        Bar(f"{sizes.name}: seconds", Measured([of.seconds for of in large]), MOST_SECONDS, True),
+        Bar("largest process, GB", Measured([of.memory / GIGA for of in large]), MOST_GIGABYTES, True),
         Bar(
             "the driver's share of all CPU time",
-            _measured([of.driver_share for of in large]),
+            Measured([of.driver_share for of in large]),
             DRIVER_BAR,
             True,
         ),
-        Bar("seconds ÷ those with a tenth of the people", _measured(growth), GROWTH_BAR, True),
+        Bar("seconds ÷ those with a tenth of the people", Measured(growth), GROWTH_BAR, True),
     ]
     return publish(Report(command, repeats, [_table(spent)], bars, NOTES), output)
 
@@ -111,10 +111,6 @@ NOTES = [
     "The workers are Ray's, one thread each, as many as cores. CPU seconds of workers are those of all"
     " other processes that this one has started, Ray's own among them.",
 ]
-
-
-def _measured(values: Sequence[float]) -> Measured:
-    return Measured(tuple(values))
 
 
 def _write(sizes: GallerySizes, folder: Path) -> AuditSpec:
@@ -214,11 +210,11 @@ def _table(spent: dict[str, list[Spent]]) -> Table:
     rows = [
         (
             name,
-            str(_measured([of.seconds for of in runs])),
-            str(_measured([of.driver for of in runs])),
-            str(_measured([of.workers for of in runs])),
-            str(_measured([of.memory / GIGA for of in runs])),
-            str(_measured([of.silence for of in runs])),
+            str(Measured([of.seconds for of in runs])),
+            str(Measured([of.driver for of in runs])),
+            str(Measured([of.workers for of in runs])),
+            str(Measured([of.memory / GIGA for of in runs])),
+            str(Measured([of.silence for of in runs])),
             format_seconds(float(np.median([of.judging for of in runs]))),
         )
         for name, runs in spent.items()

@@ -24,7 +24,7 @@ CPU_FILE = Path("/proc/cpuinfo")
 class Measured:
     """One figure of each repeat, in their order."""
 
-    values: tuple[float, ...]
+    values: Sequence[float]
 
     @property
     def median(self) -> float:

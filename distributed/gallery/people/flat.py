@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, counted, listing_of
+from distributed.gallery.people.listing import ListedPhoto, Listing, listing_of
 from distributed.gallery.people.tree import Tree
 from schemas.errors import SpecError
 from schemas.spec.people.folders import FlatPeople
@@ -29,13 +29,9 @@ def list_people(spec: FlatPeople) -> Listing:
             f"{spec.path} holds no photo that is named after somebody, such as Ada_King_0001.jpg; for a "
             "folder per person give the kind folders, for a table of images the kind list: docs/people.md"
         )
-    left_out = (
-        (others, "photo", "whose name does not end in _ and a number"),
-        (folders, "folder", "in the folder"),
-    )
     notices = [
-        Notice(f"left out: {counted(len(paths), noun)} {what}", tree.named(paths))
-        for paths, noun, what in left_out
-        if paths
+        *tree.left_out(others, "photo", " whose name does not end in _ and a number"),
+        *tree.left_out(folders, "folder", " in the folder"),
+        *tree.notices(),
     ]
-    return listing_of(photos, [*notices, *tree.notices()])
+    return listing_of(photos, notices)

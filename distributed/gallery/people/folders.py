@@ -39,7 +39,13 @@ def list_folders(root: Path) -> Listing:
             empty.append(folder)
     if not photos:
         raise SpecError(f"none of the {counted(len(folders), 'folder')} of {root} holds a photo")
-    return Listing(photos, [*_left_out(tree, beside, empty), *tree.notices(), *_too_high(photos)])
+    notices = [
+        *tree.left_out(beside, "file", " beside the folders of people"),
+        *tree.left_out(empty, "folder", " without a photo"),
+        *tree.notices(),
+        *_too_high(photos),
+    ]
+    return Listing(photos, notices)
 
 
 def _too_high(photos: Sequence[ListedPhoto]) -> list[Notice]:
@@ -55,13 +61,4 @@ def _too_high(photos: Sequence[ListedPhoto]) -> list[Notice]:
             f"no photo lies right in the folder of a person ({people:,}), but in {len(inner):,} folders "
             "below them: if those are the people, the path is one folder too high"
         )
-    ]
-
-
-def _left_out(tree: Tree, beside: list[Path], empty: list[Path]) -> list[Notice]:
-    left_out = ((beside, "file", "beside the folders of people"), (empty, "folder", "without a photo"))
-    return [
-        Notice(f"left out: {counted(len(paths), noun)} {what}", tree.named(paths))
-        for paths, noun, what in left_out
-        if paths
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from distributed.gallery.people.listed_columns import attributes_of, require_identities
+from distributed.gallery.people.listed_columns import attributes_of, column_of, require_identities
 from distributed.gallery.people.listing import (
     ListedPhoto,
     Listing,
@@ -28,7 +28,7 @@ def list_people(spec: ListPeople) -> Listing:
     # It often lies beside the images.
     tree.strays = [path for path in tree.strays if path != Path(spec.list)]
     table = _table(spec, there)
-    images, people = _column(table, spec.image, "image"), _column(table, spec.identity, "identity")
+    images, people = column_of(table, spec.image, "image"), column_of(table, spec.identity, "identity")
     require_identities(table, people)
     names, notes = _names_there(table, images, tree.root, there)
     _require_one_person_each(table, names, people)
@@ -58,15 +58,6 @@ def _table(spec: ListPeople, there: Collection[str]) -> TextTable:
         is_header=is_header,
         columns=(spec.image, spec.identity),
     )
-
-
-def _column(table: TextTable, name: str, key: str) -> list[str]:
-    if table.place(name) is None:
-        raise SpecError(
-            f"{table.path} has no column {name!r}, it has {list(table.columns)}: set `{key}` of this "
-            "source to the column's name"
-        )
-    return table.column(name)
 
 
 def _names_there(

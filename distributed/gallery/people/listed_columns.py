@@ -9,6 +9,16 @@ from distributed.sampling.templates.text_tables import TextTable
 from schemas.errors import SpecError
 
 
+def column_of(table: TextTable, name: str, key: str) -> list[str]:
+    """A column. key: of the source, which names it. Raises SpecError if there is none."""
+    if table.place(name) is None:
+        raise SpecError(
+            f"{table.path} has no column {name!r}, it has {list(table.columns)}: set `{key}` of this "
+            "source to the column's name"
+        )
+    return table.column(name)
+
+
 def require_identities(table: TextTable, people: Sequence[str]) -> None:
     """Raise SpecError for a row without an identity, or if there is no row."""
     if not people:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distributed.gallery.people.listed_columns import require_identities
+from distributed.gallery.people.listed_columns import column_of, require_identities
 from distributed.gallery.people.listing import Listing, Notice, chosen_rows, counted, left_out_by_choice
-from distributed.sampling.templates.text_tables import TextTable, read_table
+from distributed.sampling.templates.text_tables import read_table
 from distributed.sampling.templates.vectors import UNIT, Keys, VectorFiles, Vectors, unit_rows
 from schemas.errors import SpecError
 from schemas.spec.people.templates import TemplatesPeople
@@ -49,10 +49,12 @@ def _read(spec: TemplatesPeople, stamps: tuple[tuple[int, int], ...]) -> ListedT
     """stamps: so that changed files are read again."""
     path = Path(spec.list or spec.path)
     table = read_table(path, key="the source's `list`" if spec.list else "the source's `path`")
-    identities = _column(table, spec.identity, "identity")
+    identities = column_of(table, spec.identity, "identity")
     require_identities(table, identities)
     names = (
-        list(map(str, range(len(identities)))) if spec.image is None else _column(table, spec.image, "image")
+        list(map(str, range(len(identities))))
+        if spec.image is None
+        else column_of(table, spec.image, "image")
     )
     keys = list(zip(identities, names, strict=True))
     _require_different(path, keys)
@@ -82,14 +84,6 @@ def _no_photos(rows: int) -> Notice:
         f"{counted(rows, 'template')} were given without photos: no page can show these people, no photo of "
         "theirs can be checked, and nothing can tell whether the recogniser made them",
     )
-
-
-def _column(table: TextTable, name: str, key: str) -> list[str]:
-    if table.place(name) is None:
-        raise SpecError(
-            f"{table.path} has no column {name!r}, it has {list(table.columns)}: set `{key}` of this source"
-        )
-    return table.column(name)
 
 
 def _require_different(path: Path, keys: Sequence[tuple[str, str]]) -> None:

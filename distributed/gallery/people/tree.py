@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -67,19 +67,15 @@ class Tree:
 
     def notices(self) -> list[Notice]:
         """What was left out, by name below the root."""
-        left_out = (
-            (self.strays, "file", ", no image by name or first bytes"),
-            (self.hidden, "folder", " beginning with a dot"),
-        )
         return [
-            Notice(f"left out: {counted(len(paths), noun)}{what}", self.named(paths))
-            for paths, noun, what in left_out
-            if paths
+            *self.left_out(self.strays, "file", ", no image by name or first bytes"),
+            *self.left_out(self.hidden, "folder", " beginning with a dot"),
         ]
 
-    def named(self, paths: list[Path]) -> list[str]:
-        """Below the root, in POSIX spelling."""
-        return sorted(path.relative_to(self.root).as_posix() for path in paths)
+    def left_out(self, paths: Sequence[Path], noun: str, what: str) -> list[Notice]:
+        """That these were, by their names below the root in POSIX spelling; nothing if there are none."""
+        names = sorted(path.relative_to(self.root).as_posix() for path in paths)
+        return [Notice(f"left out: {counted(len(names), noun)}{what}", names)] if names else []
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

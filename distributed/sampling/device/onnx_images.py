@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -56,14 +55,10 @@ class OnnxImages:
         self._run(feeds)
         return quantised(self._outputs[self._form.output], self._spec.output)
 
-    def _feeds(self, ids: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
-        others = self._inputs.others(ids)
-        named = {given: others[name] for name, given in self._form.others.items()}
-        return {self._form.latent: self._inputs.latents(ids)} | named
-
     def _host_feeds(self, ids: NDArray[np.int64]) -> Mapping[str, Tensor]:
         tensors = {
-            name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in self._feeds(ids).items()
+            name: torch.from_numpy(np.ascontiguousarray(values))
+            for name, values in self._form.feeds(self._inputs, ids).items()
         }
         # From pageable memory the copy would wait for all that the device has still to do.
         return {
@@ -74,7 +69,7 @@ class OnnxImages:
     def _trial(self, batch: int) -> list[Tensor]:
         """Room for the outputs of a batch, by the shapes of a first one."""
         try:
-            made = self._session.run(None, dict(self._feeds(np.zeros(batch, np.int64))))
+            made = self._session.run(None, self._form.feeds(self._inputs, np.zeros(batch, np.int64)))
         except ORT_ERRORS as error:
             raise ModelError(f"{self._path} cannot run on a batch of {batch}: {error}") from error
         image = made[self._form.output]

@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from distributed.runtime.onnx_graph import graph_inputs, shape_of
 from distributed.runtime.onnx_surgery import give_constant, give_nothing, give_plain, is_empty
+from distributed.sampling.networks.network import NetworkInputs
 from schemas.errors import ModelError
 from schemas.spec.generators.network import ClassInput, LatentInput, NetworkInput, NumberInput
 from schemas.spec.generators.onnx import OnnxGenerator, OnnxOutput
@@ -30,6 +34,12 @@ class OnnxForm:
     others: Mapping[str, str]
     output: int
     batch: int | None
+
+    def feeds(self, inputs: NetworkInputs, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """What the graph takes for `ids`, by its own names."""
+        others = inputs.others(ids)
+        named = {given: others[name] for name, given in self.others.items()}
+        return {self.latent: inputs.latents(ids)} | named
 
 
 def make_plain(path: Path, model: onnx.ModelProto, spec: OnnxGenerator) -> OnnxForm:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ class OnnxImageGenerator:
         self._form = make_plain(path, model, spec)
         self._single: BatchedModel | None = None
         if spec.inputs:
-            probe = self._feeds(PROBE_IDS)
+            probe = self._form.feeds(self._inputs, PROBE_IDS)
             self._many = ManyInputModel(
                 path, model, probe=probe, device=device, threads=threads, fixed=self._form.batch
             )
@@ -57,13 +56,8 @@ class OnnxImageGenerator:
         """The images of `ids`; one that cannot be an image is invalid."""
         return to_images(self.outputs(ids), self._spec.output)
 
-    def _feeds(self, ids: NDArray[np.int64]) -> dict[str, Any]:
-        others = self._inputs.others(ids)
-        named = {given: others[name] for name, given in self._form.others.items()}
-        return {self._form.latent: self._inputs.latents(ids)} | named
-
     def outputs(self, ids: NDArray[np.int64]) -> Float32:
         """What the network gives for `ids`, N first, in its own range and layout."""
         if self._single is not None:
             return self._single.run(self._inputs.latents(ids))[self._form.output]
-        return self._many.run(self._feeds(ids))[self._form.output]
+        return self._many.run(self._form.feeds(self._inputs, ids))[self._form.output]

@@ -147,11 +147,7 @@ class Explorer:
 
     def identity(self, identity: str) -> list[Row]:
         """All scores of a person, the headline's first; none for one who is not in the run."""
-        values = {
-            "identity": identity,
-            "recognizer": self.headline.recognizer,
-            "score_name": self.headline.score_name,
-        }
+        values = {"identity": identity, **self._headline_names()}
         order = (
             "(recognizer = $recognizer AND score_name = $score_name) DESC, recognizer = $recognizer DESC, "
             "recognizer, score_name, stratum, photos"
@@ -186,14 +182,7 @@ class Explorer:
                 AND s.score_name = $score_name
             WHERE n.sample_id = $sample_id GROUP BY n.recognizer, n.identity
             ORDER BY n.recognizer, similarity DESC, n.identity"""
-        return self._ask(
-            sql,
-            {
-                "sample_id": sample_id,
-                "recognizer": self.headline.recognizer,
-                "score_name": self.headline.score_name,
-            },
-        )
+        return self._ask(sql, {"sample_id": sample_id, **self._headline_names()})
 
     def beside(self, identity: str) -> Beside:
         """Who comes before and after a person in the list of their side, most at risk first."""
