@@ -14,7 +14,6 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 
 from distributed.execution.executor import DeadDeviceError
 from distributed.execution.schedule import (
-    MAX_ATTEMPTS,
     ROOM_SECONDS,
     ActorDiedError,
     ActorUnreachableError,
@@ -105,11 +104,10 @@ def run_tasks(
     workers: Callable[[], int],
     on_report: Callable[[Any], None],
     on_event: Callable[[WorkEvent], None] = lambda event: None,
-    max_attempts: int = MAX_ATTEMPTS,
     deadline: float = math.inf,
     room_seconds: float = ROOM_SECONDS,
 ) -> list[LostShard]:
-    """Have actors `run` each task once; report each result; the tasks lost after `max_attempts`.
+    """Have actors `run` each task once; report each result; the tasks lost after MAX_ATTEMPTS.
 
     There are at most `workers()` actors, which is asked again and again: a cluster may grow and shrink. What
     happens is told to `on_event`. One task is being made per actor; where `run` returns WRITING, what it has
@@ -128,7 +126,6 @@ def run_tasks(
         workers=workers,
         on_report=on_report,
         on_event=on_event,
-        max_attempts=max_attempts,
         deadline=deadline,
         room_seconds=room_seconds,
     )

@@ -6,6 +6,7 @@ from fractions import Fraction
 from math import ceil
 
 import numpy as np
+from scipy.special import betaln, gammaln
 from scipy.stats import false_discovery_control
 
 from distributed.statistics.similarity import Floats
@@ -43,6 +44,14 @@ def benjamini_hochberg(p: Floats) -> Floats:
         return np.empty(0)
     q: Floats = np.round(false_discovery_control(p, method="bh"), Q_DECIMALS)
     return q
+
+
+def beta_binomial(n: int, a: int, b: int) -> Floats:
+    """The probabilities of 0 to n, float64 (n + 1,): of a binomial number of n whose chance is Beta(a, b)."""
+    k = np.arange(n + 1)
+    choose = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    mass: Floats = np.exp(choose + betaln(k + a, n - k + b) - betaln(a, b))
+    return mass
 
 
 def smallest_p_value(n: int) -> float:

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, gammaln
 
+from distributed.statistics.calibration import beta_binomial
 from distributed.statistics.similarity import Floats
 
 
 @dataclass(frozen=True)
 class Band:
-    """Each float64 (k,). expected: of the uniform distribution; low, high: what `confidence` lies between."""
+    """Each float64 (k,). expected: of the uniform distribution; low, high: what 95 % lies between."""
 
     expected: Floats
     low: Floats
     high: Floats
 
 
-def calibration_band(ranks: NDArray[np.int64], m: int, n: int, *, confidence: float = 0.95) -> Band:
+def calibration_band(ranks: NDArray[np.int64], m: int, n: int) -> Band:
     """The ranks-th smallest (from 1) p-values of m candidates who are exchangeable with n in the cohort.
 
     The cohort's number at or above the i-th largest of m candidates is beta-binomial (n, i, m + 1 - i), since
@@ -29,15 +29,11 @@ def calibration_band(ranks: NDArray[np.int64], m: int, n: int, *, confidence: fl
     """
     if n < 1 or not len(ranks) or ranks.min() < 1 or ranks.max() > m:
         raise ValueError(f"ranks lie between 1 and {m}, and a cohort has at least one identity, not {n}")
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    counts = np.array([_quantiles(int(rank), m, n, tails) for rank in ranks])
+    counts = np.array([_quantiles(int(rank), m, n) for rank in ranks])
     p = (1 + counts) / (n + 1)
     return Band(ranks / (m + 1), p[:, 0], p[:, 1])
 
 
-def _quantiles(rank: int, m: int, n: int, levels: list[float]) -> NDArray[np.int64]:
-    k = np.arange(n + 1)
-    choose = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    log_mass = choose + betaln(k + rank, n - k + m + 1 - rank) - betaln(rank, m + 1 - rank)
-    mass = np.cumsum(np.exp(log_mass))
-    return np.searchsorted(mass / mass[-1], levels)
+def _quantiles(rank: int, m: int, n: int) -> NDArray[np.int64]:
+    mass = np.cumsum(beta_binomial(n, rank, m + 1 - rank))
+    return np.searchsorted(mass / mass[-1], [(1 - 0.95) / 2, (1 + 0.95) / 2])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import betaln, gammaln
 from scipy.stats import false_discovery_control
 
-from distributed.statistics.calibration import Q_DECIMALS
+from distributed.statistics.calibration import Q_DECIMALS, beta_binomial
 from distributed.statistics.similarity import Floats, Integers
 
 DRAWS = 10_000
@@ -94,10 +93,7 @@ def null_limits(m: int, n: int, error: float) -> tuple[Integers, Floats]:
 
 def _cumulative(rank: int, m: int, n: int) -> Floats:
     """The distribution function of the cohort's number at or above the rank-th largest of m, (n + 1,)."""
-    k = np.arange(n + 1)
-    choose = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    mass = np.exp(choose + betaln(k + rank, n - k + m + 1 - rank) - betaln(rank, m + 1 - rank))
-    cumulative: Floats = np.cumsum(mass)
+    cumulative: Floats = np.cumsum(beta_binomial(n, rank, m + 1 - rank))
     return cumulative
 
 

@@ -7,10 +7,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, gammaln
 from scipy.stats import false_discovery_control
 
-from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg
+from distributed.statistics.calibration import Q_DECIMALS, benjamini_hochberg, beta_binomial
 from distributed.statistics.discoveries import benjamini_yekutieli
 from distributed.statistics.similarity import Floats
 
@@ -57,11 +56,8 @@ def storey_cost(m: int, n: int) -> float:
     and the factor is the mean of max(1, 1/estimate), which is largest where nobody is a member.
     """
     half = -(-(n + 1) // 2)
-    k = np.arange(m)
-    a, b = n + 2 - half, half
-    log_choose = gammaln(m) - gammaln(k + 1) - gammaln(m - k)
-    mass = np.exp(log_choose + betaln(k + a, m - 1 - k + b) - betaln(a, b))
-    inverse = m * (1 - half / (n + 1)) / (1 + k)
+    mass = beta_binomial(m - 1, n + 2 - half, half)
+    inverse = m * (1 - half / (n + 1)) / np.arange(1, m + 1)
     return float((mass * np.maximum(1.0, inverse)).sum() / mass.sum())
 
 

@@ -98,13 +98,13 @@ def photo_choices(photos: Integers, in_cohort: NDArray[np.bool_], fdr: float) ->
     return [PhotoChoice(c, n, n >= cohort_needed(m, 1, fdr)) for c, n in cohorts.items()]
 
 
-def quality_strata(quality: Floats, in_cohort: NDArray[np.bool_], bins: int = 3) -> list[str]:
-    """`low` to `high` capture quality, by quantiles of the cohort's; `unknown` where quality (i,) is NaN."""
-    names = ("low", "middle", "high") if bins == 3 else tuple(f"bin {b + 1}" for b in range(bins))
+def quality_strata(quality: Floats, in_cohort: NDArray[np.bool_]) -> list[str]:
+    """`low` to `high` capture quality, by thirds of the cohort's; `unknown` where quality (i,) is NaN."""
+    names = ("low", "middle", "high")
     known = quality[in_cohort & ~np.isnan(quality)]
     if not len(known):
         return ["unknown"] * len(quality)
-    cuts = np.quantile(known, np.arange(1, bins) / bins)
+    cuts = np.quantile(known, np.arange(1, 3) / 3)
     place = np.searchsorted(cuts, quality, side="right")
     return ["unknown" if np.isnan(value) else names[bin_] for value, bin_ in zip(quality, place, strict=True)]
 

@@ -61,8 +61,6 @@ def write_receipt(
     deleted: dict[str, int],
     rewritten: list[str],
     copy: Path | None,
-    *,
-    signed: bool = True,
 ) -> str:
     """The path of the receipt in the run. copy: where else it is put. Raises StoreError."""
     when = datetime.now(UTC).isoformat(timespec="microseconds")
@@ -75,7 +73,7 @@ def write_receipt(
         rewritten=rewritten,
         trail=head(store),
     )
-    if signed and store.vault is not None:
+    if store.vault is not None:
         receipt = receipt.model_copy(update={"signature": store.vault.signature(receipt.unsigned)})
     content = (receipt.model_dump_json(indent=2) + "\n").encode()
     path = f"{RECEIPTS_PREFIX}/{when.replace(':', '')}.json"

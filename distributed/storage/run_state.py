@@ -14,7 +14,7 @@ from distributed.storage.shard_index import ShardRun, committed_outcomes, read_l
 from distributed.storage.store import RunStore
 from schemas.errors import UsageError
 from schemas.fingerprint import Fingerprint
-from schemas.run.artefacts import PLACEBO_PREFIX, RECORD_FILE, RESULTS_FILE, SAMPLES_PREFIX
+from schemas.run.artefacts import PLACEBO_PREFIX, RECORD_FILE, RESULTS_FILE
 from schemas.run.erasures import Tombstone
 from schemas.run.progress import StageProgress
 from schemas.run.shard import LostShard, count_outcomes, plan_shards
@@ -84,7 +84,7 @@ def _samples(store: RunStore) -> SamplesState:
     run = ShardRun.of_samples(record.spec, Fingerprint(record.fingerprint))
     made = committed_outcomes(run, store)
     outcomes = count_outcomes(list(made.values()))
-    lost = read_lost_shards(store, SAMPLES_PREFIX)
+    lost = read_lost_shards(store)
     return SamplesState(record.spec.samples, outcomes, len(made), len(run.shards), lost)
 
 

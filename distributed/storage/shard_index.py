@@ -133,7 +133,7 @@ def record_lost_shards(store: RunStore, prefix: str, lost: Sequence[LostShard]) 
         store.delete(path)
 
 
-def read_lost_shards(store: RunStore, prefix: str) -> list[LostShard]:
-    """The shards that the last attempt could not make. Raises DamagedError."""
-    path = prefix + LOST_SUFFIX
+def read_lost_shards(store: RunStore) -> list[LostShard]:
+    """The shards of samples that the last attempt could not make. Raises DamagedError."""
+    path = SAMPLES_PREFIX + LOST_SUFFIX
     return store.read_as(LOST, path) if store.exists(path) else []

@@ -9,12 +9,12 @@ import distributed
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def shadowing(root: Path = ROOT) -> str | None:
-    """What to say if Python finds another package `distributed` (Dask has one) than the one in `root`."""
+def shadowing() -> str | None:
+    """What to say if Python finds another package `distributed` (Dask has one) than this checkout's."""
     parent = Path(distributed.__file__ or ".").resolve().parent
-    if parent == root / "distributed":
+    if parent == ROOT / "distributed":
         return None
     return (
         f"Python finds another package named distributed, in {parent}: run `pip uninstall distributed`, "
-        f"or use idleak in an environment of its own, from {root}"
+        f"or use idleak in an environment of its own, from {ROOT}"
     )

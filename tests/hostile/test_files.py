@@ -105,7 +105,7 @@ READERS: dict[str, Callable[[RunStore], object]] = {
     TOMBSTONE_FILE: require_not_purged,
     LOCK_FILE: lock_holder,
     "ledger.json": read_ledger,
-    f"{SAMPLES_PREFIX}{LOST_SUFFIX}": lambda store: read_lost_shards(store, SAMPLES_PREFIX),
+    f"{SAMPLES_PREFIX}{LOST_SUFFIX}": read_lost_shards,
     f"{SPENDING_PREFIX}/0.json": requests_sent,
     f"{TRAIL_PREFIX}/000001.json": lambda store: list(entries(store)),
 }

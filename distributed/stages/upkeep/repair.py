@@ -15,7 +15,6 @@ from distributed.storage.run_record import read_record
 from distributed.storage.shard_index import read_lost_shards
 from distributed.storage.store import RunStore, open_run
 from schemas.errors import UsageError
-from schemas.run.artefacts import SAMPLES_PREFIX
 from schemas.spec.audit import AuditSpec
 
 WatchOf = Callable[[AuditSpec], Watch]
@@ -52,8 +51,8 @@ def retry(store: RunStore, executor: Executor, watch: WatchOf) -> ShardsMade:
     `sample`."""
     spec = read_record(store).spec
     placebo = placebo_spec(spec)
-    within = [] if placebo is None else read_lost_shards(open_run(placebo), SAMPLES_PREFIX)
-    if not (read_lost_shards(store, SAMPLES_PREFIX) or within):
+    within = [] if placebo is None else read_lost_shards(open_run(placebo))
+    if not (read_lost_shards(store) or within):
         raise UsageError(
             f"no shard of {store.location} has failed all its attempts; run the audit to go on with it"
         )

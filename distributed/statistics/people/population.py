@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, gamma
+from scipy.stats import beta, binomtest, gamma
 
 from distributed.statistics.similarity import (
     Floats,
@@ -358,7 +358,7 @@ def _interval(
 
 
 def densest_clusters(
-    templates: NDArray[Any], sample_id: Integers, threshold: float, count: int = 10, confidence: float = 0.95
+    templates: NDArray[Any], sample_id: Integers, threshold: float, count: int = 10
 ) -> list[Cluster]:
     """The likely most frequent people: the sample that matches most others, with them, again and again.
 
@@ -378,7 +378,9 @@ def densest_clusters(
         centre = int(np.argmax(counts))
         inside = _matches_of(remaining, np.array([centre]), threshold) > 0
         inside[centre] = True
-        clusters.append(_cluster(int(ids[centre]), int(inside.sum()), len(sample_id), confidence))
+        members, n = int(inside.sum()), len(sample_id)
+        interval = binomtest(members, n).proportion_ci(0.95, "exact")
+        clusters.append(Cluster(int(ids[centre]), members / n, interval.low, interval.high, members))
         counts = (counts - _matches_of(remaining, np.flatnonzero(inside), threshold))[~inside]
         remaining, ids = remaining[~inside], ids[~inside]
     return clusters
@@ -396,10 +398,3 @@ def _matches_of(templates: Templates, chosen: Integers, threshold: float) -> Int
                 _matches(rows, templates[columns], products, threshold), axis=0
             )
     return counts
-
-
-def _cluster(sample_id: int, members: int, n: int, confidence: float) -> Cluster:
-    tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, members, n - members + 1))
-    high = float(beta.ppf(1 - tail, members + 1, n - members)) if members < n else 1.0
-    return Cluster(sample_id, members / n, low, high, members)
