@@ -16,7 +16,7 @@ from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from tests.support.in_process import tasks_in_process
 from tests.support.processes import finish, start_job, workers_of
-from tests.support.small_world import SmallWorld, file_bytes
+from tests.support.small_world import SmallWorld, file_bytes, shards_of
 
 SHARDS = 60
 PLAN: dict[str, Any] = {
@@ -30,10 +30,6 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
     while not condition():
         assert process.poll() is None, "the run ended before it could be disturbed"
         time.sleep(0.002)
-
-
-def shards_of(run: Path) -> int:
-    return len(list((run / "samples").glob("shard-*.parquet")))
 
 
 def has_shards(run: Path, count: int) -> bool:

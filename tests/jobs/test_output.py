@@ -19,7 +19,7 @@ from jobs.__main__ import JOBS, main
 from jobs.cli.exit_codes import ExitCode
 from tests.support import helps
 from tests.support.processes import ROOT, inherited_environment, on_a_terminal, run_apart
-from tests.support.small_world import SmallWorld, file_bytes
+from tests.support.small_world import SmallWorld, file_bytes, shards_of
 
 CODES = {place: ExitCode.FAILED if place == "full" else ExitCode.OUTPUT_CLOSED for place in helps.PLACES}
 FULL = "idleak: cannot write to stdout: No space left on device\n"
@@ -137,10 +137,6 @@ def test_an_audit_whose_reader_has_gone_ends_in_good_order(
     assert "refused" in capsys.readouterr().out
     samples = file_bytes(small_world.run, "samples/*.parquet")
     assert samples == file_bytes(finished_template.run, "samples/*.parquet")
-
-
-def shards_of(run: Path) -> int:
-    return len(list((run / "samples").glob("shard-*.parquet")))
 
 
 @pytest.mark.slow

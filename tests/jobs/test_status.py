@@ -12,17 +12,13 @@ import pytest
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from tests.support.processes import finish, start_job
-from tests.support.small_world import SmallWorld
+from tests.support.small_world import SmallWorld, shards_of
 
 
 def status(capsys: pytest.CaptureFixture[str], run: Path) -> str:
     capsys.readouterr()
     assert main(["status", str(run)]) == ExitCode.OK
     return capsys.readouterr().out
-
-
-def shards_of(run: Path) -> int:
-    return len(list((run / "samples").glob("shard-*.parquet")))
 
 
 def test_a_run_at_work_then_killed(small_world: SmallWorld, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ def noise(kind: str = "PNG", mode: str = "RGB", **options: Any) -> bytes:
     return encoded(Image.fromarray(PIXELS).convert(mode), kind, **options)
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
+def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
@@ -42,13 +42,13 @@ def png(width: int, height: int, *, colour: int = 2, depth: int = 8, extra: byte
     # One that is too large to be decoded needs no pixels.
     whole = width * height <= 1 << 25
     body = _zeros(height * (1 + width * samples * depth // 8)) if whole else zlib.compress(bytes(1000))
-    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + extra + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
 def png_with_text(kind: bytes) -> bytes:
     """A PNG with 200 MB of zeros in a compressed text or colour profile."""
-    return png(16, 16, extra=_chunk(kind, b"a\0\0" + _zeros(200_000_000)))
+    return png(16, 16, extra=chunk(kind, b"a\0\0" + _zeros(200_000_000)))
 
 
 def tiff(tags: Mapping[int, int], body: bytes) -> bytes:

@@ -144,6 +144,11 @@ def save_photos(folder: Path, photos: list[NDArray[np.uint8]]) -> None:
         Image.fromarray(photo).save(folder / f"{index}.png")
 
 
+def shards_of(run: Path) -> int:
+    """How many shards of samples are there."""
+    return len(list((run / "samples").glob("shard-*.parquet")))
+
+
 def file_bytes(folder: Path, pattern: str = "**/*.parquet") -> Mapping[str, bytes]:
     """Every matching file below the folder, by relative path."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.glob(pattern))}

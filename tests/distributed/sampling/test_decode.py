@@ -6,7 +6,6 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +19,7 @@ from distributed.sampling.images.decode import HEAD_BYTES, decode, looks_like_im
 from distributed.sampling.images.image_files import list_images
 from schemas.errors import SpecError
 from schemas.run.tables import Outcome
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, **options)
-    return buffer.getvalue()
+from tests.support.pictures import chunk, encoded
 
 
 def ramp(size: int = 16) -> np.ndarray:
@@ -105,10 +99,6 @@ def test_twelve_bits_in_sixteen_are_refused_and_not_taken_for_black(kind: str) -
 
 def bomb(side: int) -> bytes:
     """A PNG that declares side × side pixels and holds almost no data."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 

@@ -11,18 +11,14 @@ from distributed.storage.results_file import read_results
 from distributed.storage.store import RunStore
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
-from jobs.pages.finished_run import FinishedRun, read_finished
 from jobs.pages.report.annex import QUESTIONS, annex_markdown, annex_section, model_card
 from schemas.run.artefacts import REPORT_FILE
 from schemas.run.checks import RoleTestResult
 from schemas.run.results import AuditResults
 from tests.jobs.pages.test_report import change_results, headline_with
+from tests.jobs.pages.test_sentences import run_of
 from tests.support.pages import Page
 from tests.support.small_world import CANDIDATES, MEMBERS, SmallWorld
-
-
-def run_of(world: SmallWorld) -> FinishedRun:
-    return read_finished(RunStore(str(world.run)))
 
 
 def authorised(world: SmallWorld, **words: str) -> AuditResults:

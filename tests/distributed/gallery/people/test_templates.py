@@ -70,9 +70,6 @@ def spoilt(value: float) -> Any:
     [
         (spoilt(np.nan), "identity\nJo\nAl\nJo\n", "row 1: the template is zero or not finite"),
         (spoilt(0), "identity\nJo\nAl\nJo\n", "row 1: the template is zero or not finite"),
-        (UNIT[0], "identity\nJo\nAl\nJo\n", r"holds \(4,\) of float32: give N × d"),
-        ((UNIT * 100).astype(np.int8), "identity\nJo\nAl\nJo\n", "of int8: give N × d floating"),
-        (np.array([{}]), "identity\nJo\n", r"is no \.npy file of numbers"),
         (UNIT, "identity\nJo\nAl\n", r"has 3 rows, and .*who\.csv 2: they do not fit"),
         (UNIT, "name\nJo\nAl\nJo\n", "has no column 'identity', .*set `identity`"),
         (UNIT, "identity,x\nJo,1\n,2\nJo,3\n", "line 3: no identity"),
