@@ -24,9 +24,10 @@ from ray.exceptions import RayError, RayTaskError
 from distributed.execution.capacity import Machine, room_on, size_pool
 from distributed.execution.executor import Capacity, Job, Observer, TaskT
 from distributed.execution.local import LocalExecutor
-from distributed.execution.ray_actors import run_tasks
+from distributed.execution.ray_actors import RayActors
 from distributed.execution.ray_folder import drop_ray_folder, make_ray_folder
 from distributed.execution.ray_token import own_token
+from distributed.execution.schedule import Schedule
 from distributed.execution.stopping import handle_stop_signals, hangup_ignored
 from distributed.execution.worker import spawner
 from schemas.errors import ClusterError, ClusterLostError, DeviceError, IdleakError, first_line
@@ -87,21 +88,21 @@ class RayExecutor:
         return _Room(machine_room, most, asked=grows, is_own=not self._joined)
 
     def run(self, job: Job[TaskT], tasks: Sequence[TaskT], observer: Observer) -> list[LostShard]:
-        """Do the tasks on actors, each of which opens the job once; see `run_tasks`."""
+        """Do the tasks on actors, each of which opens the job once; see `Schedule`."""
         limits = job.limits
         if limits.light and len(tasks) == 1 and job.device == "cpu":
             return LocalExecutor().run(job, tasks, observer)
         self._connect()
         room = self.room(job.resources, job.device, job.threads)
-        return run_tasks(
+        return Schedule(
             tasks,
-            spawner(job),
+            RayActors[TaskT](spawner(job)),
             workers=room if limits.workers is None else _at_most(limits.workers),
             on_report=observer.report,
             on_event=observer.event,
             deadline=limits.seconds,
             room_seconds=job.resources.wait_seconds,
-        )
+        ).run()
 
     def call(self, capacity: Capacity, function: Callable[..., T], *arguments: object) -> T:
         """Call a function of a module where the device is: here, or on a machine of the joined cluster that

@@ -1,8 +1,7 @@
-"""Ray's actors, as the schedule knows them, and the function that runs tasks over them."""
+"""Ray's actors, as the schedule knows them."""
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -14,17 +13,13 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 
 from distributed.execution.executor import DeadDeviceError
 from distributed.execution.schedule import (
-    ROOM_SECONDS,
     ActorDiedError,
     ActorUnreachableError,
     NodeLostError,
-    Schedule,
     TaskFailedError,
 )
 from distributed.execution.task_queue import TaskT
 from schemas.errors import IdleakError, first_line
-from schemas.events import WorkEvent
-from schemas.run.shard import LostShard
 
 GET_SECONDS = 60.0
 END_SECONDS = 30.0
@@ -95,41 +90,6 @@ class RayActors(Generic[TaskT]):
             ray.kill(actor)
         if latest:
             ray.wait(latest, num_returns=len(latest), timeout=END_SECONDS)
-
-
-def run_tasks(
-    tasks: Sequence[TaskT],
-    spawn: Callable[[], ActorHandle[Any]],
-    *,
-    workers: Callable[[], int],
-    on_report: Callable[[Any], None],
-    on_event: Callable[[WorkEvent], None] = lambda event: None,
-    deadline: float = math.inf,
-    room_seconds: float = ROOM_SECONDS,
-) -> list[LostShard]:
-    """Have actors `run` each task once; report each result; the tasks lost after MAX_ATTEMPTS.
-
-    There are at most `workers()` actors, which is asked again and again: a cluster may grow and shrink. What
-    happens is told to `on_event`. One task is being made per actor; where `run` returns WRITING, what it has
-    made is committed meanwhile, and its result is that of `written`. An actor that dies is replaced, its task
-    charged one attempt; one whose task takes longer than `deadline` seconds is ended, and that is the same. A
-    failed task is done again next, by another actor if there is one. Tasks must be idempotent: at the run's
-    end, one that takes much longer than others is given to an idle actor too; the first result is reported.
-    An IdleakError that a task raises is not a matter of luck: it ends the run at once and is raised here, as
-    is whatever `on_report` raises; StoppedError where there was room for no actor for `room_seconds`. All
-    actors are ended before this returns.
-    """
-    actors: RayActors[TaskT] = RayActors(spawn)
-    schedule = Schedule(
-        tasks,
-        actors,
-        workers=workers,
-        on_report=on_report,
-        on_event=on_event,
-        deadline=deadline,
-        room_seconds=room_seconds,
-    )
-    return schedule.run()
 
 
 def _reason(error: Exception) -> str:

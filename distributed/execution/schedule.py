@@ -114,6 +114,12 @@ class _Attempt(Generic[TaskT, ActorT, HandleT]):
 class Schedule(Generic[TaskT, ActorT, HandleT]):
     """Hands tasks to actors until all are done or lost. What an event costs does not grow with the tasks.
 
+    There are at most `workers()` actors, which is asked again and again: a cluster may grow and shrink. An
+    actor that dies is replaced, its task charged one attempt; one whose task takes longer than `deadline`
+    seconds is ended, and that is the same. A failed task is done again next, by another actor if there is
+    one. An IdleakError that a task raises is not a matter of luck: it ends the run at once and is raised by
+    `run`, as is whatever `on_report` raises. Tasks must be idempotent.
+
     Actors for which no task waits run the longest running tasks a second time, each at most once and only if
     it has run longer than `copy_after` medians; the first result counts, and the other attempt is ended.
     While what a task has made is written, its actor makes the next one: an actor has two tasks at most. If it

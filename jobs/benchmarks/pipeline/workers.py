@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from distributed.execution.ray_actors import run_tasks
+from distributed.execution.ray_actors import RayActors
+from distributed.execution.schedule import Schedule
 from distributed.execution.worker import spawner
 from distributed.stages.making.maker import ShardJob, ShardMaker
 from distributed.stages.shards import require_none_lost
@@ -127,11 +128,11 @@ def ray_rate(job: ShardJob, images: int, workers: int) -> float:
     with TemporaryDirectory() as folder:
         meeting = Meeting(Path(folder), workers)
         clocked = ClockedJob(**vars(job), meeting=meeting)
-        lost = run_tasks(
+        lost = Schedule(
             shards,
-            spawner(clocked),
+            RayActors[Shard](spawner(clocked)),
             workers=lambda: workers,
             on_report=lambda report: stints.append(report.stint),
-        )
+        ).run()
     require_none_lost(lost, job.prefix, len(shards))
     return steady_rate(stints)

@@ -14,13 +14,12 @@ import pytest
 import ray
 
 from distributed.execution.executor import DeadDeviceError
-from distributed.execution.ray_actors import run_tasks
-from distributed.execution.schedule import (
-    LEAST_FINISHED,
-)
+from distributed.execution.ray_actors import RayActors
+from distributed.execution.schedule import LEAST_FINISHED, Schedule
 from jobs.benchmarks.scheduler import Numbered
 from schemas.errors import ModelError
 from schemas.events import EventKind, WorkEvent
+from schemas.run.shard import LostShard
 
 with_ray = pytest.mark.usefixtures("ray_session")
 
@@ -99,6 +98,10 @@ def all_end(pids: set[int]) -> bool:
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def run_tasks(tasks: list[Numbered], spawn: Any, **given: Any) -> list[LostShard]:
+    return Schedule(tasks, RayActors[Numbered](spawn), **given).run()
 
 
 def run(tmp_path: Path, indices: list[int]) -> tuple[Counter[int], list[Any]]:
