@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -15,6 +14,7 @@ from distributed.runtime.onnx_graph import input_shape, make_batch_dynamic, read
 from distributed.runtime.onnx_surgery import make_float32
 from distributed.runtime.torch_batches import CUDA_BATCH, open_images_model
 from schemas.errors import ModelError
+from schemas.spec.faces import RecognizerInput
 
 GREY = 127
 
@@ -32,33 +32,29 @@ class Recognizer:
         self,
         name: str,
         path: Path,
+        given: RecognizerInput,
         *,
-        channels: Literal["rgb", "bgr"],
-        mean: Sequence[float],
-        std: Sequence[float],
         device: str,
         threads: int,
         batch: int | None = None,
     ) -> None:
-        """`mean` and `std`: three numbers on the 0-255 scale, in the order of `channels`. batch: crops at
-        once; None: on a CPU the fastest by a short probe.
+        """given: its preprocessing. batch: crops at once; None: on a CPU the fastest by a short probe.
 
         Raises ModelError if the file is not a recogniser with one input of faces and one output that is a
         template.
         """
         self.name = name
         self.path = path
-        self.flip = channels == "bgr"
-        self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+        self.flip = given.channels == "bgr"
+        self.mean, self.std = np.asarray(given.mean, np.float32), np.asarray(given.std, np.float32)
         model = read_model(path)
         self.size, self.margin, self.channels_first = _read_input(path, input_shape(model))
         make_float32(model)
-        width = self.size - 2 * self.margin
         low, high = (0 - self.mean) / self.std, (255 - self.mean) / self.std
         self._model = open_images_model(
             path,
             model,
-            probe=(3, self.size, width) if self.channels_first else (self.size, width, 3),
+            probe=self.input_shape,
             value_range=(float(low.min()), float(high.max())),
             device=device,
             threads=threads,

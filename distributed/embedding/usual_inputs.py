@@ -56,13 +56,4 @@ def embed_under(
 
 def open_under(chosen: RecognizerInput, path: Path, *, device: str, threads: int) -> Recognizer:
     """The recogniser with this preprocessing. Raises ModelError or DeviceError."""
-    return Recognizer(
-        path.stem,
-        path,
-        channels=chosen.channels,
-        mean=chosen.mean,
-        std=chosen.std,
-        device=device,
-        threads=threads,
-        batch=BATCH,
-    )
+    return Recognizer(path.stem, path, chosen, device=device, threads=threads, batch=BATCH)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from distributed.embedding.detector import Detector
 from distributed.embedding.recognizer import Recognizer
-from schemas.spec.faces import Search
+from schemas.spec.faces import RecognizerInput, Search
 
 ASSETS = Path(__file__).resolve().parents[3] / "shared" / "assets"
 MODELS = ASSETS / "models"
@@ -45,7 +45,13 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 def load_recognizer(name: str) -> Recognizer:
     channels, mean, std = RECOGNIZERS[name]
     path = MODELS / f"{name}.onnx"
-    return Recognizer(name, path, channels=channels, mean=mean, std=std, device="cpu", threads=1)
+    return Recognizer(
+        name,
+        path,
+        RecognizerInput.model_validate({"channels": channels, "mean": mean, "std": std}),
+        device="cpu",
+        threads=1,
+    )
 
 
 def load_detector(name: str, *sizes: int, search: Search = "all") -> Detector:

@@ -36,9 +36,7 @@ def open_extractor(setup: Setup) -> TemplateExtractor:
         Recognizer(
             recognizer.name,
             resolve_model(recognizer.path, task="recognition"),
-            channels=recognizer.input.channels,
-            mean=recognizer.input.mean,
-            std=recognizer.input.std,
+            recognizer.input,
             device=setup.device,
             threads=setup.threads,
             batch=None if setup.spec.resources.batch == "auto" else setup.spec.resources.batch,

@@ -17,6 +17,7 @@ from distributed.embedding.extractor import TemplateExtractor
 from distributed.embedding.locator import AlignedCrops, DetectorLocator, FixedLandmarks
 from distributed.embedding.recognizer import Recognizer
 from schemas.run.tables import Outcome
+from schemas.spec.faces import RecognizerInput
 from tests.support.assets import load_detector, load_recognizer, needs_assets, photos, read_rgb
 from tests.support.tiny_models import flattener, save
 
@@ -31,8 +32,13 @@ def random_images(*shapes: tuple[int, int]) -> list[Image]:
 @pytest.fixture
 def recognizer(tmp_path: Path) -> Recognizer:
     path = save(flattener(), tmp_path / "m.onnx")
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    return Recognizer("tiny", path, channels="rgb", mean=mean, std=std, device="cpu", threads=1)
+    return Recognizer(
+        "tiny",
+        path,
+        RecognizerInput.model_validate({"channels": "rgb", "mean": 0, "std": 1}),
+        device="cpu",
+        threads=1,
+    )
 
 
 def test_rows_keep_the_order_of_the_images(recognizer: Recognizer) -> None:

@@ -17,6 +17,7 @@ from distributed.embedding.alignment import ARCFACE_TEMPLATE, align
 from distributed.embedding.locator import DetectorLocator
 from distributed.embedding.recognizer import Recognizer
 from schemas.errors import ModelError
+from schemas.spec.faces import RecognizerInput
 from tests.support.assets import (
     MODELS,
     RECOGNIZERS,
@@ -37,7 +38,13 @@ def open_tiny(
     mean: Sequence[float] = (0, 0, 0),
     std: Sequence[float] = (1, 1, 1),
 ) -> Recognizer:
-    return Recognizer("tiny", path, channels=channels, mean=mean, std=std, device="cpu", threads=1)
+    return Recognizer(
+        "tiny",
+        path,
+        RecognizerInput.model_validate({"channels": channels, "mean": mean, "std": std}),
+        device="cpu",
+        threads=1,
+    )
 
 
 def oracle(crops: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
@@ -155,8 +162,10 @@ def test_templates_equal_those_of_insightface() -> None:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     reference = ArcFaceONNX(str(path), session)
     # insightface knows one mean and one deviation for all channels.
-    mean, std = [reference.input_mean] * 3, [reference.input_std] * 3
-    recognizer = Recognizer("foamliu", path, channels="rgb", mean=mean, std=std, device="cpu", threads=1)
+    given = RecognizerInput.model_validate(
+        {"channels": "rgb", "mean": reference.input_mean, "std": reference.input_std}
+    )
+    recognizer = Recognizer("foamliu", path, given, device="cpu", threads=1)
     crops, _ = aligned(10, recognizer.size)
     raw = np.concatenate([reference.get_feat(np.ascontiguousarray(crop[..., ::-1])) for crop in crops])
     expected = raw / np.linalg.norm(raw, axis=1, keepdims=True)
