@@ -31,7 +31,7 @@ from schemas.spec.generators.onnx import OnnxGenerator
 GENERATOR, RECOGNIZER, DETECTOR = "generator alone", "recogniser alone", "detector alone, first size"
 WHOLE, HOST = "whole, images on the device", "whole, images through the host"
 PEAK = "float16 matrix product, TFLOP/s"
-PEAK_BAR, FIXED_BAR, DETECTED_BAR, BUSY_BAR = 0.27, 0.90, 0.85, 0.95
+PEAK_BAR, FIXED_BAR, DETECTED_BAR = 0.27, 0.90, 0.85
 SIDE = {"cuda": 8192, "cpu": 512}
 BATCHES_TIMED = {"cuda": 20, "cpu": 1}
 HOST_SHARE = 16

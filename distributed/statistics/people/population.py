@@ -59,7 +59,7 @@ class IdentityCount:
 
     Equal to the number of identities if all are equally likely, less if not. estimate and high are math.inf
     where the samples cannot bound it. collisions: pairs of samples that match. dispersion: the variance of
-    their number as a multiple of Poisson's. false_collisions: how many the FMR leads one to expect.
+    their number as a multiple of Poisson's.
     """
 
     estimate: float
@@ -68,7 +68,6 @@ class IdentityCount:
     samples: int
     collisions: int
     dispersion: float
-    false_collisions: float
 
 
 @dataclass(frozen=True)
@@ -293,11 +292,10 @@ def identities_of(counts: Integers, rates: MatchRates, confidence: float = 0.95)
         raise ValueError(f"needs four samples and a confidence between 0 and 1, not {n} and {confidence}")
     pairs = n * (n - 1) / 2
     dispersion = _dispersion(counts, collisions)
-    expected = rates.fmr * pairs
     simpson = _simpson(collisions / pairs, rates.fmr, rates.tmr)
     shapes = _tmr_shapes(counts, simpson, rates)
     low, high = _interval(collisions, dispersion, pairs, rates, shapes, confidence)
-    return IdentityCount(_number(simpson), low, high, n, collisions, dispersion, expected)
+    return IdentityCount(_number(simpson), low, high, n, collisions, dispersion)
 
 
 def _simpson(rate: Any, fmr: Any, tmr: Any) -> Any:

@@ -38,7 +38,6 @@ from tests.support.small_world import SmallWorld
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((ROOT / "examples" / "generators").glob("*.yaml"))
-LINKS = (("link.png", tarfile.SYMTYPE), ("hard.png", tarfile.LNKTYPE), ("dev.png", tarfile.CHRTYPE))
 PICTURES = np.random.default_rng(0).integers(0, 256, (10, 12, 12, 3), dtype=np.uint8)
 
 
