@@ -243,7 +243,6 @@ def _environment(folder: Path, threads: int) -> dict[str, str]:
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "PYTHONPATH": str(ROOT),
-        "PYTHONPYCACHEPREFIX": str(folder),
         # torch names a folder after the user, and would look them up in files.
         "LOGNAME": "generator",
     }

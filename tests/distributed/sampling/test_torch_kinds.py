@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import py_compile
 import socket
 import warnings
 from collections.abc import Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +309,19 @@ def test_code_reaches_no_files_but_its_own(tmp_path: Path) -> None:
     assert report == {name: "done" if name in allowed else "denied" for name in report}
     assert secret.read_text() == "canary"
     assert [file.name for file in secret.parent.iterdir()] == ["person.png"]
+
+
+def test_what_runs_is_the_source_that_is_trusted(tmp_path: Path) -> None:
+    code = package(tmp_path / "code")
+    fields = {"kind": "module", "code": str(code), "factory": "tiny_faces.net:make"}
+    spec = trusting(**fields, arguments={"dim": DIM, "size": SIZE})
+    other = tmp_path / "net.py"
+    other.write_text("raise ValueError('compiled from something else')\n", encoding="utf-8")
+    planted = cache_from_source(str(code / "tiny_faces" / "net.py"))
+    py_compile.compile(
+        str(other), planted, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+    )
+    assert images(spec).shape == (len(IDS), SIZE, SIZE, 3)
 
 
 SIGNALLING = """
