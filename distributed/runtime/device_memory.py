@@ -87,6 +87,11 @@ def onnxruntime_options() -> dict[str, str]:
     }
 
 
+def generator_bytes() -> int | None:
+    """What torch may use in the process of a generator's code, which needs no arena here; None: no limit."""
+    return ARENAS * _of_process[0].onnxruntime if _of_process else None
+
+
 def faiss_bytes() -> int:
     """FAISS's temporary memory in this process."""
     return _of_process[0].faiss if _of_process else FAISS_BYTES

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from distributed.embedding.device.recorded import Recorded
-from distributed.sampling.device.onnx_images import OnnxImages
+from distributed.sampling.device.batches import DeviceSource
+from distributed.sampling.device.shared_images import SharedImages
 from distributed.stages.making.device_embedder import DEVICE_BATCH, DeviceEmbedder
 from distributed.stages.making.embedder import ShardEmbedder
 from distributed.stages.making.setup import Setup
@@ -53,12 +54,14 @@ def bench_device(
 ) -> ExitCode:
     """Race the device's way with its models alone and with the host's. FAILED if a bar is missed.
 
-    Raises DeviceError where the device is not there, SpecError for a generator that is no ONNX.
+    Raises DeviceError where the device is not there, SpecError for a generator that is no network.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError("there is no CUDA device here: run `idleak doctor`, or bench with --device cpu")
-    if not isinstance(spec.generator, OnnxGenerator):
-        raise SpecError("bench device races models that it can run alone: give a spec with an onnx generator")
+    if not isinstance(spec.generator, OnnxGenerator) and not spec.generator.is_code:
+        raise SpecError(
+            "bench device races models that it can run alone: give a spec with a generator in ONNX or code"
+        )
     setup = Setup(benched(spec, spec.output), device, 1)
     contenders = _contenders(setup, images)
     measured = interleaved(contenders.runs, repeats)
@@ -103,9 +106,8 @@ def _rate(run: Callable[[Tensor], Any], batch: Tensor, images: int, device: str)
     return images / _seconds(lambda: run(batch), device)
 
 
-def _generated(source: Any, batch: int, device: str) -> float:
+def _generated(source: DeviceSource, batch: int, device: str) -> float:
     ids = np.arange(batch)
-    assert isinstance(source, OnnxImages), "the generator is an ONNX file"
     return batch / _seconds(lambda: source.sample(ids), device)
 
 
@@ -166,6 +168,12 @@ def _notes(contenders: Contenders, device: str) -> list[str]:
         f"Batches of {contenders.batch}; {precisions}; {contenders.operations / 1e9:.3g} GFLOP an image.",
         "The whole: latents drawn on the host, one shard, templates back on the host, not written.",
     ]
+    if isinstance(embedder.source, SharedImages):
+        lines.append(
+            "The generator is code in a process of its own: alone it hands its images over, too, by "
+            f"{'CUDA IPC' if embedder.source.on_device else 'memory of the host'}, "
+            "and in the whole it makes a batch while the one before is embedded."
+        )
     if device == "cuda":
         return [
             *lines,

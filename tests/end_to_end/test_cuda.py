@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from distributed.sampling.device.batches import SentImages
-from distributed.sampling.sandbox.trust import code_digests
+from distributed.sampling.device.shared_images import SharedImages
 from distributed.stages.making.device_embedder import DeviceEmbedder, open_device_embedder
 from distributed.stages.making.embedder import EmbeddedShard, ShardEmbedder
 from distributed.stages.making.maker import ShardJob
@@ -20,7 +19,7 @@ from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from schemas.run.shard import Shard
 from schemas.spec.load import load_spec
-from tests.support.networks import DIM, Plain, torchscript
+from tests.support.networks import Plain, torchscript, trusted_generator
 from tests.support.small_world import SmallWorld, file_bytes
 
 pytestmark = [
@@ -95,30 +94,16 @@ def test_less_memory_makes_smaller_batches(small_world: SmallWorld) -> None:
     assert least_cosine(made, host.embed(SHARD)) >= 0.999
 
 
-def test_code_runs_confined_and_its_images_are_sent(small_world: SmallWorld, tmp_path: Path) -> None:
+def test_code_runs_confined_and_its_images_stay_on_the_card(small_world: SmallWorld, tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = torchscript(tmp_path / "net.pt", Plain())
-    generator = {
-        "kind": "torchscript",
-        "path": str(path),
-        "latent": {"dim": DIM},
-        "output": {"layout": "nchw", "range": [-1, 1], "channels": "rgb"},
-    }
-    spec = {"generator": generator | {"trust": list(code_digests_of(generator))}}
+    spec = {"generator": trusted_generator(kind="torchscript", path=str(path)).model_dump(mode="json")}
     job = job_of(small_world, "cuda", **spec)
     embedder = open_device_embedder(job, ShardEmbedder(job))
-    assert isinstance(embedder, DeviceEmbedder) and isinstance(embedder.source, SentImages)
+    assert isinstance(embedder, DeviceEmbedder) and isinstance(embedder.source, SharedImages)
+    assert embedder.source.on_device
     expected = ShardEmbedder(job_of(small_world, "cpu", **spec)).embed(SHARD)
     assert least_cosine(embedder.embed(SHARD), expected) >= 0.99
-
-
-def code_digests_of(generator: dict[str, Any]) -> list[str]:
-    from pydantic import TypeAdapter
-
-    from schemas.spec.generators import GeneratorSpec
-
-    spec: Any = TypeAdapter(GeneratorSpec).validate_python(generator | {"trust": ["sha256:" + "0" * 64]})
-    return [str(digest) for digest in code_digests(spec).values()]
 
 
 def test_two_processes_share_a_card(small_world: SmallWorld) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import nn
+
+from distributed.sampling.sandbox.trust import code_digests
+from schemas.spec.generators import GeneratorSpec
 
 DIM, SIZE, CLASSES = 8, 16, 3
 
@@ -78,3 +83,19 @@ def package(folder: Path, source: str = SOURCE) -> Path:
     (folder / "tiny_faces" / "__init__.py").write_text("", encoding="utf-8")
     (folder / "tiny_faces" / "net.py").write_text(source, encoding="utf-8")
     return folder
+
+
+def a_generator(**fields: Any) -> Any:
+    """A spec of one of these."""
+    return TypeAdapter(GeneratorSpec).validate_python({"latent": {"dim": DIM}} | fields)
+
+
+def trusted_generator(**fields: Any) -> Any:
+    """The same, with the digests of its code as they are now."""
+    return a_generator(**fields, trust=list(code_digests(a_generator(**fields)).values()))
+
+
+def bad_module(tmp_path: Path, source: str) -> Any:
+    """A spec of what the function `bad` in `source` gives."""
+    code = package(tmp_path / "code", SOURCE + source)
+    return trusted_generator(kind="module", code=str(code), factory="tiny_faces.net:bad")

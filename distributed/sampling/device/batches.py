@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from distributed.sampling.generator import ImageSource, InvalidImage
+from distributed.sampling.generator import Image, ImageSource, InvalidImage
 from schemas.run.tables import Outcome
 
 STATES = tuple(Outcome)
@@ -51,36 +51,45 @@ class UnevenImagesError(Exception):
 
 
 class SentImages:
-    """The images of a source in host memory, such as a process of its own gives, sent to the device."""
+    """The images of a source in host memory, such as files or an API give, sent to the device."""
 
     def __init__(self, source: ImageSource, device: str) -> None:
-        """Raises UnevenImagesError if the first samples have no common shape."""
+        """Raises UnevenImagesError if the first sample is no image."""
         self._source, self._device = source, device
-        first = next(iter(source.sample(np.zeros(1, np.int64))))
-        if isinstance(first, InvalidImage):
-            raise UnevenImagesError
-        self.shape = first.shape[0], first.shape[1]
+        self.shape = first_shape(source)
 
     def expect(self, ids: NDArray[np.int64]) -> None:
-        """Nothing: the process on the other end takes one request at a time."""
+        """Nothing: a source takes one request at a time."""
 
     def sample(self, ids: NDArray[np.int64]) -> DeviceBatch:
         """See `DeviceSource`. Raises UnevenImagesError for another shape than the first sample's."""
-        samples = self._source.sample(ids)
-        state = np.zeros(len(ids), np.int8)
-        stacked = np.zeros((len(ids), 3, *self.shape), np.uint8)
-        reasons = {}
-        for place, sample in enumerate(samples):
-            if isinstance(sample, InvalidImage):
-                state[place], reasons[place] = STATES.index(sample.outcome), sample.reason
-            elif sample.shape[:2] != self.shape:
-                raise UnevenImagesError
-            else:
-                stacked[place] = sample.transpose(2, 0, 1)
-        return DeviceBatch(self._sent(stacked), self._sent(state), reasons)
+        batch = stacked(self._source.sample(ids), self.shape)
+        return DeviceBatch(sent(batch.images, self._device), sent(batch.state, self._device), batch.reasons)
 
-    def _sent(self, values: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(values)
-        if self._device == "cuda":
-            return tensor.pin_memory().to("cuda", non_blocking=True)
-        return tensor
+
+def first_shape(source: ImageSource) -> tuple[int, int]:
+    """Height and width of the first sample. Raises UnevenImagesError if it is no image."""
+    first = next(iter(source.sample(np.zeros(1, np.int64))))
+    if isinstance(first, InvalidImage):
+        raise UnevenImagesError
+    return first.shape[0], first.shape[1]
+
+
+def stacked(samples: Sequence[Image | InvalidImage], shape: tuple[int, int]) -> DeviceBatch:
+    """Images of one shape as a batch in host memory. Raises UnevenImagesError for one of another shape."""
+    state = np.zeros(len(samples), np.int8)
+    images = np.zeros((len(samples), 3, *shape), np.uint8)
+    reasons = {}
+    for place, sample in enumerate(samples):
+        if isinstance(sample, InvalidImage):
+            state[place], reasons[place] = STATES.index(sample.outcome), sample.reason
+        elif sample.shape[:2] != shape:
+            raise UnevenImagesError
+        else:
+            images[place] = sample.transpose(2, 0, 1)
+    return DeviceBatch(torch.from_numpy(images), torch.from_numpy(state), reasons)
+
+
+def sent(values: Tensor, device: str) -> Tensor:
+    """Values in host memory, on the device; a copy there on CUDA."""
+    return values.pin_memory().to("cuda", non_blocking=True) if device == "cuda" else values

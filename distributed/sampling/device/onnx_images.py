@@ -75,7 +75,7 @@ class OnnxImages:
         image = made[self._form.output]
         if len(image) != batch:
             raise ModelError(f"{self._path} gives {len(image)} images for {batch} latents")
-        if problem := output_problem(image[:1], self._spec.output):
+        if problem := output_problem(image[:1].shape, self._spec.output):
             raise ModelError(f"{self._path} {problem}")
         return [torch.from_numpy(np.ascontiguousarray(output)).to(self._device) for output in made]
 

@@ -26,8 +26,12 @@ def quantised(raw: Tensor, output: ImageOutput) -> DeviceBatch:
     images = torch.nan_to_num(scaled).to(torch.uint8)
     if output.channels == "grey":
         images = images.expand(-1, 3, -1, -1)
-    constant = (images == images[:, :, :1, :1]).flatten(1).all(dim=1)
-    state = torch.where(constant, CONSTANT, 0)
+    state = torch.where(is_constant(images), CONSTANT, 0)
     state = torch.where(outside > MOST_OUTSIDE, WRONG_RANGE, state)
     state = torch.where(finite, state, NOT_FINITE)
     return DeviceBatch(images.contiguous(), state.to(torch.int8))
+
+
+def is_constant(images: Tensor) -> Tensor:
+    """Which of the images (N, 3, H, W) are of a single colour: bool (N,)."""
+    return (images == images[:, :, :1, :1]).flatten(1).all(dim=1)

@@ -90,16 +90,16 @@ def network_fields(spec: NetworkGenerator) -> dict[str, str]:
     return fields
 
 
-def output_problem(raw: Float32, output: ImageOutput) -> str | None:
+def output_problem(shape: Sequence[int], output: ImageOutput) -> str | None:
     """What is wrong with the shape of a network's output for one sample, in one line."""
     axis, count = 1 if output.layout == "nchw" else 3, _channel_count(output)
-    if raw.ndim == 4 and len(raw) == 1 and raw.shape[axis] == count:
+    if len(shape) == 4 and shape[0] == 1 and shape[axis] == count:
         return None
     wanted = f"(1, {count}, H, W)" if output.layout == "nchw" else f"(1, H, W, {count})"
-    if raw.ndim == 4 and raw.shape[axis] == 1:
+    if len(shape) == 4 and shape[axis] == 1:
         wanted += ": set generator.output.channels to grey"
     return (
-        f"gives an output of shape {raw.shape} for one latent; generator.output.layout {output.layout} "
+        f"gives an output of shape {tuple(shape)} for one latent; generator.output.layout {output.layout} "
         f"wants {wanted}"
     )
 

@@ -43,7 +43,7 @@ class OnnxImageGenerator:
                 device=device,
                 threads=threads,
             )
-        if problem := output_problem(self.outputs(np.zeros(1, np.int64)), spec.output):
+        if problem := output_problem(self.outputs(np.zeros(1, np.int64)).shape, spec.output):
             raise ModelError(f"{path} {problem}")
 
     @property

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from distributed.sampling.device.batches import DeviceBatch, UnevenImagesError
+from distributed.sampling.device.quantised import CONSTANT, NOT_FINITE, is_constant
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.networks.latents import standard_normal, stream_of, uniform_integers
 from distributed.sampling.networks.onnx_export import to_onnx
@@ -53,6 +55,19 @@ class StyleganImages:
             images |= dict(zip(places, self._run(ids[places]), strict=True))
         return [images[place] for place in range(len(ids))]
 
+    def sample_batch(self, ids: NDArray[np.int64]) -> DeviceBatch:
+        """The images of `ids` on the network's device. Raises UnevenImagesError for what is no RGB."""
+        parts = [(places, _quantised(self._network_output(ids[places]))) for places in self._batches(ids)]
+        shapes = {part.images.shape[1:] for _, part in parts}
+        if len(shapes) != 1:
+            raise UnevenImagesError
+        order = torch.tensor(np.argsort([place for places, _ in parts for place in places]))
+        images, state = (
+            torch.cat([getattr(part, name) for _, part in parts]) for name in ("images", "state")
+        )
+        order = order.to(images.device)
+        return DeviceBatch(images[order], state[order])
+
     def convert(self, to: str) -> tuple[bytes, dict[str, Any]]:
         """`G_ema` as `onnx`, with the spec's truncation and transform, and what its spec must say.
 
@@ -85,13 +100,16 @@ class StyleganImages:
         return [all_[i : i + size] for all_ in by_truncation.values() for i in range(0, len(all_), size)]
 
     def _run(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
+        return [_to_image(image) for image in self._network_output(ids)]
+
+    def _network_output(self, ids: NDArray[np.int64]) -> torch.Tensor:
         settings, draws = self._sweep.settings_of(ids), self._sweep.draws(ids)
         latents = torch.from_numpy(self._latents(draws)).to(self._device)
         labels = torch.from_numpy(self._labels(draws, settings)).to(self._device)
         truncation = self._truncation(settings[0])
         with torch.inference_mode():
-            made = self._network(latents, labels, truncation_psi=truncation, noise_mode="const")
-        return [_to_image(image) for image in made]
+            made: torch.Tensor = self._network(latents, labels, truncation_psi=truncation, noise_mode="const")
+        return made
 
     def _truncation(self, setting: Setting) -> float:
         return float(setting.get("truncation", self._spec.truncation))
@@ -152,10 +170,24 @@ def _transform(network: Any, spec: StyleganGenerator) -> None:
         raise ModelError(f"{spec.path} is no StyleGAN3: leave out generator.rotate and generator.translate")
 
 
+def _quantised(raw: torch.Tensor) -> DeviceBatch:
+    """NVlabs' rule for a batch; no value is read back. Raises UnevenImagesError for what is no RGB."""
+    if raw.ndim != 4 or raw.shape[1] != 3:
+        raise UnevenImagesError
+    images = _levels(raw)
+    state = torch.where(is_constant(images), CONSTANT, 0)
+    state = torch.where(torch.isfinite(raw).flatten(1).all(dim=1), state, NOT_FINITE)
+    return DeviceBatch(images, state.to(torch.int8))
+
+
+def _levels(raw: torch.Tensor) -> torch.Tensor:
+    return torch.nan_to_num(raw * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
 def _to_image(raw: torch.Tensor) -> Image | InvalidImage:
     if raw.ndim != 3 or raw.shape[0] != 3:
         return InvalidImage(f"the network's output has shape {tuple(raw.shape)}", Outcome.WRONG_SHAPE)
     if not torch.isfinite(raw).all():
         return InvalidImage("the network's output has values that are no numbers", Outcome.NOT_FINITE)
-    image: Image = (raw.permute(1, 2, 0) * 127.5 + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
+    image: Image = _levels(raw).permute(1, 2, 0).cpu().numpy()
     return image

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.serialization import safe_globals
 
+from distributed.sampling.device.batches import DeviceBatch, UnevenImagesError
+from distributed.sampling.device.quantised import quantised
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.inert import INERT, Inert
 from distributed.sampling.networks.network import NetworkInputs, output_problem, to_images
@@ -28,6 +30,7 @@ from schemas.spec.generators.torch import ModuleGenerator
 FIRST = np.zeros(1, np.int64)
 PARALLEL = "module."
 
+T = TypeVar("T")
 Float32 = NDArray[np.float32]
 
 
@@ -55,12 +58,19 @@ class TorchImageGenerator:
         self._module, self._spec, self._name = module, spec, name
         self._inputs, self._device = NetworkInputs(spec, seed), device
         self._axes: tuple[int, ...] = ()
-        if problem := output_problem(self._first(), spec.output):
+        if problem := output_problem(self._first().shape, spec.output):
             raise ModelError(f"{name} {problem}")
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """The images of `ids`; one that cannot be an image is invalid."""
-        return to_images(self._run(ids), self._spec.output)
+        return to_images(self._run(ids, _array), self._spec.output)
+
+    def sample_batch(self, ids: NDArray[np.int64]) -> DeviceBatch:
+        """The images of `ids` on the module's device. Raises UnevenImagesError for one of a strange shape."""
+        batch = self._run(ids, self._quantised)
+        if len(batch.images) != len(ids):
+            raise UnevenImagesError
+        return batch
 
     def convert(self, to: str) -> tuple[bytes, dict[str, Any]]:
         """The module as `onnx`, or its weights as `safetensors`; nothing that the spec does not say.
@@ -91,7 +101,12 @@ class TorchImageGenerator:
                 made = self._called(*self._tensors(FIRST))
             except Exception as spatial:
                 raise self._refused(flat, spatial) from flat
-        return self._array(made)
+        return _array(self._tensor_of(made))
+
+    def _quantised(self, made: torch.Tensor) -> DeviceBatch:
+        if output_problem(made[:1].shape, self._spec.output):
+            raise UnevenImagesError
+        return quantised(made, self._spec.output)
 
     def _refused(self, flat: Exception, spatial: Exception) -> ModelError:
         shape = {name: tuple(other.shape) for name, other in self._tensors(FIRST)[1].items()}
@@ -102,10 +117,10 @@ class TorchImageGenerator:
             f"{_last_line(spatial)}{others}: correct generator.latent or its inputs"
         )
 
-    def _run(self, ids: NDArray[np.int64]) -> Float32:
+    def _run(self, ids: NDArray[np.int64], use: Callable[[torch.Tensor], T]) -> T:
         latents, others = self._tensors(ids)
         try:
-            return self._array(self._called(latents, others))
+            return use(self._tensor_of(self._called(latents, others)))
         except (RuntimeError, TypeError, ValueError) as error:
             raise ModelError(f"{self._name} fails: {_last_line(error)}") from error
 
@@ -113,11 +128,10 @@ class TorchImageGenerator:
         with torch.inference_mode():
             return self._module(latents, **others)
 
-    def _array(self, made: Any) -> Float32:
+    def _tensor_of(self, made: Any) -> torch.Tensor:
         if not isinstance(made, torch.Tensor):
             raise ModelError(f"{self._name} gives a {type(made).__name__}, not a tensor of images")
-        images: Float32 = made.to("cpu", torch.float32).numpy()
-        return images
+        return made
 
     def _tensors(self, ids: NDArray[np.int64]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         others = self._inputs.others(ids).items()
@@ -128,6 +142,11 @@ class TorchImageGenerator:
 
     def _tensor(self, value: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(value).to(self._device)
+
+
+def _array(made: torch.Tensor) -> Float32:
+    images: Float32 = made.to("cpu", torch.float32).numpy()
+    return images
 
 
 def unused_name(name: str, taken: Collection[str]) -> str:

@@ -42,6 +42,7 @@ def main() -> None:
         order = _receive(requests)
         confined = _leave_files([Path(path) for path in order["readable"]])
         source = _open(order)
+        shared = _shared(order["share"])
     except Exception as error:
         _send(answers, _error_message(error))
         return
@@ -51,6 +52,11 @@ def main() -> None:
             if "convert" in request:
                 content, facts = source.convert(request["convert"])
                 _send(answers, {"facts": facts, "bytes": len(content)}, [content])
+            elif "share" in request:
+                shared = _shared(request["share"])
+                _send(answers, {"bytes": 0})
+            elif "start" in request:
+                _send(answers, _written(source, request, shared) | {"bytes": 0})
             else:
                 _answer(answers, source, request["ids"])
         except Exception as error:
@@ -105,6 +111,10 @@ def _open(order: Mapping[str, Any]) -> Any:
     keep_freed_memory()
     if "code" in order["spec"]:
         _read_sources_only()
+    if (count := order["cuda_bytes"]) is not None:
+        import torch
+
+        torch.cuda.set_per_process_memory_fraction(count / torch.cuda.mem_get_info()[1])
     # JSON has no tuples.
     spec: Any = TypeAdapter(GeneratorSpec).validate_json(json.dumps(order["spec"]))
     return open_here(spec, order["seed"], Loading(order["device"], order["threads"]))
@@ -134,6 +144,40 @@ def _answer(answers: IO[bytes], source: Any, ids: Sequence[int]) -> None:
         for image in images
     ]
     _send(answers, {"images": entries, "bytes": sum(part.nbytes for part in parts)}, parts)
+
+
+def _shared(description: Mapping[str, Any] | None) -> Any:
+    """The memory that the parent shares with this process; None without a description."""
+    if description is None:
+        return None
+    from distributed.sampling.device.shared_memory import opened
+
+    return opened(description)
+
+
+def _written(source: Any, request: Mapping[str, Any], shared: Any) -> dict[str, Any]:
+    """What there is to say of the batch of images that has been written to the shared memory."""
+    import numpy as np
+    import torch
+
+    from distributed.sampling.adapters import CheckedSource
+    from distributed.sampling.device.batches import UnevenImagesError, stacked
+
+    ids, (height, width) = np.asarray(request["ids"], np.int64), request["size"]
+    place = shared[request["start"] :][: len(ids) * 3 * height * width].view(len(ids), 3, height, width)
+    try:
+        if hasattr(source, "sample_batch"):
+            batch = source.sample_batch(ids)
+        else:
+            batch = stacked(CheckedSource(source).sample(ids), (height, width))
+    except UnevenImagesError:
+        return {"uneven": True}
+    if batch.images.shape != place.shape:
+        return {"uneven": True}
+    place.copy_(batch.images)
+    if place.is_cuda:
+        torch.cuda.synchronize()
+    return {"state": batch.state.tolist(), "reasons": batch.reasons}
 
 
 def _error_message(error: Exception) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from distributed.runtime.device_memory import generator_bytes
 from distributed.runtime.offline import VARIABLES
 from distributed.sampling.generator import Image, InvalidImage
 from schemas.errors import DeviceError, IdleakError, ModelError, SpecError
@@ -59,6 +60,14 @@ class GeneratorCrashedError(Exception):
     """The generator's process ended, hung, or sent what is no answer. The next call starts a new one."""
 
 
+class SharedBytes(Protocol):
+    """What `distributed.sampling.device.shared_memory` makes."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """In JSON's types: a file's `descriptor` or a CUDA `handle`, and the `count` of bytes."""
+
+
 class SandboxedSource:
     """An image source whose adapter runs in a child process.
 
@@ -85,39 +94,106 @@ class SandboxedSource:
             "device": device,
             "threads": threads,
             "readable": readable_paths(spec),
+            "share": None,
+            "cuda_bytes": generator_bytes(),
         }
         self._threads, self._sample_seconds = threads, sample_seconds
         self._child: _Child | None = None
+        self._begun = False
+        self.shared: SharedBytes | None = None
         self.network, self.confined = self._started().network, self._started().confined
         if not self.confined:
             _say_unconfined()
 
     def sample(self, ids: NDArray[np.int64]) -> list[Image | InvalidImage]:
         """As the adapter gives them. Raises GeneratorCrashedError if its process ends or takes too long."""
-        child = self._started()
-        try:
-            return child.sample(ids, self._sample_seconds)
-        except GeneratorCrashedError:
-            self.close()
-            raise
+        header, body = self._exchange({"ids": ids.tolist()}, self._sample_seconds)
+        return list(_images(header["images"], body))
 
     def convert(self, to: str) -> tuple[memoryview, dict[str, Any]]:
         """The generator in the format `to`, and what a spec of it must say beside what this one does.
 
         Raises ModelError if that cannot be, GeneratorCrashedError as `sample`.
         """
-        child = self._started()
-        try:
-            return child.convert(to, CONVERT_SECONDS)
-        except GeneratorCrashedError:
+        header, body = self._exchange({"convert": to}, CONVERT_SECONDS)
+        return body, header["facts"]
+
+    def share(self, memory: SharedBytes) -> None:
+        """Memory that `begin_batch` writes to.
+
+        Raises DeviceError if the process cannot open it, GeneratorCrashedError as `sample`.
+        """
+        description = memory.description
+        if "descriptor" in description:
+            # A process gets a file's descriptor when it starts.
             self.close()
-            raise
+        else:
+            self._exchange({"share": description}, self._sample_seconds)
+        self._order["share"], self.shared = description, memory
+
+    def begin_batch(self, ids: NDArray[np.int64], start: int, size: tuple[int, int]) -> None:
+        """Have the images of `ids`, uint8 (n, 3, height, width), written to the memory from byte `start` on.
+
+        `end_batch` says when that is done. Raises GeneratorCrashedError as `sample`.
+        """
+        self._begin({"ids": ids.tolist(), "start": start, "size": size})
+
+    def end_batch(self, count: int) -> tuple[list[int], dict[int, str]] | None:
+        """Of the `count` samples begun last: of each its outcome, a place in Outcome, and reasons by place.
+
+        None if they have another size. Raises GeneratorCrashedError as `sample`.
+        """
+        self._begun = False
+        header, _ = self._answered(self._sample_seconds)
+        if header.get("uneven"):
+            return None
+        state, reasons = header.get("state"), header.get("reasons")
+        if not (
+            isinstance(state, list)
+            and len(state) == count
+            and all(isinstance(place, int) and 0 <= place < len(Outcome) for place in state)
+            and isinstance(reasons, dict)
+        ):
+            self.close()
+            raise GeneratorCrashedError("the generator's process sent what is no answer")
+        return state, {int(place): str(reason) for place, reason in reasons.items()}
 
     def close(self) -> None:
         """End the process."""
+        self._begun = False
         if self._child is not None:
             self._child.end()
             self._child = None
+
+    def _exchange(self, request: Mapping[str, Any], seconds: float) -> tuple[dict[str, Any], memoryview]:
+        self._begin(request)
+        self._begun = False
+        return self._answered(seconds)
+
+    def _begin(self, request: Mapping[str, Any]) -> None:
+        if self._begun:
+            self._forget()
+        child = self._started()
+        try:
+            child.send(request)
+        except GeneratorCrashedError:
+            self.close()
+            raise
+        self._begun = True
+
+    def _forget(self) -> None:
+        """A batch that was begun, and that nobody has asked for: it may have failed."""
+        self._begun = False
+        with suppress(IdleakError, GeneratorCrashedError):
+            self._answered(self._sample_seconds)
+
+    def _answered(self, seconds: float) -> tuple[dict[str, Any], memoryview]:
+        assert self._child is not None, "a request has begun"
+        try:
+            return self._child.answer(seconds)
+        except GeneratorCrashedError:
+            self.close()
+            raise
 
     def _started(self) -> _Child:
         if self._child is None:
@@ -139,29 +215,20 @@ class _Child:
                 cwd=self._folder,
                 env=_environment(self._folder, threads),
                 start_new_session=True,
+                pass_fds=[order["share"]["descriptor"]] if "descriptor" in (order["share"] or {}) else [],
             )
         # Ends it, too, where its owner is forgotten or the interpreter ends.
         self.end = weakref.finalize(self, _end, self._process, self._folder)
         try:
-            self._send(order)
-            header, _ = self._answer(LOAD_SECONDS)
+            self.send(order)
+            header, _ = self.answer(LOAD_SECONDS)
         except BaseException:
             # Also Ctrl-C: a process that runs code of others must not outlive who started it. Raised again.
             self.end()
             raise
         self.network, self.confined = bool(header.get("network")), bool(header.get("confined"))
 
-    def sample(self, ids: NDArray[np.int64], seconds: float) -> list[Image | InvalidImage]:
-        self._send({"ids": ids.tolist()})
-        header, body = self._answer(seconds)
-        return list(_images(header["images"], body))
-
-    def convert(self, to: str, seconds: float) -> tuple[memoryview, dict[str, Any]]:
-        self._send({"convert": to})
-        header, body = self._answer(seconds)
-        return body, header["facts"]
-
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
         text = json.dumps(message).encode()
         try:
@@ -170,7 +237,7 @@ class _Child:
         except OSError as error:
             raise self._crashed("ended") from error
 
-    def _answer(self, seconds: float) -> tuple[dict[str, Any], memoryview]:
+    def answer(self, seconds: float) -> tuple[dict[str, Any], memoryview]:
         """The next message and its bytes. Raises the error that the message tells."""
         end = time.monotonic() + seconds
         length = HEADER.unpack(self._read(HEADER.size, end))[0]

@@ -37,8 +37,10 @@ from distributed.sampling.device.batches import (
     UnevenImagesError,
 )
 from distributed.sampling.device.onnx_images import OnnxImages
+from distributed.sampling.device.shared_images import SharedImages
 from distributed.sampling.generator import AnsweringSource
 from distributed.sampling.networks.onnx_network import OnnxImageGenerator
+from distributed.sampling.sandbox.parent import SandboxedSource
 from distributed.stages.making.embedder import EmbeddedShard, Embedder, ShardEmbedder
 from distributed.stages.making.setup import Setup
 from schemas.errors import ModelError
@@ -255,4 +257,6 @@ def open_device_source(setup: Setup, host: ShardEmbedder, batch: int) -> DeviceS
     source = host.source.source if isinstance(host.source, CheckedSource) else host.source
     if isinstance(generator, OnnxGenerator) and isinstance(source, OnnxImageGenerator) and source.batched:
         return OnnxImages(generator, setup.spec.seed, batch, device=setup.device, threads=setup.threads)
+    if isinstance(source, SandboxedSource):
+        return SharedImages(source, batch, setup.device)
     return SentImages(host.source, setup.device)

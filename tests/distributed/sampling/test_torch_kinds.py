@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import py_compile
-import socket
 import warnings
 from collections.abc import Iterator
-from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pydantic import TypeAdapter
 from safetensors.torch import save_file
 
 from distributed.sampling.adapters import generator_fields, open_generator
 from distributed.sampling.generator import InvalidImage
 from distributed.sampling.networks.latents import standard_normal
 from distributed.sampling.networks.torch_export import on_device
-from distributed.sampling.sandbox.landlock import SCOPED_SINCE, landlock_version
-from distributed.sampling.sandbox.parent import GeneratorCrashedError, SandboxedSource
-from distributed.sampling.sandbox.trust import code_digests
 from schemas.errors import ModelError, TrustError
-from schemas.spec.generators import GeneratorSpec
 from tests.support.networks import (
     CLASSES,
     DIM,
@@ -33,9 +24,12 @@ from tests.support.networks import (
     SOURCE,
     Labelled,
     Plain,
+    a_generator,
+    bad_module,
     exported,
     package,
     torchscript,
+    trusted_generator,
 )
 
 IDS = np.array([0, 5, 2, 10**9], np.int64)
@@ -48,14 +42,6 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def generator(**fields: Any) -> Any:
-    return TypeAdapter(GeneratorSpec).validate_python({"latent": {"dim": DIM}} | fields)
-
-
-def trusting(**fields: Any) -> Any:
-    return generator(**fields, trust=list(code_digests(generator(**fields)).values()))
 
 
 def images(spec: Any, ids: np.ndarray = IDS) -> np.ndarray:
@@ -77,12 +63,12 @@ def close(a: np.ndarray, b: np.ndarray) -> bool:
 
 def test_a_torchscript_file_gives_the_images_of_its_module(tmp_path: Path) -> None:
     path = torchscript(tmp_path / "g.pt", Plain())
-    assert close(images(trusting(kind="torchscript", path=str(path))), expected(Plain()))
+    assert close(images(trusted_generator(kind="torchscript", path=str(path))), expected(Plain()))
 
 
 def test_an_exported_program_gives_the_images_of_its_module(tmp_path: Path) -> None:
     path = exported(tmp_path / "g.pt2", Plain())
-    assert close(images(trusting(kind="torch_export", path=str(path))), expected(Plain()))
+    assert close(images(trusted_generator(kind="torch_export", path=str(path))), expected(Plain()))
 
 
 def test_the_users_own_python_is_called_and_given_its_weights(tmp_path: Path) -> None:
@@ -93,18 +79,18 @@ def test_the_users_own_python_is_called_and_given_its_weights(tmp_path: Path) ->
         "factory": "tiny_faces.net:make",
         "arguments": {"dim": DIM, "size": SIZE},
     }
-    plain = images(trusting(**fields))
+    plain = images(trusted_generator(**fields))
     names = ("body.0.weight", "body.0.bias", "body.2.weight", "body.2.bias")
     source = dict(zip(names, Plain().state_dict().values(), strict=True))
     save_file(source | {"classes.weight": torch.zeros(1, DIM)}, tmp_path / "w.safetensors")
-    weighted = images(trusting(**fields, weights=str(tmp_path / "w.safetensors")))
+    weighted = images(trusted_generator(**fields, weights=str(tmp_path / "w.safetensors")))
     assert close(weighted, expected(Plain())) and close(plain, expected(Plain()))
 
 
 @pytest.mark.slow
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
     save_file({"other": torch.zeros(1)}, tmp_path / "bad.safetensors")
-    spec = module_spec(tmp_path, BAD).model_copy(update={"weights": str(tmp_path / "bad.safetensors")})
+    spec = bad_module(tmp_path, BAD).model_copy(update={"weights": str(tmp_path / "bad.safetensors")})
     with pytest.raises(ModelError, match="does not fit the module"):
         images(spec)
 
@@ -130,20 +116,22 @@ def test_weights_of_torch_save_are_read_as_data(tmp_path: Path, legacy: bool, pr
     torch.save({"g_ema": state, "epoch": 3}, path, _use_new_zipfile_serialization=not legacy)
     module = Plain()
     module.load_state_dict(changed)
-    assert close(images(trusting(**fields, weights_key="g_ema")), expected(module))
+    assert close(images(trusted_generator(**fields, weights_key="g_ema")), expected(module))
     with pytest.raises(ModelError, match=r"set generator\.weights_key to its state dict"):
-        images(trusting(**fields))
+        images(trusted_generator(**fields))
     with pytest.raises(ModelError, match="has no 'ema'"):
-        images(trusting(**fields, weights_key="ema"))
+        images(trusted_generator(**fields, weights_key="ema"))
     torch.save(Plain(), path, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(ModelError, match="is no file of tensors alone, and nothing else is unpickled"):
-        images(trusting(**fields))
+        images(trusted_generator(**fields))
 
 
 def test_classes_are_crossed_with_samples(tmp_path: Path) -> None:
     path = torchscript(tmp_path / "g.pt", Labelled())
     label = {"kind": "class", "classes": CLASSES}
-    swept = trusting(kind="torchscript", path=str(path), inputs={"label": label}, factors={"label": [0, 2]})
+    swept = trusted_generator(
+        kind="torchscript", path=str(path), inputs={"label": label}, factors={"label": [0, 2]}
+    )
     crossed = images(swept, np.repeat(IDS, 2) * 2 + np.tile([0, 1], len(IDS)))
     for index, value in enumerate((0, 2)):
         assert close(crossed[index::2], expected(Labelled(), torch.full((len(IDS),), value)))
@@ -172,28 +160,23 @@ def test_code_that_is_not_named_is_not_run(tmp_path: Path, kind: str) -> None:
     if kind == "module":
         fields = {"kind": kind, "code": str(code), "factory": "tiny_faces.net:make"}
     with pytest.raises(TrustError, match=r"idleak inspect .* sha256:"):
-        images(generator(**fields))
+        images(a_generator(**fields))
     other = "sha256:" + "0" * 64
     with pytest.raises(TrustError, match="names others"):
-        images(generator(**fields, trust=other))
+        images(a_generator(**fields, trust=other))
     assert not marker.exists()
 
 
 def test_changed_code_is_not_trusted_any_more(tmp_path: Path) -> None:
     code = package(tmp_path / "code")
     fields = {"kind": "module", "code": str(code), "factory": "tiny_faces.net:make"}
-    spec = trusting(**fields, arguments={"dim": DIM, "size": SIZE})
+    spec = trusted_generator(**fields, arguments={"dim": DIM, "size": SIZE})
     images(spec)
     before = generator_fields(spec)
     (code / "tiny_faces" / "net.py").write_text(SOURCE + "\n", encoding="utf-8")
     assert generator_fields(spec) != before
     with pytest.raises(TrustError):
         images(spec)
-
-
-def module_spec(tmp_path: Path, source: str) -> Any:
-    code = package(tmp_path / "code", SOURCE + source)
-    return trusting(kind="module", code=str(code), factory="tiny_faces.net:bad")
 
 
 @pytest.mark.parametrize(
@@ -206,180 +189,8 @@ def module_spec(tmp_path: Path, source: str) -> Any:
 )
 def test_a_factory_that_fails_is_told_in_one_line(tmp_path: Path, body: str, says: str) -> None:
     with pytest.raises(ModelError, match=says) as error:
-        images(module_spec(tmp_path, f"def bad():\n    {body}\n"))
+        images(bad_module(tmp_path, f"def bad():\n    {body}\n"))
     assert "\n" not in str(error.value)
-
-
-SEEING = """
-import json, os, socket
-
-def bad():
-    print("this must not reach the parent")
-    seen = {"environment": sorted(os.environ), "folder": os.getcwd(), "home": os.path.expanduser("~")}
-    try:
-        socket.create_connection(("127.0.0.1", $PORT), timeout=2).close()
-        seen["network"] = True
-    except OSError:
-        seen["network"] = False
-    raise ValueError(json.dumps(seen))
-"""
-
-
-def seen(spec: Any) -> dict[str, Any]:
-    """What the factory says in the error that it raises: it can write nothing that is read by others."""
-    with pytest.raises(ModelError) as error:
-        SandboxedSource(spec, SEED, device="cpu", threads=1)
-    text = str(error.value)
-    report: dict[str, Any] = json.loads(text[text.index("{") : text.rindex("}") + 1])
-    return report
-
-
-def test_code_sees_no_secrets_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = socket.create_server(("127.0.0.1", 0))
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "canary")
-    report = seen(module_spec(tmp_path, SEEING.replace("$PORT", str(server.getsockname()[1]))))
-    assert not {"AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN"} & set(report["environment"])
-    assert report["folder"] == report["home"] != str(Path.home())
-    opened = SandboxedSource(module_spec(tmp_path, CRASHING), SEED, device="cpu", threads=1)
-    assert report["network"] == opened.network
-    opened.close()
-    server.close()
-
-
-REACHING = """
-import errno, json, os, subprocess
-
-def attempt(action):
-    try:
-        action()
-        return "done"
-    except subprocess.CalledProcessError:
-        return "denied"
-    except OSError as error:
-        return "denied" if error.errno in (errno.EPERM, errno.EACCES, errno.EXDEV) else repr(error)
-
-def write(path):
-    with open(path, "w") as file:
-        file.write("1")
-
-def bad(given):
-    secret = $SECRET
-    os.symlink(secret, "link")
-    parent = f"/proc/{os.getppid()}"
-    actions = {
-        "read": lambda: open(secret).read(),
-        "read by a link": lambda: open("link").read(),
-        "read by another program": lambda: subprocess.run(["cat", secret], check=True, capture_output=True),
-        "read by its root": lambda: open("/proc/self/root" + secret).read(),
-        "list": lambda: os.listdir(os.path.dirname(secret)),
-        "list the root of idleak": lambda: os.listdir(os.environ["PYTHONPATH"]),
-        "change": lambda: write(secret),
-        "shorten": lambda: os.truncate(secret, 0),
-        "make": lambda: write(os.path.dirname(secret) + "/new"),
-        "remove": lambda: os.remove(secret),
-        "move": lambda: os.rename(secret, "here"),
-        "link": lambda: os.link(secret, "hard"),
-        "change its own code": lambda: write(__file__),
-        "the parent's environment": lambda: open(parent + "/environ").read(),
-        "the parent's memory": lambda: open(parent + "/mem").read(1),
-        "passwords": lambda: open("/etc/passwd").read(),
-        "shared memory": lambda: os.listdir("/dev/shm"),
-        "own code": lambda: open(__file__).read(),
-        "own folder": lambda: write("mine"),
-        "its file": lambda: open(given).read(),
-        "its file's neighbour": lambda: open(given + ".other").read(),
-    }
-    raise ValueError(json.dumps({name: attempt(action) for name, action in actions.items()}))
-"""
-
-
-@pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock")
-def test_code_reaches_no_files_but_its_own(tmp_path: Path) -> None:
-    secret = tmp_path / "gallery" / "person.png"
-    secret.parent.mkdir()
-    secret.write_text("canary")
-    given = tmp_path / "given"
-    for path in (given, tmp_path / "given.other"):
-        path.write_text("data")
-    code = package(tmp_path / "code", SOURCE + REACHING.replace("$SECRET", repr(str(secret))))
-    fields = {"kind": "module", "code": str(code), "factory": "tiny_faces.net:bad"}
-    report = seen(trusting(**fields, arguments={"given": str(given)}))
-    allowed = ("own code", "own folder", "its file")
-    assert report == {name: "done" if name in allowed else "denied" for name in report}
-    assert secret.read_text() == "canary"
-    assert [file.name for file in secret.parent.iterdir()] == ["person.png"]
-
-
-def test_what_runs_is_the_source_that_is_trusted(tmp_path: Path) -> None:
-    code = package(tmp_path / "code")
-    fields = {"kind": "module", "code": str(code), "factory": "tiny_faces.net:make"}
-    spec = trusting(**fields, arguments={"dim": DIM, "size": SIZE})
-    other = tmp_path / "net.py"
-    other.write_text("raise ValueError('compiled from something else')\n", encoding="utf-8")
-    planted = cache_from_source(str(code / "tiny_faces" / "net.py"))
-    py_compile.compile(
-        str(other), planted, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
-    )
-    assert images(spec).shape == (len(IDS), SIZE, SIZE, 3)
-
-
-SIGNALLING = """
-import json, os
-
-def bad():
-    try:
-        os.kill(os.getppid(), 0)
-        raise ValueError(json.dumps({"signal": "sent"}))
-    except PermissionError:
-        raise ValueError(json.dumps({"signal": "denied"}))
-"""
-
-
-@pytest.mark.skipif(landlock_version() < SCOPED_SINCE, reason="this kernel's Landlock knows no scopes")
-def test_code_sends_no_signal_to_its_parent(tmp_path: Path) -> None:
-    assert seen(module_spec(tmp_path, SIGNALLING)) == {"signal": "denied"}
-
-
-CRASHING = """
-import os, time
-
-class Moody(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.calls = 0
-
-    def forward(self, z):
-        self.calls += 1
-        if self.calls > 1 and os.path.exists("FLAG"):
-            ACTION
-        return torch.zeros(len(z), 3, 16, 16) + z[:, :1, None, None].clamp(-1, 1) * torch.linspace(0, 1, 16)
-
-def bad():
-    return Moody()
-"""
-
-
-@pytest.mark.parametrize(
-    ("action", "says"),
-    [
-        ("os.kill(os.getpid(), 11)", "ended with exit code -11"),
-        pytest.param("time.sleep(1000)", "did not answer in time", marks=pytest.mark.slow),
-        pytest.param("os._exit(0)", "ended with exit code 0", marks=pytest.mark.slow),
-    ],
-)
-def test_a_crash_or_a_hang_costs_one_call(tmp_path: Path, action: str, says: str) -> None:
-    flag = tmp_path / "flag"
-    source = CRASHING.replace("FLAG", str(flag)).replace("ACTION", action)
-    opened = SandboxedSource(module_spec(tmp_path, source), SEED, device="cpu", threads=1, sample_seconds=5.0)
-    before = opened.sample(IDS)
-    flag.touch()
-    with pytest.raises(GeneratorCrashedError, match=says):
-        opened.sample(IDS)
-    flag.unlink()
-    after = opened.sample(IDS)
-    assert all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(before, after, strict=True))
-    opened.close()
 
 
 BAD = """
@@ -399,7 +210,7 @@ def bad():
 
 
 def test_each_bad_image_has_its_own_outcome(tmp_path: Path) -> None:
-    source = open_generator(module_spec(tmp_path, BAD), SEED, device="cpu", threads=1)
+    source = open_generator(bad_module(tmp_path, BAD), SEED, device="cpu", threads=1)
     samples = source.sample(np.arange(6, dtype=np.int64))
     outcomes = [sample.outcome.value if isinstance(sample, InvalidImage) else "image" for sample in samples]
     assert outcomes == ["not_finite", "wrong_range", "constant", "image", "missing", "missing"]
@@ -409,4 +220,4 @@ def test_each_bad_image_has_its_own_outcome(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_told(tmp_path: Path, kind: str) -> None:
     (tmp_path / "g.pt").write_bytes(b"PK nothing")
     with pytest.raises(ModelError, match="idleak inspect"):
-        images(trusting(kind=kind, path=str(tmp_path / "g.pt")))
+        images(trusted_generator(kind=kind, path=str(tmp_path / "g.pt")))

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from distributed.sampling.device.shared_images import SharedImages
 from distributed.stages.making.device_embedder import DeviceEmbedder, open_device_embedder
 from distributed.stages.making.embedder import EmbeddedShard, ShardEmbedder
 from distributed.stages.making.maker import ShardJob, ShardMaker
 from schemas.run.shard import Shard
 from schemas.spec.load import load_spec
 from tests.support.assets import MODELS, needs_assets
+from tests.support.networks import Plain, torchscript, trusted_generator
 from tests.support.small_world import SmallWorld
 
 SHARD = Shard(0, 5, 45)
@@ -53,6 +55,16 @@ def test_a_shard_is_written_and_has_its_sums(small_world: SmallWorld, tmp_path: 
     report = ShardMaker(job, device).make(SHARD)
     assert report.rows == SHARD.rows and report.outcomes == {"ok": SHARD.rows}
     assert report.images_at_once == 8 and set(report.seconds) == {"device", "write"}
+
+
+def test_a_shard_of_code_in_its_own_process_is_that_of_the_host(
+    small_world: SmallWorld, tmp_path: Path
+) -> None:
+    path = torchscript(tmp_path / "net.pt", Plain())
+    spec = trusted_generator(kind="torchscript", path=str(path))
+    device, host, _ = opened(small_world, generator=spec.model_dump(mode="json"))
+    assert isinstance(device.source, SharedImages)
+    require_same(device.embed(SHARD), host.embed(SHARD))
 
 
 def test_less_memory_makes_smaller_batches_and_the_same_shard(
