@@ -88,7 +88,7 @@ def pipeline(spec: Path, *, images: int, repeats: int, output: Path | None) -> E
     "device",
     cls=StrictCommand,
     help="images that stay on the GPU, against its models alone",
-    epilog="The spec has to have a generator in ONNX, or code. A CPU shows that it runs, and nothing of a GPU.",
+    epilog="The spec needs a generator in ONNX, or code. A CPU shows that it runs, and nothing of a GPU.",
 )
 @spec_argument
 @click.option("--device", type=click.Choice(["cuda", "cpu"]), default="cuda")
