@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 
 from distributed.sampling import weights_inspection
 from distributed.sampling.inspection import inspect
-from distributed.sampling.networks.torch_network import state_dict
+from distributed.sampling.networks.torch_loading import state_dict
 from distributed.sampling.sandbox.trust import code_digests
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode

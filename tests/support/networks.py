@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,10 @@ class Labelled(nn.Module):
 
 
 def torchscript(path: Path, module: nn.Module) -> Path:
-    torch.jit.save(torch.jit.script(module.eval()), str(path))
+    with warnings.catch_warnings():
+        # That it is deprecated does not matter here.
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(module.eval()), str(path))
     return path
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.networks.latents import stream_of, uniform_integers
-from distributed.sampling.networks.torch_network import require_device
+from distributed.sampling.networks.torch_loading import require_device
 from schemas.errors import ModelError, first_line
 from schemas.run.tables import Outcome
 from schemas.spec.generators.base import FactorValue, Sweep

@@ -12,11 +12,8 @@ from schemas.spec.generators.torch import ModuleGenerator
 
 def open_source(spec: ModuleGenerator, seed: int, loading: Loading) -> ImageSource:
     """Imports and calls the user's code: only where that may be."""
-    from distributed.sampling.networks.torch_network import (
-        TorchImageGenerator,
-        made_by_factory,
-        require_device,
-    )
+    from distributed.sampling.networks.torch_loading import made_by_factory, require_device
+    from distributed.sampling.networks.torch_network import TorchImageGenerator
     from distributed.sampling.sandbox.trust import require_trust
 
     require_device(loading.device)

@@ -17,7 +17,7 @@ from distributed.sampling.device.quantised import CONSTANT, NOT_FINITE, is_const
 from distributed.sampling.generator import Image, InvalidImage
 from distributed.sampling.networks.latents import standard_normal, stream_of, uniform_integers
 from distributed.sampling.networks.onnx_export import to_onnx
-from distributed.sampling.networks.torch_network import require_device
+from distributed.sampling.networks.torch_loading import require_device
 from distributed.sampling.sandbox.trust import code_digests, require_trust, trusted_bytes
 from schemas.errors import ModelError, first_line
 from schemas.run.tables import Outcome

@@ -15,7 +15,8 @@ def open_source(spec: TorchExportGenerator, seed: int, loading: Loading) -> Imag
     """Runs what the file wants: only where that may be."""
     import torch
 
-    from distributed.sampling.networks.torch_network import TorchImageGenerator, load_trusted
+    from distributed.sampling.networks.torch_loading import load_trusted
+    from distributed.sampling.networks.torch_network import TorchImageGenerator
 
     module = load_trusted(
         spec.path,

@@ -15,7 +15,8 @@ def open_source(spec: TorchscriptGenerator, seed: int, loading: Loading) -> Imag
     """Runs the file's code: only where that may be."""
     import torch
 
-    from distributed.sampling.networks.torch_network import TorchImageGenerator, load_trusted
+    from distributed.sampling.networks.torch_loading import load_trusted
+    from distributed.sampling.networks.torch_network import TorchImageGenerator
 
     load: Any = torch.jit.load
     module = load_trusted(

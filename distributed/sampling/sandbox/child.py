@@ -41,8 +41,10 @@ def main() -> None:
     try:
         order = _receive(requests)
         confined = _leave_files([Path(path) for path in order["readable"]])
+        from distributed.sampling.sandbox import images
+
         source = _open(order)
-        shared = _shared(order["share"])
+        shared = images.shared_bytes(order["share"])
     except Exception as error:
         _send(answers, _error_message(error))
         return
@@ -53,12 +55,12 @@ def main() -> None:
                 content, facts = source.convert(request["convert"])
                 _send(answers, {"facts": facts, "bytes": len(content)}, [content])
             elif "share" in request:
-                shared = _shared(request["share"])
+                shared = images.shared_bytes(request["share"])
                 _send(answers, {"bytes": 0})
             elif "start" in request:
-                _send(answers, _written(source, request, shared) | {"bytes": 0})
+                _send(answers, images.written(source, request, shared) | {"bytes": 0})
             else:
-                _answer(answers, source, request["ids"])
+                _send(answers, *images.sent(source, request["ids"]))
         except Exception as error:
             _send(answers, _error_message(error))
 
@@ -128,56 +130,6 @@ def _read_sources_only() -> None:
     import distributed.sampling.networks.torch_network  # noqa: F401
 
     sys.pycache_prefix = str(Path.cwd())
-
-
-def _answer(answers: IO[bytes], source: Any, ids: Sequence[int]) -> None:
-    import numpy as np
-
-    from distributed.sampling.generator import InvalidImage
-
-    images = source.sample(np.asarray(ids, np.int64))
-    parts = [np.ascontiguousarray(image) for image in images if not isinstance(image, InvalidImage)]
-    entries = [
-        {"reason": image.reason, "outcome": image.outcome}
-        if isinstance(image, InvalidImage)
-        else {"size": image.shape[:2]}
-        for image in images
-    ]
-    _send(answers, {"images": entries, "bytes": sum(part.nbytes for part in parts)}, parts)
-
-
-def _shared(description: Mapping[str, Any] | None) -> Any:
-    """The memory that the parent shares with this process; None without a description."""
-    if description is None:
-        return None
-    from distributed.sampling.device.shared_memory import opened
-
-    return opened(description)
-
-
-def _written(source: Any, request: Mapping[str, Any], shared: Any) -> dict[str, Any]:
-    """What there is to say of the batch of images that has been written to the shared memory."""
-    import numpy as np
-    import torch
-
-    from distributed.sampling.adapters import CheckedSource
-    from distributed.sampling.device.batches import UnevenImagesError, stacked
-
-    ids, (height, width) = np.asarray(request["ids"], np.int64), request["size"]
-    place = shared[request["start"] :][: len(ids) * 3 * height * width].view(len(ids), 3, height, width)
-    try:
-        if hasattr(source, "sample_batch"):
-            batch = source.sample_batch(ids)
-        else:
-            batch = stacked(CheckedSource(source).sample(ids), (height, width))
-    except UnevenImagesError:
-        return {"uneven": True}
-    if batch.images.shape != place.shape:
-        return {"uneven": True}
-    place.copy_(batch.images)
-    if place.is_cuda:
-        torch.cuda.synchronize()
-    return {"state": batch.state.tolist(), "reasons": batch.reasons}
 
 
 def _error_message(error: Exception) -> dict[str, Any]:
