@@ -41,10 +41,10 @@ def main() -> None:
     try:
         order = _receive(requests)
         confined = _leave_files([Path(path) for path in order["readable"]])
-        from distributed.sampling.sandbox import images
+        from distributed.sampling.sandbox import served
 
-        source = _open(order)
-        shared = images.shared_bytes(order["share"])
+        source = served.opened(order)
+        shared = served.shared_bytes(order["share"])
     except Exception as error:
         _send(answers, _error_message(error))
         return
@@ -55,12 +55,12 @@ def main() -> None:
                 content, facts = source.convert(request["convert"])
                 _send(answers, {"facts": facts, "bytes": len(content)}, [content])
             elif "share" in request:
-                shared = images.shared_bytes(request["share"])
+                shared = served.shared_bytes(request["share"])
                 _send(answers, {"bytes": 0})
             elif "start" in request:
-                _send(answers, images.written(source, request, shared) | {"bytes": 0})
+                _send(answers, served.written(source, request, shared) | {"bytes": 0})
             else:
-                _send(answers, *images.sent(source, request["ids"]))
+                _send(answers, *served.sent(source, request["ids"]))
         except Exception as error:
             _send(answers, _error_message(error))
 
@@ -100,36 +100,6 @@ def _own_streams() -> tuple[IO[bytes], IO[bytes]]:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     return answers, requests
-
-
-def _open(order: Mapping[str, Any]) -> Any:
-    from pydantic import TypeAdapter
-
-    from distributed.runtime.allocator import keep_freed_memory
-    from distributed.sampling.adapters import open_here
-    from distributed.sampling.generator import Loading
-    from schemas.spec.generators import GeneratorSpec
-
-    keep_freed_memory()
-    if "code" in order["spec"]:
-        _read_sources_only()
-    if (count := order["cuda_bytes"]) is not None:
-        import torch
-
-        torch.cuda.set_per_process_memory_fraction(count / torch.cuda.mem_get_info()[1])
-    # JSON has no tuples.
-    spec: Any = TypeAdapter(GeneratorSpec).validate_json(json.dumps(order["spec"]))
-    return open_here(spec, order["seed"], Loading(order["device"], order["threads"]))
-
-
-def _read_sources_only() -> None:
-    """From here on, no compiled files are read: what runs is the source that the trusted digests are of.
-
-    torch and what goes with it come before, from their own compiled files: to compile them takes seconds.
-    """
-    import distributed.sampling.networks.torch_network  # noqa: F401
-
-    sys.pycache_prefix = str(Path.cwd())
 
 
 def _error_message(error: Exception) -> dict[str, Any]:

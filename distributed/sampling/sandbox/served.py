@@ -1,15 +1,45 @@
-"""Images in the generator's process: sent one by one, or written as a batch to memory that is shared."""
+"""What the generator's process serves: the generator, opened, and its images, sent one by one or shared."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from distributed.sampling.adapters import CheckedSource
-from distributed.sampling.generator import InvalidImage
+from distributed.runtime.allocator import keep_freed_memory
+from distributed.sampling.adapters import CheckedSource, open_here
+from distributed.sampling.generator import InvalidImage, Loading
+from schemas.spec.generators import GeneratorSpec
+
+
+def opened(order: Mapping[str, Any]) -> Any:
+    """The generator that the parent's order names. Errors as `adapters.open_here`."""
+    keep_freed_memory()
+    if "code" in order["spec"]:
+        _read_sources_only()
+    if (count := order["cuda_bytes"]) is not None:
+        import torch
+
+        torch.cuda.set_per_process_memory_fraction(count / torch.cuda.mem_get_info()[1])
+    # JSON has no tuples.
+    spec: Any = TypeAdapter(GeneratorSpec).validate_json(json.dumps(order["spec"]))
+    return open_here(spec, order["seed"], Loading(order["device"], order["threads"]))
+
+
+def _read_sources_only() -> None:
+    """From here on, no compiled files are read: what runs is the source that the trusted digests are of.
+
+    torch and what goes with it come before, from their own compiled files: to compile them takes seconds.
+    """
+    import distributed.sampling.networks.torch_network  # noqa: F401
+
+    sys.pycache_prefix = str(Path.cwd())
 
 
 def sent(source: Any, ids: Sequence[int]) -> tuple[dict[str, Any], list[NDArray[np.uint8]]]:
@@ -29,9 +59,9 @@ def shared_bytes(description: Mapping[str, Any] | None) -> Any:
     """The memory that the parent shares with this process, a tensor; None without a description."""
     if description is None:
         return None
-    from distributed.sampling.device.shared_memory import opened
+    from distributed.sampling.device.shared_memory import opened as opened_bytes
 
-    return opened(description)
+    return opened_bytes(description)
 
 
 def written(source: Any, request: Mapping[str, Any], shared: Any) -> dict[str, Any]:
