@@ -28,7 +28,6 @@ from schemas.run.results import (
     ScoreResult,
     SettingResult,
 )
-from schemas.run.tables import Verdict
 from schemas.wording import plain, refused_text
 
 MOST_LISTED = 10
@@ -74,7 +73,7 @@ def _people_table(reasons: Reasons, headline: ScoreResult) -> Table:
     table.title = cell(f"by {headline.score_name} of {headline.recognizer}")
     flagged, above = len(reasons.flagged), len(reasons.above)
     for number, row in enumerate(reasons.rows[:MOST_LISTED], start=1):
-        style = "bold red" if row["verdict"] == Verdict.LEAKED else ""
+        style = "bold red" if number <= flagged else ""
         table.add_row(
             cell(short(row["identity"])),
             cell(row["verdict"]),
