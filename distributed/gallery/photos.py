@@ -104,10 +104,9 @@ class ListedGallery:
 
     def counts(self) -> Iterator[str]:
         """How many people and photos there are on each side."""
-        for role in Role:
-            photos = [photo for photo in self.photos if photo.role is role]
-            people = len({photo.identity for photo in photos})
-            yield f"{role}: {people:,} people, {counted(len(photos), 'photo')}"
+        first, person = self.photos.candidates, self.photos.listed.person
+        for role, people in ((Role.CANDIDATE, person[:first]), (Role.COHORT, person[first:])):
+            yield f"{role}: {len(set(people)):,} people, {counted(len(people), 'photo')}"
 
 
 def list_gallery(gallery: GallerySpec) -> ListedGallery:

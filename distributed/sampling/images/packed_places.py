@@ -96,6 +96,7 @@ class _Files:
     def __init__(self) -> None:
         self._folders, self._folder, self._names = Texts(), array("i"), Texts()
         self._last: str | None = None
+        self._read = -1, Path()
 
     def append(self, place: Place) -> bool:
         if not isinstance(place, Path):
@@ -112,7 +113,11 @@ class _Files:
         return len(self._names)
 
     def __getitem__(self, index: int) -> Path:
-        return Path(self._folders[self._folder[index]], self._names[index])
+        number, folder = self._read
+        if number != self._folder[index]:
+            # Neighbours are mostly in one folder, whose path takes longer to make than the file's name.
+            number, folder = self._read = self._folder[index], Path(self._folders[self._folder[index]])
+        return folder / self._names[index]
 
 
 class _Numbered:
