@@ -74,10 +74,14 @@ def _counts(outcomes: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in ordered)
 
 
+UNITS = {"reducing": "samples compared", "judging": "steps done"}
+
+
 def _stage_lines(progress: StageProgress, *, is_running: bool) -> Iterator[str]:
     """What the process at work wrote last."""
     ago = format_seconds(max(0.0, time.time() - progress.updated))
-    unit = "samples compared" if progress.stage == "reducing" else "images made"
+    verb, _, _ = progress.stage.partition(" ")
+    unit = UNITS.get(verb, "images made")
     yield f"  {progress.stage}: {progress.done:,} of {progress.todo:,} {unit}, as of {ago} ago"
     if progress.rate is not None:
         left = (progress.todo - progress.done) / progress.rate

@@ -12,6 +12,7 @@ from distributed.gallery.enrolled import EnrolledGallery
 from distributed.membership.assessment import Assessment
 from distributed.membership.comparison import compared_people, operating_points, twins_of
 from distributed.membership.correction import correction_of
+from distributed.membership.evidence import CONSENSUS
 from distributed.membership.frame import Frame, calibration_frame, drifts_of
 from distributed.membership.hits import count_hits
 from distributed.membership.judgement import Judgement, judge
@@ -21,8 +22,11 @@ from distributed.membership.planted.silence import silence_of
 from distributed.membership.population import POPULATION_SAMPLES, population_of
 from distributed.membership.scoring import Scoring
 from distributed.reduce.partial import Partial
-from distributed.reduce.passes import SamplePasses, search_people, search_reference
+from distributed.reduce.passes import SamplePasses, search_reference, with_hit_thresholds
+from distributed.reduce.queries import ComparedPeople
+from schemas.events import StepObserver, Steps
 from schemas.spec.audit import AuditSpec
+from schemas.spec.membership import MembershipSpec
 
 PLANTED_AMONG = 1000
 """Of these the planted samples get what they share with samples, where identities are not counted."""
@@ -68,9 +72,15 @@ VERDICTS_ALONE = Diagnostics((), tails=False, set_test=False, population=False, 
 
 
 def assess(
-    spec: AuditSpec, known: KnownPeople, passes: SamplePasses, diagnostics: Diagnostics = ALL
+    spec: AuditSpec,
+    known: KnownPeople,
+    passes: SamplePasses,
+    diagnostics: Diagnostics = ALL,
+    observer: StepObserver | None = None,
 ) -> Assessment:
     """All passes over the samples, and what they show: scores, p-values, verdicts.
+
+    observer: is told of the steps of what follows the search of all samples.
 
     Raises InvalidSamplesError if no sample has a template, and what the passes raise.
     """
@@ -79,35 +89,56 @@ def assess(
     people, twins = compared_people(frame, centres, membership), twins_of(gallery, known.twins)
     for name in membership.scores:
         correction_of(frame, name, membership)
-    people, by_cut = search_people(spec, people, twins, cuts, passes)
-    partials = {name: [prefixes[-1] for prefixes in levels] for name, levels in by_cut.items()}
+    people = with_hit_thresholds(spec, people, twins, passes)
     references = search_reference(spec, people, twins, passes, known.reference)
     scoring = Scoring.of(membership, frame, people, twins, references, known.attributes)
-    scores, prefixes = prefix_scores(scoring, by_cut, cuts)
-    judgements = judge(frame, scores, membership, tails=diagnostics.tails, set_test=diagnostics.set_test)
+    steps = Steps(_planned(frame, len(cuts), membership, people, diagnostics), observer)
+    scores, prefixes, partials = prefix_scores(scoring, passes.search(people, twins, cuts), cuts, steps)
+    judgements = judge(
+        frame, scores, membership, tails=diagnostics.tails, set_test=diagnostics.set_test, done=steps.done
+    )
     judgements = [with_lookalikes(frame, judgement, partials) for judgement in judgements]
     samples = passes.gather(_wanted_samples(spec, frame, partials, judgements[0], diagnostics))
-    silence = silence_of(scoring, judgements, partials, samples)
+    steps.done("samples")
+    silence = silence_of(scoring, judgements, partials, samples, steps.done)
+    hits = [
+        count_hits(frame, name, levels, membership.fdr, judgements[0].flagged())
+        for name, levels in partials.items()
+    ]
+    points, drifts = operating_points(gallery, membership.hit_fmr), drifts_of(frame)
+    steps.done("hits")
+    population = population_of(gallery, samples) if diagnostics.population else None
+    roles = scoring.properties.role_test(frame) if diagnostics.roles else None
+    steps.done("population")
     return Assessment(
         frame=frame,
-        points=operating_points(gallery, membership.hit_fmr),
+        points=points,
         people=people,
         partials=partials,
         scores=scores,
         judgements=silence.judgements,
-        hits=[
-            count_hits(frame, name, levels, membership.fdr, judgements[0].flagged())
-            for name, levels in partials.items()
-        ],
+        hits=hits,
         reach=silence.reach,
         ceilings=silence.ceilings,
-        population=population_of(gallery, samples) if diagnostics.population else None,
+        population=population,
         prefixes=prefixes,
-        drifts=drifts_of(frame),
-        roles=scoring.properties.role_test(frame) if diagnostics.roles else None,
+        drifts=drifts,
+        roles=roles,
         samples=samples,
         settings=list(setting_scores(scoring, spec.generator.sweep, passes)),
     )
+
+
+def _planned(
+    frame: Frame,
+    cuts: int,
+    membership: MembershipSpec,
+    people: Mapping[str, ComparedPeople],
+    diagnostics: Diagnostics,
+) -> int:
+    """How many steps are told: of each cut and score, of each recogniser's planted people, and six others."""
+    scores = sum(1 if name == CONSENSUS else len(people) for name in membership.scores)
+    return cuts + scores + diagnostics.set_test + len(people) * (1 + len(frame.groups)) + 6
 
 
 def _wanted_samples(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from distributed.membership.correction import correction_of
 from distributed.membership.evidence import CONSENSUS, PersonScores, combined_score, in_units
 from distributed.membership.frame import Calibrated, Floats, Frame, Integers, calibrate
-from distributed.membership.verdicts import Decision, decide
+from distributed.membership.verdicts import VERDICTS, Decisions, decide
 from distributed.statistics.flagging import Correction
-from distributed.statistics.set_membership import set_p_value
+from distributed.statistics.set_membership import set_p_values
 from distributed.statistics.tail import TailPValues, tail_p_values
 from schemas.run.tables import Verdict
 from schemas.spec.membership import MembershipSpec
@@ -36,23 +36,23 @@ class Judgement:
     correction: Correction
     calibrated: Calibrated
     tail: TailPValues
-    decisions: Sequence[Decision]
+    decisions: Decisions
     resembles: Integers
     disagreement: Floats
     set_p_value: float
 
     def verdicts(self) -> list[Verdict]:
-        return [decision.verdict for decision in self.decisions]
+        return [VERDICTS[verdict] for verdict in self.decisions.verdict.tolist()]
 
     def least_members(self) -> int:
         """With 95 % confidence at least so many candidates are members: of all of them together, at most
         a share of `fdp_bounds` is not."""
         p_values = self.calibrated.p_value
-        bound = self.decisions[int(p_values.argmax())].fdp_bound
+        bound = float(self.decisions.fdp_bound[p_values.argmax()])
         return round(len(p_values) * (1 - bound))
 
     def flagged(self) -> NDArray[np.bool_]:
-        return np.array([decision.verdict is Verdict.LEAKED for decision in self.decisions], dtype=np.bool_)
+        return self.decisions.are(Verdict.LEAKED)
 
 
 def judge(
@@ -62,10 +62,12 @@ def judge(
     *,
     tails: bool = True,
     set_test: bool = True,
+    done: Callable[[str], None] = lambda step: None,
 ) -> list[Judgement]:
     """All recognisers × scores, in the spec's order. Each is a family of its own for the FDR.
 
     tails, set_test: whether these, which change no verdict, are computed; NaN if not.
+    done: is told of each step.
     """
     judgements = []
     for (recognizer, name), values in scores.items():
@@ -83,15 +85,16 @@ def judge(
                 decisions,
                 np.full(m, -1, dtype=np.int64),
                 _disagreement(frame, scores, membership) if name == CONSENSUS else unknown,
-                _set_p_value(frame, calibrated) if set_test else float("nan"),
+                float("nan"),
             )
         )
-    return judgements
+        done("p-values")
+    return _with_set_p_values(frame, judgements, done) if set_test else judgements
 
 
 def decided(
     frame: Frame, scores: Floats, membership: MembershipSpec, correction: Correction
-) -> tuple[Calibrated, list[Decision]]:
+) -> tuple[Calibrated, Decisions]:
     """The p-values and verdicts that scores (l, P) lead to."""
     calibrated = calibrate(frame, scores)
     decisions = decide(
@@ -110,9 +113,23 @@ def _tails(frame: Frame, calibrated: Calibrated) -> TailPValues:
     return TailPValues(*columns)
 
 
-def _set_p_value(frame: Frame, calibrated: Calibrated) -> float:
-    sides = [calibrated.score[frame.group_of == index] for index in range(len(frame.groups))]
-    return set_p_value(sides, calibrated.cohort, seed=SEED)
+def _with_set_p_values(
+    frame: Frame, judgements: list[Judgement], done: Callable[[str], None]
+) -> list[Judgement]:
+    scores = [
+        (_by_group(frame, judgement.calibrated.score), judgement.calibrated.cohort)
+        for judgement in judgements
+    ]
+    p_values = set_p_values(scores, seed=SEED)
+    done("set test")
+    return [
+        replace(judgement, set_p_value=p_value)
+        for judgement, p_value in zip(judgements, p_values, strict=True)
+    ]
+
+
+def _by_group(frame: Frame, values: Floats) -> list[Floats]:
+    return [values[frame.group_of == index] for index in range(len(frame.groups))]
 
 
 def _disagreement(frame: Frame, scores: PersonScores, membership: MembershipSpec) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from distributed.membership.correction import correction_of
@@ -10,9 +10,9 @@ from distributed.membership.evidence import PersonScores
 from distributed.membership.frame import Calibrated, Floats, calibrate
 from distributed.membership.judgement import decided
 from distributed.membership.scoring import Scoring
-from distributed.membership.verdicts import Decision, flagged
-from distributed.reduce.partial import Partial
-from distributed.reduce.passes import Partials, SamplePasses
+from distributed.membership.verdicts import Decisions, flagged
+from distributed.reduce.passes import Partials, SamplePasses, require_templates
+from schemas.events import Steps
 from schemas.spec.generators.base import FactorValue, Sweep
 
 
@@ -39,18 +39,25 @@ class SettingScores:
     recognizer: str
     score_name: str
     calibrated: Calibrated
-    decisions: Sequence[Decision]
+    decisions: Decisions
 
 
 def prefix_scores(
-    scoring: Scoring, by_cut: Partials, cuts: tuple[int, ...]
-) -> tuple[PersonScores, list[Prefix]]:
-    """The scores of people by all samples, and each prefix's scores and flags."""
+    scoring: Scoring, below_cuts: Iterable[Partials], cuts: tuple[int, ...], steps: Steps
+) -> tuple[PersonScores, list[Prefix], Partials]:
+    """The scores of people by all samples, each prefix's scores and flags, and what is found among all.
+
+    below_cuts: what is found below each cut in turn; but for the last, it is not kept. Raises
+    InvalidSamplesError if some recogniser has seen no sample.
+    """
     frame, membership, scores = scoring.frame, scoring.membership, PersonScores()
     prefixes: list[Prefix] = []
-    for place, cut in enumerate(cuts):
-        partials = {name: [level[place] for level in levels] for name, levels in by_cut.items()}
+    partials: Partials = {}
+    for place, (cut, partials) in enumerate(zip(cuts, below_cuts, strict=True)):
+        if not place:
+            steps.begin()
         if not all(levels[0].samples for levels in partials.values()):
+            steps.done("scores")
             continue
         scores = scoring.scores(partials)
         for (recognizer, name), values in scores.items():
@@ -58,7 +65,9 @@ def prefix_scores(
             correction = correction_of(frame, name, membership)
             flags = flagged(calibrated.p_value, calibrated.floor, fdr=membership.fdr, correction=correction)
             prefixes.append(Prefix(cut, recognizer, name, calibrated.score, int(flags.sum())))
-    return scores, prefixes
+        steps.done("scores")
+    require_templates(partials)
+    return scores, prefixes, partials
 
 
 def setting_scores(
@@ -67,15 +76,12 @@ def setting_scores(
     """Each setting of a sweep, scored by its own samples; none without a sweep."""
     count = len(Sweep(factors).settings)
     for setting in range(count if count > 1 else 0):
-        by_cut = passes.search_setting(scoring.people, scoring.twins, count, setting)
         yield from _of_setting(
-            scoring, setting, {name: [level[0] for level in levels] for name, levels in by_cut.items()}
+            scoring, setting, passes.search_setting(scoring.people, scoring.twins, count, setting)
         )
 
 
-def _of_setting(
-    scoring: Scoring, setting: int, partials: Mapping[str, Sequence[Partial]]
-) -> Iterator[SettingScores]:
+def _of_setting(scoring: Scoring, setting: int, partials: Partials) -> Iterator[SettingScores]:
     membership = scoring.membership
     samples = min(levels[0].samples for levels in partials.values())
     if not samples:

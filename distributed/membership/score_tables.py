@@ -13,6 +13,7 @@ from distributed.membership.hits import HitCounts
 from distributed.membership.judgement import Judgement
 from distributed.membership.parts import SettingScores
 from distributed.membership.planted.ceiling import Ceiling
+from distributed.membership.verdicts import VERDICTS
 from distributed.reduce.partial import EDGES, Partial
 from distributed.statistics.calibration import cohort_p_values
 from schemas.run.tables import (
@@ -88,26 +89,26 @@ def scores_table(
 
 
 def _candidates_of(frame: Frame, count: HitCounts | None, judgement: Judgement) -> pa.Table:
-    groups = [frame.groups[index] for index in frame.group_of]
+    m, decisions = len(frame.candidates), judgement.decisions
     columns = {
         "identity": _names(frame, frame.candidates),
-        "role": pa.repeat(str(Role.CANDIDATE), len(groups)),
+        "role": pa.repeat(str(Role.CANDIDATE), m),
         "score": pa.array(judgement.calibrated.score),
         "p_value": pa.array(judgement.calibrated.p_value),
         "p_floor": pa.array(judgement.calibrated.floor),
-        "q_value": pa.array([decision.q_value for decision in judgement.decisions], pa.float64()),
-        "fdp_bound": pa.array([decision.fdp_bound for decision in judgement.decisions], pa.float64()),
+        "q_value": pa.array(decisions.q_value),
+        "fdp_bound": pa.array(decisions.fdp_bound),
         "tail_p_value": _nullable(judgement.tail.p_value),
         "tail_p_low": _nullable(judgement.tail.low),
         "tail_p_high": _nullable(judgement.tail.high),
-        "verdict": pa.array([str(verdict) for verdict in judgement.verdicts()]),
-        "reason": pa.array([decision.reason for decision in judgement.decisions], pa.string()),
+        "verdict": _taken(VERDICTS, decisions.verdict),
+        "reason": _taken([reason for reason, _ in decisions.whys], decisions.why),
         "resembles": _names(frame, judgement.resembles),
         "disagreement": _nullable(judgement.disagreement),
-        "stratum": pa.array([group.stratum for group in groups]),
-        "photos": pa.array([group.photos for group in groups], pa.int32()),
-        "hits": pa.nulls(len(groups), pa.int64()) if count is None else pa.array(count.hits),
-        "cleared_at": pa.array([decision.cleared_at for decision in judgement.decisions], pa.float64()),
+        "stratum": _strata(frame),
+        "photos": _photos(frame),
+        "hits": pa.nulls(m, pa.int64()) if count is None else pa.array(count.hits),
+        "cleared_at": _nullable(decisions.cleared_at),
     }
     return _score_rows(judgement, columns)
 
@@ -147,6 +148,21 @@ def _score_rows(judgement: Judgement, columns: dict[str, pa.Array]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=SCORES_SCHEMA)
 
 
+def _strata(frame: Frame) -> pa.Array:
+    """The stratum of each candidate."""
+    return _taken([group.stratum for group in frame.groups], frame.group_of)
+
+
+def _photos(frame: Frame) -> pa.Array:
+    """At how many photos each candidate is compared."""
+    return pa.array(np.array([group.photos for group in frame.groups], np.int32)[frame.group_of])
+
+
+def _taken(texts: Sequence[str | None], places: Integers) -> pa.Array:
+    """A text for each of many people, of few that there are."""
+    return pa.array(texts, pa.string()).take(pa.array(places))
+
+
 def _nullable(values: Floats) -> pa.Array:
     return pa.array(values, mask=np.isnan(values))
 
@@ -159,14 +175,14 @@ def over_representation_table(
 
 
 def _hits_of(frame: Frame, hits: HitCounts, at_most: Floats) -> pa.Table:
-    groups = [frame.groups[index] for index in frame.group_of]
+    m = len(frame.candidates)
     finite: NDArray[np.bool_] = np.isfinite(hits.ratio)
     columns = [
         _names(frame, frame.candidates),
-        pa.repeat(hits.recognizer, len(groups)),
-        pa.array([group.stratum for group in groups]),
-        pa.array([group.photos for group in groups], pa.int32()),
-        pa.repeat(hits.margin, len(groups)),
+        pa.repeat(hits.recognizer, m),
+        _strata(frame),
+        _photos(frame),
+        pa.repeat(hits.margin, m),
         pa.array(hits.hits),
         pa.array(hits.per_million),
         pa.array(hits.low),
@@ -212,6 +228,6 @@ def _setting_columns(
         "identity": pa.array(names),
         "score": pa.array(setting_scores.calibrated.score),
         "p_value": pa.array(setting_scores.calibrated.p_value),
-        "q_value": pa.array([decision.q_value for decision in setting_scores.decisions], pa.float64()),
-        "verdict": pa.array([str(decision.verdict) for decision in setting_scores.decisions]),
+        "q_value": pa.array(setting_scores.decisions.q_value),
+        "verdict": _taken(VERDICTS, setting_scores.decisions.verdict),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,64 @@ class Decision:
     cleared_at: float | None = None
 
 
+VERDICTS = tuple(Verdict)
+NOTHING: tuple[str | None, Detectable | None] = (None, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions(Sequence[Decision]):
+    """The decisions on m candidates, a column of each field, as there may be a million of them.
+
+    q_value, fdp_bound: float64 (m,). verdict: int64 (m,), places in VERDICTS. why: int64 (m,), places in
+    `whys`, each a reason and what is detectable. cleared_at: float64 (m,), NaN for None.
+    """
+
+    q_value: Floats
+    fdp_bound: Floats
+    verdict: Integers
+    why: Integers
+    whys: Sequence[tuple[str | None, Detectable | None]]
+    cleared_at: Floats
+
+    def __len__(self) -> int:
+        return len(self.q_value)
+
+    @overload
+    def __getitem__(self, place: int) -> Decision: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Decision]: ...
+
+    def __getitem__(self, place: int | slice) -> Decision | Sequence[Decision]:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        at = float(self.cleared_at[place])
+        return Decision(
+            float(self.q_value[place]),
+            float(self.fdp_bound[place]),
+            VERDICTS[int(self.verdict[place])],
+            *self.whys[int(self.why[place])],
+            None if np.isnan(at) else at,
+        )
+
+    def __iter__(self) -> Iterator[Decision]:
+        return (self[place] for place in range(len(self)))
+
+    def are(self, verdict: Verdict) -> NDArray[np.bool_]:
+        """Whose verdict it is, bool (m,)."""
+        flags: NDArray[np.bool_] = self.verdict == VERDICTS.index(verdict)
+        return flags
+
+    def whys_of(self, verdict: Verdict) -> list[tuple[str | None, Detectable | None, int]]:
+        """What such verdicts rest on and how many do so, in the order of the first candidate of each."""
+        whys, first, counts = np.unique(self.why[self.are(verdict)], return_index=True, return_counts=True)
+        order = np.argsort(first)
+        return [
+            (*self.whys[why], count)
+            for why, count in zip(whys[order].tolist(), counts[order].tolist(), strict=True)
+        ]
+
+
 def flagged(p: Floats, floor: Floats, *, fdr: float, correction: Correction) -> NDArray[np.bool_]:
     """Which of m candidates are: those whose q-value is at most fdr, bool (m,)."""
     flags: NDArray[np.bool_] = q_values(p, floor, correction) <= round(fdr, Q_DECIMALS)
@@ -61,7 +121,7 @@ def decide(
     fdr: float,
     correction: Correction = "bh",
     group: Integers | None = None,
-) -> list[Decision]:
+) -> Decisions:
     """Decide on m candidates with p-values p, float64 (m,), none below its floor (m,).
 
     leaked: the q-value is at most fdr. inconclusive: not leaked, and the floor in place of the candidate's
@@ -83,16 +143,15 @@ def decide(
     if correction == "storey" and len(p):
         # A proportion below 1 is an estimate from these very p-values: no smaller cohort is promised for it.
         rate = min(rate, fdr / null_proportion(p, floor))
-    reasons = {value: _too_small(value, len(p), fdr, rate) for value in np.unique(floor).tolist()}
-    rows = zip(q.tolist(), bounds.tolist(), leaked.tolist(), powerful.tolist(), floor.tolist(), strict=True)
-    return [
-        Decision(q_value, bound, Verdict.LEAKED)
-        if is_leaked
-        else Decision(q_value, bound, Verdict.NOT_DETECTED)
-        if had
-        else Decision(q_value, bound, Verdict.INCONCLUSIVE, reasons[least])
-        for q_value, bound, is_leaked, had, least in rows
-    ]
+    floors, of_floor = np.unique(floor, return_inverse=True)
+    whys = [NOTHING, *((_too_small(value, len(p), fdr, rate), None) for value in floors.tolist())]
+    verdict = np.select(
+        [leaked, powerful],
+        [VERDICTS.index(Verdict.LEAKED), VERDICTS.index(Verdict.NOT_DETECTED)],
+        VERDICTS.index(Verdict.INCONCLUSIVE),
+    )
+    why = np.where(leaked | powerful, 0, of_floor + 1)
+    return Decisions(q, bounds, verdict, why, whys, np.full(len(p), np.nan))
 
 
 def _cohorts(floor: Floats, group: Integers) -> Integers:

@@ -15,6 +15,9 @@ Arrays = dict[str, NDArray[Any]]
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 """Least margins by which hits are counted; which one makes a hit is decided once the cohort's are known."""
 
+PEOPLE_AT_ONCE = 16_384
+"""Merged at once: what that needs beside the result stays small."""
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -73,14 +76,20 @@ def merge(a: Partial, b: Partial) -> Partial:
 
 
 def _merge_neighbours(a: Neighbours, b: Neighbours) -> Neighbours:
-    similarity = np.concatenate([a.similarity, b.similarity], axis=1)
-    sample_id = np.concatenate([a.sample_id, b.sample_id], axis=1)
-    nearest = np.lexsort((sample_id, -similarity), axis=1)[:, : a.similarity.shape[1]]
-    margin = np.concatenate([a.margin, b.margin], axis=1)
-    other = np.concatenate([a.best_other, b.best_other], axis=1)
-    return Neighbours(
-        *(np.take_along_axis(x, nearest, axis=1) for x in (similarity, margin, sample_id, other))
-    )
+    merged = empty(*a.similarity.shape).neighbours
+    for start in range(0, len(a.similarity), PEOPLE_AT_ONCE):
+        rows = slice(start, start + PEOPLE_AT_ONCE)
+        similarity = np.concatenate([a.similarity[rows], b.similarity[rows]], axis=1)
+        sample_id = np.concatenate([a.sample_id[rows], b.sample_id[rows]], axis=1)
+        nearest = np.lexsort((sample_id, -similarity), axis=1)[:, : a.similarity.shape[1]]
+        merged.similarity[rows] = np.take_along_axis(similarity, nearest, axis=1)
+        merged.sample_id[rows] = np.take_along_axis(sample_id, nearest, axis=1)
+        for into, x, y in (
+            (merged.margin, a.margin, b.margin),
+            (merged.best_other, a.best_other, b.best_other),
+        ):
+            into[rows] = np.take_along_axis(np.concatenate([x[rows], y[rows]], axis=1), nearest, axis=1)
+    return merged
 
 
 def partial_arrays(partial: Partial, key: str) -> Arrays:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,8 +17,8 @@ from distributed.statistics.similarity import Floats
 from schemas.errors import InvalidSamplesError
 from schemas.spec.audit import AuditSpec
 
-Partials = Mapping[str, Sequence[Sequence[Partial]]]
-"""Recogniser -> level -> what is found below each cut."""
+Partials = Mapping[str, Sequence[Partial]]
+"""Recogniser -> of each level, what is found below a cut."""
 
 
 class SamplePasses(Protocol):
@@ -33,39 +33,39 @@ class SamplePasses(Protocol):
         twins: Twins,
         cuts: tuple[int, ...],
         reference: AuditSpec | None = None,
-    ) -> dict[str, list[list[Partial]]]:
-        """See `Partials`. reference: another run, whose samples are searched."""
+    ) -> Iterator[Partials]:
+        """Below each cut in turn. reference: another run, whose samples are searched."""
 
     def search_setting(
         self, people: Mapping[str, ComparedPeople], twins: Twins, settings: int, setting: int
-    ) -> dict[str, list[list[Partial]]]:
+    ) -> Partials:
         """See `Partials`: among the samples of one of so many settings, without a cut."""
 
     def gather(self, ids: Mapping[str, NDArray[np.int64]]) -> dict[str, SampleTemplates]:
         """Recogniser -> the templates of some samples; ids: rising."""
 
 
-def search_people(
-    spec: AuditSpec,
-    people: dict[str, ComparedPeople],
-    twins: Twins,
-    cuts: tuple[int, ...],
-    passes: SamplePasses,
-) -> tuple[dict[str, ComparedPeople], dict[str, list[list[Partial]]]]:
-    """What is found below each cut; twice if the thresholds of a hit come from the samples."""
-    by_cut = passes.search(people, twins, cuts)
-    if not all(prefixes[-1].samples for levels in by_cut.values() for prefixes in levels):
+def with_hit_thresholds(
+    spec: AuditSpec, people: dict[str, ComparedPeople], twins: Twins, passes: SamplePasses
+) -> dict[str, ComparedPeople]:
+    """People with the thresholds of a hit that come from the samples, where the spec says so."""
+    if spec.membership.hit != "median" or "hit_rate" not in spec.membership.scores:
+        return people
+    (found,) = passes.search(people, twins, (spec.samples,))
+    require_templates(found)
+    return {
+        name: replace(compared, thresholds=list(map(_median, found[name])))
+        for name, compared in people.items()
+    }
+
+
+def require_templates(found: Partials) -> None:
+    """Raise InvalidSamplesError if some recogniser has seen no sample."""
+    if not all(partial.samples for levels in found.values() for partial in levels):
         raise InvalidSamplesError(
             "no sample has a template, so nobody can be scored: see `outcome` in the shards, and check "
             "faces.detector, or give faces.landmarks"
         )
-    if spec.membership.hit == "median" and "hit_rate" in spec.membership.scores:
-        people = {
-            name: replace(compared, thresholds=[_median(prefixes[-1]) for prefixes in by_cut[name]])
-            for name, compared in people.items()
-        }
-        by_cut = passes.search(people, twins, cuts)
-    return people, by_cut
 
 
 def _median(partial: Partial) -> float:
@@ -78,8 +78,8 @@ def search_reference(
     twins: Twins,
     passes: SamplePasses,
     reference: AuditSpec | None,
-) -> dict[str, list[Partial]]:
+) -> Partials:
     if reference is None or "calibrated" not in spec.membership.scores:
         return {}
-    by_cut = passes.search(people, twins, (spec.samples,), reference)
-    return {name: [prefixes[-1] for prefixes in levels] for name, levels in by_cut.items()}
+    (found,) = passes.search(people, twins, (spec.samples,), reference)
+    return found

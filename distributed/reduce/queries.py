@@ -89,27 +89,36 @@ class ShardGroup:
     shards: tuple[Shard, ...]
     pass_id: str
 
-    @property
-    def file_name(self) -> str:
-        return f"{PARTIALS_PREFIX}/{self.pass_id}-{self.index:06d}.npz"
+    def file_name(self, cut: int = 0) -> str:
+        """Of what is found below a cut."""
+        return _file_name(self.pass_id, self.index, cut)
 
     @property
     def rows(self) -> int:
         return sum(shard.rows for shard in self.shards)
 
 
+CutFiles = Mapping[int, str]
+"""Cut -> the file of what a group has found below it: only of cuts below which more is found than below the
+one before."""
+
+
 @dataclass(frozen=True)
 class MergeGroup:
-    """Files of partial results, of a search with so many cuts, that one task merges."""
+    """Files of several groups, of a search with so many cuts, that one task merges."""
 
     index: int
-    files: tuple[str, ...]
+    files: tuple[CutFiles, ...]
     cuts: int
     pass_id: str
 
-    @property
-    def file_name(self) -> str:
-        return f"{PARTIALS_PREFIX}/{self.pass_id}-{self.index:06d}.npz"
+    def file_name(self, cut: int = 0) -> str:
+        """Of what is found below a cut."""
+        return _file_name(self.pass_id, self.index, cut)
+
+
+def _file_name(pass_id: str, index: int, cut: int) -> str:
+    return f"{PARTIALS_PREFIX}/{pass_id}-{index:06d}-{cut:02d}.npz"
 
 
 def group_shards(shards: Sequence[Shard], groups: int) -> list[ShardGroup]:
@@ -118,8 +127,8 @@ def group_shards(shards: Sequence[Shard], groups: int) -> list[ShardGroup]:
     return [ShardGroup(index, tuple(shards[i] for i in cut), pass_id) for index, cut in enumerate(cuts)]
 
 
-def group_files(files: Sequence[str], at_once: int, cuts: int) -> list[MergeGroup]:
-    """Cut the files into contiguous groups of `at_once`, the last one of fewer."""
+def group_files(files: Sequence[CutFiles], at_once: int, cuts: int) -> list[MergeGroup]:
+    """Cut the groups' files into contiguous groups of `at_once`, the last one of fewer."""
     starts, pass_id = range(0, len(files), at_once), uuid4().hex
     return [
         MergeGroup(index, tuple(files[start : start + at_once]), cuts, pass_id)

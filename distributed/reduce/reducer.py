@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import reduce
 from typing import Any, Protocol
 
 import faiss
@@ -19,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from distributed.gallery.enrolled import template_rows
 from distributed.reduce.centring import centred, template_sum
 from distributed.reduce.partial import Arrays, Partial, merge, partial_arrays, partial_of
-from distributed.reduce.queries import GatherQuery, MergeGroup, Query, SearchQuery, ShardGroup
+from distributed.reduce.queries import CutFiles, GatherQuery, MergeGroup, Query, SearchQuery, ShardGroup
 from distributed.reduce.search import PeopleSearch
 from distributed.storage.store import open_run
 from schemas.run.artefacts import SAMPLES_PREFIX
@@ -50,7 +49,8 @@ class SampleTemplates:
 class Finder(Protocol):
     """One kind of reduction: what it makes of the templates of a group's shards."""
 
-    def find(self, templates: Iterator[ShardTemplates]) -> Arrays: ...
+    def find(self, templates: Iterator[ShardTemplates]) -> Iterator[tuple[int, Arrays]]:
+        """What is found below each cut; all that is found, as of cut 0, by what knows no cuts."""
 
 
 class Reducer:
@@ -71,26 +71,30 @@ class Reducer:
         return future
 
     def make(self, group: ShardGroup | MergeGroup) -> ShardReport:
-        """Reduce one group of shards, or of partial results, into one file of partial results."""
-        seconds, start = {"read": 0.0}, time.perf_counter()
+        """Reduce one group of shards, or of partial results, into files of partial results."""
+        seconds, start = {"read": 0.0, "write": 0.0}, time.perf_counter()
         if isinstance(group, MergeGroup):
-            arrays, rows = self._merged(group, seconds), 0
+            parts, rows = self._merged(group, seconds), 0
         else:
-            arrays, rows = self._finder.find(self._templates(group, seconds)), group.rows
-        written = time.perf_counter()
-        seconds["compare"] = written - start - seconds["read"]
-        self._store.write_sealed(group.file_name, encode(arrays))
-        seconds["write"] = time.perf_counter() - written
+            parts, rows = self._finder.find(self._templates(group, seconds)), group.rows
+        for cut, arrays in parts:
+            written = time.perf_counter()
+            self._store.write_sealed(group.file_name(cut), encode(arrays))
+            seconds["write"] += time.perf_counter() - written
+        seconds["compare"] = time.perf_counter() - start - sum(seconds.values())
         return ShardReport(group.index, rows, {}, 0, seconds)
 
-    def _merged(self, group: MergeGroup, seconds: dict[str, float]) -> Arrays:
-        merged: Arrays = {}
-        for name in group.files:
+    def _merged(self, group: MergeGroup, seconds: dict[str, float]) -> Iterator[tuple[int, Arrays]]:
+        def read(name: str) -> Arrays:
             start = time.perf_counter()
             arrays = decode(self._store.read_sealed(name))
             seconds["read"] += time.perf_counter() - start
-            merged = merged_arrays(merged, arrays, group.cuts)
-        return merged
+            return arrays
+
+        new = set().union(*group.files)
+        for cut, found in enumerate(merged_below(group.files, group.cuts, read)):
+            if cut in new:
+                yield cut, found_arrays(found)
 
     def _templates(self, group: ShardGroup, seconds: dict[str, float]) -> Iterator[ShardTemplates]:
         for shard in sorted(group.shards, key=lambda shard: shard.first_id):
@@ -114,15 +118,13 @@ def _finder(query: Query) -> Finder:
 
 
 class Searcher:
-    """The nearest samples, margins and hits of all people below each cut of the sample ids.
-
-    Of a cut below which no more is found than below the one before, nothing is written.
-    """
+    """The nearest samples, margins and hits of all people below each cut of the sample ids: of all
+    recognisers and levels, if more is found by any of them than below the cut before."""
 
     def __init__(self, query: SearchQuery) -> None:
         self._query = query
 
-    def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
+    def find(self, templates: Iterator[ShardTemplates]) -> Iterator[tuple[int, Arrays]]:
         searches = {
             name: [_PrefixSearch(self._query, name, level) for level in range(len(people.levels))]
             for name, people in self._query.people.items()
@@ -133,13 +135,17 @@ class Searcher:
             rows = centred(counted.templates, self._query.people[block.recognizer].centre)
             for search in searches[block.recognizer]:
                 search.add(replace(counted, templates=rows))
-        return {
-            key: array
+        results = {
+            f"{name}/{level}": search.results()
             for name, levels in searches.items()
             for level, search in enumerate(levels)
-            for cut, partial in search.results().items()
-            for key, array in partial_arrays(partial, f"{name}/{level}/{cut}").items()
         }
+        found: dict[str, Partial] = {}
+        for cut in range(len(self._query.cuts)):
+            more = {name: partials.pop(cut) for name, partials in results.items() if cut in partials}
+            found |= more
+            if more:
+                yield cut, found_arrays(found)
 
 
 class _PrefixSearch:
@@ -186,7 +192,7 @@ class Gatherer:
     def __init__(self, query: GatherQuery) -> None:
         self._query = query
 
-    def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
+    def find(self, templates: Iterator[ShardTemplates]) -> Iterator[tuple[int, Arrays]]:
         parts: dict[str, list[ShardTemplates]] = {name: [] for name in self._query.ids}
         for block in templates:
             wanted = np.isin(block.sample_id, self._query.ids[block.recognizer], assume_unique=True)
@@ -197,40 +203,58 @@ class Gatherer:
             arrays[f"{name}/templates"] = np.concatenate([block.templates for block in blocks]).astype(
                 np.float16
             )
-        return arrays
+        yield 0, arrays
 
 
 class Summer:
     """The sum and the number of all templates, which are exact: see `TemplateSum`."""
 
-    def find(self, templates: Iterator[ShardTemplates]) -> Arrays:
+    def find(self, templates: Iterator[ShardTemplates]) -> Iterator[tuple[int, Arrays]]:
         arrays: Arrays = {}
         for block in templates:
             total, count = f"{block.recognizer}/sum", f"{block.recognizer}/count"
             part = template_sum(block.templates)
             arrays[total] = arrays.get(total, 0.0) + np.array(part.sum)
             arrays[count] = arrays.get(count, np.int64(0)) + np.array(part.count)
-        return arrays
+        yield 0, arrays
 
 
-def merged_arrays(a: Arrays, b: Arrays, cuts: int) -> Arrays:
-    """The partial results of two searches, as `Searcher` writes them, merged."""
-    merged: Arrays = {}
-    for search in sorted({key.rpartition("/")[0].rpartition("/")[0] for key in (*a, *b)}):
-        for cut in range(cuts):
-            if any(f"{search}/{cut}/samples" in arrays for arrays in (a, b)):
-                below = [partial_below(arrays, search, cut) for arrays in (a, b)]
-                known = [partial for partial in below if partial is not None]
-                merged |= partial_arrays(reduce(merge, known), f"{search}/{cut}")
-    return merged
+Found = dict[str, Partial]
+"""`<recogniser>/<level>` -> what is found; only what has seen a sample."""
 
 
-def partial_below(arrays: Arrays, search: str, cut: int) -> Partial | None:
-    """What `<recogniser>/<level>` has found below a cut, if anything."""
-    for latest in range(cut, -1, -1):
-        if f"{search}/{latest}/samples" in arrays:
-            return partial_of(arrays, f"{search}/{latest}")
-    return None
+def found_arrays(found: Found) -> Arrays:
+    """The arrays of one file."""
+    return {
+        key: array for name, partial in found.items() for key, array in partial_arrays(partial, name).items()
+    }
+
+
+def _found_of(arrays: Arrays) -> Found:
+    """The inverse of `found_arrays`."""
+    return {name: partial_of(arrays, name) for name in sorted({key.rpartition("/")[0] for key in arrays})}
+
+
+def merged_below(files: Sequence[CutFiles], cuts: int, read: Callable[[str], Arrays]) -> Iterator[Found]:
+    """What several groups have found below each cut in turn, merged. One cut is in memory at a time."""
+    finished: Found = {}
+    open_groups = list(files)
+    for cut in range(cuts):
+        # Of groups that find no more above this cut: read for the last time.
+        for group in [group for group in open_groups if max(group, default=-1) <= cut]:
+            open_groups.remove(group)
+            if group:
+                finished = _merged(finished, _found_of(read(group[max(group)])))
+        found = finished
+        for group in open_groups:
+            if below := [known for known in group if known <= cut]:
+                found = _merged(found, _found_of(read(group[max(below)])))
+        yield found
+
+
+def _merged(a: Found, b: Found) -> Found:
+    both = {name: merge(a[name], b[name]) for name in a.keys() & b.keys()}
+    return a | b | both
 
 
 def encode(arrays: Arrays) -> bytes:

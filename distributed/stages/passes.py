@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,9 @@ from distributed.reduce.margins import Twins
 from distributed.reduce.partial import Arrays, Partial, empty
 from distributed.reduce.queries import (
     ComparedPeople,
+    CutFiles,
     GatherQuery,
+    MergeGroup,
     MergeQuery,
     Query,
     SearchQuery,
@@ -25,7 +27,7 @@ from distributed.reduce.queries import (
     group_files,
     group_shards,
 )
-from distributed.reduce.reducer import Reducer, SampleTemplates, decode, merged_arrays, partial_below
+from distributed.reduce.reducer import Reducer, SampleTemplates, decode, merged_below
 from distributed.runtime.device_memory import limit_device_memory
 from distributed.stages.shards import require_none_lost
 from distributed.statistics.similarity import Floats
@@ -82,9 +84,15 @@ def even_groups(shards: Sequence[Shard], query: Query, capacity: Capacity) -> li
     return group_shards(shards, max(1, min(enough, GROUPS_PER_WORKER * capacity.workers)))
 
 
+def unobserved() -> AbstractContextManager[Observer]:
+    return nullcontext(Unobserved())
+
+
 @dataclass(frozen=True)
 class Passes:
     """The passes over one run's shards. Each gives the same bytes for any number of workers.
+
+    watched: opens the observer of the long pass, the search of all samples, for as long as that lasts.
 
     All raise DamagedError for a shard that fails its checksums, ShardsLostError if a group cannot be reduced.
     """
@@ -92,13 +100,13 @@ class Passes:
     spec: AuditSpec
     store: RunStore
     executor: Executor
-    observer: Observer
+    watched: Callable[[], AbstractContextManager[Observer]] = unobserved
     grouping: Grouping = even_groups
 
     @classmethod
     def here(cls, spec: AuditSpec, store: RunStore, grouping: Grouping = even_groups) -> Passes:
         """In this process, unobserved."""
-        return cls(spec, store, LocalExecutor(), Unobserved(), grouping)
+        return cls(spec, store, LocalExecutor(), grouping=grouping)
 
     def centres(self) -> dict[str, Floats]:
         """Recogniser -> what samples and people are taken relative to, float64 (d,): see `shrunk_mean`."""
@@ -122,7 +130,7 @@ class Passes:
         capacity, sums = self._capacity(), dict[str, list[TemplateSum]]()
         query = SumQuery(self.spec, capacity.device, capacity.threads)
         with self._reduced(query, self._shards(), capacity) as parts:
-            for arrays in map(self._read, parts):
+            for arrays in (self._read(files[0]) for files in parts):
                 for name in (recognizer.name for recognizer in self.spec.faces.recognizers):
                     part = TemplateSum(count=int(arrays[f"{name}/count"]), sum=tuple(arrays[f"{name}/sum"]))
                     sums.setdefault(name, []).append(part)
@@ -134,50 +142,57 @@ class Passes:
         twins: Twins,
         cuts: tuple[int, ...],
         reference: AuditSpec | None = None,
-    ) -> dict[str, list[list[Partial]]]:
-        """Recogniser -> level -> what is found below each cut. reference: the run whose samples are searched,
-        if not this one; its ids from the last cut on do not count."""
+    ) -> Iterator[dict[str, list[Partial]]]:
+        """Of each cut in turn, recogniser -> of each level, what is found below it. reference: the run whose
+        samples are searched, if not this one; its ids from the last cut on do not count."""
         source, capacity = self.spec if reference is None else reference, self._capacity()
         query = SearchQuery(self.spec, source, people, twins, cuts, capacity.device, capacity.threads)
         planned = plan_shards(source.samples, source.samples_per_shard)
         shards = [shard for shard in planned if shard.first_id < cuts[-1]]
-        return self._joined_results(query, shards, capacity)
+        yield from self._joined_results(query, shards, capacity)
 
     def search_setting(
         self, people: Mapping[str, ComparedPeople], twins: Twins, settings: int, setting: int
-    ) -> dict[str, list[list[Partial]]]:
+    ) -> dict[str, list[Partial]]:
         """As `search`, among the samples of one of so many settings, without a cut."""
         capacity = self._capacity()
         cuts = (self.spec.samples,)
         query = SearchQuery(
             self.spec, self.spec, people, twins, cuts, capacity.device, capacity.threads, settings, setting
         )
-        return self._joined_results(query, self._shards(), capacity)
+        (found,) = self._joined_results(query, self._shards(), capacity)
+        return found
 
     def _joined_results(
         self, query: SearchQuery, shards: Sequence[Shard], capacity: Capacity
-    ) -> dict[str, list[list[Partial]]]:
-        merged: Arrays = {}
+    ) -> Iterator[dict[str, list[Partial]]]:
+        topk = self.spec.membership.topk
         with self._reduced(query, shards, capacity) as files:
             while len(files) > MERGED_AT_ONCE:
                 files = self._merged_by_workers(files, query)
-            for name in files:
-                merged = merged_arrays(merged, self._read(name), len(query.cuts))
-        topk = self.spec.membership.topk
-        return {
-            name: [
-                _below_cuts(merged, f"{name}/{level}", len(query.cuts), empty(len(people), topk))
-                for level, people in enumerate(compared.levels)
-            ]
-            for name, compared in query.people.items()
-        }
+            for found in merged_below(files, len(query.cuts), self._read):
+                yield {
+                    name: [
+                        found.get(f"{name}/{level}") or empty(len(people), topk)
+                        for level, people in enumerate(compared.levels)
+                    ]
+                    for name, compared in query.people.items()
+                }
 
-    def _merged_by_workers(self, files: Sequence[str], search: SearchQuery) -> list[str]:
+    def _merged_by_workers(self, files: Sequence[CutFiles], search: SearchQuery) -> list[CutFiles]:
         groups = group_files(files, MERGED_AT_ONCE, len(search.cuts))
         query = MergeQuery(self.spec, search.device, search.threads)
         lost = self.executor.run(PassJob(query), groups, Unobserved())
         require_none_lost(lost, PARTIALS_PREFIX, len(groups))
-        return [group.file_name for group in groups]
+        return self._files(groups, len(search.cuts))
+
+    def _files(self, groups: Sequence[ShardGroup | MergeGroup], cuts: int) -> list[CutFiles]:
+        """What each group has left."""
+        there = self.store.sizes(PARTIALS_PREFIX)
+        return [
+            {cut: group.file_name(cut) for cut in range(cuts) if group.file_name(cut) in there}
+            for group in groups
+        ]
 
     def gather(self, ids: Mapping[str, NDArray[np.int64]]) -> dict[str, SampleTemplates]:
         """Recogniser -> the templates of some samples; ids: rising."""
@@ -190,7 +205,7 @@ class Passes:
         shards = [shard for shard in self._shards() if _any_between(wanted, shard)]
         parts: dict[str, list[SampleTemplates]] = {name: [] for name in ids}
         with self._reduced(query, shards, capacity) as files:
-            for arrays in map(self._read, files):
+            for arrays in (self._read(of_group[0]) for of_group in files):
                 for name in ids:
                     rows = arrays[f"{name}/templates"].astype(np.float32)
                     parts[name].append(SampleTemplates(arrays[f"{name}/sample_id"], rows))
@@ -203,25 +218,20 @@ class Passes:
         return self.executor.capacity(self.spec.resources)
 
     @contextmanager
-    def _reduced(self, query: Query, shards: Sequence[Shard], capacity: Capacity) -> Iterator[list[str]]:
+    def _reduced(self, query: Query, shards: Sequence[Shard], capacity: Capacity) -> Iterator[list[CutFiles]]:
         """Have all groups reduced; the names of their files, which are then deleted."""
         groups = self.grouping(shards, query, capacity)
-        observer: Observer = Unobserved()
-        if isinstance(query, SearchQuery) and query.settings == 1:
-            # The search of all samples is the long pass.
-            observer = self.observer
+        # The search of all samples is the long pass.
+        is_long = isinstance(query, SearchQuery) and query.settings == 1
+        with self.watched() if is_long else unobserved() as observer:
             observer.begin(0, sum(group.rows for group in groups))
-        lost = self.executor.run(PassJob(query), groups, observer)
+            lost = self.executor.run(PassJob(query), groups, observer)
         require_none_lost(lost, PARTIALS_PREFIX, len(groups))
-        yield [group.file_name for group in groups]
+        yield self._files(groups, len(query.cuts) if isinstance(query, SearchQuery) else 1)
         self.store.delete_all(PARTIALS_PREFIX)
 
     def _read(self, file_name: str) -> Arrays:
         return decode(self.store.read_sealed(file_name))
-
-
-def _below_cuts(merged: Arrays, search: str, cuts: int, nothing: Partial) -> list[Partial]:
-    return [partial_below(merged, search, cut) or nothing for cut in range(cuts)]
 
 
 def _joined(parts: Sequence[SampleTemplates]) -> SampleTemplates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from distributed.execution.executor import Executor, Watch
 from distributed.gallery.attributes import read_attributes
@@ -30,8 +31,9 @@ def reduce(
     """
     record_gallery(store, [notice.text for notice in enrolment.notices])
     known = _known_people(spec, enrolment)
-    with watch("reducing", "samples") as observer:
-        assessment = assess(spec, known, Passes(spec, store, executor, observer))
+    passes = Passes(spec, store, executor, partial(watch, "reducing", "samples"))
+    with watch("judging", "steps") as steps:
+        assessment = assess(spec, known, passes, observer=steps)
     assessment = replace(assessment, placebo=_assess_placebo(spec, known, executor, watch))
     write_tables(spec, assessment, verdict_fingerprint(spec, enrolment.fingerprint), store)
     return assessment
@@ -57,8 +59,9 @@ def _assess_placebo(
     if placebo is None:
         return None
     store = open_run(placebo)
-    with watch("reducing the placebo", "samples") as observer:
-        assessment = assess(placebo, known, Passes(placebo, store, executor, observer), VERDICTS_AND_SET)
+    passes = Passes(placebo, store, executor, partial(watch, "reducing the placebo", "samples"))
+    with watch("judging the placebo", "steps") as steps:
+        assessment = assess(placebo, known, passes, VERDICTS_AND_SET, steps)
     drop_answers(placebo.generator, store)
     headline = assessment.judgements[0]
     people = assessment.frame.candidates[headline.flagged()]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import betaln, gammaln
 from scipy.stats import false_discovery_control
 
-from distributed.statistics.similarity import Floats
+from distributed.statistics.similarity import Floats, Integers
 
 # A q-value that equals the FDR on paper must do so in float64 too, or a cohort of just the planned size
 # could flag nobody. P-values have steps of 1/(n + 1), far wider than this.
@@ -52,6 +52,20 @@ def beta_binomial(n: int, a: int, b: int) -> Floats:
     choose = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     mass: Floats = np.exp(choose + betaln(k + a, n - k + b) - betaln(a, b))
     return mass
+
+
+def largest_rejected(p: Floats, counts: Integers, fdr: float) -> float | None:
+    """The largest of p-values (r,) whose q-value by `benjamini_hochberg` is at most fdr, if any.
+
+    counts: int64 (r,), how often there is each one, 0 or more. Only those at fdr or below are sorted.
+    """
+    limit = round(fdr, Q_DECIMALS)
+    # A q-value is no smaller than its p-value, but for the rounding of either.
+    small = np.flatnonzero((p <= limit + 10.0**-Q_DECIMALS) & (counts > 0))
+    small = small[np.argsort(p[small])]
+    rank = np.cumsum(counts[small])
+    rejected = np.flatnonzero(np.round(p[small] * (counts.sum() / rank), Q_DECIMALS) <= limit)
+    return float(p[small[rejected[-1]]]) if len(rejected) else None
 
 
 def smallest_p_value(n: int) -> float:

@@ -31,14 +31,34 @@ def set_p_value(
     not matter, and the same seed gives the same p-value.
     Raises ValueError if there is no group, a side of one is empty, a score is NaN, or permutations < 1.
     """
+    return set_p_values([(candidates, cohorts)], seed=seed, permutations=permutations)[0]
+
+
+def set_p_values(
+    scores: Sequence[tuple[Sequence[Floats], Sequence[Floats]]], *, seed: int, permutations: int = 9999
+) -> list[float]:
+    """`set_p_value` of several scores of the same people, each (candidates, cohorts).
+
+    Each by itself would draw the same people, so they are drawn once.
+    """
     if permutations < 1:
         raise ValueError(f"a permutation test needs permutations, not {permutations}")
+    ordered = [_ordered(_groups(*sides), [len(side) for side in sides[0]]) for sides in scores]
+    shapes = [tuple((len(terms), size) for size, terms in groups) for groups in ordered]
+    permuted: dict[int, Floats] = {}
+    for shape in dict.fromkeys(shapes):
+        places = [place for place, other in enumerate(shapes) if other == shape]
+        random = np.random.default_rng(seed)
+        totals = _permuted([ordered[place] for place in places], random, permutations)
+        permuted |= dict(zip(places, totals, strict=True))
+    return [_p_value(*sides, permuted[place]) for place, sides in enumerate(scores)]
+
+
+def _p_value(candidates: Sequence[Floats], cohorts: Sequence[Floats], permuted: Floats) -> float:
     groups = _groups(candidates, cohorts)
     observed = sum(float(terms[: len(side)].sum()) for terms, side in zip(groups, candidates, strict=True))
-    sizes = [len(side) for side in candidates]
-    permuted = _permuted(groups, sizes, np.random.default_rng(seed), permutations)
     reached = int((permuted >= observed - SUM_TOLERANCE * max(1.0, observed)).sum())
-    return (1 + reached) / (permutations + 1)
+    return (1 + reached) / (len(permuted) + 1)
 
 
 def _groups(candidates: Sequence[Floats], cohorts: Sequence[Floats]) -> list[Floats]:
@@ -58,19 +78,27 @@ def _terms(candidates: Floats, cohort: Floats) -> Floats:
     return terms
 
 
+def _ordered(groups: list[Floats], sizes: list[int]) -> list[tuple[int, Floats]]:
+    """The number of candidates and the terms of each group, sorted, so that no input order matters."""
+    ordered = [(size, np.sort(terms)) for terms, size in zip(groups, sizes, strict=True)]
+    return sorted(ordered, key=lambda group: (group[0], group[1].tobytes()))
+
+
 def _permuted(
-    groups: list[Floats], sizes: list[int], generator: np.random.Generator, permutations: int
+    scores: list[list[tuple[int, Floats]]], random: np.random.Generator, permutations: int
 ) -> Floats:
-    """The statistic under random labels, float64 (permutations,). Sorted, so that no input order matters.
+    """The statistic of each score under random labels, the same for all, float64 (scores, permutations).
 
     The smaller side of a group is drawn, and the other one's sum follows from that of all.
     """
-    ordered = [(size, np.sort(terms)) for terms, size in zip(groups, sizes, strict=True)]
-    total = np.zeros(permutations)
-    for size, terms in sorted(ordered, key=lambda group: (group[0], group[1].tobytes())):
-        drawn, everybody = min(size, len(terms) - size), float(terms.sum())
+    total = np.zeros((len(scores), permutations))
+    for groups in zip(*scores, strict=True):
+        size, count = groups[0][0], len(groups[0][1])
+        drawn = min(size, count - size)
+        everybody = [float(terms.sum()) for _, terms in groups]
         for j in range(permutations):
-            chosen = generator.choice(len(terms), drawn, replace=False, shuffle=False)
-            sampled = float(terms[chosen].sum())
-            total[j] += sampled if drawn == size else everybody - sampled
+            chosen = random.choice(count, drawn, replace=False, shuffle=False)
+            for score, (_, terms) in enumerate(groups):
+                sampled = float(terms[chosen].sum())
+                total[score, j] += sampled if drawn == size else everybody[score] - sampled
     return total

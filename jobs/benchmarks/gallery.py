@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,7 +66,7 @@ class GallerySizes:
 class Spent:
     """seconds: from the shards and the gallery to the tables. driver, workers: CPU seconds of this process
     and of the others; memory: the most that one process held, bytes; silence: the longest time without a
-    report of work, of the search and of what follows it."""
+    report of work; judging: from the end of the search to the tables."""
 
     seconds: float
     driver: float
@@ -136,12 +137,14 @@ def _reduce(spec: AuditSpec, executor: Executor) -> Spent:
     with _Others() as others:
         before, start = _cpu(driver), time.perf_counter()
         gallery = enrolled_gallery(store.read_table(GALLERY_FILE), [RECOGNIZER])
-        assessment = assess(spec, KnownPeople(gallery), Passes(spec, store, executor, watch))
+        passes = Passes(spec, store, executor, lambda: nullcontext(watch))
+        assessment = assess(spec, KnownPeople(gallery), passes, observer=watch)
         write_tables(spec, assessment, Fingerprint({}), store)
         seconds, cpu = time.perf_counter() - start, _cpu(driver) - before
+    watch.heard()
     assert assessment.judgements[0].flagged().size == len(assessment.frame.candidates)
     memory = max(others.memory, others.own_memory)
-    return Spent(seconds, cpu, others.cpu, memory, watch.silence, time.perf_counter() - watch.last)
+    return Spent(seconds, cpu, others.cpu, memory, watch.silence, watch.last - watch.begun)
 
 
 def _cpu(process: psutil.Process) -> float:
@@ -151,15 +154,20 @@ def _cpu(process: psutil.Process) -> float:
 
 @dataclass
 class _Watch:
-    """An observer that notes the longest time without a report."""
+    """An observer that notes the longest time without a report, and when what is counted last was begun."""
 
     last: float = field(default_factory=time.perf_counter)
+    begun: float = 0.0
     silence: float = 0.0
 
     def begin(self, done: int, todo: int, capacity: Capacity | None = None) -> None:
-        self.last = time.perf_counter()
+        self.heard()
+        self.begun = self.last
 
     def report(self, report: ShardReport) -> None:
+        self.heard()
+
+    def heard(self) -> None:
         now = time.perf_counter()
         self.silence, self.last = max(self.silence, now - self.last), now
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from distributed.membership.frame import Frame
 from distributed.membership.judgement import Judgement
 from distributed.membership.planted.reach import GroupReach, Reach, reaches_of
-from distributed.membership.verdicts import Decision, Detectable
+from distributed.membership.verdicts import VERDICTS, Detectable
 from distributed.statistics.flagging import flagging_p_values
 from distributed.statistics.power import DETECTION_POWER, LEAST_PEOPLE, STEPS, Power
 from schemas.run.tables import Verdict
@@ -35,20 +37,21 @@ def _with_detectability(
 ) -> Judgement:
     calibrated = judgement.calibrated
     bars = flagging_p_values(calibrated.p_value, calibrated.floor, membership.fdr, judgement.correction)
-    answers: dict[tuple[int, float], tuple[Detectable | None, str]] = {}
-    decisions = list(judgement.decisions)
-    for place, decision in enumerate(decisions):
-        if decision.verdict is Verdict.NOT_DETECTED:
-            key = int(frame.group_of[place]), float(bars[place])
-            if key not in answers:
-                answers[key] = _detectable([groups[key[0]] for groups in reaches], key[1], membership.detect)
-            decisions[place] = _decided(decision, *answers[key])
-    return replace(judgement, decisions=decisions)
-
-
-def _decided(decision: Decision, detectable: Detectable | None, reason: str) -> Decision:
-    verdict = Verdict.INCONCLUSIVE if detectable is None else Verdict.NOT_DETECTED
-    return replace(decision, verdict=verdict, reason=reason, detectable=detectable)
+    decisions, whys = judgement.decisions, list(judgement.decisions.whys)
+    verdict, why = decisions.verdict.copy(), decisions.why.copy()
+    silent = decisions.are(Verdict.NOT_DETECTED)
+    for index in range(len(frame.groups)):
+        places = np.flatnonzero(silent & (frame.group_of == index))
+        asked, place_of = np.unique(bars[places], return_inverse=True)
+        answers = [
+            _detectable([groups[index] for groups in reaches], bar, membership.detect)
+            for bar in asked.tolist()
+        ]
+        unknown = np.array([detectable is None for detectable, _ in answers], np.bool_)
+        verdict[places[unknown[place_of]]] = VERDICTS.index(Verdict.INCONCLUSIVE)
+        why[places] = len(whys) + place_of
+        whys += [(reason, detectable) for detectable, reason in answers]
+    return replace(judgement, decisions=replace(decisions, verdict=verdict, why=why, whys=whys))
 
 
 def _detectable(reach: Sequence[GroupReach], p_value: float, limit: float) -> tuple[Detectable | None, str]:

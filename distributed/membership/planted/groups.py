@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,8 @@ Plantings = tuple[Sequence[Planted], Likeness]
 
 @dataclass(frozen=True)
 class Planting:
-    """What one recogniser is planted with. partials: of each level. flagged: bool (m,), by the headline."""
+    """What one recogniser is planted with. partials: of each level. flagged: bool (m,), by the headline.
+    done: is told of each step."""
 
     frame: Frame
     recognizer: str
@@ -33,6 +34,7 @@ class Planting:
     partials: Sequence[Partial]
     samples: SampleTemplates
     flagged: NDArray[np.bool_]
+    done: Callable[[str], None]
 
     def groups(self, membership: MembershipSpec) -> Plantings:
         """The planted samples of each group of the frame, and their likeness, which all groups share."""
@@ -41,9 +43,12 @@ class Planting:
             held_out(self.frame, self.recognizer, group, self.people.centre) for group in self.frame.groups
         ]
         likeness = self._likeness(kept, samples, membership)
-        return [
-            self._plant(index, kept[index], samples, likeness.value) for index in range(len(kept))
-        ], likeness
+        self.done("likeness")
+        groups = []
+        for index, of_group in enumerate(kept):
+            groups.append(self._plant(index, of_group, samples, likeness.value))
+            self.done("planted")
+        return groups, likeness
 
     def _plant(self, index: int, kept: HeldOut, samples: NDArray[np.float32], likeness: float) -> Planted:
         level = self.frame.level_of(self.frame.groups[index])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from distributed.membership.judgement import Judgement
@@ -31,22 +31,24 @@ def silence_of(
     judgements: Sequence[Judgement],
     partials: Mapping[str, Sequence[Partial]],
     samples: Mapping[str, SampleTemplates],
+    done: Callable[[str], None],
 ) -> Silence:
     """judgements: the headline first. partials: recogniser -> of each level; samples: those that people are
     planted among."""
     frame, membership, flagged = scoring.frame, scoring.membership, judgements[0].flagged()
     plantings = {
-        name: Planting(frame, name, people, scoring.twins, partials[name], samples[name], flagged).groups(
-            membership
-        )
+        name: Planting(
+            frame, name, people, scoring.twins, partials[name], samples[name], flagged, done
+        ).groups(membership)
         for name, people in scoring.people.items()
     }
     thresholds = {name: people.thresholds for name, people in scoring.people.items()}
     evidences, adjustments = scoring.evidences(partials), scoring.adjustments(partials)
     reach = reach_of(frame, judgements, evidences, thresholds, plantings, adjustments)
+    done("power")
     cleared = with_clearance(frame, judgements, reach, membership)
-    return Silence(
-        with_detectability(frame, cleared, reach, membership),
-        reach,
-        {name: ceiling_of(frame, name, partials[name], *planting) for name, planting in plantings.items()},
-    )
+    detected = with_detectability(frame, cleared, reach, membership)
+    done("clearance")
+    ceilings = {name: ceiling_of(frame, name, partials[name], *of) for name, of in plantings.items()}
+    done("limits")
+    return Silence(detected, reach, ceilings)

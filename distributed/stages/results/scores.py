@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from distributed.gallery.labels import labels_of
 from distributed.membership.judgement import Judgement
+from distributed.membership.verdicts import Decisions
 from distributed.stages.results.evaluation import auc, evaluation_of
 from distributed.stages.results.facts import AuditFacts
 from distributed.statistics.power import DETECTION_POWER, SHARES
@@ -27,22 +31,19 @@ def _score(facts: AuditFacts, judgement: Judgement, labels: Mapping[str, bool] |
     assessment = facts.assessment
     gallery, frame = assessment.gallery, assessment.frame
     names = [gallery.names[index] for index in frame.candidates]
-    verdicts = judgement.verdicts()
-    counts = Counter(verdicts)
-    pairs = list(zip(names, verdicts, judgement.decisions, strict=True))
-    explained = zip(names, judgement.resembles, strict=True)
-    bounds = [decision.fdp_bound for _, verdict, decision in pairs if verdict is Verdict.LEAKED]
+    decisions = judgement.decisions
+    explained = np.flatnonzero(judgement.resembles >= 0)
     return ScoreResult(
         recognizer=judgement.recognizer,
         score_name=judgement.score_name,
         correction=judgement.correction,
-        verdicts={verdict: counts[verdict] for verdict in Verdict},
-        flagged=[name for name, verdict, _ in pairs if verdict is Verdict.LEAKED],
-        flagged_fdp_bound=_of_largest_p(judgement, bounds),
+        verdicts={verdict: int(decisions.are(verdict).sum()) for verdict in Verdict},
+        flagged=_named(names, decisions.are(Verdict.LEAKED)),
+        flagged_fdp_bound=_of_largest_p(decisions),
         least_members=judgement.least_members(),
-        resembles={name: gallery.names[other] for name, other in explained if other >= 0},
+        resembles={names[place]: gallery.names[judgement.resembles[place]] for place in explained},
         set_p_value=judgement.set_p_value,
-        inconclusive_reasons=_inconclusive_reasons(judgement),
+        inconclusive_reasons=_inconclusive_reasons(decisions),
         at_floor=_at_floor(judgement, names),
         **_detectable(judgement),
         evaluation=None if labels is None else evaluation_of(names, judgement.calibrated.score, labels),
@@ -51,29 +52,27 @@ def _score(facts: AuditFacts, judgement: Judgement, labels: Mapping[str, bool] |
     )
 
 
+def _named(names: list[str], chosen: NDArray[np.bool_]) -> list[str]:
+    return [names[place] for place in np.flatnonzero(chosen)]
+
+
 def _at_floor(judgement: Judgement, names: list[str]) -> list[str]:
-    calibrated = judgement.calibrated
-    at_floor = (calibrated.p_value <= calibrated.floor).tolist()
-    return [
-        name
-        for name, decision, is_at_floor in zip(names, judgement.decisions, at_floor, strict=True)
-        if is_at_floor and decision.verdict is Verdict.INCONCLUSIVE
-    ]
+    at_floor = judgement.calibrated.p_value <= judgement.calibrated.floor
+    return _named(names, at_floor & judgement.decisions.are(Verdict.INCONCLUSIVE))
 
 
-def _inconclusive_reasons(judgement: Judgement) -> dict[str, int]:
-    return dict(
-        Counter(
-            decision.reason
-            for decision in judgement.decisions
-            if decision.verdict is Verdict.INCONCLUSIVE and decision.reason is not None
-        )
-    )
+def _inconclusive_reasons(decisions: Decisions) -> dict[str, int]:
+    reasons = Counter[str]()
+    for reason, _, count in decisions.whys_of(Verdict.INCONCLUSIVE):
+        if reason is not None:
+            reasons[reason] += count
+    return dict(reasons)
 
 
 def _detectable(judgement: Judgement) -> dict[str, Any]:
     """Of all who are not detected, what holds for each: the largest share."""
-    known = [decision.detectable for decision in judgement.decisions if decision.detectable is not None]
+    whys = judgement.decisions.whys_of(Verdict.NOT_DETECTED)
+    known = [detectable for _, detectable, _ in whys if detectable is not None]
     if not known:
         return {
             "detectable_share": None,
@@ -97,8 +96,8 @@ def _detectable(judgement: Judgement) -> dict[str, Any]:
 
 def _cleared(judgement: Judgement) -> dict[str, int]:
     """How many candidates are cleared at each share of SHARES."""
-    shares = [of.cleared_at for of in judgement.decisions if of.cleared_at is not None]
-    return {f"{share:g}": sum(at <= share * (1 + 1e-9) for at in shares) for share in SHARES}
+    at = judgement.decisions.cleared_at
+    return {f"{share:g}": int((at <= share * (1 + 1e-9)).sum()) for share in SHARES}
 
 
 def _settings(facts: AuditFacts, judgement: Judgement, names: list[str]) -> list[SettingResult]:
@@ -107,23 +106,19 @@ def _settings(facts: AuditFacts, judgement: Judgement, names: list[str]) -> list
         SettingResult(
             factors=dict(settings[setting.setting]),
             samples=setting.samples,
-            flagged=[
-                name
-                for name, decision in zip(names, setting.decisions, strict=True)
-                if decision.verdict is Verdict.LEAKED
-            ],
+            flagged=_named(names, setting.decisions.are(Verdict.LEAKED)),
         )
         for setting in facts.assessment.settings
         if (setting.recognizer, setting.score_name) == (judgement.recognizer, judgement.score_name)
     ]
 
 
-def _of_largest_p(judgement: Judgement, bounds: list[float]) -> float | None:
+def _of_largest_p(decisions: Decisions) -> float | None:
     """The bound of the whole set of flagged: that of the one with the largest q-value."""
-    flagged = [decision for decision in judgement.decisions if decision.verdict is Verdict.LEAKED]
-    if not bounds:
+    flagged = np.flatnonzero(decisions.are(Verdict.LEAKED))
+    if not len(flagged):
         return None
-    return max(flagged, key=lambda decision: decision.q_value).fdp_bound
+    return float(decisions.fdp_bound[flagged[decisions.q_value[flagged].argmax()]])
 
 
 def _prefixes(

@@ -92,10 +92,10 @@ def _scores(
     groups = [Group(EVERYBODY, photos, nobody, nobody) for photos in people.levels]
     compared = compared_people(Frame(people.gallery, groups, nobody, nobody), passes.centres(), membership)
     scores: dict[tuple[str, str, int], Floats] = {}
-    for recognizer, levels in passes.search(compared, twins, cuts).items():
-        dimension = compared[recognizer].levels[0].shape[1]
-        for place, cut in enumerate(cuts):
-            evidence = [Evidence(level[place], membership.topk, dimension) for level in levels]
+    for cut, found in zip(cuts, passes.search(compared, twins, cuts), strict=True):
+        for recognizer, levels in found.items():
+            dimension = compared[recognizer].levels[0].shape[1]
+            evidence = [Evidence(partial, membership.topk, dimension) for partial in levels]
             by_level = [person_scores(of_level, membership.scores) for of_level in evidence]
             for name in membership.scores:
                 scores[recognizer, name, cut] = np.stack([values[name] for values in by_level])

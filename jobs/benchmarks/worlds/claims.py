@@ -17,7 +17,6 @@ from jobs.benchmarks.worlds.silence import cleared, sensitivity, upper_bounds
 from jobs.benchmarks.worlds.standing import standing
 from jobs.benchmarks.worlds.strength import example, power
 from jobs.cli.exit_codes import ExitCode
-from schemas.wording import format_seconds
 
 TABLE_FILE = "worlds.md"
 
@@ -34,8 +33,8 @@ def bench_worlds(worlds: int, seed: int, output: Path, claims: Sequence[str]) ->
         _save_plot(result, output / f"{name}.png")
         for row in result.rows:
             print(f"{row.verdict:8}  {row.claim}: {row.measured}", flush=True)
-        print(f"[{name}: {format_seconds(time.perf_counter() - began)}]", flush=True)
-    print(f"{output / TABLE_FILE}: {len(rows)} rows in {format_seconds(time.perf_counter() - start)}")
+        print(f"[{name}: {time.perf_counter() - began:.0f} s]", flush=True)
+    print(f"{output / TABLE_FILE}: {len(rows)} rows in {time.perf_counter() - start:.0f} s")
     return ExitCode.FAILED if any(row.holds is False for row in rows) else ExitCode.OK
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, false_discovery_control
 
 from distributed.membership.planted.clearance import (
     CLEARED_SHARES,
@@ -18,6 +18,7 @@ from distributed.membership.planted.clearance import (
 from distributed.membership.planted.likeness import Likeness
 from distributed.membership.planted.reach import GroupReach
 from distributed.membership.planted.sensitivity import DRAWS
+from distributed.statistics.calibration import Q_DECIMALS
 from distributed.statistics.power import LEAST_PEOPLE, STEPS, Power
 from jobs.benchmarks.worlds.simulated import RECOGNIZER, World, judge_world, worlds_like
 from schemas.spec.membership import MembershipSpec
@@ -33,7 +34,8 @@ def reach(people: int, samples: int = 1000) -> GroupReach:
 
 def test_a_p_value_is_the_chance_of_so_few_samples() -> None:
     scores = np.array([-1.0, 0.0, 1.0, 2.0, 1000.0])
-    p_values = group_p_values(scores, reach(99))
+    rows, row = group_p_values(scores, reach(99))
+    p_values = rows[row]
     for share in (1e-4, 1e-3, 3e-3):
         place = int(np.abs(np.log(CLEARED_SHARES / share)).argmin())
         chance = binom.cdf([-1, 0, 1, 2, 1000], 1000, CLEARED_SHARES[place])
@@ -42,8 +44,8 @@ def test_a_p_value_is_the_chance_of_so_few_samples() -> None:
 
 
 def test_without_people_enough_nobody_is_cleared() -> None:
-    assert (group_p_values(np.array([-1.0]), reach(LEAST_PEOPLE - 1)) == 1).all()
-    assert group_p_values(np.array([-1.0]), reach(LEAST_PEOPLE)).max() < 0.05
+    assert (group_p_values(np.array([-1.0]), reach(LEAST_PEOPLE - 1))[0] == 1).all()
+    assert group_p_values(np.array([-1.0]), reach(LEAST_PEOPLE))[0].max() < 0.05
 
 
 def test_who_is_cleared_at_a_share_is_at_all_larger_ones() -> None:
@@ -54,6 +56,18 @@ def test_who_is_cleared_at_a_share_is_at_all_larger_ones() -> None:
     # With another person who is never cleared, 0.04 is too much for one of two.
     both = np.stack([np.full(len(CLEARED_SHARES), 0.04), np.ones(len(CLEARED_SHARES))])
     assert np.isnan(cleared_at(both)).all() and not np.isnan(cleared_at(both[:1])).any()
+
+
+def test_people_with_the_same_p_values_are_cleared_as_each_by_themselves() -> None:
+    random = np.random.default_rng(2)
+    rows = np.sort(random.random((40, len(CLEARED_SHARES))) ** 6, axis=1)[:, ::-1]
+    people = random.integers(0, 4, len(rows))
+    each = cleared_at(rows.repeat(people, axis=0))
+    assert np.array_equal(cleared_at(rows, people).repeat(people), each, equal_nan=True)
+    for place, share in enumerate(CLEARED_SHARES):
+        q = false_discovery_control(rows[:, place].repeat(people))
+        assert (q.round(Q_DECIMALS) <= 0.05).tolist() == (each <= share).tolist()
+    assert 2 < len(set(each[~np.isnan(each)].tolist())) < each.size
 
 
 def test_few_leaked_people_are_cleared_at_their_own_share(tmp_path: Path) -> None:
@@ -81,8 +95,12 @@ def test_a_score_of_several_recognisers_takes_the_largest_p_value(tmp_path: Path
     combined = replace(judgement, recognizer="all", score_name="consensus")
     both = {**known, ("blind", "margin"): blind}
     judgements = [judgement, other, combined]
-    own = clearing_p_values(judged.frame, judgement, judgements, both, membership)
-    largest = clearing_p_values(judged.frame, combined, judgements, both, membership)
+    own, largest = (
+        rows[place]
+        for rows, place in (
+            clearing_p_values(judged.frame, of, judgements, both, membership) for of in (judgement, combined)
+        )
+    )
     assert own.min() < 0.05 and (largest >= own).all() and largest.min() > 0.9
 
 

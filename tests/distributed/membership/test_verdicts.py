@@ -145,7 +145,7 @@ def test_a_discovery_gives_power_to_all_others() -> None:
 
 
 def test_no_candidates_get_no_verdicts() -> None:
-    assert decide(np.empty(0), np.empty(0), fdr=0.05) == []
+    assert list(decide(np.empty(0), np.empty(0), fdr=0.05)) == []
 
 
 def test_impossible_p_values_are_refused() -> None:

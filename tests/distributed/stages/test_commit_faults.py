@@ -55,7 +55,8 @@ def test_a_worker_killed_in_a_commit_leaves_all_rows_once_and_people_are_told(
     last = next(line for line in output.splitlines() if line.startswith("sampling: 600 of 600 images, "))
     assert re.search(r"; \w+ \d+%, \w+ \d+%, \w+ \d+%; [12] attempts failed$", last)
     assert main(["status", str(small_world.run)]) == ExitCode.OK
-    assert "reducing: 600 of 600 samples compared" in capsys.readouterr().out
+    assert "reducing: 600 of 600 samples" in output
+    assert re.search(r"  judging: (\d+) of \1 steps done, as of ", capsys.readouterr().out)
 
 
 @pytest.mark.usefixtures("in_process")
