@@ -1,13 +1,9 @@
-"""What happens to the tasks of a stage, and how far a judgement is, for observers."""
+"""What happens to the tasks of a stage, for observers."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
-
-from schemas.run.shard import ShardReport
 
 
 class EventKind(StrEnum):
@@ -39,35 +35,3 @@ class WorkEvent:
     attempts: int = 0
     seconds: float = 0.0
     error: str = ""
-
-
-class StepObserver(Protocol):
-    """Is told of steps. The observer of any stage is one."""
-
-    def begin(self, done: int, todo: int, /) -> None:
-        """There are `todo` steps."""
-
-    def report(self, report: ShardReport, /) -> None:
-        """`rows` steps are done, and `seconds` says of what."""
-
-
-@dataclass
-class Steps:
-    """Counts the steps of one judgement, of which there are `planned`; nobody is told without an observer."""
-
-    planned: int = 0
-    observer: StepObserver | None = None
-    _done: int = 0
-    _last: float = 0.0
-
-    def begin(self) -> None:
-        self._last = time.perf_counter()
-        if self.observer is not None:
-            self.observer.begin(0, self.planned)
-
-    def done(self, name: str, count: int = 1) -> None:
-        """So many steps are done, in the time since the last ones, which goes under this name."""
-        now = time.perf_counter()
-        if self.observer is not None:
-            self.observer.report(ShardReport(self._done, count, {}, 0, {name: now - self._last}))
-        self._done, self._last = self._done + count, now

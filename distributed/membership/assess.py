@@ -17,14 +17,13 @@ from distributed.membership.frame import Frame, calibration_frame, drifts_of
 from distributed.membership.hits import count_hits
 from distributed.membership.judgement import Judgement, judge
 from distributed.membership.lookalikes import with_lookalikes
-from distributed.membership.parts import prefix_scores, setting_scores
+from distributed.membership.parts import StepObserver, Steps, prefix_scores, setting_scores
 from distributed.membership.planted.silence import silence_of
 from distributed.membership.population import POPULATION_SAMPLES, population_of
 from distributed.membership.scoring import Scoring
 from distributed.reduce.partial import Partial
 from distributed.reduce.passes import SamplePasses, search_reference, with_hit_thresholds
 from distributed.reduce.queries import ComparedPeople
-from schemas.events import StepObserver, Steps
 from schemas.spec.audit import AuditSpec
 from schemas.spec.membership import MembershipSpec
 

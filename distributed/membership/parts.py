@@ -1,9 +1,11 @@
-"""What a part of the samples shows: the first ones of them, and those of one setting of a sweep."""
+"""Judging bit by bit: the first samples, those of one setting of a sweep, and the steps that are told of."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from distributed.membership.correction import correction_of
 from distributed.membership.evidence import PersonScores
@@ -12,7 +14,7 @@ from distributed.membership.judgement import decided
 from distributed.membership.scoring import Scoring
 from distributed.membership.verdicts import Decisions, flagged
 from distributed.reduce.passes import Partials, SamplePasses, require_templates
-from schemas.events import Steps
+from schemas.run.shard import ShardReport
 from schemas.spec.generators.base import FactorValue, Sweep
 
 
@@ -40,6 +42,38 @@ class SettingScores:
     score_name: str
     calibrated: Calibrated
     decisions: Decisions
+
+
+class StepObserver(Protocol):
+    """Is told of steps. The observer of any stage is one."""
+
+    def begin(self, done: int, todo: int, /) -> None:
+        """There are `todo` steps."""
+
+    def report(self, report: ShardReport, /) -> None:
+        """`rows` steps are done, and `seconds` says of what."""
+
+
+@dataclass
+class Steps:
+    """Counts the steps of one judgement, of which there are `planned`; nobody is told without an observer."""
+
+    planned: int = 0
+    observer: StepObserver | None = None
+    _done: int = 0
+    _last: float = 0.0
+
+    def begin(self) -> None:
+        self._last = time.perf_counter()
+        if self.observer is not None:
+            self.observer.begin(0, self.planned)
+
+    def done(self, name: str, count: int = 1) -> None:
+        """So many steps are done, in the time since the last ones, which goes under this name."""
+        now = time.perf_counter()
+        if self.observer is not None:
+            self.observer.report(ShardReport(self._done, count, {}, 0, {name: now - self._last}))
+        self._done, self._last = self._done + count, now
 
 
 def prefix_scores(

@@ -22,6 +22,7 @@ LAZY = ("<genexpr>", "<lambda>")
 HANDED_DOWN = {
     ("distributed.stages", "jobs.cli.progress"): "the observer of a stage, which shows its progress",
     ("distributed.stages.audit", "jobs.api.auditing"): "on_enrolled: what is said before the long work",
+    ("distributed.membership.parts", "jobs.cli.progress"): "the observer of a judgement's steps",
     ("distributed.membership", "distributed.stages.passes"): "the passes over samples that it asks for",
     ("distributed.reduce", "distributed.stages.passes"): "a search among them, once for all people",
     ("distributed.storage", "distributed.sampling.images.packed_places"): "a sequence of photos has a length",
