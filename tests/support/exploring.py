@@ -77,10 +77,12 @@ def exploring(run: Path, *options: str) -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    assert process.stdout is not None and process.stderr is not None
     try:
-        assert process.stdout is not None
         yield process.stdout.readline().strip()
     finally:
         process.terminate()
-        out, err = process.communicate(timeout=30)
+        # `communicate` would miss what the first line's reading has already taken in.
+        out, err = process.stdout.read(), process.stderr.read()
+        process.wait(30)
         assert (process.returncode, err) == (ExitCode.OK, "") and "\nNext: " in out
