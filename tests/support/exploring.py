@@ -82,7 +82,7 @@ def exploring(run: Path, *options: str) -> Iterator[str]:
         yield process.stdout.readline().strip()
     finally:
         process.terminate()
-        # `communicate` would miss what the first line's reading has already taken in.
-        out, err = process.stdout.read(), process.stderr.read()
-        process.wait(30)
+        with process:
+            # `communicate` would miss what the first line's reading has already taken in.
+            out, err = process.stdout.read(), process.stderr.read()
         assert (process.returncode, err) == (ExitCode.OK, "") and "\nNext: " in out
