@@ -54,6 +54,7 @@ def _reports(maker: Maker[TaskT], tasks: Sequence[TaskT]) -> Generator[ShardRepo
         wait(writing)
         raise
     except BaseException:
+        # Ctrl-C too: shards that are written are reported, so that no finished work is lost. Raised again.
         wait(writing)
         yield from (written.result() for written in writing if written.exception() is None)
         raise

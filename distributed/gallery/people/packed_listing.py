@@ -55,6 +55,7 @@ class PackedListing(Sequence[ListedPhoto]):
         """As a list of the same photos."""
         return isinstance(other, Sequence) and list(self) == list(other)
 
+    # As of any list that grows; the stubs of object know no class without a hash.
     __hash__ = None  # type: ignore[assignment]
 
 

@@ -37,6 +37,7 @@ def _read_sources_only() -> None:
 
     torch and what goes with it come before, from their own compiled files: to compile them takes seconds.
     """
+    # For what its import leaves in sys.modules; no name of it is used here.
     import distributed.sampling.networks.torch_network  # noqa: F401
 
     sys.pycache_prefix = str(Path.cwd())
