@@ -51,17 +51,17 @@ def with_hit_thresholds(
     """People with the thresholds of a hit that come from the samples, where the spec says so."""
     if spec.membership.hit != "median" or "hit_rate" not in spec.membership.scores:
         return people
-    (found,) = passes.search(people, twins, (spec.samples,))
-    require_templates(found)
+    (partials,) = passes.search(people, twins, (spec.samples,))
+    require_templates(partials)
     return {
-        name: replace(compared, thresholds=list(map(_median, found[name])))
+        name: replace(compared, thresholds=list(map(_median, partials[name])))
         for name, compared in people.items()
     }
 
 
-def require_templates(found: Partials) -> None:
+def require_templates(partials: Partials) -> None:
     """Raise InvalidSamplesError if some recogniser has seen no sample."""
-    if not all(partial.samples for levels in found.values() for partial in levels):
+    if not all(partial.samples for levels in partials.values() for partial in levels):
         raise InvalidSamplesError(
             "no sample has a template, so nobody can be scored: see `outcome` in the shards, and check "
             "faces.detector, or give faces.landmarks"
@@ -81,5 +81,5 @@ def search_reference(
 ) -> Partials:
     if reference is None or "calibrated" not in spec.membership.scores:
         return {}
-    (found,) = passes.search(people, twins, (spec.samples,), reference)
-    return found
+    (partials,) = passes.search(people, twins, (spec.samples,), reference)
+    return partials

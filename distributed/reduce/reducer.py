@@ -92,9 +92,9 @@ class Reducer:
             return arrays
 
         new = set().union(*group.files)
-        for cut, found in enumerate(merged_below(group.files, group.cuts, read)):
+        for cut, merged in enumerate(merged_below(group.files, group.cuts, read)):
             if cut in new:
-                yield cut, found_arrays(found)
+                yield cut, named_arrays(merged)
 
     def _templates(self, group: ShardGroup, seconds: dict[str, float]) -> Iterator[ShardTemplates]:
         for shard in sorted(group.shards, key=lambda shard: shard.first_id):
@@ -140,12 +140,12 @@ class Searcher:
             for name, levels in searches.items()
             for level, search in enumerate(levels)
         }
-        found: dict[str, Partial] = {}
+        latest: NamedPartials = {}
         for cut in range(len(self._query.cuts)):
             more = {name: partials.pop(cut) for name, partials in results.items() if cut in partials}
-            found |= more
+            latest |= more
             if more:
-                yield cut, found_arrays(found)
+                yield cut, named_arrays(latest)
 
 
 class _PrefixSearch:
@@ -219,40 +219,44 @@ class Summer:
         yield 0, arrays
 
 
-Found = dict[str, Partial]
-"""`<recogniser>/<level>` -> what is found; only what has seen a sample."""
+NamedPartials = dict[str, Partial]
+"""`<recogniser>/<level>` -> its partial result; only those that have seen a sample."""
 
 
-def found_arrays(found: Found) -> Arrays:
+def named_arrays(partials: NamedPartials) -> Arrays:
     """The arrays of one file."""
     return {
-        key: array for name, partial in found.items() for key, array in partial_arrays(partial, name).items()
+        key: array
+        for name, partial in partials.items()
+        for key, array in partial_arrays(partial, name).items()
     }
 
 
-def _found_of(arrays: Arrays) -> Found:
-    """The inverse of `found_arrays`."""
+def _named_partials(arrays: Arrays) -> NamedPartials:
+    """The inverse of `named_arrays`."""
     return {name: partial_of(arrays, name) for name in sorted({key.rpartition("/")[0] for key in arrays})}
 
 
-def merged_below(files: Sequence[CutFiles], cuts: int, read: Callable[[str], Arrays]) -> Iterator[Found]:
+def merged_below(
+    files: Sequence[CutFiles], cuts: int, read: Callable[[str], Arrays]
+) -> Iterator[NamedPartials]:
     """What several groups have found below each cut in turn, merged. One cut is in memory at a time."""
-    finished: Found = {}
+    finished: NamedPartials = {}
     open_groups = list(files)
     for cut in range(cuts):
         # Of groups that find no more above this cut: read for the last time.
         for group in [group for group in open_groups if max(group, default=-1) <= cut]:
             open_groups.remove(group)
             if group:
-                finished = _merged(finished, _found_of(read(group[max(group)])))
-        found = finished
+                finished = _merged(finished, _named_partials(read(group[max(group)])))
+        merged = finished
         for group in open_groups:
             if below := [known for known in group if known <= cut]:
-                found = _merged(found, _found_of(read(group[max(below)])))
-        yield found
+                merged = _merged(merged, _named_partials(read(group[max(below)])))
+        yield merged
 
 
-def _merged(a: Found, b: Found) -> Found:
+def _merged(a: NamedPartials, b: NamedPartials) -> NamedPartials:
     both = {name: merge(a[name], b[name]) for name in a.keys() & b.keys()}
     return a | b | both
 

@@ -160,8 +160,8 @@ class Passes:
         query = SearchQuery(
             self.spec, self.spec, people, twins, cuts, capacity.device, capacity.threads, settings, setting
         )
-        (found,) = self._joined_results(query, self._shards(), capacity)
-        return found
+        (partials,) = self._joined_results(query, self._shards(), capacity)
+        return partials
 
     def _joined_results(
         self, query: SearchQuery, shards: Sequence[Shard], capacity: Capacity
@@ -170,10 +170,10 @@ class Passes:
         with self._reduced(query, shards, capacity) as files:
             while len(files) > MERGED_AT_ONCE:
                 files = self._merged_by_workers(files, query)
-            for found in merged_below(files, len(query.cuts), self._read):
+            for merged in merged_below(files, len(query.cuts), self._read):
                 yield {
                     name: [
-                        found.get(f"{name}/{level}") or empty(len(people), topk)
+                        merged.get(f"{name}/{level}") or empty(len(people), topk)
                         for level, people in enumerate(compared.levels)
                     ]
                     for name, compared in query.people.items()

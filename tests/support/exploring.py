@@ -85,4 +85,5 @@ def exploring(run: Path, *options: str) -> Iterator[str]:
         with process:
             # `communicate` would miss what the first line's reading has already taken in.
             out, err = process.stdout.read(), process.stderr.read()
-        assert (process.returncode, err) == (ExitCode.OK, "") and "\nNext: " in out
+        assert (process.returncode, err) == (ExitCode.OK, ""), f"{process.returncode}: {err}"
+        assert "\nNext: " in out

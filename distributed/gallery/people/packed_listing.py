@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
 
 from distributed.gallery.people.listing import ListedPhoto
-from distributed.sampling.images.packed_places import PackedPlaces, Texts
+from distributed.sampling.images.packed_places import Packed, PackedPlaces, Texts
 
 
-class PackedListing(Sequence[ListedPhoto]):
+class PackedListing(Packed[ListedPhoto]):
     """Listed photos in their order, each made when it is asked for.
 
     people: each identity once, in the order in which they come first. person: of each photo, its number
@@ -40,16 +39,8 @@ class PackedListing(Sequence[ListedPhoto]):
         columns = zip(self.person, self.names, self.places, strict=True)
         return (ListedPhoto(self.people[number], name, place) for number, name, place in columns)
 
-    @overload
-    def __getitem__(self, index: int) -> ListedPhoto: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[ListedPhoto, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> ListedPhoto | tuple[ListedPhoto, ...]:
-        if isinstance(index, slice):
-            return tuple(self[row] for row in range(*index.indices(len(self))))
-        return ListedPhoto(self.people[self.person[index]], self.names[index], self.places[index])
+    def element(self, row: int) -> ListedPhoto:
+        return ListedPhoto(self.people[self.person[row]], self.names[row], self.places[row])
 
     def __eq__(self, other: object) -> bool:
         """As a list of the same photos."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, overload
+from typing import Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,29 @@ from numpy.typing import NDArray
 from distributed.sampling.images.places import Cell, Part, Place, Span
 from distributed.sampling.images.recordio import Record
 
+ElementT = TypeVar("ElementT", covariant=True)
 
-class Texts(Sequence[str]):
+
+class Packed(Sequence[ElementT]):
+    """What a list does, by `element` and `__len__` alone."""
+
+    @abstractmethod
+    def element(self, row: int) -> ElementT:
+        """row: from 0 to below the length."""
+
+    @overload
+    def __getitem__(self, index: int) -> ElementT: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ElementT, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> ElementT | tuple[ElementT, ...]:
+        if isinstance(index, slice):
+            return tuple(self.element(row) for row in range(*index.indices(len(self))))
+        return self.element(range(len(self))[index])
+
+
+class Texts(Packed[str]):
     """Texts of any characters, lone surrogates of file names too, at 8 bytes more than they are long."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
@@ -31,20 +53,11 @@ class Texts(Sequence[str]):
     def __len__(self) -> int:
         return len(self._stops) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
-        if isinstance(index, slice):
-            return tuple(self[row] for row in range(*index.indices(len(self))))
-        row = range(len(self))[index]
+    def element(self, row: int) -> str:
         return self._letters[self._stops[row] : self._stops[row + 1]].decode("utf-8", "surrogatepass")
 
 
-class Digests(Sequence[str]):
+class Digests(Packed[str]):
     """Hexadecimal texts of one even length, at half a byte a letter."""
 
     def __init__(self, digests: Iterable[str] = ()) -> None:
@@ -56,16 +69,7 @@ class Digests(Sequence[str]):
     def __len__(self) -> int:
         return len(self._bytes) // self._size
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
-        if isinstance(index, slice):
-            return tuple(self[row] for row in range(*index.indices(len(self))))
-        row = range(len(self))[index]
+    def element(self, row: int) -> str:
         return self._bytes[row * self._size : (row + 1) * self._size].hex()
 
     def may_be_repeated(self) -> NDArray[np.int64]:
@@ -183,7 +187,7 @@ def _run_for(place: Place) -> _Run:
     return _Others() if fields is None else _Numbered(type(place), fields[0], len(fields[1]))
 
 
-class PackedPlaces(Sequence[Place]):
+class PackedPlaces(Packed[Place]):
     """The places, in their order. 5.8 million records are 46 MB, where the objects take minutes to cross."""
 
     def __init__(self, places: Iterable[Place] = ()) -> None:
@@ -205,15 +209,6 @@ class PackedPlaces(Sequence[Place]):
     def __iter__(self) -> Iterator[Place]:
         return (run[row] for run in self._runs for row in range(len(run)))
 
-    @overload
-    def __getitem__(self, index: int) -> Place: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Place, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> Place | tuple[Place, ...]:
-        if isinstance(index, slice):
-            return tuple(self[row] for row in range(*index.indices(len(self))))
-        row = range(len(self))[index]
+    def element(self, row: int) -> Place:
         run = bisect_right(self._stops, row)
         return self._runs[run][row - self._stops[run] + len(self._runs[run])]

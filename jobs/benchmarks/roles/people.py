@@ -92,8 +92,8 @@ def _scores(
     groups = [Group(EVERYBODY, photos, nobody, nobody) for photos in people.levels]
     compared = compared_people(Frame(people.gallery, groups, nobody, nobody), passes.centres(), membership)
     scores: dict[tuple[str, str, int], Floats] = {}
-    for cut, found in zip(cuts, passes.search(compared, twins, cuts), strict=True):
-        for recognizer, levels in found.items():
+    for cut, partials in zip(cuts, passes.search(compared, twins, cuts), strict=True):
+        for recognizer, levels in partials.items():
             dimension = compared[recognizer].levels[0].shape[1]
             evidence = [Evidence(partial, membership.topk, dimension) for partial in levels]
             by_level = [person_scores(of_level, membership.scores) for of_level in evidence]
