@@ -73,7 +73,7 @@ class ExplorerServer:
         judge: Judge | None = None,
     ) -> None:
         self._explorer, self._gate, self._faces, self._judge = explorer, gate, faces, judge
-        self._painter = ThreadPoolExecutor(1, "faces")
+        self._painter, self._closed = ThreadPoolExecutor(1, "faces"), False
         self._css = b"".join((TEMPLATES / name).read_bytes() for name in STYLES)
         self._pages = _environment(explorer, with_faces=faces is not None)
         self.application = web.Application(middlewares=[self._guard], client_max_size=LARGEST_FORM)
@@ -84,7 +84,8 @@ class ExplorerServer:
             self.application.router.add_post("/", self._keep)
 
     def close(self) -> None:
-        """Begin no more pictures."""
+        """Begin no more pictures: who still asks for one is told that this ends."""
+        self._closed = True
         self._painter.shutdown(wait=False, cancel_futures=True)
 
     def _routes(self) -> dict[str, Handler]:
@@ -222,6 +223,8 @@ class ExplorerServer:
 
     async def _picture(self, paint: Callable[..., bytes | None], *what: str | int) -> web.Response:
         """Pictures are made one after another: a generator may need all of the machine."""
+        if self._closed:
+            raise web.HTTPServiceUnavailable(text="the explorer is ending")
         png = await asyncio.get_running_loop().run_in_executor(self._painter, paint, *what)
         if png is None:
             raise web.HTTPNotFound(text="there is no such picture")

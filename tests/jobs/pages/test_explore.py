@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -22,8 +24,9 @@ from distributed.storage.trail import entries
 from jobs.__main__ import main
 from jobs.cli.exit_codes import ExitCode
 from jobs.pages.explorer.faces import Faces
+from jobs.pages.explorer.gate import Gate
 from jobs.pages.explorer.question import IdentityQuestion, ListQuestion, asked
-from jobs.pages.explorer.server import HEADERS, listening
+from jobs.pages.explorer.server import HEADERS, ExplorerServer, listening, serving
 from jobs.pages.explorer.tables import Explorer
 from schemas.errors import QuestionError
 from schemas.run.artefacts import GALLERY_FILE, NEIGHBOURS_FILE, SCORES_FILE
@@ -218,6 +221,26 @@ def test_pictures_are_those_of_the_run_and_of_nobody_else(finished_world: SmallW
             others = {"identity": row["identity"], "photo": wrong}
             assert client.get("/photo.png", params=others).status_code == 404
         assert client.get("/sample.png", params={"id": 10**9}).status_code == 404
+
+
+async def _asked_for_a_picture_at_the_end(
+    server: ExplorerServer, gate: Gate, at: socket.socket, sample_id: int
+) -> int:
+    async with serving(server, at), httpx.AsyncClient(follow_redirects=True) as client:
+        await client.get(gate.url)
+        server.close()
+        return (await client.get(f"http://127.0.0.1:{gate.port}/sample.png?id={sample_id}")).status_code
+
+
+def test_who_asks_for_a_picture_at_the_end_gets_none_and_nothing_is_logged(
+    finished_world: SmallWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, at = RunStore(str(finished_world.run)), listening(0)
+    with closing(Explorer(store)) as explorer:
+        server = ExplorerServer(explorer, gate := Gate(at.getsockname()[1]), Faces(store))
+        sample_id = store.read_table(NEIGHBOURS_FILE)["sample_id"][0].as_py()
+        assert asyncio.run(_asked_for_a_picture_at_the_end(server, gate, at, sample_id)) == 503
+    assert not caplog.records
 
 
 def test_no_photo_of_who_was_not_compared_is_shown(finished_world: SmallWorld) -> None:
