@@ -86,6 +86,7 @@ def test_a_run_goes_on_without_the_worker_that_died(world: SmallWorld, clean_byt
     assert file_bytes(run) == clean_bytes
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_lock(world: SmallWorld) -> None:
     spec, run = world.spec_path("interrupted", **PLAN), world.folder / "runs" / "interrupted"
     process = start_job("audit", spec)

@@ -121,6 +121,7 @@ def test_a_stream_that_was_closed_before_the_start_takes_no_files_place(small_wo
     assert main(["verify", str(small_world.run)]) == ExitCode.OK
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_an_audit_whose_reader_has_gone_ends_in_good_order(
     small_world: SmallWorld, finished_template: SmallWorld, capsys: pytest.CaptureFixture[str]

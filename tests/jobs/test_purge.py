@@ -123,7 +123,7 @@ def test_a_run_is_purged_once_it_is_due(
     assert "not due yet" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("by", ["name", "pseudonym", "stdin"])
+@pytest.mark.parametrize("by", ["name", pytest.param("pseudonym", marks=pytest.mark.slow), "stdin"])
 def test_an_erased_person_is_nowhere_and_the_others_are_judged_anew(
     audited: SmallWorld, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:

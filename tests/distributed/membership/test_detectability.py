@@ -59,7 +59,7 @@ def test_forty_samples_clear_nobody(tmp_path: Path) -> None:
     assert "with an estimated chance of only 0.3" in reason
 
 
-@pytest.mark.parametrize("quality", ["same", "mixed"])
+@pytest.mark.parametrize("quality", [pytest.param("same", marks=pytest.mark.slow), "mixed"])
 def test_who_is_not_detected_would_have_been_flagged_at_the_share_that_is_named(
     tmp_path: Path, quality: str
 ) -> None:

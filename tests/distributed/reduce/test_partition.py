@@ -122,7 +122,7 @@ def test_samples_may_come_in_pieces_and_be_looked_at_in_between(copies: bool) ->
             assert as_bytes(people_search.result()) == whole, "looking changes nothing"
 
 
-@pytest.mark.parametrize("copies", [False, True])
+@pytest.mark.parametrize("copies", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_backends_and_tiles_give_the_same_bytes(copies: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     w = world(8, people=300, n=3000, d=64, copies=copies)
     for k in (1, 16, 2500):

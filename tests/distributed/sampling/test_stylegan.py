@@ -89,7 +89,7 @@ def test_the_transform_is_the_inverse(code: Path) -> None:
     [
         ({"rotate": 10}, "is no StyleGAN3"),
         ({"label": 3}, "has 0 classes"),
-        ({"factors": {"label": [1]}}, "has 0 classes"),
+        pytest.param({"factors": {"label": [1]}}, "has 0 classes", marks=pytest.mark.slow),
     ],
 )
 def test_what_the_network_has_not_is_refused(code: Path, fields: Any, says: str) -> None:

@@ -59,6 +59,7 @@ def test_a_worker_killed_in_a_commit_leaves_all_rows_once_and_people_are_told(
     assert re.search(r"  judging: (\d+) of \1 steps done, as of ", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_a_shard_that_kills_workers_fails_and_is_retried_alone(
     small_world: SmallWorld, clean_bytes: dict[str, bytes], capsys: pytest.CaptureFixture[str]

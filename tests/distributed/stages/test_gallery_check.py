@@ -240,8 +240,8 @@ def copy_people(folder: Path, side: str, people: int, photos: int) -> None:
 
 @pytest.mark.assets
 @needs_assets
-# The second model takes the same way as the first, in twice the time: it is for `make soak`.
-@pytest.mark.parametrize("model", ["mobilefacenet_y1", pytest.param("omz_reid_0095", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["mobilefacenet_y1", "omz_reid_0095"])
 def test_a_real_recogniser_under_rgb_and_127_5_is_refused(
     small_world: SmallWorld, capsys: pytest.CaptureFixture[str], model: str
 ) -> None:

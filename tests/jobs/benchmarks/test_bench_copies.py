@@ -14,6 +14,7 @@ from tests.jobs.benchmarks.test_bench_reduce import rows_of
 from tests.support.small_world import SmallWorld
 
 
+@pytest.mark.slow
 def test_every_treatment_of_a_photo_and_of_another_is_classified(
     small_world: SmallWorld, tmp_path: Path
 ) -> None:
