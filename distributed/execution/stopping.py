@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 END_SECONDS = 4.0
+STOPPING = b"idleak: stopping once the work under way is done; a second signal ends it within seconds\n"
 _requested = threading.Event()
 
 
@@ -68,7 +69,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if not _requested.is_set():
         _requested.set()
         with suppress(OSError):
-            os.write(sys.stderr.fileno(), b"idleak: stopping when the shards under way are done\n")
+            os.write(sys.stderr.fileno(), STOPPING)
         return
     # Whatever hangs, the process ends; a lock that is left is a dead process's, which the next one takes.
     watchdog = threading.Timer(END_SECONDS, os._exit, (128 + number,))
