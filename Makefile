@@ -25,7 +25,7 @@ seed: $(READY)
 	PYTHONPATH=examples/demo $(BIN)/python examples/seed/claims.py --figure build/seed/claims.png
 
 test: check
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # What is too slow for every change.
 soak: $(READY) vulnerabilities

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
+from typing import overload
 
 from distributed.gallery.people.adapters import list_source
 from distributed.gallery.people.listing import ListedPhoto, Listing, Notice, counted
 from distributed.gallery.people.packed_listing import PackedListing, packed
-from distributed.sampling.images.packed_places import Digests, Packed, PackedPlaces
+from distributed.sampling.images.packed_places import Digests, PackedPlaces
 from distributed.sampling.images.places import Place
 from distributed.storage.vault import Vault
 from schemas.errors import SpecError
@@ -27,7 +28,7 @@ class Photo:
     place: Place
 
 
-class PackedPhotos(Packed[Photo]):
+class PackedPhotos(Sequence[Photo]):
     """Photos at the size of their names, each made when it is asked for.
 
     The first `candidates` photos of the listing are of candidates. people, names: what identities and photos
@@ -65,7 +66,16 @@ class PackedPhotos(Packed[Photo]):
     def __iter__(self) -> Iterator[Photo]:
         return (self._photo(row, place) for row, place in enumerate(self.places))
 
-    def element(self, row: int) -> Photo:
+    @overload
+    def __getitem__(self, index: int) -> Photo: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Photo, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Photo | tuple[Photo, ...]:
+        if isinstance(index, slice):
+            return tuple(self[row] for row in range(*index.indices(len(self))))
+        row = range(len(self))[index]
         return self._photo(row, self.places[row])
 
     def _photo(self, row: int, place: Place) -> Photo:

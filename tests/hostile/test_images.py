@@ -167,7 +167,6 @@ def test_the_largest_that_is_decoded_takes_some_20_bytes_a_pixel(
     assert took.mebibytes <= 20 * 16
 
 
-@pytest.mark.slow
 def test_a_batch_of_large_photos_is_not_held_at_once(small_world: SmallWorld) -> None:
     """32 of 4096 × 4096 would be 1.5 GiB."""
     folder = small_world.folder / "large"
