@@ -55,6 +55,7 @@ class CodeFoundError(Exception):
 _PythonUnpickler: Any = pickle._Unpickler
 
 
+# Its base is Any by the line above, and strict mypy refuses a subclass of Any.
 class _Storages(_PythonUnpickler):  # type: ignore[misc]
     """Unpickles plain values and tensors without their values; all else that a pickle may name is refused.
 
@@ -159,7 +160,8 @@ def script_latent_dim(content: bytes) -> int | None:
     try:
         unpickler.load()
     except Exception:
-        # As in `_state`; a file that is damaged is told of by who reads its code.
+        # A pickle that may be made to break its reader raises errors of any kind. They cost no more than a
+        # proposal of the latent's length: whoever opens the module refuses a damaged file.
         return None
     return _latent_dim({str(number): form for number, form in enumerate(unpickler.forms)})
 

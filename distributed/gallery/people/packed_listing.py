@@ -43,11 +43,8 @@ class PackedListing(Packed[ListedPhoto]):
         return ListedPhoto(self.people[self.person[row]], self.names[row], self.places[row])
 
     def __eq__(self, other: object) -> bool:
-        """As a list of the same photos."""
+        """As a list of the same photos; so it has no hash, as no list has."""
         return isinstance(other, Sequence) and list(self) == list(other)
-
-    # As of any list that grows; the stubs of object know no class without a hash.
-    __hash__ = None  # type: ignore[assignment]
 
 
 def packed(photos: Sequence[ListedPhoto]) -> PackedListing:

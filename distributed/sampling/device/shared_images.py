@@ -62,7 +62,7 @@ class SharedImages:
     def _note_use(self) -> None:
         """What is in the current slot has been given away; all that reads it is in the stream by now."""
         if self.on_device:
-            # torch has not annotated Event.
+            # torch has not annotated Event, and strict mypy refuses calls of what is not annotated.
             self._used[self._slot] = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._used[self._slot].record()
 
