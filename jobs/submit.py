@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PACKAGES = ("distributed", "jobs", "schemas")
 SPEC_NAME = "spec.yaml"
+NOT_PACKED = Path("jobs", "benchmarks")
+"""An eighth of the sources, and no audit loads them."""
 
 
 @click.command("submit", cls=StrictCommand, help=__doc__)
@@ -112,13 +114,13 @@ def _differences(first: Any, second: Any, key: str = "") -> Iterator[str]:
 
 @contextmanager
 def _packed(spec: Path) -> Iterator[Path]:
-    """A folder with idleak's own sources and the spec, and nothing else."""
+    """A folder with the spec and those of idleak's own sources that an audit may need, and nothing else."""
     root = Path(distributed.__file__ or "").parent.parent
     with tempfile.TemporaryDirectory(prefix="idleak-submit-") as name:
         folder = Path(name)
         for package in PACKAGES:
             sources = [path for path in (root / package).rglob("*.py") if not path.is_symlink()]
-            for path in sources:
+            for path in (path for path in sources if not path.is_relative_to(root / NOT_PACKED)):
                 copy = folder / path.relative_to(root)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
